@@ -1,0 +1,90 @@
+//! What the API may ask of the supervisor, and what it may hear.
+//!
+//! A request carries its reply channel; the asker waits with a deadline.
+
+use std::collections::BTreeMap;
+
+use crossbeam_channel::Sender;
+
+use crate::vip::{Check, Cidr, VipId};
+use crate::wire;
+
+/// A command with the channel on which its outcome is expected, once.
+#[derive(Debug)]
+pub struct Request {
+    /// What to do.
+    pub command: Command,
+    /// Where the outcome goes; a channel of capacity 1, so that answering never blocks.
+    pub reply: Sender<Result<Answer, Refusal>>,
+}
+
+/// What the API may ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// All IPs of this host.
+    List,
+    /// One IP.
+    Get(VipId),
+    /// Register an IP on this host.
+    Create(NewVip),
+    /// Replace the health checks of an IP.
+    SetChecks(VipId, Vec<Check>),
+    /// Take an IP off this host; answered when it is off, and another host has it or none offers it.
+    Delete(VipId),
+    /// Try to get the lock now.
+    Lock(VipId),
+    /// Hand the IP to another host, to the named one if one is named.
+    Failover(VipId, Option<String>),
+    /// The hosts that offer the IP.
+    Hosts(VipId),
+    /// Whether the agent can keep its promises.
+    Health,
+}
+
+/// An IP to be registered, syntactically checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewVip {
+    /// The address.
+    pub cidr: Cidr,
+    /// Its health checks, possibly none.
+    pub checks: Vec<Check>,
+    /// Seconds between two checks; 0 for the daemon's default.
+    pub healthcheck_interval: u64,
+    /// The interface, or the daemon's default.
+    pub interface: Option<String>,
+}
+
+/// What was asked, done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The IPs, ordered by address.
+    List(Vec<wire::Ip>),
+    /// The IP asked for, or as it is after the change.
+    One(Box<wire::Ip>),
+    /// It is done; there is nothing to show.
+    Done,
+    /// Host names, ordered.
+    Hosts(Vec<String>),
+    /// `Ok` when all is well, else what is wrong.
+    Health(Result<(), String>),
+}
+
+/// Why it was not done. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no IP with this id.
+    NotFound,
+    /// It contradicts what is: the IP is already here, or a failover is impossible.
+    Conflict(String),
+    /// Well-formed but not acceptable: the messages by field.
+    Invalid(BTreeMap<String, Vec<String>>),
+    /// etcd cannot be reached, or has not been read yet.
+    Unavailable(String),
+}
+
+impl Refusal {
+    /// One field that is not acceptable.
+    pub fn invalid(field: &str, message: impl Into<String>) -> Refusal {
+        Refusal::Invalid(BTreeMap::from([(field.to_owned(), vec![message.into()])]))
+    }
+}

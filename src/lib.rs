@@ -1,0 +1,9 @@
+//! LinK: several hosts share an IP address.
+
+pub mod command;
+pub mod secret;
+pub mod vip;
+pub mod wire;
+
+/// The version, as `GET /version` tells it.
+pub const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
