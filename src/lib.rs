@@ -1,6 +1,8 @@
 //! LinK: several hosts share an IP address.
 
 pub mod command;
+pub mod election;
+pub mod fsm;
 pub mod secret;
 pub mod vip;
 pub mod wire;

@@ -1,0 +1,168 @@
+//! The state machine of one IP on one host: a pure function, every cell written out.
+//!
+//! It has no clock, no channel, no log line and no I/O. Effects are values; the election performs
+//! them, in order.
+//!
+//! ```text
+//!               elected, fault                     health_check_fail
+//!   STANDBY ──────────────────────► ACTIVATED ──────────────────────► FAILING
+//!      ▲ ▲                              │                               │ ▲
+//!      │ └──────────── demoted ─────────┘                               │ │
+//!      │                                                                │ │
+//!      └─────────────────── health_check_success ───────────────────────┘ │
+//!      └─────────────────── health_check_fail ────────────────────────────┘
+//! ```
+
+use std::fmt;
+
+/// Where an IP stands on this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// This machine owns the IP.
+    Activated,
+    /// This machine does not own it and is available for election.
+    Standby,
+    /// The health checks failed here; this machine is not available for election.
+    Failing,
+}
+
+/// What can happen to an IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// etcd cannot be reached.
+    Fault,
+    /// This host holds the lock.
+    Elected,
+    /// Another host holds the lock.
+    Demoted,
+    /// The service behind the IP, or the interface, is not usable on this host.
+    HealthCheckFail,
+    /// They are usable again.
+    HealthCheckSuccess,
+}
+
+/// What has to be done after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Add the address to the interface and announce it.
+    Bind,
+    /// Remove the address from the interface.
+    Unbind,
+    /// Give up the lock, if it is held.
+    Release,
+    /// Try to get the lock.
+    Campaign,
+}
+
+use Effect::{Bind, Campaign, Release, Unbind};
+use Event::{Demoted, Elected, Fault, HealthCheckFail, HealthCheckSuccess};
+use State::{Activated, Failing, Standby};
+
+/// The next state and what to do, for every state and event.
+///
+/// A step into the same state may still have effects: they repair what may differ from the state,
+/// such as an address that a previous process left on the interface.
+pub fn step(state: State, event: Event) -> (State, &'static [Effect]) {
+    match (state, event) {
+        (Activated, Fault) => (Activated, &[]),
+        (Activated, Elected) => (Activated, &[]),
+        (Activated, Demoted) => (Standby, &[Unbind]),
+        // Release first: the others can take over while the address is being removed.
+        (Activated, HealthCheckFail) => (Failing, &[Release, Unbind]),
+        (Activated, HealthCheckSuccess) => (Activated, &[]),
+
+        (Standby, Fault) => (Activated, &[Bind]),
+        (Standby, Elected) => (Activated, &[Bind]),
+        (Standby, Demoted) => (Standby, &[Unbind]),
+        // A lock may be on its way to us, and a left-over address may be on the interface.
+        (Standby, HealthCheckFail) => (Failing, &[Release, Unbind]),
+        (Standby, HealthCheckSuccess) => (Standby, &[Campaign]),
+
+        (Failing, Fault) => (Failing, &[]),
+        // A campaign that was under way when the checks failed has won: give the lock back.
+        (Failing, Elected) => (Failing, &[Release]),
+        (Failing, Demoted) => (Failing, &[]),
+        (Failing, HealthCheckFail) => (Failing, &[]),
+        (Failing, HealthCheckSuccess) => (Standby, &[Campaign]),
+    }
+}
+
+impl State {
+    /// All states.
+    pub const ALL: [State; 3] = [Activated, Standby, Failing];
+
+    /// The state as the API shows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Activated => "ACTIVATED",
+            Standby => "STANDBY",
+            Failing => "FAILING",
+        }
+    }
+}
+
+impl Event {
+    /// All events.
+    pub const ALL: [Event; 5] = [Fault, Elected, Demoted, HealthCheckFail, HealthCheckSuccess];
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fault => "fault",
+            Elected => "elected",
+            Demoted => "demoted",
+            HealthCheckFail => "health_check_fail",
+            HealthCheckSuccess => "health_check_success",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of the design, cell by cell.
+    const TABLE: [(State, [State; 5]); 3] = [
+        // fault, elected, demoted, health_check_fail, health_check_success
+        (Activated, [Activated, Activated, Standby, Failing, Activated]),
+        (Standby, [Activated, Activated, Standby, Failing, Standby]),
+        (Failing, [Failing, Failing, Failing, Failing, Standby]),
+    ];
+
+    #[test]
+    fn every_cell_of_the_table_holds() {
+        for (state, row) in TABLE {
+            for (event, next) in Event::ALL.into_iter().zip(row) {
+                assert_eq!(step(state, event).0, next, "{state} {event}");
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_enters_activated_binds_and_whatever_leaves_it_unbinds() {
+        for state in State::ALL {
+            for event in Event::ALL {
+                let (next, effects) = step(state, event);
+                let entered = state != Activated && next == Activated;
+                let left = state == Activated && next != Activated;
+                assert_eq!(effects.contains(&Bind), entered, "{state} {event}");
+                assert!(!left || effects.contains(&Unbind), "{state} {event}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_failing_host_never_keeps_a_lock_or_an_address() {
+        for state in [Activated, Standby] {
+            assert_eq!(step(state, HealthCheckFail).1, &[Release, Unbind]);
+        }
+        assert_eq!(step(Failing, Elected).1, &[Release]);
+    }
+}
