@@ -1,0 +1,133 @@
+//! The simulator: real election cores, a simulated etcd and network, and random faults, with the
+//! invariants looked at after every step.
+//!
+//! `LINK_SIM_STEPS` sets the number of steps (a million by default), `LINK_SIM_SEED` the first seed:
+//! a failure names its seed and the smallest plan of faults that still fails.
+
+mod agent;
+mod audit;
+mod bugs;
+mod etcd;
+mod faults;
+mod random;
+mod world;
+
+use audit::Violation;
+use bugs::Bug;
+use faults::Plan;
+use random::Random;
+use world::World;
+
+const HOSTS: usize = 3;
+
+/// Bursts of faults in one run.
+const BURSTS: u64 = 12;
+
+/// What came of many runs.
+#[derive(Debug, Default)]
+struct Tally {
+    runs: u64,
+    steps: u64,
+    moves: u64,
+    faults: usize,
+    longest_without_owner: u64,
+}
+
+/// A failure, with the plan that is left of the one that caused it.
+struct Failure {
+    seed: u64,
+    violation: Violation,
+    plan: Plan,
+}
+
+fn plan_of(seed: u64) -> Plan {
+    faults::plan(&mut Random::new(seed), HOSTS, BURSTS)
+}
+
+fn fails(seed: u64, plan: &Plan, bug: Option<Bug>, tally: &mut Tally) -> Option<Violation> {
+    let mut world = World::new(seed, HOSTS, plan.clone(), bug);
+    let result = world.run();
+    tally.runs += 1;
+    tally.steps += world.steps;
+    tally.faults += plan.len();
+    tally.moves += world.audit().moves;
+    let longest = world.audit().longest_without_owner;
+    tally.longest_without_owner = tally.longest_without_owner.max(longest);
+    result.err()
+}
+
+/// Leaves out whatever can be left out of a plan that fails.
+fn shrink(seed: u64, plan: Plan, violation: Violation, bug: Option<Bug>) -> Failure {
+    let mut failure = Failure { seed, violation, plan };
+    let mut size = failure.plan.len() / 2;
+    while size > 0 {
+        let mut from = 0;
+        while from < failure.plan.len() {
+            let mut smaller = failure.plan.clone();
+            smaller.drain(from..(from + size).min(smaller.len()));
+            match fails(seed, &smaller, bug, &mut Tally::default()) {
+                Some(violation) => failure = Failure { seed, violation, plan: smaller },
+                None => from += size,
+            }
+        }
+        size /= 2;
+    }
+    failure
+}
+
+/// Runs seed after seed until so many steps are done, or one fails.
+fn search(first_seed: u64, steps: u64, bug: Option<Bug>) -> Result<Tally, Failure> {
+    let mut tally = Tally::default();
+    let mut seed = first_seed;
+    while tally.steps < steps {
+        let plan = plan_of(seed);
+        if let Some(violation) = fails(seed, &plan, bug, &mut tally) {
+            return Err(shrink(seed, plan, violation, bug));
+        }
+        seed += 1;
+    }
+    Ok(tally)
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")),
+        Err(_) => default,
+    }
+}
+
+fn tell(failure: &Failure) -> String {
+    let faults: Vec<_> =
+        failure.plan.iter().map(|(at, fault)| format!("  {at} {fault:?}")).collect();
+    let Failure { seed, violation, .. } = failure;
+    format!("LINK_SIM_SEED={seed}: {violation}\n{}", faults.join("\n"))
+}
+
+#[test]
+fn random_faults_violate_nothing() {
+    let steps = setting("LINK_SIM_STEPS", 1_000_000);
+    match search(setting("LINK_SIM_SEED", 1), steps, None) {
+        Ok(tally) => println!("{tally:?}"),
+        Err(failure) => panic!("{}", tell(&failure)),
+    }
+}
+
+#[test]
+fn every_known_bug_is_found() {
+    for bug in Bug::ALL {
+        match search(1, 3_000_000, Some(bug)) {
+            Ok(tally) => panic!("{bug:?} was not found in {tally:?}"),
+            Err(failure) => println!("{bug:?}: {}", tell(&failure)),
+        }
+    }
+}
+
+#[test]
+fn a_seed_tells_the_same_story_again() {
+    let story = |seed| {
+        let mut world = World::new(seed, HOSTS, plan_of(seed), None);
+        let result = world.run();
+        (world.steps, world.now, world.audit().moves, result)
+    };
+    assert_eq!(story(7), story(7));
+}

@@ -1,0 +1,497 @@
+//! The simulated world: agents, etcd, the network between them, and the order of events.
+//!
+//! Time is counted in milliseconds from the beginning. One step is one event. Everything that is
+//! random comes from the seed, so that a run can be repeated.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::{Duration, Instant};
+
+use link::election::message::{Action, Input, LockAnswer, LockView, Request};
+
+use crate::agent::{Agent, CHECK, RENEWAL, RETRY};
+use crate::audit::{Audit, Violation};
+use crate::bugs::Bug;
+use crate::etcd::{Data, Etcd};
+use crate::faults::{Fault, HostId, Plan};
+use crate::random::Random;
+
+/// Milliseconds since the beginning of the world.
+pub(crate) type Millis = u64;
+
+/// How long a request may take before the agent tries anew.
+const DEADLINE: Millis = 2_000;
+
+/// Between two reads of the lock while the watch works.
+const SAFETY_READ: Millis = 10_000;
+
+/// Something that happens, to one life of one agent unless it is etcd's.
+#[derive(Clone, Debug)]
+enum Event {
+    Timer { host: HostId, life: u64 },
+    Renew { host: HostId, life: u64 },
+    RenewalArrives { host: HostId, life: u64, sent: Millis },
+    RenewalAnswered { host: HostId, life: u64, sent: Millis, lease: i64 },
+    Check { host: HostId, life: u64 },
+    RequestArrives { host: HostId, life: u64, number: u64, request: Request },
+    Answer { host: HostId, life: u64, era: u64, number: u64, answer: Option<LockAnswer> },
+    GiveUp { host: HostId, life: u64, number: u64 },
+    Seen { host: HostId, life: u64, era: u64, view: LockView },
+    SafetyRead { host: HostId, life: u64 },
+    Reread { host: HostId, life: u64 },
+    Expire,
+    Snapshot,
+    Fault(usize),
+    Heal(Fault),
+}
+
+/// An event with its time; a number keeps the order of those at the same time.
+type Due = Reverse<(Millis, u64)>;
+
+pub(crate) struct World {
+    pub(crate) now: Millis,
+    pub(crate) steps: u64,
+    pub(crate) agents: Vec<Agent>,
+    pub(crate) etcd: Etcd,
+    epoch: Instant,
+    plan: Plan,
+    random: Random,
+    queue: BinaryHeap<Due>,
+    events: std::collections::HashMap<u64, Event>,
+    scheduled: u64,
+    snapshot: Data,
+    /// Counts the restorations of etcd: what was under way is lost with the connections.
+    era: u64,
+    bug: Option<Bug>,
+    audit: Audit,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, hosts: usize, plan: Plan, bug: Option<Bug>) -> World {
+        let epoch = Instant::now();
+        let etcd = Etcd::new(bug);
+        let mut world = World {
+            now: 0,
+            steps: 0,
+            agents: (1..=hosts).map(|number| Agent::new(number, epoch)).collect(),
+            snapshot: etcd.data.clone(),
+            etcd,
+            era: 0,
+            epoch,
+            plan,
+            random: Random::new(seed),
+            queue: BinaryHeap::new(),
+            events: std::collections::HashMap::new(),
+            scheduled: 0,
+            bug,
+            audit: Audit::new(hosts),
+        };
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        for host in 0..self.agents.len() {
+            self.boot(host);
+        }
+        for index in 0..self.plan.len() {
+            self.at(self.plan[index].0, Event::Fault(index));
+        }
+        self.at(500, Event::Expire);
+        self.at(5_000, Event::Snapshot);
+    }
+
+    /// Runs until a while after the last fault; everything must be well then.
+    pub(crate) fn run(&mut self) -> Result<(), Violation> {
+        let end = self.plan.last().map_or(0, |(at, _)| *at) + 90_000;
+        while let Some(Reverse((at, number))) = self.queue.pop() {
+            if at > end {
+                break;
+            }
+            let event = self.events.remove(&number).expect("each event is scheduled once");
+            self.now = at;
+            self.steps += 1;
+            self.happen(event);
+            Audit::look(self)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn audit(&mut self) -> &mut Audit {
+        &mut self.audit
+    }
+
+    fn at(&mut self, at: Millis, event: Event) {
+        self.scheduled += 1;
+        self.queue.push(Reverse((at, self.scheduled)));
+        self.events.insert(self.scheduled, event);
+    }
+
+    fn after(&mut self, pause: Millis, event: Event) {
+        self.at(self.now + pause, event);
+    }
+
+    /// The time of one way between a host and etcd.
+    fn way(&mut self, host: HostId) -> Millis {
+        let slowest = if self.agents[host].slow > 0 { 2_500 } else { 8 };
+        self.random.between(1, slowest)
+    }
+
+    fn alive(&self, host: HostId, life: u64) -> bool {
+        self.agents[host].life == life && self.agents[host].running && self.agents[host].power
+    }
+
+    fn boot(&mut self, host: HostId) {
+        let forget = self.bug == Some(Bug::RestartForgetsTheLease);
+        self.agents[host].start(self.epoch, self.now, forget);
+        let life = self.agents[host].life;
+        self.tell(host, Input::Interface(Ok(())));
+        self.after(1, Event::Renew { host, life });
+        let first = self.random.between(1, 300);
+        self.after(first, Event::Check { host, life });
+        self.after(2, Event::SafetyRead { host, life });
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Timer { host, life } if self.alive(host, life) => self.tell(host, Input::Timer),
+            Event::Renew { host, life } if self.alive(host, life) => self.renew(host, life),
+            Event::RenewalArrives { host, life, sent } => self.renewal_arrives(host, life, sent),
+            Event::RenewalAnswered { host, life, sent, lease } if self.alive(host, life) => {
+                self.renewal_answered(host, sent, lease);
+            }
+            Event::Check { host, life } if self.alive(host, life) => self.check(host, life),
+            Event::RequestArrives { host, life, number, request } => {
+                self.request_arrives(host, life, number, request);
+            }
+            Event::Answer { host, life, era, number, answer }
+                if self.alive(host, life) && era == self.era =>
+            {
+                self.answered(host, number, answer.ok_or("refused".to_owned()));
+            }
+            Event::GiveUp { host, life, number } if self.alive(host, life) => {
+                self.answered(host, number, Err("deadline".to_owned()));
+            }
+            Event::Seen { host, life, era, view } if self.alive(host, life) && era == self.era => {
+                self.seen(host, view);
+            }
+            Event::SafetyRead { host, life } if self.alive(host, life) => {
+                self.safety_read(host, life)
+            }
+            Event::Reread { host, life } if self.alive(host, life) => drop(self.reread(host, life)),
+            Event::Expire => self.expire(),
+            Event::Snapshot => {
+                self.snapshot = self.etcd.data.clone();
+                self.after(5_000, Event::Snapshot);
+            }
+            Event::Fault(index) => self.fault(self.plan[index].1),
+            Event::Heal(fault) => self.heal(fault),
+            // Meant for a life that is over.
+            Event::Timer { .. }
+            | Event::Renew { .. }
+            | Event::RenewalAnswered { .. }
+            | Event::Check { .. }
+            | Event::Answer { .. }
+            | Event::GiveUp { .. }
+            | Event::Seen { .. }
+            | Event::SafetyRead { .. }
+            | Event::Reread { .. } => {}
+        }
+    }
+
+    /// Gives the core an input and performs its actions; a frozen agent gets it later.
+    fn tell(&mut self, host: HostId, input: Input) {
+        if self.agents[host].frozen {
+            return self.agents[host].held_up.push_back(input);
+        }
+        let now = self.epoch + Duration::from_millis(self.now);
+        for action in self.agents[host].core.handle(input, now) {
+            match action {
+                Action::Bind => self.agents[host].bound = true,
+                Action::Unbind => self.agents[host].bound = false,
+                Action::Ask(request) => self.ask(host, request),
+                Action::Transition { .. } | Action::HandedOver(_) | Action::Left => {}
+            }
+        }
+        self.set_timer(host);
+    }
+
+    fn set_timer(&mut self, host: HostId) {
+        if self.bug == Some(Bug::FailuresAreFinal) {
+            return;
+        }
+        if let Some(deadline) = self.agents[host].core.deadline() {
+            let pause = deadline.saturating_duration_since(self.epoch).as_millis();
+            let at = u64::try_from(pause).expect("the world is younger than that") + 1;
+            let life = self.agents[host].life;
+            self.at(at.max(self.now + 1), Event::Timer { host, life });
+        }
+    }
+
+    fn ask(&mut self, host: HostId, request: Request) {
+        let agent = &mut self.agents[host];
+        agent.request += 1;
+        agent.asked = Some((agent.request, request));
+        let (number, life, cut) = (agent.request, agent.life, agent.cut_out > 0);
+        self.after(DEADLINE, Event::GiveUp { host, life, number });
+        let way = self.way(host);
+        if !cut && !self.random.one_in(50) {
+            self.after(way, Event::RequestArrives { host, life, number, request });
+        }
+    }
+
+    fn request_arrives(&mut self, host: HostId, life: u64, number: u64, request: Request) {
+        if !self.etcd.up {
+            return;
+        }
+        let name = self.agents[host].name.clone();
+        let outcome = self.etcd.carry_out(&name, request);
+        let changed = outcome.as_ref().is_some_and(|(_, changed)| *changed);
+        let answer = outcome.map(|(answer, _)| answer);
+        if changed {
+            self.lock_changed();
+        }
+        let way = self.way(host);
+        if self.agents[host].cut_in == 0 && !self.random.one_in(50) {
+            let era = self.era;
+            self.after(way, Event::Answer { host, life, era, number, answer });
+        }
+    }
+
+    fn answered(&mut self, host: HostId, number: u64, result: Result<LockAnswer, String>) {
+        let revision = result.as_ref().map_or(0, |answer| answer.lock.revision);
+        let known = self.agents[host].known;
+        self.agents[host].known = known.max(revision);
+        if self.agents[host].asked.is_some_and(|(asked, _)| asked == number) {
+            self.agents[host].asked = None;
+            self.tell(host, Input::Answered(result));
+        }
+    }
+
+    /// All who watch hear of it, each after a while of its own, but in order.
+    fn lock_changed(&mut self) {
+        let view = self.etcd.view();
+        for host in 0..self.agents.len() {
+            let agent = &self.agents[host];
+            if agent.watching && agent.cut_in == 0 {
+                let life = agent.life;
+                let lag = self.way(host);
+                let era = self.era;
+                self.after(lag, Event::Seen { host, life, era, view: view.clone() });
+            } else {
+                self.agents[host].watching = false;
+            }
+        }
+    }
+
+    fn seen(&mut self, host: HostId, view: LockView) {
+        self.agents[host].known = self.agents[host].known.max(view.revision);
+        self.tell(host, Input::Lock(view));
+    }
+
+    fn safety_read(&mut self, host: HostId, life: u64) {
+        let read = self.reread(host, life);
+        let pause = if read { SAFETY_READ } else { 1_000 };
+        self.after(pause, Event::SafetyRead { host, life });
+    }
+
+    /// Reads the lock, and watches from there. What is older than what is known from before the read
+    /// was sent comes from an etcd that was restored.
+    fn reread(&mut self, host: HostId, life: u64) -> bool {
+        let broken = self.bug == Some(Bug::DeadWatchesStayDead) && self.now > 10_000;
+        let agent = &mut self.agents[host];
+        if !self.etcd.up || !agent.connected() || agent.frozen || broken {
+            return false;
+        }
+        agent.watching = true;
+        let view = self.etcd.view();
+        let reset = view.revision < agent.known;
+        agent.known = view.revision;
+        let (way, era) = (self.way(host), self.era);
+        let view = LockView { reset, ..view };
+        self.after(way, Event::Seen { host, life, era, view });
+        true
+    }
+
+    /// The keeper's turn: send a renewal, and see how long etcd has been silent.
+    fn renew(&mut self, host: HostId, life: u64) {
+        let agent = &mut self.agents[host];
+        let failing = self.now > agent.heard + RENEWAL + RETRY;
+        if agent.frozen {
+            return self.after(RETRY, Event::Renew { host, life });
+        }
+        if let Some(lost) = agent.silence(self.now)
+            && self.bug != Some(Bug::LossIsOverheard)
+        {
+            self.tell(host, lost);
+        }
+        if self.agents[host].cut_out == 0 {
+            let (way, sent) = (self.way(host), self.now);
+            self.after(way, Event::RenewalArrives { host, life, sent });
+        }
+        self.after(if failing { RETRY } else { RENEWAL }, Event::Renew { host, life });
+    }
+
+    fn renewal_arrives(&mut self, host: HostId, life: u64, sent: Millis) {
+        if !self.etcd.up {
+            return;
+        }
+        let lease = match self.agents[host].lease {
+            Some(lease) if self.etcd.renew(lease, self.now) => lease,
+            Some(_) | None => self.etcd.grant(self.now),
+        };
+        let way = self.way(host);
+        if self.agents[host].cut_in == 0 {
+            self.after(way, Event::RenewalAnswered { host, life, sent, lease });
+        }
+    }
+
+    /// An answer that comes after the keeper's deadline is not heard.
+    fn renewal_answered(&mut self, host: HostId, sent: Millis, lease: i64) {
+        let agent = &mut self.agents[host];
+        if agent.frozen || self.now > sent + 1_000 || sent < agent.heard {
+            return;
+        }
+        agent.lease = Some(lease);
+        let held = agent.renewed(sent);
+        let told = *agent.told.get_or_insert(lease);
+        let survives = self.bug == Some(Bug::OwnershipSurvivesTheLease) && told != lease;
+        if let Some(held) = held.filter(|_| !survives) {
+            self.tell(host, held);
+        }
+    }
+
+    fn check(&mut self, host: HostId, life: u64) {
+        self.after(CHECK, Event::Check { host, life });
+        let overlooked = self.bug == Some(Bug::FailingHostsCampaign);
+        let result = match self.agents[host].healthy || overlooked {
+            true => Ok(()),
+            false => Err("refused".to_owned()),
+        };
+        if !self.agents[host].frozen {
+            self.tell(host, Input::Checked(result));
+        }
+    }
+
+    /// etcd looks for expired leases twice a second.
+    fn expire(&mut self) {
+        self.after(500, Event::Expire);
+        if !self.etcd.up {
+            return;
+        }
+        for lease in self.etcd.expired(self.now) {
+            if self.etcd.revoke(lease) {
+                self.lock_changed();
+            }
+        }
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        self.audit.fault(self.now, fault, &self.agents);
+        match fault {
+            Fault::Cut { host, to_etcd, from_etcd, lasts } => {
+                self.agents[host].cut_out += u32::from(to_etcd);
+                self.agents[host].cut_in += u32::from(from_etcd);
+                self.agents[host].watching &= !from_etcd;
+                self.after(lasts, Event::Heal(fault));
+            }
+            Fault::Slow { host, lasts } => {
+                self.agents[host].slow += 1;
+                self.after(lasts, Event::Heal(fault));
+            }
+            Fault::Restart { host, after } => {
+                self.agents[host].kill();
+                self.after(after, Event::Heal(fault));
+            }
+            Fault::PowerOff { host, lasts } => {
+                self.agents[host].kill();
+                self.agents[host].power = false;
+                self.agents[host].bound = false;
+                self.after(lasts, Event::Heal(fault));
+            }
+            Fault::Freeze { host, lasts } => {
+                self.agents[host].frozen = self.agents[host].running;
+                self.after(lasts, Event::Heal(fault));
+            }
+            Fault::Sick { host, lasts } => {
+                self.agents[host].healthy = false;
+                self.after(lasts, Event::Heal(fault));
+            }
+            Fault::EtcdDown { lasts } => {
+                self.etcd.up = false;
+                self.agents.iter_mut().for_each(|agent| agent.watching = false);
+                self.after(lasts, Event::Heal(fault));
+            }
+            Fault::LeaderChange => self.etcd.restart_leases(self.now),
+            Fault::Restore => self.restore(),
+            Fault::DeadWatch { host } => self.agents[host].watching = false,
+            Fault::DeleteLock => {
+                if self.etcd.up && self.etcd.delete_lock() {
+                    self.lock_changed();
+                }
+            }
+            Fault::Revoke { host } => {
+                let lease = self.agents[host].lease.filter(|_| self.etcd.up);
+                if lease.is_some_and(|lease| self.etcd.revoke(lease)) {
+                    self.lock_changed();
+                }
+            }
+            Fault::Failover { host } => self.order(host, Input::Failover),
+            Fault::LockNow { host } => self.order(host, Input::LockNow),
+        }
+    }
+
+    fn order(&mut self, host: HostId, input: Input) {
+        if self.agents[host].runs() {
+            self.tell(host, input);
+        }
+    }
+
+    /// The data of a moment ago come back; revisions start again from there. All streams break.
+    fn restore(&mut self) {
+        self.era += 1;
+        self.etcd.data = self.snapshot.clone();
+        self.etcd.restart_leases(self.now);
+        for host in 0..self.agents.len() {
+            self.agents[host].watching = false;
+            let life = self.agents[host].life;
+            self.after(50, Event::Reread { host, life });
+        }
+    }
+
+    fn heal(&mut self, fault: Fault) {
+        self.audit.heal(self.now, fault);
+        match fault {
+            Fault::Cut { host, to_etcd, from_etcd, .. } => {
+                self.agents[host].cut_out -= u32::from(to_etcd);
+                self.agents[host].cut_in -= u32::from(from_etcd);
+            }
+            Fault::Slow { host, .. } => self.agents[host].slow -= 1,
+            Fault::Restart { host, .. } | Fault::PowerOff { host, .. } => {
+                if !self.agents[host].running {
+                    self.boot(host);
+                }
+            }
+            Fault::Freeze { host, .. } => self.thaw(host),
+            Fault::Sick { host, .. } => self.agents[host].healthy = true,
+            Fault::EtcdDown { .. } => {
+                self.etcd.up = true;
+                self.etcd.restart_leases(self.now);
+            }
+            Fault::LeaderChange
+            | Fault::Restore
+            | Fault::DeadWatch { .. }
+            | Fault::DeleteLock
+            | Fault::Revoke { .. }
+            | Fault::Failover { .. }
+            | Fault::LockNow { .. } => {}
+        }
+    }
+
+    fn thaw(&mut self, host: HostId) {
+        self.agents[host].frozen = false;
+        while let Some(input) = self.agents[host].held_up.pop_front() {
+            self.tell(host, input);
+        }
+    }
+}
