@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod election;
+pub mod etcd;
 pub mod fsm;
 pub mod secret;
 pub mod vip;

@@ -1,0 +1,182 @@
+//! The lease of this host: granted or resumed, renewed, given up for lost.
+//!
+//! etcd answers a renewal of a lease that is gone with a TTL of 0; the time of a lease counts from
+//! the moment the acknowledged request was *sent*, on a monotonic clock.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use etcd_client::{Client, LeaseKeepAliveStream, LeaseKeeper};
+use log::{info, warn};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::error::{Error, ErrorKind};
+use super::pool::{Connection, Pool};
+use super::{LeaseEvent, LeaseEvents};
+
+/// The pause after all members have failed in turn. Short, so that an etcd that comes back is
+/// noticed at once; a refused connection costs nothing.
+const ROUND_PAUSE: Duration = Duration::from_millis(200);
+
+/// The pause after etcd has said no: checking a password costs etcd more than us (bcrypt).
+const REFUSED_PAUSE: Duration = Duration::from_secs(1);
+
+/// Keeps the lease, for as long as the runtime lives.
+pub(super) struct Keeper {
+    pub(super) pool: Rc<Pool>,
+    pub(super) events: LeaseEvents,
+    /// Woken when a request finds that the lease does not exist.
+    pub(super) suspect: Rc<Notify>,
+    /// The lease that is renewed, if there is one.
+    pub(super) id: Option<i64>,
+    /// When the last renewal that etcd acknowledged was sent, or when we began to try.
+    pub(super) heard: Instant,
+    /// Whether the loss was reported.
+    pub(super) lost: bool,
+}
+
+impl Keeper {
+    /// Grants or resumes the lease and renews it, for ever.
+    pub(super) async fn run(mut self) {
+        let mut failed_in_a_row = 0;
+        loop {
+            let before = self.heard;
+            let error = match self.session().await {
+                // Another member is in use, or there is a new lease: go on at once.
+                Ok(()) => continue,
+                Err(error) => error,
+            };
+            if error.kind == ErrorKind::LeaseNotFound {
+                warn!("etcd: lease {:x} is gone", self.id.unwrap_or(0));
+                self.id = None;
+                continue;
+            }
+            self.report_loss(&error);
+            failed_in_a_row = if self.heard == before { failed_in_a_row + 1 } else { 1 };
+            if let Some(pause) = self.pause(&error, failed_in_a_row) {
+                sleep_until(self.deadline(pause)).await;
+                self.report_loss(&error);
+            }
+        }
+    }
+
+    /// How long to wait after a failure: not at all before the other members had their turn.
+    fn pause(&self, error: &Error, failed_in_a_row: usize) -> Option<Duration> {
+        match error.kind {
+            ErrorKind::Unreachable if failed_in_a_row % self.pool.members() != 0 => None,
+            ErrorKind::Unreachable | ErrorKind::LeaseNotFound => Some(ROUND_PAUSE),
+            ErrorKind::Auth | ErrorKind::Refused => Some(REFUSED_PAUSE),
+        }
+    }
+
+    /// Renews the lease through the member in use until that fails or another member is in use.
+    async fn session(&mut self) -> Result<(), Error> {
+        let connection = self.pool.connect(self.deadline(self.pool.attempt())).await?;
+        let result = self.renew(&connection).await;
+        result.map_err(|error| self.pool.failed(connection.member, error))
+    }
+
+    async fn renew(&mut self, connection: &Connection) -> Result<(), Error> {
+        let mut client = connection.client.clone();
+        let id = match self.id {
+            Some(id) => id,
+            None => self.grant(&mut client).await?,
+        };
+        let (mut keeper, mut answers) = self.open(&mut client, id).await?;
+        loop {
+            self.pool.works(connection.member);
+            self.pool.refresh_identity();
+            self.next_renewal().await;
+            if !self.pool.is_current(connection.member) {
+                return Ok(());
+            }
+            self.renew_once(&mut keeper, &mut answers).await?;
+        }
+    }
+
+    async fn grant(&mut self, client: &mut Client) -> Result<i64, Error> {
+        let wanted = i64::try_from(self.pool.options().ttl().as_secs()).unwrap_or(i64::MAX);
+        let sent = Instant::now();
+        let until = self.deadline(self.pool.attempt());
+        let granted = timeout_at(until, client.lease_grant(wanted, None)).await;
+        let granted = granted.map_err(|_| Error::deadline("grant a lease"))??;
+        let id = granted.id();
+        info!("etcd: lease {id:x} granted for {} s", granted.ttl());
+        self.id = Some(id);
+        self.acknowledged(sent, LeaseEvent::Granted(id));
+        Ok(id)
+    }
+
+    /// Opens the stream of renewals, which renews once.
+    async fn open(
+        &mut self,
+        client: &mut Client,
+        id: i64,
+    ) -> Result<(LeaseKeeper, LeaseKeepAliveStream), Error> {
+        let sent = Instant::now();
+        let until = self.deadline(self.pool.attempt());
+        let opened = timeout_at(until, client.lease_keep_alive(id)).await;
+        let opened = opened.map_err(|_| Error::deadline("renew the lease"))??;
+        self.acknowledged(sent, LeaseEvent::Held(id));
+        Ok(opened)
+    }
+
+    async fn renew_once(
+        &mut self,
+        keeper: &mut LeaseKeeper,
+        answers: &mut LeaseKeepAliveStream,
+    ) -> Result<(), Error> {
+        let sent = Instant::now();
+        let until = self.deadline(self.pool.attempt());
+        let renewal = timeout_at(until, async {
+            keeper.keep_alive().await?;
+            answers.message().await
+        });
+        let answer = renewal.await.map_err(|_| Error::deadline("renew the lease"))??;
+        match answer {
+            Some(answer) if answer.ttl() > 0 => {
+                self.acknowledged(sent, LeaseEvent::Held(keeper.id()));
+                Ok(())
+            }
+            Some(_) => {
+                Err(etcd_client::Error::LeaseKeepAliveError("lease not found".into()).into())
+            }
+            None => Err(Error::unreachable("renew the lease: the stream has ended")),
+        }
+    }
+
+    /// Waits for the next renewal, or until somebody suspects that the lease is gone.
+    async fn next_renewal(&self) {
+        let due = self.heard + self.pool.options().renewal;
+        tokio::select! {
+            () = sleep_until(due) => {}
+            () = self.suspect.notified() => {}
+        }
+    }
+
+    fn acknowledged(&mut self, sent: Instant, event: LeaseEvent) {
+        self.heard = sent;
+        self.lost = false;
+        (self.events)(event);
+    }
+
+    /// Reports, once, that as many renewals as configured have failed.
+    fn report_loss(&mut self, error: &Error) {
+        if !self.lost && Instant::now() >= self.lost_at() {
+            self.lost = true;
+            let silent = self.heard.elapsed();
+            (self.events)(LeaseEvent::Lost(format!("silent for {silent:.1?}: {error}")));
+        }
+    }
+
+    fn lost_at(&self) -> Instant {
+        self.heard + self.pool.options().loss_after()
+    }
+
+    /// A time from now, but not beyond the moment at which the lease is lost.
+    fn deadline(&self, within: Duration) -> Instant {
+        let until = Instant::now() + within;
+        if self.lost { until } else { until.min(self.lost_at().max(Instant::now())) }
+    }
+}

@@ -1,0 +1,222 @@
+//! The members of the etcd cluster: one client for each, one of them in use.
+//!
+//! The balancer of etcd-client would keep a dead member in the set and fail a share of all requests
+//! for as long as it is dead. Here everybody stays on the current member until somebody finds that
+//! it does not answer; then everybody moves on to the next.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use etcd_client::{Client, ConnectOptions, TlsOptions};
+use log::{info, warn};
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, timeout_at};
+
+use super::error::{Error, ErrorKind};
+use super::tls::Fingerprint;
+use super::{Options, TlsFiles};
+
+/// HTTP/2 pings: a stock etcd closes quiet connections that ping more often than every 5 s
+/// (`--grpc-keepalive-min-time`). They only clean up; deadlines are what finds a black hole.
+const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(3));
+
+/// The clients, and which member is in use. Lives on the runtime's thread.
+pub(super) struct Pool {
+    options: Options,
+    members: Vec<Member>,
+    current: Cell<usize>,
+    /// Counts the times that streams have to be opened anew.
+    epoch: watch::Sender<u64>,
+    /// The newest revision that any answer carried.
+    revision: Cell<i64>,
+    identity: RefCell<LoadedIdentity>,
+    /// Whether the last thing said about the connection was that it failed.
+    complained: Cell<bool>,
+}
+
+/// A client of one member, which is made when it is needed.
+struct Member {
+    endpoint: String,
+    client: Mutex<Option<Client>>,
+}
+
+/// The last identity that could be read, and the version of its files.
+#[derive(Default)]
+struct LoadedIdentity {
+    fingerprint: Option<Fingerprint>,
+    options: Option<TlsOptions>,
+}
+
+/// A client together with the member that it talks to.
+pub(super) struct Connection {
+    pub(super) client: Client,
+    pub(super) member: usize,
+}
+
+impl Pool {
+    pub(super) fn new(options: Options) -> Rc<Pool> {
+        let member =
+            |endpoint: &String| Member { endpoint: endpoint.clone(), client: Mutex::new(None) };
+        Rc::new(Pool {
+            members: options.endpoints.iter().map(member).collect(),
+            options,
+            current: Cell::new(0),
+            epoch: watch::Sender::new(0),
+            revision: Cell::new(0),
+            identity: RefCell::default(),
+            complained: Cell::new(false),
+        })
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// How long one request may take on one member, so that all members get their turn inside one
+    /// renewal interval.
+    pub(super) fn attempt(&self) -> Duration {
+        let members = u32::try_from(self.members.len()).unwrap_or(u32::MAX).max(1);
+        (self.options.renewal / members).clamp(Duration::from_millis(200), Duration::from_secs(1))
+    }
+
+    pub(super) fn members(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Changes when the open streams are no longer to be trusted.
+    pub(super) fn epoch(&self) -> watch::Receiver<u64> {
+        self.epoch.subscribe()
+    }
+
+    /// The newest revision that was heard of.
+    pub(super) fn revision(&self) -> i64 {
+        self.revision.get()
+    }
+
+    /// Takes note of the revision of an answer.
+    pub(super) fn heard(&self, revision: i64) {
+        self.revision.set(self.revision.get().max(revision));
+    }
+
+    /// Revisions have started again from an older one.
+    pub(super) fn forget_revision(&self) {
+        self.revision.set(0);
+    }
+
+    /// True while everybody should talk to this member.
+    pub(super) fn is_current(&self, member: usize) -> bool {
+        self.current.get() == member
+    }
+
+    /// A client of the member in use; with credentials, an authenticated one.
+    pub(super) async fn connect(&self, until: Instant) -> Result<Connection, Error> {
+        let member = self.current.get();
+        let connecting = timeout_at(until, self.client(member)).await;
+        let result = connecting.unwrap_or_else(|_| Err(Error::deadline("connect")));
+        match result {
+            Ok(client) => Ok(Connection { client, member }),
+            Err(error) => Err(self.failed(member, error)),
+        }
+    }
+
+    async fn client(&self, member: usize) -> Result<Client, Error> {
+        let Member { endpoint, client } = &self.members[member];
+        let mut slot = client.lock().await;
+        if let Some(client) = &*slot {
+            return Ok(client.clone());
+        }
+        let options = self.connect_options(endpoint)?;
+        let client = Client::connect([endpoint], Some(options)).await?;
+        Ok(slot.insert(client).clone())
+    }
+
+    fn connect_options(&self, endpoint: &str) -> Result<ConnectOptions, Error> {
+        let mut options = ConnectOptions::new()
+            .with_require_leader(true)
+            .with_keep_alive(PING.0, PING.1)
+            .with_keep_alive_while_idle(true)
+            .with_connect_timeout(self.attempt())
+            .with_auto_token_refresh(true);
+        if let Some((user, password)) = &self.options.user {
+            options = options.with_user(user, password.expose());
+        }
+        if let (Some(files), true) = (&self.options.tls, endpoint.starts_with("https://")) {
+            options = options.with_tls(self.identity(files)?);
+        }
+        Ok(options)
+    }
+
+    /// The TLS identity from its files; the last good one if they cannot be read now.
+    fn identity(&self, files: &TlsFiles) -> Result<TlsOptions, Error> {
+        let mut loaded = self.identity.borrow_mut();
+        let fingerprint = files.fingerprint();
+        match (files.load(), &loaded.options) {
+            (Ok(options), _) => {
+                *loaded = LoadedIdentity {
+                    fingerprint: Some(fingerprint),
+                    options: Some(options.clone()),
+                };
+                Ok(options)
+            }
+            (Err(error), Some(options)) => {
+                let options = options.clone();
+                if loaded.fingerprint.as_ref() != Some(&fingerprint) {
+                    warn!("etcd TLS: {error}; the identity read before stays in use");
+                    loaded.fingerprint = Some(fingerprint);
+                }
+                Ok(options)
+            }
+            (Err(error), None) => Err(Error::refused(error)),
+        }
+    }
+
+    /// Opens all connections anew if the TLS files have changed.
+    pub(super) fn refresh_identity(&self) {
+        let Some(files) = &self.options.tls else {
+            return;
+        };
+        let changed = {
+            let loaded = self.identity.borrow();
+            loaded.fingerprint.as_ref().is_some_and(|known| *known != files.fingerprint())
+        };
+        if changed && self.identity(files).is_ok() {
+            info!("etcd TLS files have changed, connecting anew");
+            for member in &self.members {
+                if let Ok(mut client) = member.client.try_lock() {
+                    *client = None;
+                }
+            }
+            self.epoch.send_modify(|epoch| *epoch += 1);
+        }
+    }
+
+    /// Takes note that a member did not answer, or not well: the next one is tried, and this one
+    /// gets a new connection when its turn comes again. Gives the error back, naming the member.
+    pub(super) fn failed(&self, member: usize, error: Error) -> Error {
+        let Member { endpoint, client } = &self.members[member];
+        let error = error.on(endpoint);
+        match error.kind {
+            ErrorKind::Unreachable | ErrorKind::Auth => {}
+            ErrorKind::LeaseNotFound | ErrorKind::Refused => return error,
+        }
+        if let Ok(mut client) = client.try_lock() {
+            *client = None;
+        }
+        if self.is_current(member) {
+            self.current.set((member + 1) % self.members.len());
+            self.epoch.send_modify(|epoch| *epoch += 1);
+            if !self.complained.replace(true) {
+                warn!("etcd: {error}");
+            }
+        }
+        error
+    }
+
+    /// Takes note that a member answers.
+    pub(super) fn works(&self, member: usize) {
+        if self.complained.replace(false) {
+            info!("etcd: {} answers", self.members[member].endpoint);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Transactions: the one kind of request, as plain values.
+
+use etcd_client as proto;
+
+/// A transaction: if all of `when` holds, `then` is done, else `otherwise`, atomically.
+///
+/// It is repeated when its outcome is unknown, so it must be *guarded*: what `then` writes has to
+/// make `when` false, and `otherwise` has to read what tells success from failure.
+/// Without `when` and with reads only, it is a linearizable read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Txn {
+    /// The conditions, all of which must hold.
+    pub when: Vec<Compare>,
+    /// Done if they hold.
+    pub then: Vec<Op>,
+    /// Done if they do not.
+    pub otherwise: Vec<Op>,
+}
+
+/// A condition on a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// The key does not exist.
+    Absent(String),
+    /// The key was last changed at this revision.
+    ModRevision(String, i64),
+    /// The key is attached to this lease.
+    Lease(String, i64),
+}
+
+/// An operation on a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Reads one key.
+    Get(String),
+    /// Reads all keys that begin with this text.
+    GetPrefix(String),
+    /// Writes a key; lease 0 is none.
+    Put {
+        /// The key.
+        key: String,
+        /// Its value.
+        value: Vec<u8>,
+        /// The lease with which the key ends.
+        lease: i64,
+    },
+    /// Deletes a key, if it exists.
+    Delete(String),
+}
+
+/// The outcome of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Whether `when` held.
+    pub succeeded: bool,
+    /// The revision of etcd at which it was carried out.
+    pub revision: i64,
+    /// What each operation found, in order; nothing for writes.
+    pub found: Vec<Vec<Kv>>,
+}
+
+/// A key with its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kv {
+    /// The key; what is not UTF-8 in it is replaced.
+    pub key: String,
+    /// The value.
+    pub value: Vec<u8>,
+    /// The lease to which it is attached; 0 if to none.
+    pub lease: i64,
+    /// The revision at which it was last changed.
+    pub mod_revision: i64,
+}
+
+impl Txn {
+    /// A linearizable read.
+    pub fn read(ops: Vec<Op>) -> Txn {
+        Txn { then: ops, ..Txn::default() }
+    }
+
+    pub(super) fn to_proto(&self) -> proto::Txn {
+        let ops = |ops: &[Op]| ops.iter().map(Op::to_proto).collect::<Vec<_>>();
+        proto::Txn::new()
+            .when(self.when.iter().map(Compare::to_proto).collect::<Vec<_>>())
+            .and_then(ops(&self.then))
+            .or_else(ops(&self.otherwise))
+    }
+}
+
+impl Compare {
+    fn to_proto(&self) -> proto::Compare {
+        let equal = proto::CompareOp::Equal;
+        match self {
+            Compare::Absent(key) => proto::Compare::create_revision(key.as_str(), equal, 0),
+            Compare::ModRevision(key, revision) => {
+                proto::Compare::mod_revision(key.as_str(), equal, *revision)
+            }
+            Compare::Lease(key, lease) => proto::Compare::lease(key.as_str(), equal, *lease),
+        }
+    }
+}
+
+impl Op {
+    fn to_proto(&self) -> proto::TxnOp {
+        match self {
+            Op::Get(key) => proto::TxnOp::get(key.as_str(), None),
+            Op::GetPrefix(prefix) => {
+                let options = proto::GetOptions::new().with_prefix();
+                proto::TxnOp::get(prefix.as_str(), Some(options))
+            }
+            Op::Put { key, value, lease } => {
+                let options = proto::PutOptions::new().with_lease(*lease);
+                proto::TxnOp::put(key.as_str(), value.as_slice(), Some(options))
+            }
+            Op::Delete(key) => proto::TxnOp::delete(key.as_str(), None),
+        }
+    }
+}
+
+impl Reply {
+    /// The keys found by the read at this place in the list of operations.
+    pub fn kvs(&self, index: usize) -> &[Kv] {
+        self.found.get(index).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn from_proto(response: &proto::TxnResponse) -> Reply {
+        let found = response.op_responses().into_iter().map(|response| match response {
+            proto::TxnOpResponse::Get(get) => get.kvs().iter().map(Kv::from_proto).collect(),
+            proto::TxnOpResponse::Put(_)
+            | proto::TxnOpResponse::Delete(_)
+            | proto::TxnOpResponse::Txn(_) => Vec::new(),
+        });
+        Reply {
+            succeeded: response.succeeded(),
+            revision: response.header().map_or(0, proto::ResponseHeader::revision),
+            found: found.collect(),
+        }
+    }
+}
+
+impl Kv {
+    pub(super) fn from_proto(kv: &proto::KeyValue) -> Kv {
+        Kv {
+            key: String::from_utf8_lossy(kv.key()).into_owned(),
+            value: kv.value().to_vec(),
+            lease: kv.lease(),
+            mod_revision: kv.mod_revision(),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The keys under one prefix, as they change: a read, a watch from the revision after it, and a
+//! slow repetition of the read as a safety net, opened anew for as long as it takes.
+//!
+//! A watch is only an accelerator: it may end, be cancelled or compacted, or stay silent on a member
+//! that has lost the cluster. What the reads say decides.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use etcd_client::{EventType, WatchOptions, WatchResponse, WatchStream};
+use log::{debug, warn};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use super::error::{Error, ErrorKind};
+use super::pool::{Connection, Pool};
+use super::request::transact_once;
+use super::txn::{Kv, Op, Txn};
+use super::{KeySink, KeyState};
+
+/// Between two reads while the watch works.
+const SAFETY_READ: Duration = Duration::from_secs(10);
+
+/// How long a read or the opening of a watch may take.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// The first and the longest pause before a watch that failed is opened again.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// Who wants to hear of which key.
+pub(super) type Subscriptions = Rc<RefCell<HashMap<String, Subscription>>>;
+
+/// Somebody who wants to hear of a key.
+pub(super) struct Subscription {
+    sink: KeySink,
+    /// The modification that was reported last.
+    reported: i64,
+}
+
+impl Subscription {
+    pub(super) fn new(sink: KeySink) -> Subscription {
+        Subscription { sink, reported: 0 }
+    }
+}
+
+/// Watches the prefix, for as long as the runtime lives.
+pub(super) struct Watcher {
+    pool: Rc<Pool>,
+    subscriptions: Subscriptions,
+}
+
+impl Watcher {
+    pub(super) fn new(pool: Rc<Pool>, subscriptions: Subscriptions) -> Watcher {
+        Watcher { pool, subscriptions }
+    }
+
+    /// Reads and watches, for ever.
+    pub(super) async fn run(self) {
+        let mut pause = BACK_OFF.0;
+        loop {
+            let begun = Instant::now();
+            let error = match self.session().await {
+                Ok(()) => continue,
+                Err(error) => error,
+            };
+            if begun.elapsed() > BACK_OFF.1 * 2 {
+                pause = BACK_OFF.0;
+            }
+            if error.kind == ErrorKind::Refused {
+                warn!("etcd: watch {}: {error}", self.prefix());
+            } else {
+                debug!("etcd: watch {}: {error}", self.prefix());
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(BACK_OFF.1);
+        }
+    }
+
+    fn prefix(&self) -> &str {
+        &self.pool.options().watch_prefix
+    }
+
+    /// Reads and watches through the member in use, until that fails or another is in use.
+    async fn session(&self) -> Result<(), Error> {
+        let mut epoch = self.pool.epoch();
+        let connection = self.pool.connect(Instant::now() + ANSWER).await?;
+        let result = tokio::select! {
+            result = self.read_and_watch(&connection) => result,
+            _ = epoch.changed() => return Ok(()),
+        };
+        result.map_err(|error| self.pool.failed(connection.member, error))
+    }
+
+    async fn read_and_watch(&self, connection: &Connection) -> Result<(), Error> {
+        let revision = self.read(connection).await?;
+        let mut stream = self.open(connection, revision + 1).await?;
+        let mut next_read = Instant::now() + SAFETY_READ;
+        loop {
+            tokio::select! {
+                message = stream.message() => match message? {
+                    Some(response) => self.on_response(&response)?,
+                    None => return Err(Error::unreachable("the stream has ended")),
+                },
+                () = sleep_until(next_read) => {
+                    self.read(connection).await?;
+                    next_read = Instant::now() + SAFETY_READ;
+                }
+            }
+        }
+    }
+
+    /// Reads all keys and reports those that differ; gives the revision of the read.
+    async fn read(&self, connection: &Connection) -> Result<i64, Error> {
+        // A linearizable read cannot be older than what was heard before it was sent, unless etcd was
+        // restored from a snapshot.
+        let known = self.pool.revision();
+        let txn = Txn::read(vec![Op::GetPrefix(self.prefix().to_owned())]);
+        let reply = transact_once(connection, &txn, Instant::now() + ANSWER).await?;
+        let reset = reply.revision < known;
+        if reset {
+            warn!("etcd: revision went back from {known} to {}: restored?", reply.revision);
+            self.pool.forget_revision();
+        }
+        self.pool.heard(reply.revision);
+        self.report_all(reply.kvs(0), reply.revision, reset);
+        Ok(reply.revision)
+    }
+
+    fn report_all(&self, kvs: &[Kv], revision: i64, reset: bool) {
+        let found: HashMap<&str, &Kv> = kvs.iter().map(|kv| (kv.key.as_str(), kv)).collect();
+        for (key, subscription) in self.subscriptions.borrow_mut().iter_mut() {
+            let kv = found.get(key.as_str()).copied();
+            // A key that is there and was reported in this very version is no news. That a key is
+            // missing is always told: it is rare, and costs an IP its owner if it was overheard.
+            let reported = kv.is_some_and(|kv| kv.mod_revision == subscription.reported);
+            if reset || !reported {
+                subscription.report(kv.cloned(), revision, reset);
+            }
+        }
+    }
+
+    async fn open(&self, connection: &Connection, revision: i64) -> Result<WatchStream, Error> {
+        let options = WatchOptions::new().with_prefix().with_start_revision(revision);
+        let mut client = connection.client.watch_client();
+        let opening = client.watch(self.prefix(), Some(options));
+        let opened = timeout_at(Instant::now() + ANSWER, opening).await;
+        Ok(opened.map_err(|_| Error::deadline("open a watch"))??)
+    }
+
+    fn on_response(&self, response: &WatchResponse) -> Result<(), Error> {
+        if response.canceled() {
+            // Compacted or refused: read again. The reason is etcd's own text.
+            let reason = response.cancel_reason();
+            let compacted = response.compact_revision();
+            let text = format!("cancelled by etcd: {reason} (compacted up to {compacted})");
+            return Err(Error::unreachable(text));
+        }
+        for event in response.events() {
+            let Some(kv) = event.kv() else { continue };
+            let kv = Kv::from_proto(kv);
+            self.pool.heard(kv.mod_revision);
+            let present = event.event_type() == EventType::Put;
+            if let Some(subscription) = self.subscriptions.borrow_mut().get_mut(&kv.key) {
+                let revision = kv.mod_revision;
+                subscription.report(present.then_some(kv), revision, false);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Subscription {
+    fn report(&mut self, kv: Option<Kv>, revision: i64, reset: bool) {
+        self.reported = kv.as_ref().map_or(0, |kv| kv.mod_revision);
+        (self.sink)(KeyState { kv, revision, reset });
+    }
+}
