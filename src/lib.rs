@@ -5,6 +5,7 @@ pub mod election;
 pub mod etcd;
 pub mod fsm;
 pub mod secret;
+pub mod store;
 pub mod vip;
 pub mod wire;
 

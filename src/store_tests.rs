@@ -1,0 +1,150 @@
+//! The formats, against what Go and Rust agents have written.
+
+use super::*;
+
+const ID: &str = "vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427";
+
+fn cidr() -> Cidr {
+    "10.0.0.1/32".parse().unwrap()
+}
+
+fn kv(key: &str, value: &str) -> Kv {
+    Kv { key: key.to_owned(), value: value.as_bytes().to_vec(), lease: 0, mod_revision: 5 }
+}
+
+fn reply(succeeded: bool, found: Vec<Vec<Kv>>) -> Reply {
+    Reply { succeeded, revision: 9, found }
+}
+
+fn load(values: &[&str]) -> Stored {
+    let kvs = values.iter().map(|value| kv(&format!("/link/hosts/h1/{ID}"), value)).collect();
+    loaded("h1", &reply(true, vec![vec![], kvs]))
+}
+
+#[test]
+fn records_of_all_versions_of_the_go_link_are_read() {
+    let checks = r#"[{"type":"TCP","host":"127.0.0.1","port":80}]"#;
+    for value in [
+        format!(r#"{{"id":"{ID}","ip":"10.0.0.1/32","checks":{checks},"healthcheck_interval":7}}"#),
+        format!(
+            r#"{{"id":"{ID}","ip":"","checks":{checks},"healthcheck_interval":7,"plugin":"arp",
+            "plugin_config":{{"ip":"10.0.0.1/32"}},"status":"x"}}"#
+        ),
+    ] {
+        let stored = load(&[&value]);
+        assert_eq!(stored.skipped, [""; 0]);
+        let record = &stored.records[0];
+        assert_eq!((record.cidr, record.healthcheck_interval), (cidr(), 7));
+        assert_eq!((record.checks.len(), record.revision), (1, 5));
+    }
+    let bare = format!(r#"{{"id":"{ID}","ip":"10.0.0.1/32","checks":null}}"#);
+    assert_eq!(load(&[&bare]).records[0].checks, []);
+}
+
+#[test]
+fn records_of_other_plugins_are_left_alone() {
+    let value =
+        format!(r#"{{"id":"{ID}","ip":"","plugin":"webhook","plugin_config":{{"url":"x"}}}}"#);
+    assert_eq!(load(&[&value]), Stored::default());
+}
+
+#[test]
+fn what_cannot_be_understood_is_named_and_skipped() {
+    for (value, named) in [
+        ("", "EOF"),
+        ("[]", "invalid"),
+        (r#"{"id":"x","ip":"10.0.0.1/32"}"#, r#"id "x""#),
+        (&format!(r#"{{"id":"{ID}","ip":"10.0.0.300"}}"#), "10.0.0.300"),
+        (&format!(r#"{{"id":"{ID}","ip":"127.0.0.1"}}"#), "loopback"),
+        (&format!(r#"{{"id":"{ID}"}}"#), r#"ip """#),
+        (&format!(r#"{{"id":"{ID}","ip":"10.0.0.1","checks":[{{"type":"HTTP"}}]}}"#), "HTTP"),
+        (r#"{"id":"vip-00000000-2fa1-41d2-883f-0016d3cca427","ip":"10.0.0.1"}"#, "vip-00000000"),
+    ] {
+        let stored = load(&[value]);
+        assert_eq!(stored.records, [], "{value}");
+        assert!(stored.skipped[0].contains(named), "{}", stored.skipped[0]);
+        assert!(stored.skipped[0].starts_with("/link/hosts/h1/vip-"), "{}", stored.skipped[0]);
+    }
+}
+
+#[test]
+fn an_address_is_registered_once() {
+    let value = format!(r#"{{"id":"{ID}","ip":"10.0.0.1/32"}}"#);
+    let stored = load(&[&value, &value]);
+    assert_eq!((stored.records.len(), stored.skipped.len()), (1, 1));
+}
+
+#[test]
+fn a_record_is_written_so_that_the_go_link_can_read_it() {
+    let record = Record {
+        id: ID.parse().unwrap(),
+        cidr: cidr(),
+        checks: vec![],
+        healthcheck_interval: 0,
+        interface: None,
+        revision: 0,
+    };
+    let txn = write_record_txn("h1", &record);
+    let key = format!("/link/hosts/h1/{ID}");
+    assert_eq!(txn.when, [Compare::Absent(key.clone())]);
+    let value = format!(
+        r#"{{"id":"{ID}","ip":"10.0.0.1/32","checks":[],"healthcheck_interval":0,"plugin":"arp","plugin_config":{{"ip":"10.0.0.1/32"}}}}"#
+    );
+    assert_eq!(txn.then, [Op::Put { key, value: value.into_bytes(), lease: 0 }]);
+}
+
+#[test]
+fn the_lease_of_a_former_life_is_read_and_garbage_is_not() {
+    let config =
+        |value: &str| loaded("h1", &reply(true, vec![vec![kv("/link/config/h1", value)], vec![]]));
+    let stored = config(r#"{"hostname":"h1","lease_id":6070186003021012240,"data_version":3}"#);
+    assert_eq!((stored.lease, stored.lease_revision), (Some(6070186003021012240), 5));
+    let stored = config("rubbish");
+    assert_eq!((stored.lease, stored.lease_revision, stored.skipped.len()), (None, 5, 1));
+}
+
+#[test]
+fn a_write_that_was_repeated_finds_its_own_value() {
+    assert_eq!(written(b"a", &reply(true, vec![vec![]])), Ok(9));
+    assert_eq!(written(b"a", &reply(false, vec![vec![kv("k", "a")]])), Ok(5));
+    assert_eq!(written(b"a", &reply(false, vec![vec![kv("k", "b")]])), Err(Conflict(5)));
+    assert_eq!(written(b"a", &reply(false, vec![vec![]])), Err(Conflict(0)));
+}
+
+#[test]
+fn a_lock_is_created_only_if_it_is_free_and_deleted_only_if_it_is_ours() {
+    let acquire = election_txn(Request::Acquire { lease: 7 }, cidr(), "h1");
+    let lock = "/link/default/10.0.0.1_32".to_owned();
+    assert_eq!(acquire.when, [Compare::Absent(lock.clone())]);
+    let put = Op::Put { key: lock.clone(), value: b"h1".to_vec(), lease: 7 };
+    assert_eq!(acquire.then[0], put);
+    let release = Request::Release { lease: 7, offer: Offer::Withdrawn };
+    let release = election_txn(release, cidr(), "h1");
+    assert_eq!(release.when, [Compare::Lease(lock.clone(), 7)]);
+    assert_eq!(release.then[0], Op::Delete(lock));
+    assert_eq!(release.then[1], Op::Delete("/link/ips/10.0.0.1_32/h1".to_owned()));
+}
+
+#[test]
+fn an_answer_tells_who_holds_the_lock_and_whether_anybody_else_could() {
+    let request = Request::Release { lease: 7, offer: Offer::Available };
+    let offers = |values: &[(&str, &str)]| {
+        values
+            .iter()
+            .map(|(host, value)| kv(&format!("/link/ips/10.0.0.1_32/{host}"), value))
+            .collect()
+    };
+    let go = r#"{"updated_at":"2026-11-22T07:35:39.486007637Z"}"#;
+    let failing = r#"{"updated_at":"2026-11-22T07:35:39Z","available":false}"#;
+    for (others, successor) in [
+        (vec![("h1", go)], false),
+        (vec![("h1", go), ("h2", failing)], false),
+        (vec![("h1", go), ("h2", go)], true),
+        (vec![("h2", "rubbish")], true),
+    ] {
+        let reply = reply(true, vec![vec![], vec![], offers(&others)]);
+        let answer = election_answer(request, cidr(), "h1", &reply);
+        assert_eq!(answer.lock, LockView { holder: None, revision: 9, reset: false });
+        assert_eq!(answer.successor, successor, "{others:?}");
+    }
+}
