@@ -4,8 +4,10 @@ pub mod command;
 pub mod election;
 pub mod etcd;
 pub mod fsm;
+pub mod net;
 pub mod secret;
 pub mod store;
+mod thread;
 pub mod vip;
 pub mod wire;
 

@@ -1,0 +1,189 @@
+//! The actuator: the thread `net`, which alone talks to the kernel about addresses.
+//!
+//! - Owns: the request socket and the table of managed addresses ([`Reconciler`]), the packet
+//!   socket and the queue of announcements ([`Announcer`]), and the event socket ([`Events`]).
+//! - Spoken to by: everybody who has a [`NetClient`](super::NetClient), over one channel without a
+//!   limit; and by the kernel, over the event socket. It answers through each address's `Reports`,
+//!   which must not block, and over the reply channel of a question, which has room for the answer.
+//! - Blocks in: one `poll` over the eventfd that follows each order and the event socket, until
+//!   the next deadline (announcement, retry, full comparison). Requests to the kernel last as long
+//!   as the kernel takes, a second at most; frames are sent without waiting.
+//! - Stops: on the order that dropping [`Net`](super::Net) sends, after carrying out what was
+//!   ordered before it. Addresses stay as they are.
+//!
+//! One round: take all orders, read all notices, look if that is due, change what differs,
+//! announce what is due, report, answer. So a thousand orders that come together are all bound
+//! before the announcements begin, and nothing is announced that was taken back meanwhile.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, TryRecvError};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::announcer::Announcer;
+use super::client::{Order, Orders};
+use super::events::Events;
+use super::reconcile::Reconciler;
+use super::route::{Route, words};
+use super::schedule::Schedule;
+use super::sys::PacketSocket;
+use super::{Address, Announce, NetError};
+
+/// How many orders are taken before the kernel has its turn. Taking one costs a microsecond.
+const MAX_ORDERS: usize = 10_000;
+/// How many addresses are changed before announcements have their turn: 0.1 s for IPv4 and a
+/// quarter of a second for IPv6, as measured.
+const MAX_CHANGES: usize = 1024;
+
+type Question = (String, Sender<Result<Vec<Address>, NetError>>);
+
+/// The thread's state.
+#[derive(Debug)]
+pub(super) struct Actuator {
+    orders: Orders,
+    events: Events,
+    reconciler: Reconciler,
+    announcer: Announcer,
+    questions: Vec<Question>,
+    stopping: bool,
+}
+
+impl Actuator {
+    /// Opens the sockets; the events first, so that no change goes unnoticed.
+    pub(super) fn open(orders: Orders, announce: &Announce) -> io::Result<Actuator> {
+        let events = Events::subscribe()?;
+        let mut route = Route::open()?;
+        let packets = open_packets(may_change(&mut route)?)?;
+        let schedule = match announce.fixed {
+            None => Schedule::BuiltIn,
+            Some((interval, count)) => Schedule::Fixed(interval, count),
+        };
+        Ok(Actuator {
+            orders,
+            events,
+            reconciler: Reconciler::new(route),
+            announcer: Announcer::new(packets, schedule),
+            questions: Vec::new(),
+            stopping: false,
+        })
+    }
+
+    /// Works until it is told to stop.
+    pub(super) fn run(mut self) {
+        while !self.stopping {
+            self.wait();
+            self.round();
+        }
+    }
+
+    fn round(&mut self) {
+        self.take_orders();
+        let reconciler = &self.reconciler;
+        if self.events.drain(|change| reconciler.matters(change)) {
+            self.reconciler.look_soon(Instant::now());
+        }
+        self.reconciler.look_if_due(Instant::now());
+        let limit = if self.stopping { usize::MAX } else { MAX_CHANGES };
+        self.reconciler.work(limit, Instant::now());
+        self.announce();
+        self.reconciler.make_reports();
+        self.answer();
+    }
+
+    fn take_orders(&mut self) {
+        // Cleared before the channel is read: an order that comes after it was found empty sets it.
+        let _ = self.orders.wake.read();
+        for _ in 0..MAX_ORDERS {
+            match self.orders.orders_rx.try_recv() {
+                Ok(order) => self.take_order(order),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => self.stopping = true,
+            }
+            if self.stopping {
+                return;
+            }
+        }
+    }
+
+    fn take_order(&mut self, order: Order) {
+        match order {
+            Order::Manage { cidr, interface, reports } => {
+                self.reconciler.manage(cidr, interface, reports, Instant::now());
+            }
+            Order::Set(cidr, desired) => self.reconciler.set(cidr, desired),
+            Order::Announce(cidr) => self.reconciler.announce(cidr),
+            Order::Forget(cidr) => self.reconciler.forget(cidr),
+            Order::RemoveLeftOvers => self.reconciler.remove_left_overs(Instant::now()),
+            Order::Addresses { interface, reply } => self.questions.push((interface, reply)),
+            Order::Stop => self.stopping = true,
+        }
+    }
+
+    fn announce(&mut self) {
+        let now = Instant::now();
+        for (cidr, extent) in self.reconciler.take_announcements() {
+            self.announcer.start(cidr, extent, now);
+        }
+        let reconciler = &self.reconciler;
+        self.announcer.send_due(|cidr| reconciler.origin(cidr));
+    }
+
+    fn answer(&mut self) {
+        for (interface, reply) in self.questions.drain(..) {
+            // Whoever does not wait any longer has no use for the answer.
+            let _ = reply.try_send(self.reconciler.addresses(&interface));
+        }
+    }
+
+    fn wait(&self) {
+        let timeout = self.timeout(Instant::now());
+        let mut descriptors = [
+            PollFd::new(self.orders.wake.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.events.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut descriptors, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => log::error!("poll: {}", words(errno)),
+        }
+    }
+
+    fn timeout(&self, now: Instant) -> PollTimeout {
+        if !self.orders.orders_rx.is_empty() {
+            return PollTimeout::ZERO;
+        }
+        let due = [self.reconciler.next_due(now), self.announcer.next_due(now)];
+        match due.into_iter().flatten().min() {
+            None => PollTimeout::NONE,
+            Some(due) => round_up(due.saturating_duration_since(now)),
+        }
+    }
+}
+
+/// Whole milliseconds, so that the time has come when `poll` returns.
+fn round_up(wait: Duration) -> PollTimeout {
+    let millis = wait.as_nanos().div_ceil(1_000_000);
+    i32::try_from(millis).ok().and_then(|millis| millis.try_into().ok()).unwrap_or(PollTimeout::MAX)
+}
+
+fn may_change(route: &mut Route) -> io::Result<bool> {
+    route.may_change().map_err(|error| io::Error::other(format!("ask for addresses: {error}")))
+}
+
+/// Opens the packet socket. Its permission is the last of two; the error tells of both.
+fn open_packets(may_change: bool) -> io::Result<PacketSocket> {
+    let missing = match (may_change, PacketSocket::open()) {
+        (true, Ok(socket)) => return Ok(socket),
+        (true, Err(Errno::EPERM)) => "CAP_NET_RAW",
+        (false, Err(Errno::EPERM)) => "CAP_NET_ADMIN and CAP_NET_RAW",
+        (false, Ok(_)) => "CAP_NET_ADMIN",
+        (_, Err(errno)) => {
+            let error = io::Error::from(errno);
+            return Err(io::Error::new(error.kind(), format!("open a packet socket: {error}")));
+        }
+    };
+    let error = format!("missing capability: {missing}");
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, error))
+}

@@ -1,0 +1,94 @@
+//! The edge to the kernel: the addresses of interfaces, and announcements on the wire.
+//!
+//! One thread, the actuator, alone talks to the kernel: it adds and removes addresses over
+//! rtnetlink and sends ARP and NDP frames over a packet socket. It is told where addresses should
+//! be, makes it so and keeps it so, whatever other programs do. It knows no reasons.
+//!
+//! ```text
+//!  NetClient --Order--> actuator --+-- reconcile  (what is, what should be) -- route --+
+//!            <-Report--            +-- announcer  (queue, schedule, bucket) -----------+-- sys
+//!                                  +-- events     (something changed) -----------------+
+//! ```
+//!
+//! Formats and sockets are apart: `netlink`, `rtnetlink`, `ethernet`, `arp` and `ndp` are pure
+//! codecs, `sys` moves bytes.
+
+mod actuator;
+mod announcer;
+pub mod arp;
+mod bucket;
+mod client;
+pub mod ethernet;
+mod events;
+mod interface;
+pub mod ndp;
+pub mod netlink;
+mod queue;
+mod reconcile;
+mod repeats;
+mod route;
+pub mod rtnetlink;
+mod schedule;
+mod secondaries;
+mod sys;
+mod target;
+
+use std::fmt;
+
+pub use client::{Net, NetClient};
+
+use crate::vip::Cidr;
+
+/// What the kernel has on an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The address and its prefix length.
+    pub cidr: Cidr,
+    /// True when the address carries LinK's mark (`IFA_PROTO`, Linux 5.18).
+    pub ours: bool,
+}
+
+/// Where an address should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Desired {
+    /// Nobody has decided yet: the interface is left as it was found.
+    AsFound,
+    /// On the interface, and announced.
+    Bound,
+    /// Not on the interface.
+    Unbound,
+}
+
+/// What the actuator tells of an address it manages, whenever that changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// The interface can carry the address, or why not (`no such interface`, `interface is down`).
+    Interface(Result<(), String>),
+    /// The kernel has the address on the interface, or not.
+    Bound(bool),
+    /// An order could not be carried out; it is tried again.
+    Failed(String),
+}
+
+/// Receives reports; called on the actuator's thread, so it must not block.
+pub type Reports = Box<dyn Fn(Report) + Send>;
+
+/// Why the actuator did not answer a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetError(pub String);
+
+impl fmt::Display for NetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NetError {}
+
+/// How announcements are spaced.
+#[derive(Clone, Debug, Default)]
+pub struct Announce {
+    /// `ARP_GRATUITOUS_INTERVAL` and `_COUNT`: a fixed schedule instead of the built-in one. So
+    /// many announcements, so far apart, and no refresh after them.
+    pub fixed: Option<(std::time::Duration, u32)>,
+}

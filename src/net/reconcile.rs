@@ -1,0 +1,194 @@
+//! Makes the kernel have what is desired.
+//!
+//! Owns the managed addresses, what is known of their interfaces, and the request socket; lives on
+//! the actuator's thread. A *look* reads the kernel's state and compares; *work* changes what
+//! differs. What has to be told and announced is collected here and fetched by the actuator.
+//! Both block only in [`Route`].
+
+mod look;
+mod work;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use super::announcer::Origin;
+use super::interface::Interfaces;
+use super::route::Route;
+use super::rtnetlink::{AddressInfo, Change, MARK};
+use super::schedule::Extent;
+use super::secondaries::{robbed, same_subnet};
+use super::target::{Found, Target};
+use super::{Address, Desired, NetError, Report, Reports};
+use crate::vip::Cidr;
+
+/// The managed addresses.
+#[derive(Debug)]
+pub(super) struct Reconciler {
+    route: Route,
+    targets: BTreeMap<Cidr, Target>,
+    interfaces: Interfaces,
+    /// The addresses to be looked after, in the order in which that became necessary.
+    queue: VecDeque<Cidr>,
+    /// When to look next; none while there is no reason to.
+    look_at: Option<Instant>,
+    /// Left-overs are to be removed, after the next look.
+    left_overs: bool,
+    /// The last look failed, and the log says so.
+    blind: bool,
+    reports: Vec<(Cidr, Report)>,
+    announcements: Vec<(Cidr, Extent)>,
+}
+
+impl Reconciler {
+    /// Nothing is managed yet.
+    pub(super) fn new(route: Route) -> Reconciler {
+        Reconciler {
+            route,
+            targets: BTreeMap::new(),
+            interfaces: Interfaces::default(),
+            queue: VecDeque::new(),
+            look_at: None,
+            left_overs: false,
+            blind: false,
+            reports: Vec::new(),
+            announcements: Vec::new(),
+        }
+    }
+
+    /// Starts to manage an address, afresh if it is managed already.
+    pub(super) fn manage(&mut self, cidr: Cidr, interface: String, reports: Reports, now: Instant) {
+        self.targets.insert(cidr, Target::new(interface, reports));
+        self.look_at = Some(now);
+    }
+
+    /// Says where an address should be.
+    pub(super) fn set(&mut self, cidr: Cidr, desired: Desired) {
+        match self.targets.get_mut(&cidr) {
+            Some(target) => target.order(desired),
+            None => log::debug!("{cidr} is not managed: {desired:?} is ignored"),
+        }
+        self.enqueue(cidr);
+    }
+
+    /// Stops to manage an address.
+    pub(super) fn forget(&mut self, cidr: Cidr) {
+        self.targets.remove(&cidr);
+        let targets = &self.targets;
+        self.interfaces.retain(|name| targets.values().any(|target| target.interface == name));
+    }
+
+    /// Announces an address in full, if it is bound.
+    pub(super) fn announce(&mut self, cidr: Cidr) {
+        self.announcements.push((cidr, Extent::Full));
+    }
+
+    /// Whether a notice of the kernel says something that is not known.
+    pub(super) fn matters(&self, change: &Change) -> bool {
+        let differs = |address: &AddressInfo, found| {
+            self.targets.get(&address.cidr).is_some_and(|target| {
+                let link = self.interfaces.link(&target.interface);
+                link.is_some_and(|link| link.index == address.index) && target.found != Some(found)
+            })
+        };
+        match change {
+            Change::Address(address) => {
+                differs(address, found(Some(address))) || self.may_rob(address)
+            }
+            Change::AddressGone(address) => differs(address, Found::Absent),
+            Change::Link(_) | Change::LinkGone(_) => self.interfaces.matters(change),
+        }
+    }
+
+    /// Whether a managed address may be in the way of this one.
+    fn may_rob(&self, address: &AddressInfo) -> bool {
+        let on_its_interface = |target: &Target| {
+            let link = self.interfaces.link(&target.interface);
+            link.is_some_and(|link| link.index == address.index)
+        };
+        let mut targets = self.targets.iter();
+        robbed(address)
+            && targets
+                .any(|(cidr, target)| same_subnet(*cidr, address.cidr) && on_its_interface(target))
+    }
+
+    /// Has everything compared as soon as possible.
+    pub(super) fn look_soon(&mut self, now: Instant) {
+        self.look_at = self.look_at.map(|_| now);
+    }
+
+    /// When there is something to do next; not in the future if work is left.
+    pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
+        let left = (!self.queue.is_empty()).then_some(now);
+        let waiting = self.targets.values().filter_map(|target| target.not_before);
+        waiting.chain(left).chain(self.look_at).min()
+    }
+
+    /// Makes the reports that have collected.
+    pub(super) fn make_reports(&mut self) {
+        for (cidr, report) in self.reports.drain(..) {
+            if let Some(target) = self.targets.get(&cidr) {
+                target.report(report);
+            }
+        }
+    }
+
+    /// The announcements that have become necessary.
+    pub(super) fn take_announcements(&mut self) -> Vec<(Cidr, Extent)> {
+        std::mem::take(&mut self.announcements)
+    }
+
+    /// From where to announce an address; none if it is not bound, or nobody would listen.
+    pub(super) fn origin(&self, cidr: Cidr) -> Option<Origin> {
+        let target = self.targets.get(&cidr).filter(|target| target.is_bound())?;
+        let link = self.interfaces.usable_link(&target.interface)?;
+        Some(Origin {
+            interface: target.interface.clone(),
+            index: link.index,
+            mac: link.announces_from()?,
+            router: link.forwards_ipv6,
+        })
+    }
+
+    /// The addresses on an interface, read anew.
+    pub(super) fn addresses(&mut self, interface: &str) -> Result<Vec<Address>, NetError> {
+        let failed = |error| NetError(format!("read the addresses of {interface}: {error}"));
+        let Some(link) = self.route.link_by_name(interface).map_err(failed)? else {
+            return Ok(Vec::new());
+        };
+        let addresses = self.route.addresses().map_err(failed)?;
+        let here = addresses.into_iter().filter(|address| address.index == link.index);
+        Ok(here.map(|address| Address { cidr: address.cidr, ours: is_ours(&address) }).collect())
+    }
+
+    /// Has removed what carries LinK's mark and is not managed.
+    pub(super) fn remove_left_overs(&mut self, now: Instant) {
+        self.left_overs = true;
+        self.look_at = Some(now);
+    }
+
+    fn enqueue(&mut self, cidr: Cidr) {
+        if let Some(target) = self.targets.get_mut(&cidr) {
+            if !std::mem::replace(&mut target.queued, true) {
+                self.queue.push_back(cidr);
+            }
+        }
+    }
+
+    fn report(&mut self, cidr: Cidr, report: Option<Report>) {
+        self.reports.extend(report.map(|report| (cidr, report)));
+    }
+}
+
+/// What is found where the kernel has this address, or none.
+fn found(address: Option<&AddressInfo>) -> Found {
+    match address {
+        None => Found::Absent,
+        Some(address) if address.is_usable() => Found::Usable,
+        Some(_) => Found::Unusable,
+    }
+}
+
+/// LinK adds no address with a peer.
+fn is_ours(address: &AddressInfo) -> bool {
+    address.protocol == MARK && !address.has_peer
+}

@@ -1,0 +1,178 @@
+//! Reads what the kernel has, and compares it with what was known and with what is desired.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use super::{Reconciler, found, is_ours};
+use crate::net::Desired;
+use crate::net::route::RouteError;
+use crate::net::rtnetlink::AddressInfo;
+use crate::net::schedule::Extent;
+use crate::net::secondaries::{delete_alone, is_in_the_way};
+use crate::net::target::{Found, Step, Target, step};
+use crate::vip::Cidr;
+
+/// How often everything is compared, notice or not.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// The wait after a look that failed.
+const RETRY: Duration = Duration::from_millis(250);
+
+impl Reconciler {
+    /// Compares everything, if it is time.
+    pub(in crate::net) fn look_if_due(&mut self, now: Instant) {
+        if self.look_at.is_none_or(|at| at > now) {
+            return;
+        }
+        let wait = match self.look(now) {
+            Ok(()) => {
+                if std::mem::take(&mut self.blind) {
+                    log::info!("addresses and interfaces can be read again");
+                }
+                INTERVAL
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.blind, true) {
+                    log::warn!("read addresses and interfaces: {error}");
+                }
+                RETRY
+            }
+        };
+        let needed = self.left_overs || !self.targets.is_empty();
+        self.look_at = needed.then_some(now + wait);
+    }
+
+    /// Addresses are read before links: an address whose interface vanishes in between is missing
+    /// together with its interface, and is not taken for one that somebody removed.
+    fn look(&mut self, now: Instant) -> Result<(), RouteError> {
+        let addresses = self.route.addresses()?;
+        let found: HashMap<_, _> = addresses
+            .iter()
+            .filter(|address| !address.has_peer)
+            .map(|address| ((address.index, address.cidr), found(Some(address))))
+            .collect();
+        let renewed = self.look_at_interfaces()?;
+        let cidrs: Vec<Cidr> = self.targets.keys().copied().collect();
+        for cidr in cidrs {
+            self.compare(cidr, &found, &renewed, now);
+            self.make_way(cidr, &addresses, now);
+        }
+        if self.left_overs {
+            self.remove_unmanaged(&addresses)?;
+            self.left_overs = false;
+        }
+        Ok(())
+    }
+
+    fn remove_unmanaged(&mut self, addresses: &[AddressInfo]) -> Result<(), RouteError> {
+        for address in addresses.iter().filter(|address| is_ours(address)) {
+            let (cidr, index) = (address.cidr, address.index);
+            let target = self.targets.get(&cidr);
+            let managed_on = target.and_then(|target| self.interfaces.link(&target.interface));
+            if managed_on.is_some_and(|link| link.index == index) {
+                continue;
+            }
+            let name = self.route.link_by_index(index)?.map(|link| link.name);
+            let name = name.unwrap_or_else(|| format!("interface {index}"));
+            match delete_alone(&mut self.route, index, cidr) {
+                Ok(()) => log::info!("left-over {cidr} removed from {name}"),
+                Err(error) => log::warn!("remove left-over {cidr} from {name}: {error}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at every interface in use; the names of those that have to be announced on again.
+    fn look_at_interfaces(&mut self) -> Result<BTreeSet<String>, RouteError> {
+        let targets = self.targets.values();
+        let names: BTreeSet<String> = targets.map(|target| target.interface.clone()).collect();
+        let route = &mut self.route;
+        let looks = names.iter().map(|name| Ok((name, route.link_by_name(name)?)));
+        // All of them before the first is noted: news must not be lost to a failure.
+        let links: Vec<_> = looks.collect::<Result<_, _>>()?;
+        let mut renewed = BTreeSet::new();
+        for (name, link) in links {
+            let news = self.interfaces.see(name, link);
+            if let Some(warning) = news.warning {
+                log::warn!("{warning}");
+            }
+            if news.renewed {
+                renewed.insert(name.clone());
+            }
+        }
+        self.interfaces.retain(|name| names.contains(name));
+        Ok(renewed)
+    }
+
+    /// Gives up being the primary of a subnet to an address of the host's own: by leaving and
+    /// coming back, which takes microseconds.
+    fn make_way(&mut self, cidr: Cidr, addresses: &[AddressInfo], now: Instant) {
+        let Some(target) = self.targets.get_mut(&cidr).filter(|target| target.is_bound()) else {
+            return;
+        };
+        let Some(link) = self.interfaces.usable_link(&target.interface) else {
+            return;
+        };
+        if is_in_the_way(addresses, link.index, cidr) && target.may_change(now) {
+            log::info!("{cidr} makes way for the addresses of its subnet on {}", link.name);
+            let link = link.clone();
+            self.change(cidr, &link, Step::Replace, now);
+        }
+    }
+
+    fn compare(
+        &mut self,
+        cidr: Cidr,
+        everything: &HashMap<(u32, Cidr), Found>,
+        renewed: &BTreeSet<String>,
+        now: Instant,
+    ) {
+        let Some(target) = self.targets.get_mut(&cidr) else {
+            return;
+        };
+        let standing = self.interfaces.standing(&target.interface);
+        let usable = standing.is_ok();
+        let link = self.interfaces.link(&target.interface);
+        let here = link.and_then(|link| everything.get(&(link.index, cidr)));
+        let found = here.copied().unwrap_or(Found::Absent);
+        let renewed = renewed.contains(&target.interface);
+        let before = target.found.replace(found);
+        if renewed {
+            target.relieve();
+        } else if usable {
+            note_interference(cidr, target, before, now);
+        }
+        let appeared = before.is_some_and(|before| before != Found::Usable);
+        if target.is_bound() && (renewed || appeared) {
+            self.announcements.push((cidr, Extent::Full));
+        }
+        let reports = [target.tell_interface(standing), target.tell_bound()];
+        self.reports.extend(reports.into_iter().flatten().map(|report| (cidr, report)));
+        if target.ordered_from.is_some() || step(target.desired, found, usable) != Step::Leave {
+            self.enqueue(cidr);
+        }
+    }
+}
+
+/// Logs what another program did to an address, and that it is undone.
+fn note_interference(cidr: Cidr, target: &mut Target, before: Option<Found>, now: Instant) {
+    let (happened, what) = match target.desired {
+        Desired::AsFound => return,
+        Desired::Bound => {
+            let lost = before == Some(Found::Usable) && target.found != Some(Found::Usable);
+            (lost, "removed from")
+        }
+        Desired::Unbound => {
+            let appeared = before == Some(Found::Absent) && target.found != Some(Found::Absent);
+            (appeared, "added to")
+        }
+    };
+    target.restoring |= happened;
+    let times =
+        if happened { target.interference.count(now) } else { target.interference.tell(now) };
+    let interface = &target.interface;
+    match times {
+        None => {}
+        Some(1) => log::warn!("{cidr} was {what} {interface} by another program; undone"),
+        Some(n) => log::warn!("{cidr} was {what} {interface} by another program {n} times; undone"),
+    }
+}

@@ -1,0 +1,156 @@
+//! Changes what the kernel has into what is desired, one address at a time.
+
+use std::time::Instant;
+
+use nix::errno::Errno;
+
+use super::{Reconciler, found};
+use crate::net::Desired;
+use crate::net::route::{Added, RouteError};
+use crate::net::rtnetlink::Link;
+use crate::net::schedule::Extent;
+use crate::net::secondaries::delete_alone;
+use crate::net::target::{Found, Step, step};
+use crate::vip::Cidr;
+
+impl Reconciler {
+    /// Changes what is not as it should be: at most `limit` addresses, the rest next time.
+    pub(in crate::net) fn work(&mut self, limit: usize, now: Instant) {
+        self.enqueue_waiting(now);
+        for _ in 0..limit {
+            let Some(cidr) = self.queue.pop_front() else {
+                return;
+            };
+            self.work_on(cidr, now);
+        }
+    }
+
+    fn work_on(&mut self, cidr: Cidr, now: Instant) {
+        let Some(target) = self.targets.get_mut(&cidr) else {
+            return;
+        };
+        target.queued = false;
+        let (Some(found), Some(link)) = (target.found, self.interfaces.link(&target.interface))
+        else {
+            return;
+        };
+        let step = step(target.desired, found, link.is_up());
+        if step == Step::Leave {
+            self.settle(cidr);
+            return;
+        }
+        if target.may_change(now) {
+            let link = link.clone();
+            self.change(cidr, &link, step, now);
+        }
+    }
+
+    /// Everything is as it should be: if it was so before the order came, little is said of it.
+    fn settle(&mut self, cidr: Cidr) {
+        let Some(target) = self.targets.get_mut(&cidr) else {
+            return;
+        };
+        let ordered_from = target.ordered_from.take();
+        let Some(ordered_from) = ordered_from.filter(|_| target.is_bound()) else {
+            return;
+        };
+        log::info!("{cidr} found on {} and kept", target.interface);
+        // After `Unbound` another host may have announced it.
+        let extent = match ordered_from {
+            Desired::AsFound => Extent::Once,
+            Desired::Bound | Desired::Unbound => Extent::Full,
+        };
+        self.announcements.push((cidr, extent));
+    }
+
+    pub(super) fn change(&mut self, cidr: Cidr, link: &Link, step: Step, now: Instant) {
+        let (verb, result) = match step {
+            Step::Leave => return,
+            Step::Add => ("add", self.add(cidr, link.index)),
+            Step::Remove => ("remove", self.remove(cidr, link.index)),
+            Step::Replace => ("replace", self.replace(cidr, link.index)),
+        };
+        match result {
+            Ok(found) => self.changed(cidr, found),
+            Err(error) => {
+                if matches!(error, RouteError::Refused(Errno::ENODEV, _)) {
+                    // The notice about the interface has not been read yet.
+                    self.look_soon(now);
+                }
+                self.failed(cidr, &format!("{verb} {cidr} on {}: {error}", link.name), now);
+            }
+        }
+    }
+
+    fn add(&mut self, cidr: Cidr, index: u32) -> Result<Found, RouteError> {
+        match self.route.add_address(index, cidr)? {
+            Added::New => Ok(Found::Usable),
+            Added::Exists => self.find(cidr, index),
+        }
+    }
+
+    fn remove(&mut self, cidr: Cidr, index: u32) -> Result<Found, RouteError> {
+        delete_alone(&mut self.route, index, cidr)?;
+        Ok(Found::Absent)
+    }
+
+    fn replace(&mut self, cidr: Cidr, index: u32) -> Result<Found, RouteError> {
+        self.remove(cidr, index)?;
+        self.add(cidr, index)
+    }
+
+    /// What there is of an address that could not be added because it exists.
+    fn find(&mut self, cidr: Cidr, index: u32) -> Result<Found, RouteError> {
+        let addresses = self.route.addresses()?;
+        let mut here = addresses.iter().filter(|address| address.index == index);
+        let exact = here.find(|address| address.cidr == cidr && !address.has_peer);
+        exact.map(|address| found(Some(address))).ok_or(RouteError::OtherPrefix)
+    }
+
+    fn changed(&mut self, cidr: Cidr, found: Found) {
+        let Some(target) = self.targets.get_mut(&cidr) else {
+            return;
+        };
+        target.found = Some(found);
+        target.ordered_from = None;
+        target.relieve();
+        let restored = std::mem::take(&mut target.restoring);
+        let level = if restored { log::Level::Debug } else { log::Level::Info };
+        let interface = &target.interface;
+        match found {
+            Found::Usable => {
+                log::log!(level, "{cidr} bound on {interface}");
+                self.announcements.push((cidr, Extent::Full));
+            }
+            Found::Absent => log::log!(level, "{cidr} unbound from {interface}"),
+            Found::Unusable => log::debug!("{cidr} on {interface} is still unusable"),
+        }
+        let unfinished = step(target.desired, found, true) != Step::Leave;
+        let report = target.tell_bound();
+        self.report(cidr, report);
+        if unfinished {
+            self.enqueue(cidr);
+        }
+    }
+
+    fn failed(&mut self, cidr: Cidr, failure: &str, now: Instant) {
+        let Some(target) = self.targets.get_mut(&cidr) else {
+            return;
+        };
+        target.put_off(now);
+        let report = target.tell_failure(failure);
+        if report.is_some() {
+            log::warn!("{failure}");
+        }
+        self.report(cidr, report);
+    }
+
+    fn enqueue_waiting(&mut self, now: Instant) {
+        let waiting = self.targets.iter_mut().filter_map(|(cidr, target)| {
+            target.not_before.take_if(|not_before| *not_before <= now).map(|_| *cidr)
+        });
+        for cidr in waiting.collect::<Vec<_>>() {
+            self.enqueue(cidr);
+        }
+    }
+}

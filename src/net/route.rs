@@ -1,0 +1,232 @@
+//! Requests to the kernel about addresses and links, one at a time, each with its answer.
+//!
+//! Blocks: the kernel carries out a request while it is sent (behind its `rtnl` lock, which a busy
+//! host may hold for milliseconds); an answer that does not come is given up after a second.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::socket::SockFlag;
+
+use super::netlink::{self, Message, Outcome};
+use super::rtnetlink::{self, AddressInfo, Change, Link};
+use super::sys::NetlinkSocket;
+use crate::vip::Cidr;
+
+/// How long one answer is waited for.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// The kernel fills at most 32 KiB per datagram of a dump (`NLMSG_GOODSIZE` and
+/// `netlink_dump()` in net/netlink/af_netlink.c).
+const BUFFER: usize = 32 * 1024;
+/// How often a dump that was interrupted by a change is repeated.
+const DUMP_TRIES: u32 = 5;
+
+/// The request socket.
+#[derive(Debug)]
+pub(super) struct Route {
+    socket: NetlinkSocket,
+    buffer: Vec<u8>,
+    sequence: u32,
+}
+
+/// Why a request was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RouteError {
+    /// The kernel refused it, with its explanation if it gave one.
+    Refused(Errno, Option<String>),
+    /// The socket failed.
+    Socket(Errno),
+    /// No answer came in time.
+    Timeout,
+    /// The answer cannot be read.
+    Malformed,
+    /// The addresses changed during each of several dumps.
+    Interrupted,
+    /// An IPv6 address is there, with another prefix length: the kernel has it only once.
+    OtherPrefix,
+}
+
+/// Whether an address was there before it was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Added {
+    /// It is new.
+    New,
+    /// `EEXIST`. For IPv6 that may be the same address with another prefix length.
+    Exists,
+}
+
+impl Route {
+    /// Opens the socket, which needs no capability.
+    pub(super) fn open() -> Result<Route, Errno> {
+        Ok(Route { socket: open_socket()?, buffer: vec![0; BUFFER], sequence: 0 })
+    }
+
+    /// Whether this process may change addresses: the kernel checks `CAP_NET_ADMIN` before it
+    /// looks for the interface, and no interface has the index 0.
+    pub(super) fn may_change(&mut self) -> Result<bool, RouteError> {
+        let nothing = Cidr::new([0, 0, 0, 0].into(), 32).expect("32 is a prefix length of IPv4");
+        match self.exchange(|sequence| rtnetlink::delete_address(sequence, 0, nothing), |_| {}) {
+            Err(RouteError::Refused(Errno::EPERM, _)) => Ok(false),
+            Ok(()) | Err(RouteError::Refused(..)) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Adds an address; that the interface has it already is a success.
+    pub(super) fn add_address(&mut self, index: u32, cidr: Cidr) -> Result<Added, RouteError> {
+        match self.exchange(|sequence| rtnetlink::add_address(sequence, index, cidr), |_| {}) {
+            Ok(()) => Ok(Added::New),
+            Err(RouteError::Refused(Errno::EEXIST, _)) => Ok(Added::Exists),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes an address; that the interface does not have it, or is gone, is a success.
+    pub(super) fn delete_address(&mut self, index: u32, cidr: Cidr) -> Result<(), RouteError> {
+        match self.exchange(|sequence| rtnetlink::delete_address(sequence, index, cidr), |_| {}) {
+            Err(RouteError::Refused(Errno::EADDRNOTAVAIL | Errno::ENODEV, _)) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// All addresses of all interfaces, as they were at one moment.
+    pub(super) fn addresses(&mut self) -> Result<Vec<AddressInfo>, RouteError> {
+        for _ in 0..DUMP_TRIES {
+            let mut addresses = Vec::new();
+            let mut interrupted = false;
+            self.exchange(rtnetlink::dump_addresses, |message| {
+                interrupted |= message.flags & netlink::DUMP_INTERRUPTED != 0;
+                if let Some(Change::Address(address)) = Change::decode(message) {
+                    addresses.push(address);
+                }
+            })?;
+            if !interrupted {
+                return Ok(addresses);
+            }
+        }
+        Err(RouteError::Interrupted)
+    }
+
+    /// The interface with this name, if there is one.
+    pub(super) fn link_by_name(&mut self, name: &str) -> Result<Option<Link>, RouteError> {
+        self.link(|sequence| rtnetlink::get_link_by_name(sequence, name))
+    }
+
+    /// The interface with this index, if there is one.
+    pub(super) fn link_by_index(&mut self, index: u32) -> Result<Option<Link>, RouteError> {
+        self.link(|sequence| rtnetlink::get_link_by_index(sequence, index))
+    }
+
+    /// Sets `promote_secondaries` of one interface.
+    pub(super) fn set_promote_secondaries(
+        &mut self,
+        index: u32,
+        on: bool,
+    ) -> Result<(), RouteError> {
+        let request = |sequence| rtnetlink::set_promote_secondaries(sequence, index, on);
+        self.exchange(request, |_| {})
+    }
+
+    fn link(&mut self, request: impl FnOnce(u32) -> Vec<u8>) -> Result<Option<Link>, RouteError> {
+        let mut link = None;
+        let result = self.exchange(request, |message| {
+            if let Some(Change::Link(found)) = Change::decode(message) {
+                link = Some(found);
+            }
+        });
+        match result {
+            Ok(()) => Ok(link),
+            // No such interface, or (the other two) a name that none can have.
+            Err(RouteError::Refused(Errno::ENODEV | Errno::EINVAL | Errno::ERANGE, _)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends a request and hands the messages of its answer over, up to the one that ends it.
+    ///
+    /// After a failure of the socket it starts with a new one: the old one may hold half a dump.
+    fn exchange(
+        &mut self,
+        request: impl FnOnce(u32) -> Vec<u8>,
+        each: impl FnMut(&Message<'_>),
+    ) -> Result<(), RouteError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let request = request(self.sequence);
+        let result = self.socket.send(&request).map_err(RouteError::Socket);
+        let result = result.and_then(|()| self.receive_answer(each));
+        match result {
+            Ok(Outcome { errno: 0, .. }) => Ok(()),
+            Ok(Outcome { errno, text }) => Err(RouteError::Refused(Errno::from_raw(errno), text)),
+            Err(error) => {
+                self.socket = open_socket().map_err(RouteError::Socket)?;
+                Err(error)
+            }
+        }
+    }
+
+    fn receive_answer(
+        &mut self,
+        mut each: impl FnMut(&Message<'_>),
+    ) -> Result<Outcome, RouteError> {
+        let deadline = Instant::now() + TIMEOUT;
+        while Instant::now() < deadline {
+            let datagram = self.socket.receive(&mut self.buffer).map_err(receive_error)?;
+            if datagram.truncated {
+                return Err(RouteError::Malformed);
+            }
+            if !datagram.from_kernel {
+                continue;
+            }
+            for message in netlink::messages(&self.buffer[..datagram.length]) {
+                let message = message.map_err(|_| RouteError::Malformed)?;
+                // An answer to an earlier request that was given up.
+                if message.sequence != self.sequence {
+                    continue;
+                }
+                each(&message);
+                if let Some(outcome) = netlink::outcome(&message) {
+                    return Ok(outcome);
+                }
+            }
+        }
+        Err(RouteError::Timeout)
+    }
+}
+
+fn open_socket() -> Result<NetlinkSocket, Errno> {
+    let socket = NetlinkSocket::open(0, SockFlag::empty())?;
+    socket.set_receive_timeout(TIMEOUT)?;
+    // Both only make error messages better and shorter; a kernel before 4.12 has neither.
+    for option in [libc::NETLINK_EXT_ACK, libc::NETLINK_CAP_ACK] {
+        if let Err(errno) = socket.enable(option) {
+            log::debug!("netlink option {option}: {errno}");
+        }
+    }
+    Ok(socket)
+}
+
+fn receive_error(errno: Errno) -> RouteError {
+    if errno == Errno::EAGAIN { RouteError::Timeout } else { RouteError::Socket(errno) }
+}
+
+impl fmt::Display for RouteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RouteError::Refused(errno, None) => write!(f, "{}", words(*errno)),
+            RouteError::Refused(errno, Some(text)) => write!(f, "{} ({text})", words(*errno)),
+            RouteError::Socket(errno) => write!(f, "netlink socket: {}", words(*errno)),
+            RouteError::Timeout => write!(f, "the kernel did not answer within {TIMEOUT:?}"),
+            RouteError::Malformed => write!(f, "the kernel's answer is malformed"),
+            RouteError::Interrupted => write!(f, "the addresses change too fast to be read"),
+            RouteError::OtherPrefix => {
+                write!(f, "the interface has this address with another prefix length")
+            }
+        }
+    }
+}
+
+/// The usual text of an errno, as part of a sentence.
+pub(super) fn words(errno: Errno) -> String {
+    errno.desc().to_lowercase()
+}

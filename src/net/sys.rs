@@ -1,0 +1,148 @@
+//! The actuator's system calls: netlink and packet sockets. The only file with `unsafe`.
+//!
+//! It moves bytes and knows no format: what a message or a frame means is said elsewhere. nix's
+//! safe wrappers are used where they exist; what is left is one socket option and one address.
+
+#![allow(unsafe_code)]
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, LinkAddr, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrLike,
+    bind, recvfrom, sendto, setsockopt, socket, sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+/// A socket of `NETLINK_ROUTE`, closed when dropped.
+#[derive(Debug)]
+pub(super) struct NetlinkSocket(OwnedFd);
+
+/// What one receive on a netlink socket brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Datagram {
+    /// How many bytes of the buffer are filled.
+    pub(super) length: usize,
+    /// The sender was the kernel, not another process.
+    pub(super) from_kernel: bool,
+    /// The buffer is full to the last byte: what did not fit is lost.
+    pub(super) truncated: bool,
+}
+
+impl NetlinkSocket {
+    /// A socket that hears the multicast groups in `groups` (`RTMGRP_*`, 0 for none).
+    pub(super) fn open(groups: u32, flags: SockFlag) -> Result<NetlinkSocket, Errno> {
+        let fd = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            flags | SockFlag::SOCK_CLOEXEC,
+            SockProtocol::NetlinkRoute,
+        )?;
+        // Port 0: the kernel chooses one that no other socket has.
+        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
+        Ok(NetlinkSocket(fd))
+    }
+
+    /// Makes a blocking receive end with `EAGAIN` after this time.
+    pub(super) fn set_receive_timeout(&self, timeout: Duration) -> Result<(), Errno> {
+        let millis = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+        setsockopt(&self.0, sockopt::ReceiveTimeout, &TimeVal::milliseconds(millis))
+    }
+
+    /// Enlarges the receive buffer to `bytes`: beyond the system's limit where that is allowed.
+    pub(super) fn set_receive_buffer(&self, bytes: usize) -> Result<(), Errno> {
+        setsockopt(&self.0, sockopt::RcvBufForce, &bytes)
+            .or_else(|_| setsockopt(&self.0, sockopt::RcvBuf, &bytes))
+    }
+
+    /// Switches an option of level `SOL_NETLINK` on.
+    pub(super) fn enable(&self, option: libc::c_int) -> Result<(), Errno> {
+        let on: libc::c_int = 1;
+        // A c_int is four bytes on every Linux.
+        let length: libc::socklen_t = 4;
+        // SAFETY: nix has no wrapper for these options. The descriptor is open, and the pointer is
+        // to a live c_int of the stated length, which the kernel only reads during the call.
+        let result = unsafe {
+            libc::setsockopt(
+                self.0.as_raw_fd(),
+                libc::SOL_NETLINK,
+                option,
+                (&raw const on).cast(),
+                length,
+            )
+        };
+        Errno::result(result).map(drop)
+    }
+
+    /// Sends to the kernel, which carries a request out before this returns.
+    pub(super) fn send(&self, message: &[u8]) -> Result<(), Errno> {
+        let kernel = NetlinkAddr::new(0, 0);
+        retry(|| sendto(self.0.as_raw_fd(), message, &kernel, MsgFlags::empty())).map(drop)
+    }
+
+    /// Receives one datagram.
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> Result<Datagram, Errno> {
+        let (length, sender) = retry(|| recvfrom::<NetlinkAddr>(self.0.as_raw_fd(), buffer))?;
+        Ok(Datagram {
+            length,
+            from_kernel: sender.is_some_and(|sender| sender.pid() == 0),
+            truncated: length == buffer.len(),
+        })
+    }
+}
+
+impl AsFd for NetlinkSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// An `AF_PACKET` socket that only sends.
+///
+/// It is opened once and kept: closing one waits for an RCU grace period, measured at 12 ms.
+#[derive(Debug)]
+pub(super) struct PacketSocket(OwnedFd);
+
+impl PacketSocket {
+    /// Opens the socket with protocol 0, so that it receives nothing. Needs `CAP_NET_RAW`.
+    pub(super) fn open() -> Result<PacketSocket, Errno> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        socket(AddressFamily::Packet, SockType::Raw, flags, None).map(PacketSocket)
+    }
+
+    /// Sends a complete Ethernet frame on the interface with this index.
+    pub(super) fn send(&self, index: u32, ethertype: u16, frame: &[u8]) -> Result<(), Errno> {
+        let address = packet_address(index, ethertype)?;
+        retry(|| sendto(self.0.as_raw_fd(), frame, &address, MsgFlags::empty())).map(drop)
+    }
+}
+
+/// Where a frame goes: the interface, and the protocol under which filters and taps see it.
+///
+/// The destination is in the frame; `sll_addr` is not read for raw sockets (packet(7)).
+fn packet_address(index: u32, ethertype: u16) -> Result<LinkAddr, Errno> {
+    let address = libc::sockaddr_ll {
+        sll_family: libc::sa_family_t::try_from(libc::AF_PACKET).map_err(|_| Errno::EINVAL)?,
+        sll_protocol: ethertype.to_be(),
+        sll_ifindex: libc::c_int::try_from(index).map_err(|_| Errno::ENODEV)?,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    // SAFETY: nix makes a LinkAddr only from a pointer. This one is to a live sockaddr_ll with all
+    // fields set; without a length, nix reads exactly one sockaddr_ll and keeps a copy.
+    let address = unsafe { LinkAddr::from_raw((&raw const address).cast(), None) };
+    address.ok_or(Errno::EAFNOSUPPORT)
+}
+
+/// Repeats a call that a signal interrupted.
+fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> Result<T, Errno> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! One managed address: where it should be, where it was last found, what has been told of it.
+//!
+//! Pure but for the reports, which are handed out as values.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::bucket::Bucket;
+use super::repeats::Repeats;
+use super::{Desired, Report, Reports};
+
+/// The first wait after a failure, and the longest; each is twice the one before.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+
+/// Another program may undo what is done here as fast as it is done. Ten changes are made at once,
+/// then four per second: still well within the second in which an address has to be back.
+const CHANGES: (u32, u32) = (4, 10);
+
+/// What the kernel has of an address on its interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing.
+    Absent,
+    /// The address, in working order.
+    Usable,
+    /// The address, but duplicate address detection runs or has failed.
+    Unusable,
+}
+
+/// What is to be done about an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing: it is as it should be, or it cannot be so now.
+    Leave,
+    /// Put it on the interface.
+    Add,
+    /// Take it off the interface.
+    Remove,
+    /// Take it off the interface and put it there again.
+    Replace,
+}
+
+/// What makes an address as it should be. `usable`: its interface exists and is up.
+pub(super) fn step(desired: Desired, found: Found, usable: bool) -> Step {
+    match (desired, found) {
+        (Desired::AsFound, Found::Absent | Found::Usable | Found::Unusable) => Step::Leave,
+        (Desired::Bound, Found::Absent) if usable => Step::Add,
+        (Desired::Bound, Found::Unusable) if usable => Step::Replace,
+        (Desired::Bound, Found::Absent | Found::Usable | Found::Unusable) => Step::Leave,
+        (Desired::Unbound, Found::Absent) => Step::Leave,
+        (Desired::Unbound, Found::Usable | Found::Unusable) => Step::Remove,
+    }
+}
+
+/// A managed address.
+pub(super) struct Target {
+    /// The name of its interface.
+    pub(super) interface: String,
+    /// Where it should be.
+    pub(super) desired: Desired,
+    /// Where it was before the last order, until that is carried out.
+    pub(super) ordered_from: Option<Desired>,
+    /// What the last look or the last change found; none before the first look.
+    pub(super) found: Option<Found>,
+    /// It waits to be looked after.
+    pub(super) queued: bool,
+    /// Nothing is tried before this.
+    pub(super) not_before: Option<Instant>,
+    /// How often another program changed it.
+    pub(super) interference: Repeats,
+    /// What is being done only undoes what another program did, which has been logged.
+    pub(super) restoring: bool,
+    changes: Bucket,
+    retry: Duration,
+    reports: Reports,
+    told: Told,
+}
+
+/// The last report of each kind.
+#[derive(Debug, Default)]
+struct Told {
+    interface: Option<Result<(), String>>,
+    bound: Option<bool>,
+    failure: Option<String>,
+}
+
+impl Target {
+    /// An address of which nothing is known yet.
+    pub(super) fn new(interface: String, reports: Reports) -> Target {
+        Target {
+            interface,
+            desired: Desired::AsFound,
+            ordered_from: None,
+            found: None,
+            queued: false,
+            not_before: None,
+            interference: Repeats::default(),
+            restoring: false,
+            changes: Bucket::new(CHANGES.0, CHANGES.1),
+            retry: FIRST_RETRY,
+            reports,
+            told: Told::default(),
+        }
+    }
+
+    /// Says where it should be; a new order is tried at once.
+    pub(super) fn order(&mut self, desired: Desired) {
+        if self.desired != desired {
+            self.ordered_from = Some(self.desired);
+            self.desired = desired;
+            self.restoring = false;
+            self.changes = Bucket::new(CHANGES.0, CHANGES.1);
+            self.relieve();
+        }
+    }
+
+    /// It is where it should be, and can be announced from there.
+    pub(super) fn is_bound(&self) -> bool {
+        self.desired == Desired::Bound && self.found == Some(Found::Usable)
+    }
+
+    /// Allows a change now, or puts it off.
+    pub(super) fn may_change(&mut self, now: Instant) -> bool {
+        if self.not_before.is_none_or(|not_before| not_before <= now) {
+            self.not_before = self.changes.take(1, now).err();
+        }
+        self.not_before.is_none()
+    }
+
+    /// A change failed: it is tried again, later each time.
+    pub(super) fn put_off(&mut self, now: Instant) {
+        self.not_before = Some(now + self.retry);
+        self.retry = (self.retry * 2).min(LAST_RETRY);
+    }
+
+    /// Nothing stands in the way any more: the next failure is a new one.
+    pub(super) fn relieve(&mut self) {
+        self.not_before = None;
+        self.retry = FIRST_RETRY;
+        self.told.failure = None;
+    }
+
+    /// The report to make of the interface, if that is new.
+    pub(super) fn tell_interface(&mut self, standing: Result<(), String>) -> Option<Report> {
+        let new = self.told.interface.as_ref() != Some(&standing);
+        self.told.interface = Some(standing.clone());
+        new.then_some(Report::Interface(standing))
+    }
+
+    /// The report to make of what was found, if that is new.
+    pub(super) fn tell_bound(&mut self) -> Option<Report> {
+        let bound = self.found? == Found::Usable;
+        let new = self.told.bound.replace(bound) != Some(bound);
+        new.then_some(Report::Bound(bound))
+    }
+
+    /// The report to make of a failure, if that is new.
+    pub(super) fn tell_failure(&mut self, failure: &str) -> Option<Report> {
+        let new = self.told.failure.as_deref() != Some(failure);
+        self.told.failure = Some(failure.to_owned());
+        new.then(|| Report::Failed(failure.to_owned()))
+    }
+
+    /// Makes a report.
+    pub(super) fn report(&self, report: Report) {
+        (self.reports)(report);
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("interface", &self.interface)
+            .field("desired", &self.desired)
+            .field("found", &self.found)
+            .field("told", &self.told)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target() -> Target {
+        Target::new("eth0".to_owned(), Box::new(|_| {}))
+    }
+
+    #[test]
+    fn an_interface_that_cannot_carry_an_address_gets_none_but_loses_one() {
+        for found in [Found::Absent, Found::Usable, Found::Unusable] {
+            assert_eq!(step(Desired::Bound, found, false), Step::Leave);
+        }
+        assert_eq!(step(Desired::Unbound, Found::Usable, false), Step::Remove);
+    }
+
+    #[test]
+    fn an_undecided_address_is_left_alone() {
+        for found in [Found::Absent, Found::Usable, Found::Unusable] {
+            assert_eq!(step(Desired::AsFound, found, true), Step::Leave);
+        }
+    }
+
+    #[test]
+    fn what_differs_from_what_should_be_is_changed() {
+        assert_eq!(step(Desired::Bound, Found::Absent, true), Step::Add);
+        assert_eq!(step(Desired::Bound, Found::Usable, true), Step::Leave);
+        assert_eq!(step(Desired::Bound, Found::Unusable, true), Step::Replace);
+        assert_eq!(step(Desired::Unbound, Found::Absent, true), Step::Leave);
+        assert_eq!(step(Desired::Unbound, Found::Unusable, true), Step::Remove);
+    }
+
+    #[test]
+    fn only_what_is_new_is_reported() {
+        let mut target = target();
+        assert_eq!(target.tell_bound(), None, "nothing was found yet");
+        target.found = Some(Found::Absent);
+        assert_eq!(target.tell_bound(), Some(Report::Bound(false)));
+        target.found = Some(Found::Unusable);
+        assert_eq!(target.tell_bound(), None);
+        target.found = Some(Found::Usable);
+        assert_eq!(target.tell_bound(), Some(Report::Bound(true)));
+
+        assert_eq!(target.tell_interface(Ok(())), Some(Report::Interface(Ok(()))));
+        assert_eq!(target.tell_interface(Ok(())), None);
+        assert!(target.tell_interface(Err("eth0: interface is down".to_owned())).is_some());
+
+        assert!(target.tell_failure("no").is_some());
+        assert_eq!(target.tell_failure("no"), None);
+        target.relieve();
+        assert!(target.tell_failure("no").is_some());
+    }
+
+    #[test]
+    fn a_failure_is_retried_later_each_time_up_to_five_seconds() {
+        let now = Instant::now();
+        let mut target = target();
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            target.put_off(now);
+            waits.push(target.not_before.unwrap().duration_since(now).as_millis());
+        }
+        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert!(!target.may_change(now));
+        target.order(Desired::Bound);
+        assert!(target.may_change(now), "a new order does not wait");
+    }
+
+    #[test]
+    fn a_fight_with_another_program_is_fought_slowly() {
+        let now = Instant::now();
+        let mut target = target();
+        target.order(Desired::Bound);
+        assert_eq!((0..100).filter(|_| target.may_change(now)).count(), 10);
+        let next = target.not_before.unwrap();
+        assert!(next <= now + Duration::from_millis(250));
+        assert!(target.may_change(next));
+    }
+}
