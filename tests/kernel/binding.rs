@@ -1,0 +1,261 @@
+//! Addresses come to the interface and leave it, exactly those.
+
+use std::time::Instant;
+
+use link::net::{Address, Announce, Desired, Net, Report};
+
+use super::capture::{Capture, announcement};
+use super::lab::{
+    Monitor, PATIENCE, TWICE, UNASKED, address, cidr, eventually, has, ip, ip_json, manage,
+    manage_with, run, settle, sink, sysctl,
+};
+
+#[test]
+fn an_ipv4_address_is_bound_and_unbound() {
+    run(|| {
+        let vip = manage("10.0.0.1/32");
+        vip.expect_start(false);
+        vip.set(Desired::Bound);
+        vip.expect(Report::Bound(true));
+        let shown = address("v0", "10.0.0.1/32").unwrap();
+        assert_eq!(shown["scope"], "global");
+        let ours = Address { cidr: cidr("10.0.0.1/32"), ours: true };
+        assert!(vip.client.addresses("v0").unwrap().contains(&ours));
+
+        vip.set(Desired::Unbound);
+        vip.expect(Report::Bound(false));
+        assert!(!has("v0", "10.0.0.1/32"));
+        vip.expect_silence();
+    });
+}
+
+#[test]
+fn an_ipv6_address_is_usable_at_once_and_never_a_source_address() {
+    run(|| {
+        ip("-6 addr add fd00::2/64 dev v0 nodad");
+        let vip = manage("fd00::1/128");
+        vip.bind();
+        let shown = address("v0", "fd00::1/128").unwrap();
+        assert_eq!(shown["nodad"], true);
+        assert_eq!(shown["tentative"], serde_json::Value::Null);
+        assert_eq!(shown["deprecated"], true);
+        assert_eq!(shown["preferred_life_time"], 0);
+        assert_eq!(shown["valid_life_time"], u32::MAX);
+        let route = ip_json("-6 route get fd00::99");
+        assert_eq!(route[0]["prefsrc"], "fd00::2");
+
+        vip.set(Desired::Unbound);
+        vip.expect(Report::Bound(false));
+        assert!(!has("v0", "fd00::1/128"));
+        assert!(has("v0", "fd00::2/64"));
+    });
+}
+
+#[test]
+fn a_shorter_prefix_brings_no_route() {
+    run(|| {
+        for text in ["10.0.0.1/24", "fd00::1/64", "fe80::1/64"] {
+            let vip = manage(text);
+            vip.bind();
+            let shown = address("v0", text).unwrap();
+            assert_eq!(shown["noprefixroute"], true, "{text}");
+            assert_eq!(shown["deprecated"], serde_json::Value::Null, "{text}");
+            let scope = if text.starts_with("fe80") { "link" } else { "global" };
+            assert_eq!(shown["scope"], scope, "{text}");
+        }
+        let routes = [ip_json("-4 route"), ip_json("-6 route")].map(|routes| routes.to_string());
+        assert!(!routes[0].contains("10.0.0.0/24"), "{}", routes[0]);
+        assert!(!routes[1].contains("fd00::/64"), "{}", routes[1]);
+    });
+}
+
+#[test]
+fn an_undecided_address_is_left_as_it_was_found() {
+    run(|| {
+        ip("addr add 10.0.0.1/32 dev v0");
+        let monitor = Monitor::start();
+        let present = manage("10.0.0.1/32");
+        present.expect_start(true);
+        let absent = manage("10.0.0.2/32");
+        absent.expect_start(false);
+        assert_eq!(monitor.changes(), Vec::<String>::new());
+
+        ip("addr del 10.0.0.1/32 dev v0");
+        present.expect(Report::Bound(false));
+        ip("addr add 10.0.0.2/32 dev v0");
+        absent.expect(Report::Bound(true));
+    });
+}
+
+#[test]
+fn an_address_that_is_there_already_is_kept_without_a_flap() {
+    run(|| {
+        for text in ["10.0.0.1/32", "fd00::1/128"] {
+            manage(text).bind();
+            let monitor = Monitor::start();
+            let vip = manage(text);
+            vip.set(Desired::Bound);
+            vip.expect_start(true);
+            vip.expect_silence();
+            assert_eq!(monitor.changes(), Vec::<String>::new());
+        }
+    });
+}
+
+#[test]
+fn a_left_over_that_is_not_wanted_is_removed() {
+    run(|| {
+        ip("addr add 10.0.0.1/32 dev v0");
+        ip("addr add 10.0.0.2/32 dev v0");
+        let vip = manage("10.0.0.1/32");
+        vip.set(Desired::Unbound);
+        vip.expect_start(true);
+        vip.expect(Report::Bound(false));
+        assert!(!has("v0", "10.0.0.1/32"));
+        assert!(has("v0", "10.0.0.2/32"));
+    });
+}
+
+#[test]
+fn what_carries_the_mark_and_is_not_managed_is_a_left_over() {
+    run(|| {
+        ip("addr add 10.0.0.9/32 dev v0");
+        for text in ["10.0.0.1/32", "10.0.0.2/32", "fd00::1/128"] {
+            manage(text).bind();
+        }
+        ip("link add w0 type veth peer name w1");
+        ip("link set w0 up");
+        let elsewhere = manage_with(Announce::default(), "10.0.0.2/32", "w0");
+        elsewhere.bind();
+        drop(elsewhere);
+
+        let vip = manage("10.0.0.2/32");
+        vip.client.remove_left_overs();
+        eventually("the left-overs are gone", || {
+            !has("v0", "10.0.0.1/32") && !has("v0", "fd00::1/128") && !has("w0", "10.0.0.2/32")
+        });
+        vip.settle();
+        assert!(has("v0", "10.0.0.2/32"), "managed");
+        assert!(has("v0", "10.0.0.9/32"), "somebody else's");
+    });
+}
+
+#[test]
+fn left_overs_are_removed_when_nothing_is_managed() {
+    run(|| {
+        manage("10.0.0.1/32").bind();
+        let net = Net::start(Announce::default()).unwrap();
+        net.client().remove_left_overs();
+        eventually("the left-over is gone", || !has("v0", "10.0.0.1/32"));
+    });
+}
+
+#[test]
+fn an_address_that_is_forgotten_stays() {
+    run(|| {
+        let vip = manage("10.0.0.1/32");
+        vip.bind();
+        vip.client.forget(vip.cidr);
+        vip.set(Desired::Unbound);
+        vip.settle();
+        assert!(has("v0", "10.0.0.1/32"));
+    });
+}
+
+#[test]
+fn two_hundred_addresses_are_bound_at_once() {
+    run(|| {
+        let capture = Capture::on("v1");
+        let net = Net::start(Announce::default()).unwrap();
+        let client = net.client();
+        let texts: Vec<_> = (1..=100)
+            .flat_map(|n| [format!("10.0.1.{n}/32"), format!("fd00::{n:x}/128")])
+            .collect();
+        let sinks: Vec<_> = texts
+            .iter()
+            .map(|text| {
+                let (reports, reported) = sink();
+                client.manage(cidr(text), "v0", reports);
+                client.set(cidr(text), Desired::Bound);
+                reported
+            })
+            .collect();
+        settle(&client);
+        for (text, reported) in texts.iter().zip(&sinks) {
+            let reports: Vec<_> = reported.try_iter().collect();
+            let expected = [Report::Interface(Ok(())), Report::Bound(false), Report::Bound(true)];
+            assert_eq!(reports, expected, "{text}");
+            assert!(has("v0", text));
+        }
+        let mut missing: Vec<_> =
+            texts.iter().map(|text| text.split('/').next().unwrap()).collect();
+        let deadline = Instant::now() + PATIENCE;
+        while !missing.is_empty() {
+            let (_, frame) = capture.frames.recv_deadline(deadline).expect("all are announced");
+            missing.retain(|ip| announcement(ip, &frame).is_none());
+        }
+    });
+}
+
+#[test]
+fn what_was_ordered_before_the_end_is_done_and_stays() {
+    run(|| {
+        let vip = manage_with(TWICE, "10.0.0.1/32", "v0");
+        let client = vip.client.clone();
+        vip.bind();
+        vip.client.manage(cidr("10.0.0.2/32"), "v0", Box::new(|_| {}));
+        vip.client.set(cidr("10.0.0.2/32"), Desired::Bound);
+        let start = Instant::now();
+        drop(vip.net);
+        assert!(start.elapsed() < UNASKED, "took {:?}", start.elapsed());
+        assert!(has("v0", "10.0.0.1/32"));
+        assert!(has("v0", "10.0.0.2/32"));
+
+        client.set(cidr("10.0.0.1/32"), Desired::Unbound);
+        let answer = client.addresses("v0").unwrap_err();
+        assert_eq!(answer.to_string(), "the network actuator has ended");
+    });
+}
+
+#[test]
+fn an_actuator_that_has_nothing_to_do_ends_when_it_is_told() {
+    run(|| {
+        let net = Net::start(Announce::default()).unwrap();
+        settle(&net.client());
+        let (ended, end) = crossbeam_channel::bounded(1);
+        std::thread::spawn(move || {
+            drop(net);
+            ended.send(()).unwrap();
+        });
+        assert_eq!(end.recv_timeout(PATIENCE), Ok(()));
+    });
+}
+
+#[test]
+fn the_addresses_of_an_interface_are_told_and_none_of_one_that_does_not_exist() {
+    run(|| {
+        ip("addr add 10.0.0.9/24 dev v0");
+        let net = Net::start(Announce::default()).unwrap();
+        let client = net.client();
+        let theirs = Address { cidr: cidr("10.0.0.9/24"), ours: false };
+        assert!(client.addresses("v0").unwrap().contains(&theirs));
+        assert_eq!(client.addresses("no-such-interface"), Ok(Vec::new()));
+    });
+}
+
+#[test]
+fn a_failure_is_reported_with_its_reason_and_tried_again() {
+    run(|| {
+        sysctl("net/ipv6/conf/v0/disable_ipv6", "1");
+        let vip = manage("fd00::1/128");
+        vip.expect_start(false);
+        vip.set(Desired::Bound);
+        let Ok(Report::Failed(failure)) = vip.reports.recv_timeout(PATIENCE) else {
+            panic!("no failure was reported");
+        };
+        assert!(failure.starts_with("add fd00::1/128 on v0: permission denied"), "{failure}");
+        sysctl("net/ipv6/conf/v0/disable_ipv6", "0");
+        vip.expect(Report::Bound(true));
+        assert!(has("v0", "fd00::1/128"));
+    });
+}

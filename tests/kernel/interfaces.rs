@@ -1,0 +1,139 @@
+//! Interfaces are missing, go down, vanish and come back as others.
+
+use link::net::{Announce, Desired, Report};
+
+use super::capture::Capture;
+use super::lab::{TWICE, eventually, has, ip, link, mac, make_pair, manage, manage_with, run};
+
+fn unusable(why: &str) -> Report {
+    Report::Interface(Err(why.to_owned()))
+}
+
+#[test]
+fn an_interface_that_is_missing_is_awaited() {
+    run(|| {
+        let vip = manage_with(Announce::default(), "10.0.0.1/32", "w0");
+        vip.expect(unusable("w0: no such interface"));
+        vip.expect(Report::Bound(false));
+        vip.set(Desired::Bound);
+        vip.expect_silence();
+
+        ip("link add w0 type veth peer name w1");
+        vip.expect(unusable("w0: interface is down"));
+        ip("link set w1 up");
+        let capture = Capture::on("w1");
+        ip("link set w0 up");
+        vip.expect(Report::Interface(Ok(())));
+        vip.expect(Report::Bound(true));
+        assert!(has("w0", "10.0.0.1/32"));
+        capture.arp_pair("10.0.0.1", mac("w0"));
+    });
+}
+
+#[test]
+fn an_interface_that_was_down_is_announced_on_in_full() {
+    run(|| {
+        let capture = Capture::on("v1");
+        let capture_v6 = Capture::on("v1");
+        let v4 = manage_with(TWICE, "10.0.0.1/32", "v0");
+        let v6 = manage_with(TWICE, "fd00::1/128", "v0");
+        v4.bind();
+        v6.bind();
+        let mac = mac("v0");
+        capture.arp_burst("10.0.0.1", mac);
+        capture_v6.next("fd00::1");
+        capture_v6.next("fd00::1");
+        ip("link set v0 down");
+        v4.expect(unusable("v0: interface is down"));
+        v6.expect(unusable("v0: interface is down"));
+        v6.expect(Report::Bound(false));
+        v4.expect_silence();
+
+        ip("link set v0 up");
+        v4.expect(Report::Interface(Ok(())));
+        v6.expect(Report::Interface(Ok(())));
+        v6.expect(Report::Bound(true));
+        capture.arp_burst("10.0.0.1", mac);
+        capture_v6.next("fd00::1");
+        capture_v6.next("fd00::1");
+    });
+}
+
+#[test]
+fn an_address_on_an_interface_that_is_down_can_be_removed() {
+    run(|| {
+        let vip = manage("10.0.0.1/32");
+        vip.bind();
+        ip("link set v0 down");
+        vip.expect(unusable("v0: interface is down"));
+        vip.set(Desired::Unbound);
+        vip.expect(Report::Bound(false));
+        assert!(!has("v0", "10.0.0.1/32"));
+    });
+}
+
+#[test]
+fn an_interface_that_is_made_anew_with_another_index_and_address_works() {
+    run(|| {
+        let vip = manage("10.0.0.1/32");
+        vip.bind();
+        let before = (link("v0")["ifindex"].clone(), mac("v0"));
+        ip("link del v0");
+        vip.expect(unusable("v0: no such interface"));
+        vip.expect(Report::Bound(false));
+        make_pair();
+        assert_ne!((link("v0")["ifindex"].clone(), mac("v0")), before);
+        eventually("the address is back", || has("v0", "10.0.0.1/32"));
+        let capture = Capture::on("v1");
+        capture.arp_pair("10.0.0.1", mac("v0"));
+    });
+}
+
+#[test]
+fn a_carrier_that_comes_back_has_everything_announced_in_full() {
+    run(|| {
+        let capture = Capture::on("v1");
+        let vip = manage_with(TWICE, "10.0.0.1/32", "v0");
+        vip.bind();
+        capture.arp_burst("10.0.0.1", mac("v0"));
+        ip("link set v1 down");
+        eventually("the carrier is lost", || link("v0")["operstate"] != "UP");
+        vip.expect_silence();
+        ip("link set v1 up");
+        capture.arp_burst("10.0.0.1", mac("v0"));
+        vip.expect_silence();
+    });
+}
+
+#[test]
+fn a_new_hardware_address_is_announced_in_full() {
+    run(|| {
+        let capture = Capture::on("v1");
+        let vip = manage_with(TWICE, "10.0.0.1/32", "v0");
+        vip.bind();
+        capture.arp_burst("10.0.0.1", mac("v0"));
+        ip("link set v0 address 02:00:00:00:00:2a");
+        capture.arp_burst("10.0.0.1", [0x02, 0, 0, 0, 0, 0x2a]);
+    });
+}
+
+#[test]
+fn an_interface_is_known_by_its_name() {
+    run(|| {
+        let vip = manage("10.0.0.1/32");
+        vip.bind();
+        ip("link set v0 down");
+        vip.expect(unusable("v0: interface is down"));
+        ip("link set v0 name other");
+        ip("link set other up");
+        vip.expect(unusable("v0: no such interface"));
+        vip.expect(Report::Bound(false));
+        vip.expect_silence();
+        ip("link set other down");
+        ip("link set other name v0");
+        vip.expect(unusable("v0: interface is down"));
+        vip.expect(Report::Bound(true));
+        ip("link set v0 up");
+        vip.expect(Report::Interface(Ok(())));
+    });
+}

@@ -1,0 +1,16 @@
+//! The network actuator against the real kernel.
+//!
+//! Each test runs in a network namespace of its own, which vanishes with the test's threads: veth
+//! pairs made and judged by `ip`, frames captured at the other end of the pair. Needs root.
+
+// A test that cannot go on is to say where and why; that is what `unwrap` does.
+#![allow(clippy::unwrap_used)]
+
+mod announcing;
+mod binding;
+mod capture;
+mod interfaces;
+mod lab;
+mod prefixes;
+mod restoring;
+mod starting;

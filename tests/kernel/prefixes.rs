@@ -1,0 +1,108 @@
+//! Neighbours of a VIP in its subnet, and the same address with another prefix length, are never
+//! touched.
+
+use link::net::{Desired, Report};
+
+use super::lab::{address, eventually, has, ip, ip_json, manage, read_sysctl, run, sysctl};
+
+#[test]
+fn the_same_address_with_another_prefix_length_is_never_touched() {
+    run(|| {
+        ip("addr add 10.0.0.1/24 dev v0");
+        let vip = manage("10.0.0.1/32");
+        vip.bind();
+        assert!(has("v0", "10.0.0.1/24"));
+        vip.set(Desired::Unbound);
+        vip.expect(Report::Bound(false));
+        assert!(!has("v0", "10.0.0.1/32"));
+        assert!(has("v0", "10.0.0.1/24"));
+    });
+}
+
+#[test]
+fn an_ipv6_address_that_is_there_with_another_prefix_length_is_a_failure() {
+    run(|| {
+        ip("addr add fd00::1/64 dev v0 nodad");
+        let vip = manage("fd00::1/128");
+        vip.expect_start(false);
+        vip.set(Desired::Unbound);
+        vip.settle();
+        assert!(has("v0", "fd00::1/64"));
+        vip.set(Desired::Bound);
+        vip.expect(Report::Failed(
+            "add fd00::1/128 on v0: the interface has this address with another prefix length"
+                .to_owned(),
+        ));
+        assert!(has("v0", "fd00::1/64"));
+        ip("addr del fd00::1/64 dev v0");
+        vip.expect(Report::Bound(true));
+    });
+}
+
+#[test]
+fn one_end_of_a_pair_is_not_the_vip() {
+    run(|| {
+        ip("addr add 10.0.0.1 peer 10.0.0.2/32 dev v0");
+        let vip = manage("10.0.0.1/32");
+        vip.expect_start(false);
+        vip.set(Desired::Unbound);
+        vip.settle();
+        assert!(has("v0", "10.0.0.1/32"), "ip shows the peer's prefix length");
+    });
+}
+
+/// The VIP comes first, so it is the primary of its subnet, and others are its secondaries.
+fn removal_of_a_primary(promote: &str) {
+    sysctl("net/ipv4/conf/all/promote_secondaries", "0");
+    sysctl("net/ipv4/conf/v0/promote_secondaries", promote);
+    let vip = manage("10.0.0.1/24");
+    vip.bind();
+    ip("addr add 10.0.0.2/24 dev v0");
+    ip("addr add 10.0.0.3/24 dev v0");
+    vip.set(Desired::Unbound);
+    vip.expect(Report::Bound(false));
+    assert!(!has("v0", "10.0.0.1/24"));
+    assert!(has("v0", "10.0.0.2/24"));
+    assert!(has("v0", "10.0.0.3/24"));
+    assert_eq!(read_sysctl("net/ipv4/conf/v0/promote_secondaries"), promote);
+}
+
+#[test]
+fn neighbours_stay_when_a_primary_is_removed_and_the_kernel_promotes_no_secondaries() {
+    run(|| removal_of_a_primary("0"));
+}
+
+#[test]
+fn neighbours_stay_when_a_primary_is_removed_and_the_kernel_promotes_secondaries() {
+    run(|| removal_of_a_primary("1"));
+}
+
+#[test]
+fn an_address_of_the_hosts_own_has_its_route_though_the_vip_was_there_first() {
+    run(|| {
+        let vip = manage("10.0.0.1/24");
+        vip.bind();
+        ip("addr add 10.0.0.2/24 dev v0");
+        let route = || ip_json("-4 route show 10.0.0.0/24")[0].clone();
+        eventually("the connected route", || route()["prefsrc"] == "10.0.0.2");
+        eventually("the VIP", || has("v0", "10.0.0.1/24"));
+        assert_eq!(address("v0", "10.0.0.1/24").unwrap()["secondary"], true);
+        vip.expect_silence();
+    });
+}
+
+#[test]
+fn a_vip_that_is_removed_with_the_primary_of_its_subnet_comes_back() {
+    run(|| {
+        sysctl("net/ipv4/conf/all/promote_secondaries", "0");
+        sysctl("net/ipv4/conf/v0/promote_secondaries", "0");
+        ip("addr add 10.0.0.2/24 dev v0");
+        let vip = manage("10.0.0.1/24");
+        vip.bind();
+        ip("addr del 10.0.0.2/24 dev v0");
+        vip.expect(Report::Bound(false));
+        vip.expect(Report::Bound(true));
+        assert!(has("v0", "10.0.0.1/24"));
+        vip.expect_silence();
+    });
+}
