@@ -1,0 +1,369 @@
+//! The thread of an election, `vip-<address>`: takes events to the core and performs its actions.
+//!
+//! Owns: the core, and the health checks of its IP. It blocks only on its inbox: requests to etcd
+//! and orders to the actuator are sent, and their outcomes come back as events. Whoever sends it
+//! something never waits for it. It stops when its handle is dropped, leaving address and lock as
+//! they are, or when it has given the IP up.
+
+use std::io;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, select, unbounded};
+use log::{debug, info, warn};
+
+use super::core::Core;
+use super::message::{Action, Input, Lease, Request};
+use crate::checks::{Checks, Timing};
+use crate::etcd;
+use crate::fsm::State;
+use crate::net::{Desired, NetClient, Report};
+use crate::store;
+use crate::thread;
+use crate::vip::{Check, Cidr};
+
+/// How long a request to etcd may take before it is tried anew.
+const REQUEST: Duration = Duration::from_secs(2);
+
+/// How long an election that has left waits for the address to be off the interface.
+const UNBIND: Duration = Duration::from_secs(1);
+
+/// What an election needs.
+#[derive(Debug)]
+pub struct Params {
+    /// The IP.
+    pub cidr: Cidr,
+    /// The interface on which it is bound.
+    pub interface: String,
+    /// This host's name.
+    pub host: String,
+    /// The health checks, possibly none.
+    pub checks: Vec<Check>,
+    /// When they are made.
+    pub timing: Timing,
+    /// Failures in a row before the host is failing.
+    pub fall: u32,
+    /// The way to etcd.
+    pub etcd: etcd::Client,
+    /// The way to the kernel.
+    pub net: NetClient,
+}
+
+/// What an election shows of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Its state.
+    pub state: State,
+    /// Since when.
+    pub since: Instant,
+    /// Why.
+    pub reason: String,
+    /// The host that holds the lock, as last seen.
+    pub owner: Option<String>,
+    /// Whether the kernel has the address, as last seen.
+    pub bound: bool,
+}
+
+/// What an election tells the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Its status has changed.
+    Status(Status),
+    /// A failover has ended: another host holds the lock, or why none does.
+    HandedOver(Result<(), String>),
+    /// It has given the IP up and ended.
+    Left,
+}
+
+/// Hears of an election; called on its thread, must not block.
+pub type Notices = Box<dyn Fn(Notice) + Send>;
+
+/// Owns the thread of an election.
+#[derive(Debug)]
+pub struct Election {
+    // Dropped before the thread is joined: its end is what stops the thread.
+    control: Option<Sender<Control>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the supervisor tells an election.
+#[derive(Debug)]
+enum Control {
+    Lease(Lease),
+    SetChecks(Vec<Check>, Timing),
+    LockNow,
+    Failover,
+    Leave,
+}
+
+/// Everything that can wake the thread.
+#[derive(Debug)]
+enum Event {
+    Control(Control),
+    /// Something for the core, from etcd, the actuator or the checks.
+    Input(Input),
+    /// The answer to the core's request, with what it was.
+    Answered(Request, Result<etcd::Reply, etcd::Error>),
+    /// The kernel has the address, or not.
+    Bound(bool),
+    /// The actuator could not do what it was told.
+    NetFailed(String),
+    /// The core's deadline.
+    Timer,
+}
+
+impl Election {
+    /// Starts the thread. Nothing is asked of etcd before there is a lease.
+    pub fn start(params: Params, notices: Notices) -> io::Result<Election> {
+        let (control_tx, control_rx) = unbounded();
+        let name = format!("vip-{}", params.cidr.addr());
+        let actor = Actor::new(params, notices, control_rx);
+        // Here, and not on the thread: when the left-overs of a former life are removed, the actuator
+        // must know by then of every address that is none.
+        actor.subscribe();
+        let thread = thread::spawn(&name, move || actor.run())?;
+        Ok(Election { control: Some(control_tx), thread: Some(thread) })
+    }
+
+    /// Tells of the lease.
+    pub fn lease(&self, lease: Lease) {
+        self.tell(Control::Lease(lease));
+    }
+
+    /// Replaces the health checks.
+    pub fn set_checks(&self, checks: Vec<Check>, timing: Timing) {
+        self.tell(Control::SetChecks(checks, timing));
+    }
+
+    /// Has it try to get the lock now.
+    pub fn lock_now(&self) {
+        self.tell(Control::LockNow);
+    }
+
+    /// Has it hand the IP over; ends with [`Notice::HandedOver`].
+    pub fn failover(&self) {
+        self.tell(Control::Failover);
+    }
+
+    /// Has it give the IP up; ends with [`Notice::Left`].
+    pub fn leave(&self) {
+        self.tell(Control::Leave);
+    }
+
+    fn tell(&self, control: Control) {
+        if let Some(control_tx) = &self.control {
+            // A thread that has left has nothing more to be told.
+            let _ = control_tx.send(control);
+        }
+    }
+}
+
+impl Drop for Election {
+    fn drop(&mut self) {
+        self.control = None;
+        if let Some(thread) = self.thread.take() {
+            // An error would be a panic, and a panic aborts the process.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Actor {
+    /// Also when the thread could not be started.
+    fn drop(&mut self) {
+        if self.left.is_none() {
+            self.unsubscribe();
+        }
+    }
+}
+
+struct Actor {
+    params: Params,
+    core: Core,
+    notices: Notices,
+    control_rx: Receiver<Control>,
+    /// What etcd, the actuator and the checks send. Unbounded: their sending must never block, and
+    /// each sends only on change.
+    event_tx: Sender<Event>,
+    event_rx: Receiver<Event>,
+    checks: Option<Checks>,
+    bound: bool,
+    shown: Option<Status>,
+    /// The core has given the IP up; when not to wait any longer for the kernel to follow.
+    left: Option<Instant>,
+}
+
+impl Actor {
+    fn new(params: Params, notices: Notices, control_rx: Receiver<Control>) -> Actor {
+        let (event_tx, event_rx) = unbounded();
+        let checked = !params.checks.is_empty();
+        let core = Core::new(&params.host, checked, params.fall, Instant::now());
+        Actor {
+            params,
+            core,
+            notices,
+            control_rx,
+            event_tx,
+            event_rx,
+            checks: None,
+            bound: false,
+            shown: None,
+            left: None,
+        }
+    }
+
+    fn run(mut self) {
+        self.start_checks();
+        self.show();
+        while !self.is_over() {
+            let Some(event) = self.next_event() else {
+                break;
+            };
+            self.handle(event);
+            self.show();
+        }
+        if self.left.is_some() {
+            // Before it is told: whoever hears it may offer the IP again at once.
+            self.unsubscribe();
+            (self.notices)(Notice::Left);
+        }
+    }
+
+    fn unsubscribe(&self) {
+        self.params.etcd.unsubscribe(&store::lock_key(self.params.cidr));
+        self.params.net.forget(self.params.cidr);
+    }
+
+    /// Who has left says so when the kernel no longer has the address, or after a while if the kernel
+    /// cannot be brought to that.
+    fn is_over(&self) -> bool {
+        self.left.is_some_and(|until| !self.bound || Instant::now() >= until)
+    }
+
+    fn subscribe(&self) {
+        let event_tx = self.event_tx.clone();
+        let sink = move |state: etcd::KeyState| {
+            let _ = event_tx.send(Event::Input(Input::Lock(store::lock_view(&state))));
+        };
+        self.params.etcd.subscribe(&store::lock_key(self.params.cidr), Box::new(sink));
+        let event_tx = self.event_tx.clone();
+        let reports = move |report: Report| {
+            let event = match report {
+                Report::Interface(usable) => Event::Input(Input::Interface(usable)),
+                Report::Bound(bound) => Event::Bound(bound),
+                Report::Failed(error) => Event::NetFailed(error),
+            };
+            let _ = event_tx.send(event);
+        };
+        self.params.net.manage(self.params.cidr, &self.params.interface, Box::new(reports));
+    }
+
+    fn start_checks(&mut self) {
+        self.checks = None;
+        if self.params.checks.is_empty() {
+            return;
+        }
+        let event_tx = self.event_tx.clone();
+        let reports = Box::new(move |result| {
+            let _ = event_tx.send(Event::Input(Input::Checked(result)));
+        });
+        let Params { cidr, checks, timing, .. } = &self.params;
+        match Checks::start(*cidr, checks, *timing, reports) {
+            Ok(checks) => self.checks = Some(checks),
+            // A service that cannot be checked is not known to work.
+            Err(error) => {
+                let error = Err(format!("start the health checks: {error}"));
+                let _ = self.event_tx.send(Event::Input(Input::Checked(error)));
+            }
+        }
+    }
+
+    /// Waits for the next event; nothing once the handle is gone.
+    fn next_event(&self) -> Option<Event> {
+        let timer = match self.left.or_else(|| self.core.deadline()) {
+            Some(deadline) => crossbeam_channel::at(deadline),
+            None => crossbeam_channel::never(),
+        };
+        select! {
+            recv(self.event_rx) -> event => event.ok(),
+            recv(self.control_rx) -> control => control.ok().map(Event::Control),
+            recv(timer) -> _ => Some(Event::Timer),
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let input = match event {
+            Event::Bound(bound) => {
+                self.bound = bound;
+                return;
+            }
+            Event::Input(input) => input,
+            Event::Answered(request, result) => self.answer(request, result),
+            Event::NetFailed(error) => {
+                warn!("{}: {error}", self.params.cidr);
+                return;
+            }
+            Event::Timer => Input::Timer,
+            Event::Control(Control::Lease(lease)) => Input::Lease(lease),
+            Event::Control(Control::LockNow) => Input::LockNow,
+            Event::Control(Control::Failover) => Input::Failover,
+            Event::Control(Control::Leave) => Input::Leave,
+            Event::Control(Control::SetChecks(checks, timing)) => {
+                self.params.checks = checks;
+                self.params.timing = timing;
+                self.start_checks();
+                Input::ChecksReplaced(!self.params.checks.is_empty())
+            }
+        };
+        for action in self.core.handle(input, Instant::now()) {
+            self.perform(action);
+        }
+    }
+
+    fn answer(&self, request: Request, result: Result<etcd::Reply, etcd::Error>) -> Input {
+        let Params { cidr, host, .. } = &self.params;
+        let answer = result.map(|reply| store::election_answer(request, *cidr, host, &reply));
+        Input::Answered(answer.map_err(|error| {
+            debug!("{cidr}: {request:?}: {error}");
+            error.to_string()
+        }))
+    }
+
+    fn perform(&mut self, action: Action) {
+        let cidr = self.params.cidr;
+        match action {
+            Action::Bind => self.params.net.set(cidr, Desired::Bound),
+            Action::Unbind => self.params.net.set(cidr, Desired::Unbound),
+            Action::Ask(request) => self.ask(request),
+            Action::Transition { from, to, event } => {
+                info!("{cidr}: {from} -> {to} ({event}): {}", self.core.reason());
+            }
+            Action::HandedOver(result) => (self.notices)(Notice::HandedOver(result)),
+            Action::Left => self.left = Some(Instant::now() + UNBIND),
+        }
+    }
+
+    fn ask(&self, request: Request) {
+        let txn = store::election_txn(request, self.params.cidr, &self.params.host);
+        let event_tx = self.event_tx.clone();
+        let reply = move |result| {
+            let _ = event_tx.send(Event::Answered(request, result));
+        };
+        self.params.etcd.submit(txn, REQUEST, Box::new(reply));
+    }
+
+    /// Tells the supervisor what has changed.
+    fn show(&mut self) {
+        let status = Status {
+            state: self.core.state(),
+            since: self.core.since(),
+            reason: self.core.reason().to_owned(),
+            owner: self.core.owner().map(str::to_owned),
+            bound: self.bound,
+        };
+        if self.shown.as_ref() != Some(&status) {
+            self.shown = Some(status.clone());
+            (self.notices)(Notice::Status(status));
+        }
+    }
+}
