@@ -1,5 +1,6 @@
 //! LinK: several hosts share an IP address.
 
+pub mod api;
 pub mod checks;
 pub mod command;
 pub mod election;

@@ -1,0 +1,268 @@
+//! The bodies of requests, from JSON to the words of the domain.
+//!
+//! Pure. What has not the right shape is told at once (400); what has it but cannot be accepted
+//! is collected, so that a client hears of all its mistakes together (422).
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use serde_json::{Map, Number, Value};
+
+use super::reply::Reply;
+use crate::command::NewVip;
+use crate::vip::{Check, CheckKind, Cidr};
+
+/// Seconds between two health checks; 0 means the daemon's default.
+const INTERVALS: RangeInclusive<u64> = 0..=3600;
+/// Bytes of a host name in a check: the longest name in the DNS (RFC 1035, 3.1).
+const MAX_HOST: usize = 253;
+/// Bytes of an interface name: `IFNAMSIZ` without its NUL (linux/if.h).
+const MAX_INTERFACE: usize = 15;
+/// Characters of a value that are repeated in an error.
+const MAX_SHOWN: usize = 64;
+
+/// The body of `POST /ips`.
+pub(crate) fn new_ip(body: &[u8]) -> Result<NewVip, Reply> {
+    let object = object(body)?;
+    new_vip(&object, &object, "ip")
+}
+
+/// The body of `POST /endpoints`, where the address is in the configuration of a plugin.
+pub(crate) fn new_endpoint(body: &[u8]) -> Result<NewVip, Reply> {
+    let object = object(body)?;
+    let plugin = string(&object, "plugin", "plugin")?.unwrap_or("arp");
+    if plugin != "arp" {
+        let mut faults = Faults::default();
+        faults.add("plugin", format!("{} is not a plugin of this agent, only arp", shown(plugin)));
+        faults.result()?;
+    }
+    match object.get("plugin_config") {
+        Some(Value::Object(config)) => new_vip(&object, config, "plugin_config.ip"),
+        Some(other) if !other.is_null() => Err(wrong_type("plugin_config", "an object", other)),
+        _ => Err(missing("plugin_config")),
+    }
+}
+
+/// The body of `PUT /ips/:id`: the checks under `healthchecks`, or under the name that they have
+/// in an IP.
+pub(crate) fn checks(body: &[u8]) -> Result<Vec<Check>, Reply> {
+    let object = object(body)?;
+    let field = ["healthchecks", "checks"].into_iter().find(|field| object.contains_key(*field));
+    let field = field.ok_or_else(|| missing("healthchecks"))?;
+    let raw = raw_checks(&object, field)?;
+    let mut faults = Faults::default();
+    let checks = faults.checks(field, &raw);
+    faults.result()?;
+    Ok(checks)
+}
+
+/// The body of `POST /ips/:id/failover`: the host that is to take over, or nothing at all.
+pub(crate) fn failover_host(body: &[u8]) -> Result<Option<String>, Reply> {
+    if body.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let object = object(body)?;
+    let Some(host) = string(&object, "host", "host")? else {
+        return Ok(None);
+    };
+    let mut faults = Faults::default();
+    if host.is_empty() || host.contains('/') {
+        faults.add("host", format!("{} is not a host name", shown(host)));
+    }
+    faults.result()?;
+    Ok(Some(host.to_owned()))
+}
+
+/// What is well-formed but cannot be accepted, by field.
+#[derive(Default)]
+struct Faults(BTreeMap<String, Vec<String>>);
+
+/// A check whose parts have the right types.
+struct RawCheck<'a> {
+    kind: &'a str,
+    host: &'a str,
+    port: &'a Number,
+}
+
+/// The address stands in `place` and is called `ip_field` in errors; the rest stands in `object`.
+fn new_vip(
+    object: &Map<String, Value>,
+    place: &Map<String, Value>,
+    ip_field: &str,
+) -> Result<NewVip, Reply> {
+    let ip = string(place, "ip", ip_field)?.ok_or_else(|| missing(ip_field))?;
+    let interface = string(object, "interface", "interface")?;
+    let interval = integer(object, "healthcheck_interval")?;
+    let checks = raw_checks(object, "checks")?;
+
+    let mut faults = Faults::default();
+    let cidr = faults.cidr(ip_field, ip);
+    let checks = faults.checks("checks", &checks);
+    let healthcheck_interval = faults.interval(interval);
+    faults.interface(interface);
+    faults.result()?;
+    let cidr = cidr.expect("an address without a value has a fault");
+    let interface = interface.map(str::to_owned);
+    Ok(NewVip { cidr, checks, healthcheck_interval, interface })
+}
+
+impl Faults {
+    fn add(&mut self, field: &str, message: String) {
+        self.0.entry(field.to_owned()).or_default().push(message);
+    }
+
+    fn result(self) -> Result<(), Reply> {
+        if self.0.is_empty() { Ok(()) } else { Err(Reply::invalid(&self.0)) }
+    }
+
+    fn cidr(&mut self, field: &str, text: &str) -> Option<Cidr> {
+        let why = match text.parse::<Cidr>() {
+            Ok(cidr) => match cidr.unusable() {
+                None => return Some(cidr),
+                Some(why) => why.to_owned(),
+            },
+            Err(error) => error.to_string(),
+        };
+        self.add(field, format!("{} {why}", shown(text)));
+        None
+    }
+
+    fn checks(&mut self, field: &str, raw: &[RawCheck<'_>]) -> Vec<Check> {
+        let mut checks = Vec::with_capacity(raw.len());
+        for (index, raw) in raw.iter().enumerate() {
+            self.check(field, index, raw, &mut checks);
+        }
+        checks
+    }
+
+    fn check(&mut self, field: &str, index: usize, raw: &RawCheck<'_>, checks: &mut Vec<Check>) {
+        let RawCheck { kind, host, port } = raw;
+        if *kind != "TCP" {
+            let text = shown(kind);
+            self.add(field, format!("type {text} of check {index} is unknown, only TCP is known"));
+        }
+        if !is_host(host) {
+            let text = shown(host);
+            self.add(field, format!("host {text} of check {index} is not an address or a name"));
+        }
+        let number = port.as_u64().and_then(|port| u16::try_from(port).ok());
+        match number.filter(|port| *port > 0) {
+            Some(port) => checks.push(Check { kind: CheckKind::Tcp, host: (*host).into(), port }),
+            None => self.add(field, format!("port {port} of check {index} is not in 1-65535")),
+        }
+    }
+
+    fn interval(&mut self, number: Option<&Number>) -> u64 {
+        let Some(number) = number else { return 0 };
+        if let Some(seconds) = number.as_u64().filter(|seconds| INTERVALS.contains(seconds)) {
+            return seconds;
+        }
+        self.add("healthcheck_interval", format!("{number} is not in 0-3600 (seconds)"));
+        0
+    }
+
+    /// The names that the kernel accepts (`dev_valid_name` in net/core/dev.c).
+    fn interface(&mut self, name: Option<&str>) {
+        let Some(name) = name else { return };
+        let is_separator = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
+        let fits = (1..=MAX_INTERFACE).contains(&name.len());
+        if !fits || name == "." || name == ".." || name.contains(is_separator) {
+            self.add("interface", format!("{} is not the name of an interface", shown(name)));
+        }
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    let blank = |c: char| c.is_whitespace() || c.is_control();
+    (1..=MAX_HOST).contains(&host.len()) && !host.contains(blank)
+}
+
+fn object(body: &[u8]) -> Result<Map<String, Value>, Reply> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(other) => Err(wrong_type("the body", "an object", &other)),
+        Err(error) => Err(Reply::error(400, &format!("the body is not JSON: {error}"))),
+    }
+}
+
+/// A field that is absent, null, or a string. Go's clients write null for what is not set.
+fn string<'a>(
+    object: &'a Map<String, Value>,
+    field: &str,
+    name: &str,
+) -> Result<Option<&'a str>, Reply> {
+    match object.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(wrong_type(name, "a string", other)),
+    }
+}
+
+fn integer<'a>(object: &'a Map<String, Value>, field: &str) -> Result<Option<&'a Number>, Reply> {
+    match object.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Number(number)) if is_integer(number) => Ok(Some(number)),
+        Some(other) => Err(wrong_type(field, "an integer", other)),
+    }
+}
+
+/// serde_json keeps an integer that is beyond 64 bits as a float; it is out of range then, but
+/// not of the wrong type.
+fn is_integer(number: &Number) -> bool {
+    let beyond = |float: f64| float.fract() == 0.0 && float.abs() >= 9_223_372_036_854_775_808.0;
+    !number.is_f64() || number.as_f64().is_some_and(beyond)
+}
+
+fn raw_checks<'a>(object: &'a Map<String, Value>, field: &str) -> Result<Vec<RawCheck<'a>>, Reply> {
+    match object.get(field) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(items)) => {
+            items.iter().enumerate().map(|(index, item)| raw_check(field, index, item)).collect()
+        }
+        Some(other) => Err(wrong_type(field, "an array", other)),
+    }
+}
+
+fn raw_check<'a>(field: &str, index: usize, item: &'a Value) -> Result<RawCheck<'a>, Reply> {
+    let name = |part: &str| format!("{field}[{index}]{part}");
+    let Value::Object(check) = item else {
+        return Err(wrong_type(&name(""), "an object", item));
+    };
+    let text = |part: &str, dotted: &str| {
+        string(check, part, &name(dotted))?.ok_or_else(|| missing(&name(dotted)))
+    };
+    let port = match check.get("port") {
+        Some(Value::Number(number)) if is_integer(number) => number,
+        None | Some(Value::Null) => return Err(missing(&name(".port"))),
+        Some(other) => return Err(wrong_type(&name(".port"), "an integer", other)),
+    };
+    Ok(RawCheck { kind: text("type", ".type")?, host: text("host", ".host")?, port })
+}
+
+fn missing(name: &str) -> Reply {
+    Reply::error(400, &format!("{name} is missing"))
+}
+
+fn wrong_type(name: &str, wanted: &str, found: &Value) -> Reply {
+    let found = match found {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) | Value::Number(_) => shown(&found.to_string()),
+        Value::String(text) => format!("the string {}", shown(text)),
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    };
+    Reply::error(400, &format!("{name} must be {wanted}, not {found}"))
+}
+
+/// A value of the client's in an error: never empty, never long.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None if text.is_empty() => "\"\"".to_owned(),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[path = "body_tests.rs"]
+mod tests;

@@ -1,0 +1,192 @@
+use super::*;
+
+fn created(text: &str) -> NewVip {
+    new_ip(text.as_bytes()).unwrap_or_else(|reply| panic!("{text}: {reply:?}"))
+}
+
+fn refused<T>(result: Result<T, Reply>) -> (u16, Value) {
+    let Err(reply) = result else { panic!("it was accepted") };
+    (reply.status, serde_json::from_slice(&reply.body).unwrap())
+}
+
+fn text_of<T>(result: Result<T, Reply>, status: u16) -> String {
+    let (found, body) = refused(result);
+    assert_eq!(found, status, "{body}");
+    body["error"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_ip_needs_nothing_but_its_address() {
+    let expected = NewVip {
+        cidr: "10.0.0.1/32".parse().unwrap(),
+        checks: Vec::new(),
+        healthcheck_interval: 0,
+        interface: None,
+    };
+    assert_eq!(created(r#"{"ip":"10.0.0.1"}"#), expected);
+    let as_go_writes_it = r#"{"id":"","ip":"10.0.0.1/32","checks":null,"interface":null,
+        "healthcheck_interval":0}"#;
+    assert_eq!(created(as_go_writes_it), expected);
+}
+
+#[test]
+fn everything_that_was_sent_is_kept() {
+    let vip = created(
+        r#"{"ip":"fd00::1/64","healthcheck_interval":3600,"interface":"eth1.100",
+            "checks":[{"type":"TCP","host":"::1","port":65535,"extra":1}],"extra":{}}"#,
+    );
+    assert_eq!(vip.cidr.to_string(), "fd00::1/64");
+    assert_eq!(vip.healthcheck_interval, 3600);
+    assert_eq!(vip.interface.as_deref(), Some("eth1.100"));
+    let check = Check { kind: CheckKind::Tcp, host: "::1".to_owned(), port: 65535 };
+    assert_eq!(vip.checks, [check]);
+}
+
+#[test]
+fn a_wrong_shape_is_400_and_names_the_field() {
+    for (names, text) in [
+        ("not JSON", ""),
+        ("not JSON", "{"),
+        ("not JSON", "\u{0}"),
+        ("not JSON", "{} {}"),
+        ("the body", "[]"),
+        ("the body", "null"),
+        ("ip is missing", "{}"),
+        ("ip is missing", r#"{"ip":null}"#),
+        ("ip must be a string, not 5", r#"{"ip":5}"#),
+        ("interface", r#"{"ip":"10.0.0.1","interface":[]}"#),
+        ("healthcheck_interval", r#"{"ip":"10.0.0.1","healthcheck_interval":"5"}"#),
+        ("healthcheck_interval", r#"{"ip":"10.0.0.1","healthcheck_interval":5.5}"#),
+        ("checks must be an array", r#"{"ip":"10.0.0.1","checks":{}}"#),
+        ("checks[0] must be an object", r#"{"ip":"10.0.0.1","checks":[5]}"#),
+        ("checks[0].port is missing", r#"{"ip":"10.0.0.1","checks":[{"type":"TCP","host":"h"}]}"#),
+        ("checks[0].host", r#"{"ip":"10.0.0.1","checks":[{"type":"TCP","port":1}]}"#),
+        ("checks[0].type", r#"{"ip":"10.0.0.1","checks":[{"type":1,"host":"h","port":1}]}"#),
+        ("the string 80", r#"{"ip":"10.0.0.1","checks":[{"type":"TCP","host":"h","port":"80"}]}"#),
+    ] {
+        let error = text_of(new_ip(text.as_bytes()), 400);
+        assert!(error.contains(names), "{text}: {error}");
+    }
+}
+
+#[test]
+fn nesting_without_end_is_not_json_to_us() {
+    let text = "[".repeat(60_000);
+    assert!(text_of(new_ip(text.as_bytes()), 400).contains("not JSON"));
+}
+
+#[test]
+fn an_address_that_cannot_be_shared_is_422() {
+    for text in [
+        "",
+        "10.0.0",
+        "10.0.0.1/33",
+        "fd00::1/129",
+        "224.0.0.1",
+        "255.255.255.255",
+        "10.0.0.255/24",
+        "0.0.0.0",
+        "::",
+        "127.0.0.1",
+        "::1",
+        "ff02::1",
+        "::ffff:10.0.0.1",
+    ] {
+        let body = format!(r#"{{"ip":"{text}"}}"#);
+        let error = text_of(new_ip(body.as_bytes()), 422);
+        assert!(error.starts_with("ip: ") && error.contains(text), "{text}: {error}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_together() {
+    let (status, body) = refused(new_ip(
+        br#"{"ip":"300.0.0.1","healthcheck_interval":3601,"interface":"a/b","checks":[
+            {"type":"UDP","host":"","port":0},
+            {"type":"TCP","host":"h","port":1},
+            {"type":"TCP","host":"a b","port":65536}]}"#,
+    ));
+    assert_eq!(status, 422);
+    let errors = body["errors"].as_object().unwrap();
+    let fields: Vec<&String> = errors.keys().collect();
+    assert_eq!(fields, ["checks", "healthcheck_interval", "interface", "ip"]);
+    assert_eq!(errors["checks"].as_array().unwrap().len(), 5);
+    assert_eq!(errors["checks"][0], "type UDP of check 0 is unknown, only TCP is known");
+    let error = body["error"].as_str().unwrap();
+    for value in ["300.0.0.1", "3601", "a/b", "UDP", "port 0", "port 65536"] {
+        assert!(error.contains(value), "{value}: {error}");
+    }
+}
+
+#[test]
+fn numbers_out_of_range_are_422_however_large() {
+    for number in ["-1", "3601", "18446744073709551616", "1e300", "-9223372036854775809"] {
+        let body = format!(r#"{{"ip":"10.0.0.1","healthcheck_interval":{number}}}"#);
+        let error = text_of(new_ip(body.as_bytes()), 422);
+        assert!(error.starts_with("healthcheck_interval: "), "{error}");
+    }
+    for number in ["-1", "0", "65536", "18446744073709551616", "1e300"] {
+        let check = format!(r#"{{"type":"TCP","host":"h","port":{number}}}"#);
+        let body = format!(r#"{{"healthchecks":[{check}]}}"#);
+        assert!(text_of(checks(body.as_bytes()), 422).starts_with("healthchecks: port"));
+    }
+}
+
+#[test]
+fn an_interface_has_a_name_that_the_kernel_accepts() {
+    for name in ["", ".", "..", "a/b", "a b", "eth0:1", "sixteen-bytes-xx", "a\\u0000"] {
+        let body = format!(r#"{{"ip":"10.0.0.1","interface":"{name}"}}"#);
+        assert!(text_of(new_ip(body.as_bytes()), 422).starts_with("interface: "), "{name}");
+    }
+}
+
+#[test]
+fn a_long_value_is_not_repeated_in_full() {
+    let body = format!(r#"{{"ip":"{}"}}"#, "é".repeat(10_000));
+    assert!(text_of(new_ip(body.as_bytes()), 422).len() < 300);
+}
+
+#[test]
+fn the_checks_have_two_names() {
+    let check = r#"[{"type":"TCP","host":"h","port":1}]"#;
+    for field in ["healthchecks", "checks"] {
+        let body = format!(r#"{{"{field}":{check}}}"#);
+        assert_eq!(checks(body.as_bytes()).unwrap().len(), 1, "{field}");
+    }
+    let both = format!(r#"{{"checks":{check},"healthchecks":null}}"#);
+    assert_eq!(checks(both.as_bytes()), Ok(Vec::new()));
+    assert_eq!(text_of(checks(b"{}"), 400), "healthchecks is missing");
+}
+
+#[test]
+fn an_endpoint_has_its_address_in_the_plugins_configuration() {
+    let vip = new_endpoint(
+        br#"{"plugin":"arp","plugin_config":{"ip":"10.0.0.1/32"},"healthcheck_interval":5}"#,
+    )
+    .unwrap();
+    assert_eq!((vip.cidr.to_string().as_str(), vip.healthcheck_interval), ("10.0.0.1/32", 5));
+    for (status, names, text) in [
+        (422, "plugin: webhook", r#"{"plugin":"webhook","plugin_config":{}}"#),
+        (422, "plugin_config.ip: x", r#"{"plugin_config":{"ip":"x"}}"#),
+        (400, "plugin_config.ip is missing", r#"{"plugin_config":{}}"#),
+        (400, "plugin_config is missing", r#"{"ip":"10.0.0.1"}"#),
+        (400, "plugin_config must be an object", r#"{"plugin_config":"10.0.0.1"}"#),
+        (400, "plugin must be a string", r#"{"plugin":1}"#),
+    ] {
+        let error = text_of(new_endpoint(text.as_bytes()), status);
+        assert!(error.contains(names), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_failover_names_a_host_or_none() {
+    let host = |text: &str| failover_host(text.as_bytes());
+    for text in ["", " \r\n", "{}", r#"{"host":null}"#] {
+        assert_eq!(host(text), Ok(None), "{text}");
+    }
+    assert_eq!(host(r#"{"host":"h2"}"#), Ok(Some("h2".to_owned())));
+    assert_eq!(host("h2").unwrap_err().status, 400);
+    assert_eq!(host(r#"{"host":2}"#).unwrap_err().status, 400);
+    assert_eq!(host(r#"{"host":""}"#).unwrap_err().status, 422);
+    assert_eq!(host(r#"{"host":"a/b"}"#).unwrap_err().status, 422);
+}

@@ -1,0 +1,241 @@
+//! The clients that are connected: their sockets, who goes when there are too many, and whose
+//! turn it is.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use nix::poll::PollFlags;
+
+use super::connection::{Connection, Request, Worth};
+use super::reply::Reply;
+
+/// Connections at a time. With what may be held for each this bounds the memory, and it leaves
+/// the rest of the agent its descriptors below the usual limit of 1024.
+const MAX_CLIENTS: usize = 256;
+/// Requests that change something and wait for their turn. They can take seconds each, and must
+/// not fill up the places that readers and monitors need.
+const MAX_QUEUED_CHANGES: usize = 64;
+/// A client that came or asked so short a time ago is not pushed out: its request is on the way.
+const GRACE: Duration = Duration::from_millis(20);
+/// Bytes that are held for all clients together.
+const MAX_HELD: usize = 4 * 1024 * 1024;
+
+/// A connected client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    stream: TcpStream,
+    connection: Connection,
+}
+
+/// All clients, by a number that is never used again.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    by_number: BTreeMap<u64, Client>,
+    next: u64,
+}
+
+impl Client {
+    /// What to poll for. Errors and hang-ups are always reported.
+    pub(crate) fn events(&self) -> PollFlags {
+        let interest = self.connection.interest();
+        let mut events = PollFlags::empty();
+        events.set(PollFlags::POLLIN, interest.read);
+        events.set(PollFlags::POLLOUT, interest.write);
+        events
+    }
+
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    /// Reads once and writes what there is, so that no client takes more than its share of a turn.
+    pub(crate) fn proceed(&mut self, events: PollFlags, scratch: &mut [u8], now: Instant) {
+        let gone = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
+        let reads = self.connection.interest().read;
+        if events.intersects(PollFlags::POLLIN | PollFlags::POLLHUP) && reads {
+            self.read(scratch, now);
+        } else if events.intersects(gone) {
+            self.connection.close();
+        }
+        self.write(now);
+    }
+
+    /// Gives the client its answer.
+    pub(crate) fn answer(&mut self, reply: &Reply, may_keep_alive: bool, now: Instant) {
+        self.connection.answer(reply, may_keep_alive, now);
+        self.write(now);
+    }
+
+    fn expire(&mut self, now: Instant) {
+        if self.connection.deadline().is_some_and(|deadline| now >= deadline) {
+            self.connection.expire(now);
+            self.write(now);
+        }
+    }
+
+    fn read(&mut self, scratch: &mut [u8], now: Instant) {
+        match self.stream.read(scratch) {
+            Ok(0) => self.connection.ended(now),
+            Ok(read) => self.connection.received(&scratch[..read], now),
+            Err(error) if is_transient(error.kind()) => {}
+            Err(_) => self.connection.close(),
+        }
+    }
+
+    fn write(&mut self, now: Instant) {
+        while !self.connection.is_closed() && !self.connection.unsent().is_empty() {
+            match self.stream.write(self.connection.unsent()) {
+                Ok(written) => {
+                    if self.connection.sent(written, now) {
+                        // It fails only when the client is gone, which is noticed anyway.
+                        let _ = self.stream.shutdown(Shutdown::Write);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(_) => self.connection.close(),
+            }
+        }
+    }
+}
+
+impl Clients {
+    pub(crate) fn len(&self) -> usize {
+        self.by_number.len()
+    }
+
+    /// In the order of their numbers, as `values_mut` has them too.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Client> {
+        self.by_number.values()
+    }
+
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Client> {
+        self.by_number.values_mut()
+    }
+
+    pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut Client> {
+        self.by_number.get_mut(&number)
+    }
+
+    /// Takes a client in, for which there has to be room, and reads what it has sent already. If
+    /// there are too many, one goes: see `make_room`.
+    pub(crate) fn admit(&mut self, stream: TcpStream, scratch: &mut [u8], now: Instant) {
+        if self.is_full() {
+            self.make_room(now);
+        }
+        let mut client = Client { stream, connection: Connection::new(now) };
+        client.read(scratch, now);
+        client.write(now);
+        self.by_number.insert(self.next, client);
+        self.next += 1;
+    }
+
+    /// Whether another client can be taken in.
+    pub(crate) fn has_room(&self, now: Instant) -> bool {
+        !self.is_full() || self.most_expendable(now).is_some()
+    }
+
+    /// Closes the connection that is missed least: one that has had its answer, or the one that
+    /// has made us wait longest for a whole request. So slow clients, however many, push each
+    /// other out, and one that sends its request at once gets its answer. False when there is
+    /// none, because all clients wait for us or have only just come.
+    pub(crate) fn make_room(&mut self, now: Instant) -> bool {
+        let victim = self.most_expendable(now);
+        victim.is_some_and(|number| self.by_number.remove(&number).is_some())
+    }
+
+    /// When something is due at the latest: a deadline, or another look for room.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let look = (!self.has_room(now)).then(|| now + GRACE);
+        let deadlines = self.values().filter_map(|client| client.connection.deadline());
+        deadlines.chain(look).min()
+    }
+
+    /// Does what is due, and forgets who is gone.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        self.values_mut().for_each(|client| client.expire(now));
+        self.by_number.retain(|_, client| !client.connection.is_closed());
+    }
+
+    /// Keeps those to whom an answer is owed.
+    pub(crate) fn keep_owed(&mut self) {
+        let is_owed = |worth| worth == Worth::Answering;
+        self.by_number.retain(|_, client| client.connection.worth().is_none_or(is_owed));
+    }
+
+    /// The request that has waited longest for its turn, with its client.
+    pub(crate) fn take_request(
+        &mut self,
+        changes_too: bool,
+        now: Instant,
+    ) -> Option<(u64, Request)> {
+        let waiting = self.by_number.iter_mut().filter(|(_, client)| {
+            client.connection.queued().is_some_and(|request| changes_too || !request.changes)
+        });
+        let (number, client) = waiting.min_by_key(|(_, client)| client.connection.since())?;
+        Some((*number, client.connection.take_request(now)?))
+    }
+
+    /// Answers 503 to the youngest of the requests that are too many.
+    pub(crate) fn shed(&mut self, now: Instant) {
+        let mut queued: Vec<&mut Client> = self
+            .by_number
+            .values_mut()
+            .filter(|client| client.connection.queued().is_some_and(|request| request.changes))
+            .collect();
+        if queued.len() <= MAX_QUEUED_CHANGES {
+            return;
+        }
+        queued.sort_by_key(|client| client.connection.since());
+        for client in queued.split_off(MAX_QUEUED_CHANGES) {
+            client.answer(&Reply::unavailable("too many changes are waiting"), true, now);
+        }
+    }
+
+    /// Closes connections until those that are left hold little enough. The last one may hold
+    /// what it needs.
+    pub(crate) fn limit_memory(&mut self) {
+        let mut held: usize = self.values().map(|client| client.connection.held()).sum();
+        while held > MAX_HELD {
+            let mut holders: Vec<(Instant, u64, usize)> = self
+                .by_number
+                .iter()
+                .filter(|(_, client)| client.connection.worth().is_some())
+                .map(|(number, client)| {
+                    (client.connection.since(), *number, client.connection.held())
+                })
+                .filter(|(.., held)| *held > 0)
+                .collect();
+            holders.sort();
+            let [(_, number, freed), _, ..] = holders[..] else {
+                return;
+            };
+            self.by_number.remove(&number);
+            held -= freed;
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.len() >= MAX_CLIENTS
+    }
+
+    fn most_expendable(&self, now: Instant) -> Option<u64> {
+        let rank = |(number, client): (&u64, &Client)| {
+            let (worth, since) = (client.connection.worth()?, client.connection.since());
+            let spared = worth > Worth::Answered && now < since + GRACE;
+            (!spared).then_some((worth, since, *number))
+        };
+        self.by_number.iter().filter_map(rank).min().map(|(.., number)| number)
+    }
+}
+
+fn is_transient(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -1,0 +1,301 @@
+//! One client's connection, as a machine that is fed bytes and time and has no socket.
+//!
+//! It takes one request at a time: while one is being answered nothing is read, so that what a
+//! client sends ahead stays in the kernel's buffer, and what is kept here is bounded. Every phase
+//! but one has a deadline that the client cannot move: not a byte now and then, but a whole
+//! request or a whole answer counts. The exception is the phase in which the client waits for us.
+
+use std::time::{Duration, Instant};
+
+use super::head::{self, Framing, Head, Progress};
+use super::reply::Reply;
+
+/// From the first byte of a request to its last.
+const REQUEST: Duration = Duration::from_secs(10);
+/// Between two requests, and before the first.
+const IDLE: Duration = Duration::from_secs(30);
+/// In the queue for the server.
+const QUEUE: Duration = Duration::from_secs(5);
+/// From the first byte of an answer to its last.
+const ANSWER: Duration = Duration::from_secs(30);
+/// After the last answer, for the client to read it: closing with unread input would reset the
+/// connection and take the answer with it (RFC 9112, 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What is kept of a connection between two turns of the gate.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    input: Vec<u8>,
+    output: Vec<u8>,
+    sent: usize,
+    phase: Phase,
+    since: Instant,
+}
+
+/// A request on its way to the server, as bytes that it can trust.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) bytes: Vec<u8>,
+    /// False for requests that only read.
+    pub(crate) changes: bool,
+}
+
+/// What the gate shall wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Interest {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+}
+
+/// How little is lost by closing a connection, least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Worth {
+    /// It has its answer.
+    Answered,
+    /// We wait for the client, from whom no whole request has come.
+    Waiting,
+    /// The client has not read its answer yet.
+    Answering,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// No byte of a next request is here.
+    Idle,
+    /// A part of the head is here.
+    Head,
+    /// The head is here, its body is not.
+    Body(Head),
+    /// The request is complete and waits for its turn.
+    Queued(Request, Framing),
+    /// The server has it.
+    Served(Framing),
+    /// The answer is being sent.
+    Answering { keep_alive: bool },
+    /// All is said; what still comes is dropped.
+    Lingering,
+    /// There is nothing left to do.
+    Closed,
+}
+
+impl Connection {
+    pub(crate) fn new(now: Instant) -> Connection {
+        Connection {
+            input: Vec::new(),
+            output: Vec::new(),
+            sent: 0,
+            phase: Phase::Idle,
+            since: now,
+        }
+    }
+
+    pub(crate) fn interest(&self) -> Interest {
+        let read = match self.phase {
+            Phase::Idle | Phase::Head | Phase::Body(_) | Phase::Lingering => true,
+            Phase::Queued(..) | Phase::Served(_) | Phase::Answering { .. } | Phase::Closed => false,
+        };
+        Interest { read, write: !self.unsent().is_empty() }
+    }
+
+    /// When something has to happen at the latest.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let patience = match self.phase {
+            Phase::Idle => IDLE,
+            Phase::Head | Phase::Body(_) => REQUEST,
+            Phase::Queued(..) => QUEUE,
+            Phase::Answering { .. } => ANSWER,
+            Phase::Lingering => LINGER,
+            Phase::Served(_) | Phase::Closed => return None,
+        };
+        Some(self.since + patience)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
+    }
+
+    /// When the present phase began.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// How little is lost by closing this connection; `None` while we owe the client an answer.
+    pub(crate) fn worth(&self) -> Option<Worth> {
+        match self.phase {
+            Phase::Lingering | Phase::Closed => Some(Worth::Answered),
+            Phase::Idle | Phase::Head | Phase::Body(_) => Some(Worth::Waiting),
+            Phase::Answering { .. } => Some(Worth::Answering),
+            Phase::Queued(..) | Phase::Served(_) => None,
+        }
+    }
+
+    /// Bytes that this connection keeps in memory.
+    pub(crate) fn held(&self) -> usize {
+        self.input.capacity() + self.output.capacity()
+    }
+
+    /// The request that waits for its turn, if one does.
+    pub(crate) fn queued(&self) -> Option<&Request> {
+        if let Phase::Queued(request, _) = &self.phase { Some(request) } else { None }
+    }
+
+    /// Bytes that came from the client.
+    pub(crate) fn received(&mut self, bytes: &[u8], now: Instant) {
+        if matches!(self.phase, Phase::Lingering) {
+            return;
+        }
+        self.input.extend_from_slice(bytes);
+        self.advance(now);
+    }
+
+    /// The client will send nothing more.
+    pub(crate) fn ended(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Head | Phase::Body(_) => {
+                self.refuse(&Reply::error(400, "the request ends before it is complete"), now);
+            }
+            Phase::Idle | Phase::Lingering | Phase::Closed => self.close(),
+            // Not read from in these phases: the end is met again when the client's turn comes.
+            Phase::Queued(..) | Phase::Served(_) | Phase::Answering { .. } => {}
+        }
+    }
+
+    /// The client is gone, or has to go.
+    pub(crate) fn close(&mut self) {
+        self.phase = Phase::Closed;
+    }
+
+    /// The request that waits for its turn, to be given to the server.
+    pub(crate) fn take_request(&mut self, now: Instant) -> Option<Request> {
+        let Phase::Queued(request, framing) = &mut self.phase else {
+            return None;
+        };
+        let request = std::mem::take(request);
+        let framing = *framing;
+        self.enter(Phase::Served(framing), now);
+        Some(request)
+    }
+
+    /// The answer to the request that was taken or still waits.
+    pub(crate) fn answer(&mut self, reply: &Reply, may_keep_alive: bool, now: Instant) {
+        if let Phase::Served(framing) | Phase::Queued(_, framing) = self.phase {
+            let keep_alive = framing.keep_alive && may_keep_alive;
+            self.say(reply, Framing { keep_alive, ..framing }, now);
+        }
+    }
+
+    /// What is to be sent to the client.
+    pub(crate) fn unsent(&self) -> &[u8] {
+        self.output.get(self.sent..).unwrap_or_default()
+    }
+
+    /// So many bytes were sent. True when our side of the connection is to be shut down.
+    pub(crate) fn sent(&mut self, bytes: usize, now: Instant) -> bool {
+        self.sent += bytes;
+        if !self.unsent().is_empty() {
+            return false;
+        }
+        self.output = Vec::new();
+        self.sent = 0;
+        let Phase::Answering { keep_alive } = self.phase else {
+            return false;
+        };
+        if keep_alive {
+            self.enter(Phase::Idle, now);
+            self.advance(now);
+        } else {
+            self.enter(Phase::Lingering, now);
+        }
+        !keep_alive
+    }
+
+    /// Does what is due when the deadline has passed.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        match self.phase {
+            Phase::Head | Phase::Body(_) => {
+                self.refuse(&Reply::error(408, "the request took over 10 s to arrive"), now);
+            }
+            Phase::Queued(..) => {
+                self.answer(&Reply::unavailable("all workers are busy"), true, now);
+            }
+            Phase::Idle | Phase::Answering { .. } | Phase::Lingering => self.close(),
+            Phase::Served(_) | Phase::Closed => {}
+        }
+    }
+
+    fn enter(&mut self, phase: Phase, now: Instant) {
+        self.phase = phase;
+        self.since = now;
+    }
+
+    /// Reads as far as the input goes.
+    fn advance(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Idle | Phase::Head) {
+            self.read_head(now);
+        }
+        if let Phase::Body(head) = &self.phase {
+            if self.input.len() >= head.body {
+                self.read_body(now);
+            }
+        }
+    }
+
+    fn read_head(&mut self, now: Instant) {
+        // RFC 9112, 2.2: some clients send a line end too many after a body.
+        let empty_lines = self.input.chunks(2).take_while(|line| line == b"\r\n").count();
+        self.input.drain(..2 * empty_lines);
+        if self.input.is_empty() {
+            return;
+        }
+        if matches!(self.phase, Phase::Idle) {
+            self.enter(Phase::Head, now);
+        }
+        match head::parse(&self.input) {
+            Ok(Progress::Partial) => {}
+            Ok(Progress::Complete(head)) => self.begin_body(head),
+            Err(reply) => self.refuse(&reply, now),
+        }
+    }
+
+    fn begin_body(&mut self, head: Head) {
+        self.input.drain(..head.size);
+        if head.expects_continue && self.input.is_empty() {
+            self.output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        self.phase = Phase::Body(head);
+    }
+
+    fn read_body(&mut self, now: Instant) {
+        let Phase::Body(head) = std::mem::replace(&mut self.phase, Phase::Closed) else {
+            return;
+        };
+        let Head { body, takes_body, changes, framing, canonical: mut bytes, .. } = head;
+        let body = self.input.drain(..body);
+        if takes_body {
+            bytes.extend(body);
+        } else {
+            drop(body);
+        }
+        let usual = if self.input.is_empty() { 0 } else { head::MAX_HEAD };
+        self.input.shrink_to(usual);
+        self.enter(Phase::Queued(Request { bytes, changes }, framing), now);
+    }
+
+    /// Answers what cannot be read; where a next request would begin is not known then.
+    fn refuse(&mut self, reply: &Reply, now: Instant) {
+        self.input = Vec::new();
+        self.say(reply, Framing { keep_alive: false, head_only: false }, now);
+    }
+
+    fn say(&mut self, reply: &Reply, framing: Framing, now: Instant) {
+        self.output.extend_from_slice(&reply.encode(framing));
+        self.enter(Phase::Answering { keep_alive: framing.keep_alive }, now);
+    }
+}
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

@@ -1,0 +1,190 @@
+use super::*;
+
+const GET: &[u8] = b"GET /ips HTTP/1.1\r\nHost: h\r\n\r\n";
+const PUT: &[u8] = b"PUT /ips/x HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody";
+
+fn fresh() -> (Connection, Instant) {
+    let now = Instant::now();
+    (Connection::new(now), now)
+}
+
+/// Sends all output; true when our side is to be shut down.
+fn flush(connection: &mut Connection, now: Instant) -> (String, bool) {
+    let bytes = connection.unsent().to_vec();
+    let ends = connection.sent(bytes.len(), now);
+    (String::from_utf8(bytes).unwrap(), ends)
+}
+
+fn status(connection: &mut Connection, now: Instant) -> (u16, bool) {
+    let (text, ends) = flush(connection, now);
+    (text.get(9..12).and_then(|code| code.parse().ok()).unwrap_or(0), ends)
+}
+
+fn ok() -> Reply {
+    Reply::version()
+}
+
+#[test]
+fn a_request_is_read_served_answered_and_followed_by_another() {
+    let (mut connection, now) = fresh();
+    for _ in 0..2 {
+        assert_eq!(connection.interest(), Interest { read: true, write: false });
+        connection.received(PUT, now);
+        assert_eq!(connection.interest(), Interest { read: false, write: false });
+        let request = connection.take_request(now).unwrap();
+        assert!(request.bytes.ends_with(b"Content-Length: 4\r\n\r\nbody") && request.changes);
+        assert_eq!(connection.take_request(now), None);
+        connection.answer(&ok(), true, now);
+        assert_eq!(connection.interest(), Interest { read: false, write: true });
+        assert_eq!(status(&mut connection, now), (200, false));
+    }
+}
+
+#[test]
+fn bytes_may_come_one_by_one() {
+    let (mut connection, now) = fresh();
+    for byte in PUT {
+        assert_eq!(connection.queued(), None);
+        connection.received(&[*byte], now);
+    }
+    assert!(connection.queued().is_some());
+}
+
+#[test]
+fn what_is_sent_ahead_waits_for_its_turn() {
+    let (mut connection, now) = fresh();
+    connection.received(&[PUT, GET, b"\r\n", GET, b"GET /"].concat(), now);
+    for changes in [true, false, false] {
+        assert_eq!(connection.take_request(now).unwrap().changes, changes);
+        assert!(!connection.interest().read);
+        connection.answer(&ok(), true, now);
+        assert_eq!(status(&mut connection, now), (200, false));
+    }
+    assert_eq!(connection.worth(), Some(Worth::Waiting));
+    connection.received(b" HTTP/1.0\r\n\r\n", now);
+    assert!(connection.queued().is_some());
+}
+
+#[test]
+fn the_body_of_a_get_is_read_and_dropped() {
+    let (mut connection, now) = fresh();
+    connection.received(b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n12", now);
+    assert_eq!(connection.queued(), None);
+    connection.received(&[b"345", GET].concat(), now);
+    let request = connection.take_request(now).unwrap();
+    assert!(request.bytes.ends_with(b"Host: link\r\n\r\n"), "{request:?}");
+    connection.answer(&ok(), true, now);
+    flush(&mut connection, now);
+    assert!(connection.queued().is_some());
+}
+
+#[test]
+fn a_client_that_asks_before_it_sends_is_told_to_go_on() {
+    let head =
+        b"PUT /ips/x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
+    let (mut connection, now) = fresh();
+    connection.received(head, now);
+    assert_eq!(flush(&mut connection, now), ("HTTP/1.1 100 Continue\r\n\r\n".to_owned(), false));
+    connection.received(b"body", now);
+    assert!(connection.queued().is_some());
+
+    let (mut impatient, now) = fresh();
+    impatient.received(&[&head[..], b"body"].concat(), now);
+    assert!(impatient.unsent().is_empty() && impatient.queued().is_some());
+}
+
+#[test]
+fn what_is_wrong_is_answered_and_ends_the_connection() {
+    let (mut connection, now) = fresh();
+    connection.received(&[b"GET / HTTP/3.7\r\n\r\n", GET].concat(), now);
+    assert_eq!(status(&mut connection, now), (505, true));
+    assert_eq!(connection.worth(), Some(Worth::Answered));
+    connection.received(GET, now);
+    assert_eq!((connection.queued(), connection.held()), (None, 0));
+    connection.ended(now);
+    assert!(connection.is_closed());
+}
+
+#[test]
+fn a_client_that_wants_no_more_or_may_not_have_more_is_let_go() {
+    for (request, may_keep_alive, ends) in [
+        ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", true, false),
+        ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", false, true),
+        ("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", true, true),
+        ("GET / HTTP/1.0\r\n\r\n", true, true),
+        ("POST / HTTP/1.1\r\nHost: h\r\n\r\n", true, true),
+    ] {
+        let (mut connection, now) = fresh();
+        connection.received(request.as_bytes(), now);
+        connection.take_request(now).unwrap();
+        connection.answer(&ok(), may_keep_alive, now);
+        let (text, ended) = flush(&mut connection, now);
+        assert_eq!((ended, text.contains("Connection: close")), (ends, ends), "{request:?}");
+    }
+}
+
+#[test]
+fn half_a_request_is_400_and_none_at_all_is_the_end() {
+    let (mut connection, now) = fresh();
+    connection.received(&PUT[..PUT.len() - 1], now);
+    connection.ended(now);
+    assert_eq!(status(&mut connection, now), (400, true));
+    let (mut silent, now) = fresh();
+    silent.ended(now);
+    assert!(silent.is_closed());
+}
+
+#[test]
+fn a_byte_now_and_then_does_not_move_the_deadline_of_a_request() {
+    let (mut connection, mut now) = fresh();
+    now += IDLE - Duration::from_millis(1);
+    connection.received(&PUT[..1], now);
+    let deadline = now + REQUEST;
+    for byte in &PUT[1..PUT.len() - 1] {
+        now += Duration::from_millis(1);
+        connection.received(&[*byte], now);
+        assert_eq!(connection.deadline(), Some(deadline));
+    }
+    connection.expire(deadline - Duration::from_millis(1));
+    assert_eq!(connection.worth(), Some(Worth::Waiting));
+    connection.expire(deadline);
+    assert_eq!(status(&mut connection, deadline), (408, true));
+}
+
+#[test]
+fn empty_lines_are_not_the_beginning_of_a_request() {
+    let (mut connection, now) = fresh();
+    connection.received(b"\r\n\r\n", now + Duration::from_secs(20));
+    assert_eq!(connection.deadline(), Some(now + IDLE));
+    connection.expire(now + IDLE);
+    assert!(connection.is_closed() && connection.unsent().is_empty());
+}
+
+#[test]
+fn a_request_that_nobody_takes_is_answered_503_and_the_connection_lives_on() {
+    let (mut connection, now) = fresh();
+    connection.received(GET, now);
+    let later = connection.deadline().unwrap();
+    connection.expire(later);
+    assert_eq!(status(&mut connection, later), (503, false));
+    connection.received(GET, later);
+    assert!(connection.queued().is_some());
+}
+
+#[test]
+fn an_answer_that_is_not_read_and_a_goodbye_that_is_not_heard_end_in_time() {
+    let (mut connection, now) = fresh();
+    connection.received(GET, now);
+    connection.take_request(now).unwrap();
+    assert_eq!((connection.deadline(), connection.worth()), (None, None));
+    connection.answer(&ok(), false, now);
+    let length = connection.unsent().len();
+    assert!(!connection.sent(length - 1, now + Duration::from_secs(29)));
+    assert_eq!(connection.worth(), Some(Worth::Answering));
+    assert_eq!(connection.deadline(), Some(now + ANSWER));
+
+    let late = now + ANSWER - Duration::from_millis(1);
+    assert!(connection.sent(1, late));
+    connection.expire(late + LINGER);
+    assert!(connection.is_closed());
+}

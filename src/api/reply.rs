@@ -1,0 +1,256 @@
+//! What is said to a client: an outcome becomes a status, header fields and a body.
+//!
+//! Pure. The bytes on the wire are made here too, for the answers of the gate and of the server
+//! behind it alike, so that every answer is framed by one function.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::head::Framing;
+use crate::command::{Answer, Refusal};
+use crate::wire;
+
+/// After this many seconds it is worth to try again: about two renewals of the lease.
+const RETRY_AFTER: &str = "2";
+
+/// An answer before it is framed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// Without `Content-Length` and `Connection`, which belong to the framing.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// How success is shown: the same IP stands bare or under a key, depending on the route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Form {
+    pub(crate) status: u16,
+    pub(crate) key: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<&'a str>,
+    error: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'a BTreeMap<String, Vec<String>>>,
+}
+
+impl Reply {
+    /// The answer to a command.
+    pub(crate) fn outcome(form: Form, outcome: Result<Answer, Refusal>) -> Reply {
+        match outcome {
+            Ok(Answer::List(ips)) => Reply::keyed(form, &ips),
+            Ok(Answer::One(ip)) => Reply::keyed(form, &ip),
+            Ok(Answer::Done) => Reply::bare(204),
+            Ok(Answer::Hosts(names)) => hosts(names),
+            Ok(Answer::Health(Ok(()))) => health(200, "ok".to_owned()),
+            Ok(Answer::Health(Err(what))) => Reply::unhealthy(what),
+            Err(refusal) => Reply::refused(refusal),
+        }
+    }
+
+    /// The version of this program.
+    pub(crate) fn version() -> Reply {
+        let version = concat!("v", env!("CARGO_PKG_VERSION")).to_owned();
+        Reply::json(200, &wire::Version { version })
+    }
+
+    /// Something is wrong; the text names the thing and its value.
+    pub(crate) fn error(status: u16, error: &str) -> Reply {
+        Reply::json(status, &ErrorBody { resource: None, error, errors: None })
+    }
+
+    /// 422: the messages by field, each naming the value.
+    pub(crate) fn invalid(errors: &BTreeMap<String, Vec<String>>) -> Reply {
+        let messages: Vec<String> = errors
+            .iter()
+            .flat_map(|(field, texts)| texts.iter().map(move |text| format!("{field}: {text}")))
+            .collect();
+        let error = &messages.join("; ");
+        Reply::json(422, &ErrorBody { resource: None, error, errors: Some(errors) })
+    }
+
+    /// 503, to be tried again.
+    pub(crate) fn unavailable(error: &str) -> Reply {
+        Reply::error(503, error).with("Retry-After", RETRY_AFTER)
+    }
+
+    /// 503 in the words of `GET /health`.
+    pub(crate) fn unhealthy(what: String) -> Reply {
+        health(503, what).with("Retry-After", RETRY_AFTER)
+    }
+
+    /// 401 (RFC 7617, 2).
+    pub(crate) fn unauthorized() -> Reply {
+        Reply::error(401, "credentials are missing or wrong")
+            .with("WWW-Authenticate", "Basic realm=\"LinK\"")
+    }
+
+    /// 405, with the methods that the path has.
+    pub(crate) fn not_allowed(method: &str, path: &str, allow: &str) -> Reply {
+        let error = format!("{path} has no method {method}, only {allow}");
+        Reply::error(405, &error).with("Allow", allow)
+    }
+
+    /// The bytes of this answer (RFC 9112, 4).
+    pub(crate) fn encode(&self, framing: Framing) -> Vec<u8> {
+        let reason = tiny_http::StatusCode(self.status);
+        let reason = reason.default_reason_phrase();
+        let mut head = format!("HTTP/1.1 {} {reason}\r\n", self.status);
+        for (name, value) in &self.headers {
+            head.push_str(name);
+            head.push_str(": ");
+            head.push_str(value);
+            head.push_str("\r\n");
+        }
+        // RFC 9110, 8.6: no length in a 204.
+        if self.status != 204 {
+            let length = self.body.len();
+            write!(head, "Content-Length: {length}\r\n").expect("a String takes what it is given");
+        }
+        if !framing.keep_alive {
+            head.push_str("Connection: close\r\n");
+        }
+        head.push_str("\r\n");
+        let mut bytes = head.into_bytes();
+        if !framing.head_only {
+            bytes.extend_from_slice(&self.body);
+        }
+        bytes
+    }
+
+    fn refused(refusal: Refusal) -> Reply {
+        match refusal {
+            Refusal::NotFound => {
+                let body = ErrorBody { resource: Some("IP"), error: "not found", errors: None };
+                Reply::json(404, &body)
+            }
+            Refusal::Conflict(error) => Reply::error(409, &error),
+            Refusal::Invalid(errors) => Reply::invalid(&errors),
+            Refusal::Unavailable(error) => Reply::unavailable(&error),
+        }
+    }
+
+    fn keyed<T: Serialize>(form: Form, value: &T) -> Reply {
+        match form.key {
+            Some(key) => Reply::json(form.status, &BTreeMap::from([(key, value)])),
+            None => Reply::json(form.status, value),
+        }
+    }
+
+    fn bare(status: u16) -> Reply {
+        Reply { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    fn json<T: Serialize>(status: u16, value: &T) -> Reply {
+        let mut body = serde_json::to_vec(value).expect("the wire types are plain data");
+        body.push(b'\n');
+        let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+        Reply { status, headers, body }
+    }
+
+    fn with(mut self, name: &str, value: &str) -> Reply {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+fn hosts(names: Vec<String>) -> Reply {
+    let hosts = names.into_iter().map(|hostname| wire::Host { hostname }).collect();
+    Reply::json(200, &wire::HostList { hosts })
+}
+
+fn health(status: u16, text: String) -> Reply {
+    Reply::json(status, &wire::Health { status: text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPEN: Framing = Framing { keep_alive: true, head_only: false };
+    const LIST: Form = Form { status: 200, key: Some("ips") };
+
+    fn text(reply: &Reply) -> &str {
+        std::str::from_utf8(&reply.body).unwrap()
+    }
+
+    fn ip() -> wire::Ip {
+        wire::Ip {
+            id: "vip-1".to_owned(),
+            ip: "10.0.0.1/32".to_owned(),
+            interface: "eth0".to_owned(),
+            status: "STANDBY".to_owned(),
+            checks: Vec::new(),
+            healthcheck_interval: 0,
+            plugin: "arp".to_owned(),
+            election_key: "10.0.0.1_32".to_owned(),
+            owner: None,
+            bound: false,
+            reason: String::new(),
+            since: 0,
+        }
+    }
+
+    #[test]
+    fn an_ip_stands_bare_or_under_the_key_of_its_route() {
+        let answer = || Ok(Answer::One(Box::new(ip())));
+        let bare = Reply::outcome(Form { status: 201, key: None }, answer());
+        assert_eq!(bare.status, 201);
+        assert!(text(&bare).starts_with(r#"{"id":"vip-1","ip":"10.0.0.1/32","#), "{}", text(&bare));
+        let keyed = Reply::outcome(Form { status: 200, key: Some("endpoint") }, answer());
+        assert!(text(&keyed).starts_with(r#"{"endpoint":{"id":"vip-1","#), "{}", text(&keyed));
+    }
+
+    #[test]
+    fn every_body_is_json_on_one_line_with_its_newline() {
+        let refusals = [
+            (Refusal::NotFound, 404, "{\"resource\":\"IP\",\"error\":\"not found\"}\n"),
+            (Refusal::Conflict("taken".to_owned()), 409, "{\"error\":\"taken\"}\n"),
+            (Refusal::Unavailable("no etcd".to_owned()), 503, "{\"error\":\"no etcd\"}\n"),
+            (
+                Refusal::invalid("ip", "10.0.0.1 is taken"),
+                422,
+                "{\"error\":\"ip: 10.0.0.1 is taken\",\"errors\":{\"ip\":[\"10.0.0.1 is taken\"]}}\n",
+            ),
+        ];
+        for (refusal, status, body) in refusals {
+            let reply = Reply::outcome(LIST, Err(refusal));
+            assert_eq!((reply.status, text(&reply)), (status, body));
+            assert_eq!(reply.headers[0], ("Content-Type".into(), "application/json".into()));
+        }
+        assert_eq!(text(&Reply::outcome(LIST, Ok(Answer::List(Vec::new())))), "{\"ips\":[]}\n");
+        let hosts = Answer::Hosts(vec!["h1".to_owned()]);
+        assert_eq!(text(&Reply::outcome(LIST, Ok(hosts))), "{\"hosts\":[{\"hostname\":\"h1\"}]}\n");
+    }
+
+    #[test]
+    fn a_503_says_when_to_try_again() {
+        let sick = Reply::outcome(LIST, Ok(Answer::Health(Err("no etcd".to_owned()))));
+        assert_eq!((sick.status, text(&sick)), (503, "{\"status\":\"no etcd\"}\n"));
+        for reply in [sick, Reply::unavailable("busy")] {
+            assert!(reply.headers.iter().any(|(name, _)| name == "Retry-After"));
+        }
+    }
+
+    #[test]
+    fn an_answer_is_framed_as_the_client_needs_it() {
+        let reply = Reply::error(404, "x");
+        let bytes = reply.encode(OPEN);
+        let expected = "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\n\
+             Content-Length: 14\r\n\r\n{\"error\":\"x\"}\n";
+        assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+
+        let bytes = reply.encode(Framing { keep_alive: false, head_only: true });
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.ends_with("Content-Length: 14\r\nConnection: close\r\n\r\n"), "{text}");
+
+        let done = Reply::outcome(LIST, Ok(Answer::Done)).encode(OPEN);
+        assert_eq!(done, b"HTTP/1.1 204 No Content\r\n\r\n");
+    }
+}

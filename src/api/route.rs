@@ -1,0 +1,210 @@
+//! The routes: a method and a path become what is to be done, or the answer that says why not.
+//!
+//! Pure: one `match`. Identifiers and bodies are checked here, at the door, so that a command is
+//! always well-formed.
+
+use super::body;
+use super::head::no_length;
+use super::reply::{Form, Reply};
+use crate::command::Command;
+use crate::vip::VipId;
+
+/// What a request asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// To be sent to the supervisor; its answer is shown in this form.
+    Command(Command, Form),
+    /// Answered from here.
+    Version,
+}
+
+/// Whether everybody may ask for this path, credentials or not.
+pub(crate) fn is_public(target: &str) -> bool {
+    segments(target) == ["health"]
+}
+
+/// Finds what is asked for. A request that told no length has no body, not even an empty one.
+pub(crate) fn route(method: &str, target: &str, body: Option<&[u8]>) -> Result<Action, Reply> {
+    let path = segments(target);
+    let (command, form) = match (method, path.as_slice()) {
+        ("GET", ["version"]) => return Ok(Action::Version),
+        ("GET", ["health"]) => (Command::Health, bare(200)),
+        ("GET", ["ips"]) => (Command::List, keyed(200, "ips")),
+        ("GET", ["endpoints"]) => (Command::List, keyed(200, "endpoints")),
+        ("POST", ["ips"]) => (Command::Create(body::new_ip(required(body)?)?), bare(201)),
+        ("POST", ["endpoints"]) => {
+            (Command::Create(body::new_endpoint(required(body)?)?), keyed(201, "endpoint"))
+        }
+        ("GET", ["ips", id]) => (Command::Get(checked(id)?), keyed(200, "ip")),
+        ("GET", ["endpoints", id]) => (Command::Get(checked(id)?), keyed(200, "endpoint")),
+        ("PUT" | "PATCH", ["ips", id]) => (set_checks(id, body)?, bare(200)),
+        ("PUT" | "PATCH", ["endpoints", id]) => (set_checks(id, body)?, keyed(200, "endpoint")),
+        ("DELETE", ["ips" | "endpoints", id]) => (Command::Delete(checked(id)?), bare(204)),
+        ("POST", ["ips" | "endpoints", id, "lock"]) => (Command::Lock(checked(id)?), bare(204)),
+        ("POST", ["ips" | "endpoints", id, "failover"]) => (failover(id, body)?, bare(204)),
+        ("GET", ["ips" | "endpoints", id, "hosts"]) => (Command::Hosts(checked(id)?), bare(200)),
+        (_, path) => return Err(no_route(method, target, path)),
+    };
+    Ok(Action::Command(command, form))
+}
+
+/// The parts of a path, without the query; one slash at its end is not a part.
+fn segments(target: &str) -> Vec<&str> {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let path = path.strip_prefix('/').unwrap_or(path);
+    path.strip_suffix('/').unwrap_or(path).split('/').collect()
+}
+
+fn set_checks(id: &str, body: Option<&[u8]>) -> Result<Command, Reply> {
+    Ok(Command::SetChecks(checked(id)?, body::checks(required(body)?)?))
+}
+
+/// `curl -X POST` sends no length, and means no host in particular.
+fn failover(id: &str, body: Option<&[u8]>) -> Result<Command, Reply> {
+    Ok(Command::Failover(checked(id)?, body::failover_host(body.unwrap_or_default())?))
+}
+
+fn checked(id: &str) -> Result<VipId, Reply> {
+    id.parse().map_err(|error| Reply::error(400, &format!("{} {error}", shortened(id))))
+}
+
+fn required(body: Option<&[u8]>) -> Result<&[u8], Reply> {
+    body.ok_or_else(no_length)
+}
+
+fn no_route(method: &str, target: &str, path: &[&str]) -> Reply {
+    match methods(path) {
+        Some(allow) => Reply::not_allowed(shortened(method), shortened(target), allow),
+        None => Reply::error(404, &format!("there is nothing at {}", shortened(target))),
+    }
+}
+
+/// The methods that a known path has.
+fn methods(path: &[&str]) -> Option<&'static str> {
+    match path {
+        ["version" | "health"] | ["ips" | "endpoints", _, "hosts"] => Some("GET, HEAD"),
+        ["ips" | "endpoints"] => Some("GET, HEAD, POST"),
+        ["ips" | "endpoints", _] => Some("GET, HEAD, PUT, PATCH, DELETE"),
+        ["ips" | "endpoints", _, "lock" | "failover"] => Some("POST"),
+        _ => None,
+    }
+}
+
+fn bare(status: u16) -> Form {
+    Form { status, key: None }
+}
+
+fn keyed(status: u16, key: &'static str) -> Form {
+    Form { status, key: Some(key) }
+}
+
+/// The gate lets only ASCII through, so any byte is a boundary.
+fn shortened(text: &str) -> &str {
+    text.get(..64).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427";
+
+    fn id() -> VipId {
+        ID.parse().unwrap()
+    }
+
+    fn command(method: &str, target: &str, body: Option<&str>) -> (Command, Form) {
+        match route(method, target, body.map(str::as_bytes)) {
+            Ok(Action::Command(command, form)) => (command, form),
+            other => panic!("{method} {target}: {other:?}"),
+        }
+    }
+
+    fn refusal(method: &str, target: &str, body: Option<&str>) -> Reply {
+        match route(method, target, body.map(str::as_bytes)) {
+            Err(reply) => reply,
+            other => panic!("{method} {target}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_two_faces_ask_for_the_same_and_show_it_under_their_own_keys() {
+        for (face, many, one) in [("ips", "ips", "ip"), ("endpoints", "endpoints", "endpoint")] {
+            let at = |rest: &str| format!("/{face}/{ID}{rest}");
+            let of = |method: &str, target: &str| command(method, target, None);
+            assert_eq!(of("GET", &format!("/{face}")), (Command::List, keyed(200, many)));
+            assert_eq!(of("GET", &at("")), (Command::Get(id()), keyed(200, one)));
+            assert_eq!(of("DELETE", &at("")), (Command::Delete(id()), bare(204)));
+            assert_eq!(of("POST", &at("/lock")), (Command::Lock(id()), bare(204)));
+            assert_eq!(of("POST", &at("/failover")), (Command::Failover(id(), None), bare(204)));
+            assert_eq!(of("GET", &at("/hosts")), (Command::Hosts(id()), bare(200)));
+        }
+        assert_eq!(route("GET", "/version", None), Ok(Action::Version));
+        assert_eq!(command("GET", "/health", None).0, Command::Health);
+    }
+
+    #[test]
+    fn a_change_is_answered_with_the_ip_bare_or_as_an_endpoint() {
+        let ip = Some(r#"{"ip":"10.0.0.1"}"#);
+        assert_eq!(command("POST", "/ips", ip).1, bare(201));
+        let endpoint = Some(r#"{"plugin":"arp","plugin_config":{"ip":"10.0.0.1"}}"#);
+        assert_eq!(command("POST", "/endpoints", endpoint).1, keyed(201, "endpoint"));
+        for method in ["PUT", "PATCH"] {
+            let checks = Some(r#"{"healthchecks":[]}"#);
+            let expected = Command::SetChecks(id(), Vec::new());
+            let found = command(method, &format!("/ips/{ID}"), checks);
+            assert_eq!(found, (expected.clone(), bare(200)));
+            let found = command(method, &format!("/endpoints/{ID}"), checks);
+            assert_eq!(found, (expected, keyed(200, "endpoint")));
+        }
+    }
+
+    #[test]
+    fn a_query_and_one_slash_at_the_end_are_ignored() {
+        for target in ["/ips", "/ips/", "/ips?x=/y", "/ips/?", "/ips#a"] {
+            assert_eq!(command("GET", target, None).0, Command::List, "{target}");
+        }
+        assert!(is_public("/health") && is_public("/health/?x"));
+        for target in ["/", "/ips", "/healthy", "//health", "/health/x", "/HEALTH"] {
+            assert!(!is_public(target), "{target}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_path_is_404_and_a_malformed_id_400() {
+        for target in ["/", "//ips", "/ip", "/ips/x/y", "/ips/x/lock/y", "/version/x"] {
+            assert_eq!(refusal("GET", target, None).status, 404, "{target}");
+        }
+        for (method, rest) in [("GET", ""), ("DELETE", ""), ("PUT", ""), ("POST", "/lock")] {
+            let target = format!("/ips/vip-1{rest}");
+            assert_eq!(refusal(method, &target, Some("{}")).status, 400, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn a_known_path_with_another_method_says_which_it_has() {
+        for (method, target, allow) in [
+            ("POST", "/version", "GET, HEAD"),
+            ("DELETE", "/ips", "GET, HEAD, POST"),
+            ("POST", "/ips/x", "GET, HEAD, PUT, PATCH, DELETE"),
+            ("GET", "/endpoints/x/lock", "POST"),
+            ("GET", "/ips/x/failover/", "POST"),
+            ("BREW", "/ips/x/hosts", "GET, HEAD"),
+        ] {
+            let reply = refusal(method, target, None);
+            assert_eq!(reply.status, 405, "{method} {target}");
+            let field = ("Allow".to_owned(), allow.to_owned());
+            assert!(reply.headers.contains(&field), "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_needs_a_body_needs_its_length() {
+        assert_eq!(refusal("POST", "/ips", None).status, 411);
+        assert_eq!(refusal("POST", "/endpoints", None).status, 411);
+        assert_eq!(refusal("PUT", &format!("/ips/{ID}"), None).status, 411);
+        assert_eq!(refusal("POST", "/ips", Some("")).status, 400);
+        let failover = command("POST", &format!("/ips/{ID}/failover"), Some(r#"{"host":"h2"}"#));
+        assert_eq!(failover.0, Command::Failover(id(), Some("h2".to_owned())));
+    }
+}

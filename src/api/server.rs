@@ -1,0 +1,209 @@
+//! tiny_http and the threads that answer what it has read.
+//!
+//! They own no state: a request becomes a command, the supervisor's answer becomes a reply. They
+//! may block on the supervisor, with a deadline. They end when the handle is dropped.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io::{self, Read};
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, after, bounded, select};
+
+use super::auth::Credentials;
+use super::door::Door;
+use super::head::MAX_BODY;
+use super::relay::RELAYS;
+use super::reply::{Form, Reply};
+use super::route::{self, Action};
+use crate::command::{self, Answer, Command, Refusal};
+use crate::thread;
+
+/// For the supervisor: above what a handover takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// For its health, so that a monitor hears that it is stuck before giving up itself.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Owns tiny_http and the threads.
+pub(crate) struct Pool {
+    server: Option<Arc<tiny_http::Server>>,
+    stop: Option<Sender<Infallible>>,
+    threads: Vec<JoinHandle<()>>,
+    door: Arc<Door>,
+}
+
+/// What a thread needs to answer.
+#[derive(Clone)]
+struct Clerk {
+    /// Who may ask; everybody if `None`.
+    credentials: Option<Credentials>,
+    /// To the supervisor.
+    commands: Sender<command::Request>,
+    /// Never carries anything: it is disconnected when the end has come.
+    stop: Receiver<Infallible>,
+}
+
+impl Pool {
+    /// Starts to answer what comes in through the door.
+    pub(crate) fn start(
+        listener: UnixListener,
+        door: Arc<Door>,
+        credentials: Option<Credentials>,
+        commands: Sender<command::Request>,
+    ) -> io::Result<Pool> {
+        let server = tiny_http::Server::from_listener(listener, None)
+            .map_err(|error| io::Error::other(format!("start tiny_http: {error}")))?;
+        let server = Arc::new(server);
+        let (stop, stopped) = bounded(0);
+        let clerk = Clerk { credentials, commands, stop: stopped };
+        let mut pool = Pool {
+            server: Some(Arc::clone(&server)),
+            stop: Some(stop),
+            threads: Vec::with_capacity(RELAYS),
+            door,
+        };
+        // As many as there are relays, so that no request waits for a thread.
+        for number in 0..RELAYS {
+            let (server, clerk) = (Arc::clone(&server), clerk.clone());
+            let thread = thread::spawn(&format!("api-{number}"), move || clerk.run(&server))?;
+            pool.threads.push(thread);
+        }
+        Ok(pool)
+    }
+
+    /// From now on requests are answered 503, those too that are with the supervisor.
+    pub(crate) fn refuse(&mut self) {
+        self.stop = None;
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("threads", &self.threads).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.refuse();
+        if let Some(server) = &self.server {
+            self.threads.iter().for_each(|_| server.unblock());
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+        // The last reference: tiny_http's own threads are told to end. It would wake the one that
+        // accepts by the name of the socket, which is gone; so that is left to us. They cannot be
+        // joined; the idle ones go within five seconds.
+        self.server = None;
+        let _ = self.door.connect();
+    }
+}
+
+impl Clerk {
+    fn run(&self, server: &tiny_http::Server) {
+        loop {
+            match server.recv() {
+                Ok(request) => self.serve(request),
+                Err(_) if self.is_stopping() => return,
+                // What is connected stays connected, and those are all that are needed.
+                Err(error) => log::error!("api: tiny_http accepts no more connections: {error}"),
+            }
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stop.try_recv().is_err_and(|error| error.is_disconnected())
+    }
+
+    fn serve(&self, mut request: tiny_http::Request) {
+        let reply = self.reply(&mut request);
+        if let Err(error) = request.respond(response(reply)) {
+            log::warn!("api: answer: {error}");
+        }
+    }
+
+    fn reply(&self, request: &mut tiny_http::Request) -> Reply {
+        let target = request.url().to_owned();
+        if !route::is_public(&target) && !self.admits(request) {
+            return Reply::unauthorized();
+        }
+        let body = match body(request) {
+            Ok(body) => body,
+            Err(error) => return Reply::error(400, &format!("read the body: {error}")),
+        };
+        match route::route(request.method().as_str(), &target, body.as_deref()) {
+            Ok(Action::Command(command, form)) => self.ask(command, form),
+            Ok(Action::Version) => Reply::version(),
+            Err(reply) => reply,
+        }
+    }
+
+    fn admits(&self, request: &tiny_http::Request) -> bool {
+        let field = request.headers().iter().find(|header| header.field.equiv("Authorization"));
+        let value = field.map(|header| header.value.as_str());
+        self.credentials.as_ref().is_none_or(|credentials| credentials.admit(value))
+    }
+
+    /// Lets the supervisor answer.
+    fn ask(&self, command: Command, form: Form) -> Reply {
+        let is_health = command == Command::Health;
+        let deadline = after(if is_health { HEALTH_PATIENCE } else { PATIENCE });
+        match self.outcome(command, &deadline) {
+            Ok(outcome) => Reply::outcome(form, outcome),
+            Err(why) if is_health => Reply::unhealthy(why.to_owned()),
+            Err(why) => Reply::unavailable(why),
+        }
+    }
+
+    /// What the supervisor says, or why it says nothing.
+    fn outcome(
+        &self,
+        command: Command,
+        deadline: &Receiver<Instant>,
+    ) -> Result<Result<Answer, Refusal>, &'static str> {
+        if self.is_stopping() {
+            return Err("the agent is stopping");
+        }
+        let (reply, outcome) = bounded(1);
+        select! {
+            send(self.commands, command::Request { command, reply }) -> sent => {
+                sent.map_err(|_| "the agent is stopping")?;
+            }
+            recv(self.stop) -> _ => return Err("the agent is stopping"),
+            recv(deadline) -> _ => return Err("the agent is too busy"),
+        }
+        select! {
+            recv(outcome) -> outcome => {
+                outcome.map_err(|_| "the agent gave no answer; it may still be done")
+            }
+            recv(self.stop) -> _ => Err("the agent is stopping; it may still be done"),
+            recv(deadline) -> _ => Err("the agent takes too long; it may still be done"),
+        }
+    }
+}
+
+/// The body, or none when the request told no length. The gate has bounded it already.
+fn body(request: &mut tiny_http::Request) -> io::Result<Option<Vec<u8>>> {
+    let Some(length) = request.body_length() else {
+        return Ok(None);
+    };
+    let mut body = Vec::with_capacity(length.min(MAX_BODY));
+    request.as_reader().take(MAX_BODY as u64).read_to_end(&mut body)?;
+    Ok(Some(body))
+}
+
+fn response(reply: Reply) -> tiny_http::Response<io::Cursor<Vec<u8>>> {
+    let length = reply.body.len();
+    let headers = reply.headers.iter().filter_map(|(name, value)| {
+        tiny_http::Header::from_bytes(name.as_bytes(), value.as_bytes()).ok()
+    });
+    let body = io::Cursor::new(reply.body);
+    let status = tiny_http::StatusCode(reply.status);
+    tiny_http::Response::new(status, headers.collect(), body, Some(length), None)
+        // Always with a length: the relay reads no chunks.
+        .with_chunked_threshold(usize::MAX)
+}

@@ -1,0 +1,11 @@
+//! The HTTP interface over real sockets, with a stand-in for the supervisor.
+#![allow(
+    clippy::unwrap_used,
+    reason = "in a test, also outside its own function, it is an assertion"
+)]
+
+mod attack;
+mod client;
+mod framing;
+mod routes;
+mod supervisor;

@@ -1,0 +1,274 @@
+//! Every route, every code, every body.
+
+use std::net::TcpStream;
+
+use link::command::{Command, NewVip, Refusal};
+use link::vip::{Check, CheckKind};
+use link::wire;
+use serde_json::{Value, json};
+
+use crate::client::Answer;
+use crate::supervisor::{ID, Server, ip, oblige};
+
+fn ask(server: &Server, method: &str, path: &str, body: &str) -> Answer {
+    server.client().ask(method, path, "", body)
+}
+
+fn json_of(answer: &Answer) -> Value {
+    answer.assert_is_json();
+    serde_json::from_str(&answer.body).unwrap()
+}
+
+/// Method, path, body; the command that it sends, the status and the body of its answer.
+type Case<'a> = (&'a str, String, &'a str, Command, u16, Option<Value>);
+
+#[test]
+fn every_route_sends_its_command_and_shows_its_answer() {
+    let server = Server::obliging();
+    let id = || ID.parse().unwrap();
+    let check = Check { kind: CheckKind::Tcp, host: "127.0.0.1".to_owned(), port: 80 };
+    let new = NewVip {
+        cidr: "10.0.0.1/32".parse().unwrap(),
+        checks: vec![check.clone()],
+        healthcheck_interval: 5,
+        interface: Some("eth1".to_owned()),
+    };
+    let plain = NewVip { interface: None, ..new.clone() };
+    let one = serde_json::to_value(ip("10.0.0.1/32")).unwrap();
+    let rest = r#""checks":[{"type":"TCP","host":"127.0.0.1","port":80}],"healthcheck_interval":5"#;
+    let create = format!(r#"{{"ip":"10.0.0.1","interface":"eth1",{rest}}}"#);
+    let endpoint = format!(r#"{{"plugin":"arp","plugin_config":{{"ip":"10.0.0.1/32"}},{rest}}}"#);
+    let checks = r#"{"healthchecks":[{"type":"TCP","host":"127.0.0.1","port":80}]}"#;
+    let hosts = json!({"hosts": [{"hostname": "h1"}, {"hostname": "h2"}]});
+    let set = Command::SetChecks(id(), vec![check]);
+    let to_h2 = Command::Failover(id(), Some("h2".to_owned()));
+    let at = |rest: &str| format!("/ips/{ID}{rest}");
+    let endpoint_at = |rest: &str| format!("/endpoints/{ID}{rest}");
+
+    let cases: Vec<Case<'_>> = vec![
+        ("GET", "/ips".into(), "", Command::List, 200, Some(json!({"ips": [one.clone()]}))),
+        ("POST", "/ips".into(), &create, Command::Create(new), 201, Some(one.clone())),
+        ("GET", at(""), "", Command::Get(id()), 200, Some(json!({"ip": one.clone()}))),
+        ("PUT", at(""), checks, set.clone(), 200, Some(one.clone())),
+        ("PATCH", at(""), checks, set.clone(), 200, Some(one.clone())),
+        ("DELETE", at(""), "", Command::Delete(id()), 204, None),
+        ("POST", at("/lock"), "", Command::Lock(id()), 204, None),
+        ("POST", at("/failover"), "", Command::Failover(id(), None), 204, None),
+        ("POST", at("/failover"), r#"{"host":"h2"}"#, to_h2, 204, None),
+        ("GET", at("/hosts"), "", Command::Hosts(id()), 200, Some(hosts.clone())),
+        ("GET", "/health".into(), "", Command::Health, 200, Some(json!({"status": "ok"}))),
+        (
+            "GET",
+            "/endpoints".into(),
+            "",
+            Command::List,
+            200,
+            Some(json!({"endpoints": [one.clone()]})),
+        ),
+        (
+            "POST",
+            "/endpoints".into(),
+            &endpoint,
+            Command::Create(plain),
+            201,
+            Some(json!({"endpoint": one.clone()})),
+        ),
+        (
+            "GET",
+            endpoint_at(""),
+            "",
+            Command::Get(id()),
+            200,
+            Some(json!({"endpoint": one.clone()})),
+        ),
+        ("PUT", endpoint_at(""), checks, set, 200, Some(json!({"endpoint": one}))),
+        ("DELETE", endpoint_at(""), "", Command::Delete(id()), 204, None),
+        ("POST", endpoint_at("/lock"), "", Command::Lock(id()), 204, None),
+        ("POST", endpoint_at("/failover"), "", Command::Failover(id(), None), 204, None),
+        ("GET", endpoint_at("/hosts"), "", Command::Hosts(id()), 200, Some(hosts)),
+    ];
+    let mut client = server.client();
+    for (method, path, body, command, status, shown) in cases {
+        let answer = client.ask(method, &path, "", body);
+        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+        assert_eq!(server.commands.try_recv().unwrap(), command, "{method} {path}");
+        match shown {
+            Some(shown) => assert_eq!(json_of(&answer), shown, "{method} {path}"),
+            None => {
+                assert_eq!(answer.body, "");
+                assert_eq!(answer.header("content-length"), None);
+                assert_eq!(answer.header("content-type"), None);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_wire_types_read_what_is_written() {
+    let server = Server::obliging();
+    let mut client = server.client();
+    let list: wire::IpList = serde_json::from_str(&client.get("/ips").body).unwrap();
+    assert_eq!(list.ips, [ip("10.0.0.1/32")]);
+    let one: wire::OneIp = serde_json::from_str(&client.get(&format!("/ips/{ID}")).body).unwrap();
+    assert_eq!(one.ip, ip("10.0.0.1/32"));
+    let version: wire::Version = serde_json::from_str(&client.get("/version").body).unwrap();
+    assert_eq!(version.version, format!("v{}", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn what_the_supervisor_refuses_has_its_code_and_body() {
+    for (refusal, status, shown) in [
+        (Refusal::NotFound, 404, json!({"resource": "IP", "error": "not found"})),
+        (Refusal::Conflict("it is here".to_owned()), 409, json!({"error": "it is here"})),
+        (Refusal::Unavailable("no etcd".to_owned()), 503, json!({"error": "no etcd"})),
+        (
+            Refusal::invalid("ip", "10.0.0.1 is an address of eth0"),
+            422,
+            json!({
+                "error": "ip: 10.0.0.1 is an address of eth0",
+                "errors": {"ip": ["10.0.0.1 is an address of eth0"]}
+            }),
+        ),
+    ] {
+        let server = Server::start(None, move |_| Some(Err(refusal.clone())));
+        let answer = ask(&server, "POST", "/ips", r#"{"ip":"10.0.0.1"}"#);
+        assert_eq!((answer.status, json_of(&answer)), (status, shown));
+        assert_eq!(answer.header("retry-after").is_some(), status == 503);
+    }
+}
+
+#[test]
+fn what_cannot_be_understood_never_reaches_the_supervisor() {
+    let server = Server::obliging();
+    let mut client = server.client();
+    let at = |rest: &str| format!("/ips/{ID}{rest}");
+    // As deep as the parser goes, on a small stack, and deeper.
+    let deep = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    for (status, method, path, body) in [
+        (400, "POST", "/ips".to_owned(), "{"),
+        (400, "POST", "/ips".to_owned(), r#"{"ip":5}"#),
+        (400, "POST", "/ips".to_owned(), ""),
+        (400, "PUT", at(""), "[]"),
+        (400, "POST", "/ips".to_owned(), &deep(127)),
+        (400, "POST", "/ips".to_owned(), &deep(30_000)),
+        (400, "GET", "/ips/vip-1".to_owned(), ""),
+        (400, "DELETE", "/endpoints/x".to_owned(), ""),
+        (400, "POST", at("/failover"), r#"{"host":1}"#),
+        (404, "GET", "/nothing".to_owned(), ""),
+        (404, "GET", "/".to_owned(), ""),
+        (405, "PUT", "/ips".to_owned(), "{}"),
+        (405, "GET", at("/lock"), ""),
+        (422, "POST", "/ips".to_owned(), r#"{"ip":"224.0.0.1"}"#),
+        (422, "POST", "/endpoints".to_owned(), r#"{"plugin":"webhook","plugin_config":{}}"#),
+        (422, "PUT", at(""), r#"{"healthchecks":[{"type":"TCP","host":"h","port":0}]}"#),
+    ] {
+        let answer = client.ask(method, &path, "", body);
+        assert_eq!(answer.status, status, "{method} {path} {body}: {answer:?}");
+        let shown = json_of(&answer);
+        assert!(shown["error"].is_string(), "{shown}");
+        assert_eq!(shown["errors"].is_object(), status == 422, "{shown}");
+        assert_eq!(answer.header("allow").is_some(), status == 405, "{answer:?}");
+    }
+    assert!(server.commands.is_empty());
+}
+
+#[test]
+fn head_is_get_without_its_body() {
+    let server = Server::obliging();
+    let mut client = server.client();
+    let whole = client.get("/ips");
+    let head = client.ask("HEAD", "/ips", "", "");
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    assert_eq!(head.header("content-length"), whole.header("content-length"));
+    assert_eq!(client.get("/version").status, 200);
+}
+
+#[test]
+fn with_a_password_only_the_health_is_for_everybody() {
+    let server = Server::start(Some("s3cret"), |command| Some(Ok(oblige(&command))));
+    let mut client = server.client();
+    let right = "Authorization: Basic YWRtaW46czNjcmV0\r\n";
+    let wrong = "Authorization: Basic YWRtaW46czNjcmVU\r\n";
+    let cases = [
+        ("GET", "/ips"),
+        ("GET", "/version"),
+        ("GET", "/nothing"),
+        ("PUT", "/ips/x"),
+        ("BREW", "/"),
+    ];
+    for (method, path) in cases {
+        for fields in ["", wrong, "Authorization: Bearer x\r\n", "Authorization: Basic \u{e9}\r\n"]
+        {
+            let answer = client.ask(method, path, fields, "{");
+            assert_eq!(answer.status, 401, "{method} {path} {fields}");
+            assert_eq!(answer.header("www-authenticate"), Some("Basic realm=\"LinK\""));
+            json_of(&answer);
+        }
+    }
+    assert!(server.commands.is_empty());
+    assert_eq!(client.ask("GET", "/ips", right, "").status, 200);
+    assert_eq!(client.ask("GET", "/nothing", right, "").status, 404);
+    assert_eq!(client.get("/health").status, 200);
+}
+
+#[test]
+fn a_supervisor_that_is_stuck_is_no_healthy_one() {
+    let server = Server::start(None, |_| None);
+    let answer = ask(&server, "GET", "/health", "");
+    assert_eq!(answer.status, 503);
+    assert_eq!(
+        json_of(&answer),
+        json!({"status": "the agent takes too long; it may still be done"})
+    );
+}
+
+#[test]
+fn changes_that_hang_leave_room_for_readers() {
+    let server = Server::start(None, |command| {
+        let hangs = matches!(command, Command::Delete(_));
+        (!hangs).then(|| Ok(oblige(&command)))
+    });
+    let mut hanging = Vec::new();
+    for _ in 0..100 {
+        let mut client = server.client();
+        client.send(format!("DELETE /ips/{ID} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        hanging.push(client);
+    }
+    // Of 100 changes some are served, some wait, and what is too many is refused at once.
+    let refused = hanging.last_mut().unwrap().answer();
+    assert_eq!(refused.status, 503);
+    assert_eq!(json_of(&refused), json!({"error": "too many changes are waiting"}));
+    assert!(refused.header("retry-after").is_some());
+    let mut reader = server.client();
+    for _ in 0..10 {
+        assert_eq!(reader.get("/ips").status, 200);
+        assert_eq!(reader.get("/health").status, 200);
+    }
+}
+
+#[test]
+fn the_end_answers_who_waits_and_closes_the_port() {
+    let mut server = Server::start(None, |_| None);
+    let mut waiting = server.client();
+    waiting.send("GET /ips HTTP/1.1\r\nHost: h\r\n\r\n");
+    server.commands.recv().unwrap();
+    let mut idle = server.client();
+    assert_eq!(idle.get("/version").status, 200);
+    server.api = None;
+    let answer = waiting.answer();
+    assert_eq!((answer.status, answer.header("connection")), (503, Some("close")));
+    assert_eq!(idle.rest(), "");
+    assert!(TcpStream::connect(server.address).is_err());
+}
+
+#[test]
+fn without_a_supervisor_everything_is_unavailable() {
+    let (commands, nobody) = crossbeam_channel::bounded(1);
+    drop(nobody);
+    let listen = ["127.0.0.1:0".parse().unwrap()];
+    let api = link::api::Api::start(&listen, None, commands).unwrap();
+    let mut client = crate::client::Client::connect(api.addresses()[0]);
+    assert_eq!(client.get("/ips").status, 503);
+    assert_eq!(client.get("/health").status, 503);
+    assert_eq!(client.get("/version").status, 200);
+}

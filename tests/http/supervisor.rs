@@ -1,0 +1,105 @@
+//! A stand-in for the supervisor: it answers commands as a test wants them answered.
+
+use std::net::SocketAddr;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use link::api::{Api, Credentials};
+use link::command::{Answer, Command, Refusal, Request};
+use link::wire;
+
+use crate::client::Client;
+
+pub(crate) const ID: &str = "vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427";
+
+pub(crate) type Outcome = Result<Answer, Refusal>;
+
+/// A running API with its supervisor.
+pub(crate) struct Server {
+    // Dropped first: the supervisor ends when nobody can send it commands.
+    pub(crate) api: Option<Api>,
+    pub(crate) address: SocketAddr,
+    /// What the supervisor was asked.
+    pub(crate) commands: Receiver<Command>,
+    supervisor: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// `decide` answers a command, or leaves it unanswered for ever.
+    pub(crate) fn start(
+        password: Option<&str>,
+        decide: impl Fn(Command) -> Option<Outcome> + Send + 'static,
+    ) -> Server {
+        let (requests, inbox) = unbounded();
+        let (seen, commands) = unbounded();
+        let supervisor = thread::spawn(move || supervise(&inbox, &seen, decide));
+        let credentials = password.map(|password| Credentials {
+            user: "admin".to_owned(),
+            password: link::secret::Secret::new(password),
+        });
+        let listen = ["127.0.0.1:0".parse().unwrap()];
+        let api = Api::start(&listen, credentials, requests).unwrap();
+        let address = api.addresses()[0];
+        Server { api: Some(api), address, commands, supervisor: Some(supervisor) }
+    }
+
+    /// Answers everything with success.
+    pub(crate) fn obliging() -> Server {
+        Server::start(None, |command| Some(Ok(oblige(&command))))
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.api = None;
+        self.supervisor.take().unwrap().join().unwrap();
+    }
+}
+
+fn supervise(
+    inbox: &Receiver<Request>,
+    seen: &Sender<Command>,
+    decide: impl Fn(Command) -> Option<Outcome>,
+) {
+    let mut unanswered = Vec::new();
+    for Request { command, reply } in inbox {
+        let _ = seen.send(command.clone());
+        match decide(command) {
+            Some(outcome) => reply.send(outcome).unwrap_or_default(),
+            None => unanswered.push(reply),
+        }
+    }
+}
+
+/// The answer that success has.
+pub(crate) fn oblige(command: &Command) -> Answer {
+    match command {
+        Command::List => Answer::List(vec![ip("10.0.0.1/32")]),
+        Command::Get(_) | Command::SetChecks(..) => Answer::One(Box::new(ip("10.0.0.1/32"))),
+        Command::Create(vip) => Answer::One(Box::new(ip(&vip.cidr.to_string()))),
+        Command::Delete(_) | Command::Lock(_) | Command::Failover(..) => Answer::Done,
+        Command::Hosts(_) => Answer::Hosts(vec!["h1".to_owned(), "h2".to_owned()]),
+        Command::Health => Answer::Health(Ok(())),
+    }
+}
+
+pub(crate) fn ip(cidr: &str) -> wire::Ip {
+    wire::Ip {
+        id: ID.to_owned(),
+        ip: cidr.to_owned(),
+        interface: "eth0".to_owned(),
+        status: "ACTIVATED".to_owned(),
+        checks: Vec::new(),
+        healthcheck_interval: 5,
+        plugin: "arp".to_owned(),
+        election_key: cidr.replace('/', "_"),
+        owner: Some("h1".to_owned()),
+        bound: true,
+        reason: "elected".to_owned(),
+        since: 7,
+    }
+}
