@@ -1,0 +1,112 @@
+//! The environment, good and bad.
+
+use super::*;
+
+fn read(vars: &[(&str, &str)]) -> Result<Config, Mistakes> {
+    let vars = vars.to_vec();
+    let var = move |name: &str| {
+        vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into())
+    };
+    Config::read(var, "kernel-name")
+}
+
+fn good(vars: &[(&str, &str)]) -> Config {
+    let mut all = vec![("INTERFACE", "eth0")];
+    all.extend(vars);
+    read(&all).unwrap()
+}
+
+#[test]
+fn an_interface_is_all_that_is_needed() {
+    let config = good(&[]);
+    assert_eq!((config.interface.as_str(), config.hostname.as_str()), ("eth0", "kernel-name"));
+    assert_eq!(config.etcd.endpoints, ["http://127.0.0.1:2379"]);
+    assert_eq!(config.etcd.ttl(), Duration::from_secs(5));
+    assert_eq!(config.etcd.loss_after(), Duration::from_secs(5));
+    assert_eq!(config.crash_failover(), Duration::from_millis(5500));
+    assert_eq!((config.max_ips, config.announce), (Some(1000), None));
+    assert_eq!(config.stop_policy, StopPolicy::Release);
+    let listen: Vec<_> = config.listen.iter().map(SocketAddr::to_string).collect();
+    assert_eq!(listen, ["127.0.0.1:1313", "[::1]:1313"]);
+}
+
+#[test]
+fn all_mistakes_are_reported_together_each_naming_its_variable_and_value() {
+    let wrong = [
+        ("HOSTNAME", "a/b"),
+        ("PORT", "0"),
+        ("LISTEN", "localhost"),
+        ("ETCD_HOSTS", "ftp://a"),
+        ("ETCD_TLS_CERT", "/cert"),
+        ("ETCD_USER", "root"),
+        ("ETCD_LOSS_POLICY", "guess"),
+        ("KEEPALIVE_INTERVAL", "1"),
+        ("KEEPALIVE_RETRY", "0"),
+        ("HEALTH_CHECK_INTERVAL", "-1s"),
+        ("HEALTH_CHECK_TIMEOUT", "48h"),
+        ("FAIL_COUNT_BEFORE_FAILOVER", "many"),
+        ("ARP_GRATUITOUS_INTERVAL", "x"),
+        ("ARP_GRATUITOUS_COUNT", "-3"),
+        ("MAX_NUMBER_OF_ENDPOINTS", "-2"),
+        ("STOP_POLICY", "run"),
+    ];
+    let Mistakes(mistakes) = read(&wrong).unwrap_err();
+    assert_eq!(mistakes.len(), wrong.len() + 1, "{mistakes:#?}");
+    for (name, value) in wrong {
+        let named = format!("{name}={value} ");
+        assert!(mistakes.iter().any(|mistake| mistake.starts_with(&named)), "{named}");
+    }
+    assert!(mistakes.iter().any(|mistake| mistake.starts_with("INTERFACE is required")));
+}
+
+#[test]
+fn a_user_alone_turns_nothing_on_and_a_password_opens_the_api() {
+    assert_eq!(good(&[("USER", "root")]).credentials, None);
+    let config = good(&[("USER", "root"), ("PASSWORD", "hunter2")]);
+    let credentials = Credentials { user: "root".to_owned(), password: Secret::new("hunter2") };
+    assert_eq!(config.credentials, Some(credentials));
+    assert_eq!(config.listen, ["[::]:1313".parse().unwrap()]);
+    assert_eq!(good(&[("PASSWORD", "")]).credentials, None);
+}
+
+#[test]
+fn secrets_are_never_printed() {
+    let config =
+        good(&[("PASSWORD", "hunter2"), ("ETCD_USER", "root"), ("ETCD_PASSWORD", "hunter2")]);
+    assert!(!format!("{config} {config:?}").contains("hunter2"));
+    let Mistakes(mistakes) = read(&[("ETCD_PASSWORD", "hunter2")]).unwrap_err();
+    assert!(!mistakes.concat().contains("hunter2"));
+}
+
+#[test]
+fn listen_takes_addresses_with_and_without_brackets() {
+    let config = good(&[("LISTEN", "10.0.0.1, [fd00::1],::1"), ("PORT", "80")]);
+    let listen: Vec<_> = config.listen.iter().map(SocketAddr::to_string).collect();
+    assert_eq!(listen, ["10.0.0.1:80", "[fd00::1]:80", "[::1]:80"]);
+}
+
+#[test]
+fn https_brings_tls_and_needs_nothing_more_than_a_trusted_authority() {
+    let config = good(&[("ETCD_HOSTS", "https://a,https://b"), ("ETCD_CACERT", "/ca.pem")]);
+    let tls = config.etcd.tls.unwrap();
+    assert_eq!((tls.ca, tls.identity), (Some("/ca.pem".into()), None));
+    let Mistakes(mistakes) =
+        read(&[("INTERFACE", "eth0"), ("ETCD_CACERT", "/ca.pem")]).unwrap_err();
+    assert!(mistakes[0].contains("https://"));
+}
+
+#[test]
+fn a_lease_lasts_whole_seconds_and_no_limit_is_no_limit() {
+    let config = good(&[("KEEPALIVE_INTERVAL", "300ms"), ("MAX_NUMBER_OF_ENDPOINTS", "-1")]);
+    assert_eq!(config.etcd.ttl(), Duration::from_secs(2));
+    assert_eq!(config.max_ips, None);
+    assert_eq!(good(&[("ARP_GRATUITOUS_COUNT", "2")]).announce, Some((Duration::from_secs(1), 2)));
+}
+
+#[test]
+fn a_name_that_the_kernel_would_refuse_is_no_interface() {
+    for name in ["", ".", "..", "a/b", "a b", "a:1", "sixteen-bytes-xx"] {
+        assert!(check_interface(name).is_err(), "{name}");
+    }
+    assert_eq!(check_interface("enp0s31f6.4094"), Ok(()));
+}

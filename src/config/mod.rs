@@ -1,0 +1,368 @@
+//! The configuration: read from the environment once, checked as a whole, passed on as values.
+//!
+//! All mistakes are reported together, each naming its variable and value. Nothing else in the
+//! program reads the environment (but for `RUST_LOG`, which is env_logger's).
+
+mod duration;
+mod endpoint;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::api::Credentials;
+use crate::etcd::{self, TlsFiles};
+use crate::secret::Secret;
+use crate::store;
+
+/// Where the authorities that a system trusts are, on Debian, Fedora and Alpine.
+const SYSTEM_CA: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+/// etcd grants no shorter lease than this (1.5 election timeouts, by default).
+const SHORTEST_TTL: Duration = Duration::from_secs(2);
+
+/// The DELETE of an expired lock comes up to this late (etcd: lease expiry loop).
+const EXPIRY_DELAY: Duration = Duration::from_millis(500);
+
+/// What the environment says.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `INTERFACE`: where IPs are added that do not name another.
+    pub interface: String,
+    /// `HOSTNAME`: this host's name in etcd.
+    pub hostname: String,
+    /// `USER` and `PASSWORD` of the API; nothing without a password.
+    pub credentials: Option<Credentials>,
+    /// `LISTEN` and `PORT`.
+    pub listen: Vec<SocketAddr>,
+    /// `ETCD_…` and `KEEPALIVE_…`.
+    pub etcd: etcd::Options,
+    /// `HEALTH_CHECK_…` and `FAIL_COUNT_BEFORE_FAILOVER`.
+    pub checks: CheckDefaults,
+    /// `ARP_GRATUITOUS_INTERVAL` and `ARP_GRATUITOUS_COUNT`, if either is set.
+    pub announce: Option<(Duration, u32)>,
+    /// `MAX_NUMBER_OF_ENDPOINTS`; no limit if none.
+    pub max_ips: Option<usize>,
+    /// `STOP_POLICY`.
+    pub stop_policy: StopPolicy,
+}
+
+/// How IPs are checked that do not say otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckDefaults {
+    /// Between two checks.
+    pub interval: Duration,
+    /// How long one check may take.
+    pub timeout: Duration,
+    /// Failed checks in a row before the host is failing.
+    pub fall: u32,
+}
+
+/// What SIGTERM means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopPolicy {
+    /// Hand over, remove the addresses, revoke the lease.
+    Release,
+    /// Leave addresses and lease, for the process that comes next.
+    Keep,
+}
+
+/// Everything that is wrong with the environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<String>);
+
+impl Config {
+    /// Reads the environment through `var`. `kernel_name` is the host name without `HOSTNAME`.
+    pub fn read(
+        var: impl Fn(&str) -> Option<std::ffi::OsString>,
+        kernel_name: &str,
+    ) -> Result<Config, Mistakes> {
+        let mut reader = Reader { var: &var, mistakes: Vec::new() };
+        let config = reader.config(kernel_name);
+        if reader.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(reader.mistakes)) }
+    }
+
+    /// How long after the crash of an owner another host has taken over, at the latest.
+    pub fn crash_failover(&self) -> Duration {
+        self.etcd.ttl().max(SHORTEST_TTL) + EXPIRY_DELAY
+    }
+}
+
+impl fmt::Display for Config {
+    /// The effective configuration in one line, without secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let listen: Vec<_> = self.listen.iter().map(SocketAddr::to_string).collect();
+        write!(
+            f,
+            "host {}, interface {}, API on {} ({}), etcd {}, lease {:?} renewed every {:?}, \
+             checks every {:?} (timeout {:?}, {} failures), stop policy {:?}",
+            self.hostname,
+            self.interface,
+            listen.join(" and "),
+            if self.credentials.is_some() { "with a password" } else { "without a password" },
+            self.etcd.endpoints.join(" "),
+            self.etcd.ttl(),
+            self.etcd.renewal,
+            self.checks.interval,
+            self.checks.timeout,
+            self.checks.fall,
+            self.stop_policy,
+        )
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// Reads variables and collects what is wrong with them; a variable that is wrong reads as its
+/// default, so that the others are still looked at.
+struct Reader<'a> {
+    var: &'a dyn Fn(&str) -> Option<std::ffi::OsString>,
+    mistakes: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn config(&mut self, kernel_name: &str) -> Config {
+        let credentials = self.credentials();
+        Config {
+            interface: self.interface(),
+            hostname: self.hostname(kernel_name),
+            listen: self.listen(credentials.is_some()),
+            credentials,
+            etcd: self.etcd(),
+            checks: CheckDefaults {
+                interval: self.duration("HEALTH_CHECK_INTERVAL", "5s", 100),
+                timeout: self.duration("HEALTH_CHECK_TIMEOUT", "5s", 10),
+                fall: self.number("FAIL_COUNT_BEFORE_FAILOVER", 3, 1..=1000),
+            },
+            announce: self.announce(),
+            max_ips: self.max_ips(),
+            stop_policy: self.stop_policy(),
+        }
+    }
+
+    /// The value of a variable; an empty one counts as unset, as in a unit's environment file.
+    fn text(&mut self, name: &str) -> Option<String> {
+        match (self.var)(name)?.into_string() {
+            Ok(text) => Some(text).filter(|text| !text.is_empty()),
+            Err(raw) => {
+                self.mistakes.push(format!("{name}={} is not UTF-8", raw.to_string_lossy()));
+                None
+            }
+        }
+    }
+
+    fn mistake(&mut self, name: &str, value: &str, why: &str) {
+        self.mistakes.push(format!("{name}={value} {why}"));
+    }
+
+    fn interface(&mut self) -> String {
+        let Some(name) = self.text("INTERFACE") else {
+            self.mistakes
+                .push("INTERFACE is required: the interface on which IPs are added".into());
+            return String::new();
+        };
+        if let Err(why) = check_interface(&name) {
+            self.mistake("INTERFACE", &name, why);
+        }
+        name
+    }
+
+    fn hostname(&mut self, kernel_name: &str) -> String {
+        let name = self.text("HOSTNAME").unwrap_or_else(|| kernel_name.to_owned());
+        let plain = name.chars().all(|c| c != '/' && !c.is_whitespace() && !c.is_control());
+        if name.is_empty() || name.len() > 253 || !plain {
+            self.mistake("HOSTNAME", &name, "is not a host name (no '/' and no white space)");
+        }
+        name
+    }
+
+    /// A password turns authentication on; a user alone, which every login shell sets, does not.
+    fn credentials(&mut self) -> Option<Credentials> {
+        let user = self.text("USER").unwrap_or_default();
+        if user.contains(':') {
+            self.mistake("USER", &user, "must not contain a colon (RFC 7617)");
+        }
+        let password = Secret::new(self.text("PASSWORD")?);
+        Some(Credentials { user, password })
+    }
+
+    fn listen(&mut self, password: bool) -> Vec<SocketAddr> {
+        let port = self.number("PORT", 1313, 1..=u16::MAX);
+        let addresses: Vec<IpAddr> = match self.text("LISTEN") {
+            None if password => vec![Ipv6Addr::UNSPECIFIED.into()],
+            None => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            Some(list) => self.addresses(&list),
+        };
+        addresses.into_iter().map(|addr| SocketAddr::new(addr, port)).collect()
+    }
+
+    fn addresses(&mut self, list: &str) -> Vec<IpAddr> {
+        let mut addresses = Vec::new();
+        for item in list.split(',').map(str::trim) {
+            let bare = item.strip_prefix('[').and_then(|item| item.strip_suffix(']'));
+            match bare.unwrap_or(item).parse() {
+                Ok(addr) => addresses.push(addr),
+                Err(_) => self.mistake("LISTEN", item, "is not an IP address"),
+            }
+        }
+        addresses
+    }
+
+    fn etcd(&mut self) -> etcd::Options {
+        let endpoints = self.endpoints();
+        let secure = endpoints.iter().any(|endpoint| endpoint.starts_with("https://"));
+        self.loss_policy();
+        etcd::Options {
+            tls: self.tls(secure),
+            endpoints,
+            user: self.etcd_user(),
+            renewal: self.duration("KEEPALIVE_INTERVAL", "1s", 100),
+            retries: self.number("KEEPALIVE_RETRY", 5, 1..=1000),
+            watch_prefix: store::LOCKS.to_owned(),
+        }
+    }
+
+    fn endpoints(&mut self) -> Vec<String> {
+        let list = self.text("ETCD_HOSTS").unwrap_or_else(|| "http://127.0.0.1:2379".to_owned());
+        let mut endpoints = Vec::new();
+        for item in list.split(',').map(str::trim) {
+            match endpoint::parse(item) {
+                Ok(endpoint) => endpoints.push(endpoint),
+                Err(why) => self.mistake("ETCD_HOSTS", item, why),
+            }
+        }
+        endpoints
+    }
+
+    fn etcd_user(&mut self) -> Option<(String, Secret)> {
+        let user = self.text("ETCD_USER");
+        let password = self.text("ETCD_PASSWORD");
+        match (user, password) {
+            (Some(user), Some(password)) => Some((user, Secret::new(password))),
+            (Some(user), None) => {
+                self.mistake("ETCD_USER", &user, "needs ETCD_PASSWORD");
+                None
+            }
+            (None, Some(_)) => {
+                self.mistakes.push("ETCD_PASSWORD is set and needs ETCD_USER".to_owned());
+                None
+            }
+            (None, None) => None,
+        }
+    }
+
+    fn tls(&mut self, secure: bool) -> Option<TlsFiles> {
+        let cert = self.text("ETCD_TLS_CERT");
+        let key = self.text("ETCD_TLS_KEY");
+        let ca = self.text("ETCD_CACERT").map(PathBuf::from);
+        let identity = match (cert, key) {
+            (Some(cert), Some(key)) => Some((PathBuf::from(cert), PathBuf::from(key))),
+            (Some(cert), None) => {
+                self.mistake("ETCD_TLS_CERT", &cert, "needs ETCD_TLS_KEY");
+                None
+            }
+            (None, Some(key)) => {
+                self.mistake("ETCD_TLS_KEY", &key, "needs ETCD_TLS_CERT");
+                None
+            }
+            (None, None) => None,
+        };
+        if !secure {
+            if identity.is_some() || ca.is_some() {
+                let text = "ETCD_TLS_CERT, ETCD_TLS_KEY and ETCD_CACERT need an https:// endpoint";
+                self.mistakes.push(format!("{text} in ETCD_HOSTS"));
+            }
+            return None;
+        }
+        let system = || SYSTEM_CA.iter().map(PathBuf::from).find(|path| Path::exists(path));
+        Some(TlsFiles { identity, ca: ca.or_else(system) })
+    }
+
+    fn loss_policy(&mut self) {
+        if let Some(policy) = self.text("ETCD_LOSS_POLICY").filter(|policy| policy != "take") {
+            self.mistake("ETCD_LOSS_POLICY", &policy, "is not a policy of this version (take)");
+        }
+    }
+
+    fn announce(&mut self) -> Option<(Duration, u32)> {
+        let interval = self.text("ARP_GRATUITOUS_INTERVAL");
+        let count = self.text("ARP_GRATUITOUS_COUNT");
+        (interval.is_some() || count.is_some()).then(|| {
+            let interval = self.duration("ARP_GRATUITOUS_INTERVAL", "1s", 10);
+            (interval, self.number("ARP_GRATUITOUS_COUNT", 3, 1..=1_000_000))
+        })
+    }
+
+    fn max_ips(&mut self) -> Option<usize> {
+        let max: i64 = self.number("MAX_NUMBER_OF_ENDPOINTS", 1000, -1..=1_000_000);
+        usize::try_from(max).ok()
+    }
+
+    fn stop_policy(&mut self) -> StopPolicy {
+        match self.text("STOP_POLICY").as_deref() {
+            None | Some("release") => StopPolicy::Release,
+            Some("keep") => StopPolicy::Keep,
+            Some(policy) => {
+                self.mistake("STOP_POLICY", policy, "is not a policy (release, keep)");
+                StopPolicy::Release
+            }
+        }
+    }
+
+    /// A duration of at least so many milliseconds and at most a day.
+    fn duration(&mut self, name: &str, default: &str, least_ms: u64) -> Duration {
+        let text = self.text(name).unwrap_or_else(|| default.to_owned());
+        let least = Duration::from_millis(least_ms);
+        let most = Duration::from_secs(24 * 3600);
+        match duration::parse(&text) {
+            Some(duration) if duration >= least && duration <= most => duration,
+            Some(_) => {
+                self.mistake(name, &text, &format!("is out of range ({least:?} to 24h)"));
+                least
+            }
+            None => {
+                self.mistake(name, &text, "is not a duration (such as 500ms, 3s, 1m30s)");
+                least
+            }
+        }
+    }
+
+    fn number<T>(&mut self, name: &str, default: T, range: std::ops::RangeInclusive<T>) -> T
+    where
+        T: std::str::FromStr + PartialOrd + fmt::Display + Copy,
+    {
+        let Some(text) = self.text(name) else {
+            return default;
+        };
+        match text.parse() {
+            Ok(number) if range.contains(&number) => number,
+            _ => {
+                let why = format!("is not a number from {} to {}", range.start(), range.end());
+                self.mistake(name, &text, &why);
+                default
+            }
+        }
+    }
+}
+
+/// Whether a text can be the name of an interface (kernel: `dev_valid_name`, net/core/dev.c).
+pub fn check_interface(name: &str) -> Result<(), &'static str> {
+    let plain = name.chars().all(|c| c != '/' && c != ':' && !c.is_whitespace() && !c.is_control());
+    if (1..16).contains(&name.len()) && plain && name != "." && name != ".." {
+        Ok(())
+    } else {
+        Err("is not the name of an interface (1 to 15 bytes, no '/', ':' or white space)")
+    }
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;
