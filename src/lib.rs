@@ -10,6 +10,7 @@ pub mod fsm;
 pub mod net;
 pub mod secret;
 pub mod store;
+pub mod supervisor;
 mod thread;
 pub mod vip;
 pub mod wire;

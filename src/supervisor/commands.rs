@@ -1,0 +1,302 @@
+//! The commands of the API: each is checked against the table, stored in etcd, and only then done.
+
+use log::{info, warn};
+
+use super::{Actor, Pending, Presence, Reply, Vip, answer_to};
+use crate::command::{Answer, Command, NewVip, Refusal, Request};
+use crate::etcd;
+use crate::fsm::State;
+use crate::store::{self, Conflict, Record};
+use crate::vip::{Check, Cidr, VipId};
+
+/// The outcome of a request to etcd.
+type Outcome = Result<etcd::Reply, etcd::Error>;
+
+impl Actor {
+    pub(super) fn on_request(&mut self, Request { command, reply }: Request) {
+        if command == Command::Health {
+            let health = self.trouble().map_or(Ok(()), Err);
+            return answer_to(Some(reply), Ok(Answer::Health(health)));
+        }
+        // The answer is on its way: whoever asks right after the start can wait for it.
+        if !self.loaded && self.load_at.is_none() && self.stopping.is_none() {
+            return self.waiting.push(Request { command, reply });
+        }
+        let outcome = self.ready().and_then(|()| self.carry_out(command, &reply));
+        if let Err(refusal) = outcome {
+            answer_to(Some(reply), Err(refusal));
+        }
+    }
+
+    /// Nothing is told or changed before this host's records were read.
+    fn ready(&self) -> Result<(), Refusal> {
+        match self.trouble() {
+            Some(trouble) if !self.loaded || self.stopping.is_some() => {
+                Err(Refusal::Unavailable(trouble))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Answers at once, or has the answer come later; an error is answered by the caller.
+    fn carry_out(&mut self, command: Command, reply: &Reply) -> Result<(), Refusal> {
+        let now = |answer| {
+            let _ = reply.send(Ok(answer));
+        };
+        match command {
+            Command::Health => {}
+            Command::List => now(Answer::List(self.list())),
+            Command::Get(id) => now(self.one(&id)?),
+            Command::Create(new) => self.create(new, reply)?,
+            Command::SetChecks(id, checks) => self.set_checks(&id, checks, reply)?,
+            Command::Delete(id) => self.delete(id, reply)?,
+            Command::Lock(id) => {
+                let vip = self.find(&id)?;
+                self.reachable()?;
+                vip.election.lock_now();
+                now(Answer::Done);
+            }
+            Command::Failover(id, target) => self.begin_failover(id, target, reply)?,
+            Command::Hosts(id) => {
+                let txn = store::candidates_txn(self.find(&id)?.record.cidr);
+                self.submit(txn, Pending::Hosts { id, reply: reply.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    fn find(&self, id: &VipId) -> Result<&Vip, Refusal> {
+        self.vip(id).ok_or(Refusal::NotFound)
+    }
+
+    fn reachable(&self) -> Result<(), Refusal> {
+        self.trouble().map_or(Ok(()), |trouble| Err(Refusal::Unavailable(trouble)))
+    }
+
+    fn create(&mut self, new: NewVip, reply: &Reply) -> Result<(), Refusal> {
+        self.check_new(new.cidr)?;
+        let record = Record {
+            id: VipId::random(),
+            cidr: new.cidr,
+            checks: new.checks,
+            healthcheck_interval: new.healthcheck_interval,
+            interface: new.interface,
+            revision: 0,
+        };
+        self.check_own_address(&record)?;
+        let id = record.id.clone();
+        let txn = store::write_record_txn(&self.params.host, &record);
+        // The thread comes first: when there can be no more, nothing is stored.
+        let cidr = record.cidr;
+        self.insert(record, Presence::Storing).map_err(|error| {
+            Refusal::Unavailable(format!("start the election of {cidr}: {error}"))
+        })?;
+        self.submit(txn, Pending::Create { id, reply: reply.clone() });
+        Ok(())
+    }
+
+    fn check_new(&self, cidr: Cidr) -> Result<(), Refusal> {
+        let mut known = self.vips.values().map(|vip| vip.record.cidr);
+        if let Some(same) = known.find(|same| same.addr() == cidr.addr()) {
+            return Err(Refusal::Conflict(format!("ip {same} is already configured on this host")));
+        }
+        match self.params.max_ips {
+            Some(max) if self.vips.len() >= max => {
+                let why = format!("{cidr} is one too many: MAX_NUMBER_OF_ENDPOINTS is {max}");
+                Err(Refusal::invalid("ip", why))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// An address that the host itself has, with whatever prefix, is not LinK's to move.
+    fn check_own_address(&self, record: &Record) -> Result<(), Refusal> {
+        let interface = record.interface.as_ref().unwrap_or(&self.params.interface);
+        let addresses = self.params.net.addresses(interface);
+        let addresses = addresses.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+        let own = |address: &&crate::net::Address| {
+            address.cidr.addr() == record.cidr.addr() && !address.ours
+        };
+        match addresses.iter().find(own) {
+            Some(own) => {
+                let why = format!("{} is an address of the host itself on {interface}", own.cidr);
+                Err(Refusal::invalid("ip", why))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn set_checks(&mut self, id: &VipId, checks: Vec<Check>, reply: &Reply) -> Result<(), Refusal> {
+        let record = Record { checks, ..self.find(id)?.record.clone() };
+        self.write_checks(record, reply.clone());
+        Ok(())
+    }
+
+    fn write_checks(&self, record: Record, reply: Reply) {
+        let txn = store::write_record_txn(&self.params.host, &record);
+        self.submit(txn, Pending::SetChecks { record, reply });
+    }
+
+    fn delete(&mut self, id: VipId, reply: &Reply) -> Result<(), Refusal> {
+        let record = self.find(&id)?.record.clone();
+        self.submit_delete(id, &record, reply.clone());
+        Ok(())
+    }
+
+    fn submit_delete(&self, id: VipId, record: &Record, reply: Reply) {
+        let txn = store::delete_record_txn(&self.params.host, record);
+        self.submit(txn, Pending::Delete { id, reply });
+    }
+
+    /// Looks for a host to hand the IP over to before anything is given up.
+    fn begin_failover(
+        &mut self,
+        id: VipId,
+        target: Option<String>,
+        reply: &Reply,
+    ) -> Result<(), Refusal> {
+        let vip = self.find(&id)?;
+        if vip.status.state != State::Activated {
+            let owner = vip.status.owner.as_deref().unwrap_or("nobody");
+            let why = format!("this host is not the owner of {} ({owner} is)", vip.record.cidr);
+            return Err(Refusal::Conflict(why));
+        }
+        self.reachable()?;
+        let txn = store::candidates_txn(vip.record.cidr);
+        self.submit(txn, Pending::Candidates { id, target, reply: reply.clone() });
+        Ok(())
+    }
+
+    pub(super) fn on_stored(&mut self, pending: Pending, outcome: Outcome) {
+        match pending {
+            // These two are the supervisor's own; it has taken them out already.
+            Pending::Load | Pending::SaveLease(_) => {}
+            Pending::Create { id, reply } => self.created(&id, reply, outcome),
+            Pending::SetChecks { record, reply } => self.checks_set(record, reply, outcome),
+            Pending::Delete { id, reply } => self.deleted(&id, reply, outcome),
+            Pending::Hosts { id, reply } => {
+                let hosts = self.candidates(&id, outcome);
+                let names = hosts.map(|hosts| hosts.into_iter().map(|host| host.host).collect());
+                answer_to(Some(reply), names.map(Answer::Hosts));
+            }
+            Pending::Candidates { id, target, reply } => {
+                self.failover(&id, target.as_deref(), reply, outcome);
+            }
+        }
+    }
+
+    fn created(&mut self, id: &VipId, reply: Reply, outcome: Outcome) {
+        let Some(vip) = self.vips.get_mut(id) else { return };
+        let refusal = match stored(outcome, |reply| store::record_written(&vip.record, reply)) {
+            Ok(Ok(revision)) => {
+                info!("{}: registered as {id}", vip.record.cidr);
+                vip.record.revision = revision;
+                vip.presence = Presence::Registered;
+                vip.election.lease(self.lease.told);
+                answer_to(Some(reply), self.one(id));
+                return self.leave_if_stopping(id);
+            }
+            Ok(Err(Conflict(_))) => {
+                Refusal::Conflict(format!("the id {id} was just stored by somebody else"))
+            }
+            Err(refusal) => refusal,
+        };
+        self.vips.remove(id);
+        answer_to(Some(reply), Err(refusal));
+        self.end_stop();
+    }
+
+    fn one(&self, id: &VipId) -> Result<Answer, Refusal> {
+        Ok(Answer::One(Box::new(self.show(self.find(id)?))))
+    }
+
+    fn checks_set(&mut self, mut record: Record, reply: Reply, outcome: Outcome) {
+        if self.vip(&record.id).is_none() {
+            return answer_to(Some(reply), Err(Refusal::NotFound));
+        }
+        match stored(outcome, |reply| store::record_written(&record, reply)) {
+            Ok(Ok(revision)) => {
+                record.revision = revision;
+                let timing = self.timing(&record);
+                let id = record.id.clone();
+                if let Some(vip) = self.vip_mut(&id) {
+                    vip.election.set_checks(record.checks.clone(), timing);
+                    vip.record = record;
+                }
+                answer_to(Some(reply), self.one(&id));
+            }
+            // A PUT replaces what is there, whoever wrote it.
+            Ok(Err(Conflict(revision))) => {
+                warn!("{}: the record in etcd was changed by somebody else", record.cidr);
+                self.write_checks(Record { revision, ..record }, reply);
+            }
+            Err(refusal) => answer_to(Some(reply), Err(refusal)),
+        }
+    }
+
+    fn deleted(&mut self, id: &VipId, reply: Reply, outcome: Outcome) {
+        let Some(vip) = self.vip_mut(id) else {
+            return answer_to(Some(reply), Err(Refusal::NotFound));
+        };
+        match stored(outcome, store::record_deleted) {
+            Ok(Ok(())) => {
+                info!("{}: no longer registered", vip.record.cidr);
+                vip.presence = Presence::Leaving(Some(reply));
+                vip.election.leave();
+            }
+            Ok(Err(Conflict(revision))) => {
+                vip.record.revision = revision;
+                let record = vip.record.clone();
+                self.submit_delete(id.clone(), &record, reply);
+            }
+            Err(refusal) => answer_to(Some(reply), Err(refusal)),
+        }
+    }
+
+    fn candidates(&self, id: &VipId, outcome: Outcome) -> Result<Vec<store::Candidate>, Refusal> {
+        let cidr = self.find(id)?.record.cidr;
+        let reply = outcome.map_err(unavailable)?;
+        Ok(store::candidates(cidr, reply.kvs(0)))
+    }
+
+    fn failover(&mut self, id: &VipId, target: Option<&str>, reply: Reply, outcome: Outcome) {
+        let allowed = self.candidates(id, outcome).and_then(|candidates| {
+            let others = |c: &&store::Candidate| c.host != self.params.host && c.available;
+            let others: Vec<_> = candidates.iter().filter(others).map(|c| &c.host).collect();
+            check_target(&others, target).map_err(Refusal::Conflict)
+        });
+        match (allowed, self.vip_mut(id)) {
+            (Err(refusal), _) => answer_to(Some(reply), Err(refusal)),
+            (Ok(()), Some(vip)) if vip.failover.is_none() => {
+                vip.failover = Some(reply);
+                vip.election.failover();
+            }
+            (Ok(()), Some(_)) => {
+                let why = "this host is already handing it over".to_owned();
+                answer_to(Some(reply), Err(Refusal::Conflict(why)));
+            }
+            (Ok(()), None) => answer_to(Some(reply), Err(Refusal::NotFound)),
+        }
+    }
+}
+
+/// Whether a failover can go where it was asked to go.
+fn check_target(others: &[&String], target: Option<&str>) -> Result<(), String> {
+    match target {
+        _ if others.is_empty() => Err("no other host is a candidate".to_owned()),
+        None => Ok(()),
+        Some(host) if others.iter().any(|other| *other == host) => Err(format!(
+            "host {host} cannot be chosen: this version hands over to whichever candidate is first"
+        )),
+        Some(host) => Err(format!("host {host} is not a candidate")),
+    }
+}
+
+fn unavailable(error: etcd::Error) -> Refusal {
+    Refusal::Unavailable(format!("etcd: {error}"))
+}
+
+/// What a write has come to: its own outcome if etcd answered, a refusal if not.
+fn stored<T>(outcome: Outcome, read: impl FnOnce(&etcd::Reply) -> T) -> Result<T, Refusal> {
+    outcome.map(|reply| read(&reply)).map_err(unavailable)
+}

@@ -1,0 +1,131 @@
+//! This host's lease: written down before it is used, and told to all elections.
+
+use std::time::Instant;
+
+use log::{info, warn};
+
+use super::{Actor, Event, Pending, Presence, Vip};
+use crate::election::message::Lease;
+use crate::etcd::{self, LeaseEvent};
+use crate::store;
+
+/// What is known of the lease.
+pub(super) struct HostLease {
+    /// What the elections were told last.
+    pub(super) told: Lease,
+    /// The last renewal.
+    pub(super) renewed: Option<Instant>,
+    /// Why etcd cannot be used, if it cannot.
+    pub(super) trouble: Option<String>,
+    /// The lease that the next life of this host would find, and where that is written.
+    saved: Option<i64>,
+    revision: i64,
+    saving: bool,
+}
+
+impl Default for HostLease {
+    fn default() -> HostLease {
+        HostLease {
+            told: Lease::None,
+            renewed: None,
+            trouble: Some("etcd was not read yet".to_owned()),
+            saved: None,
+            revision: 0,
+            saving: false,
+        }
+    }
+}
+
+impl Actor {
+    /// Begins to keep a lease: that of this host's last life, if etcd still has it.
+    pub(super) fn begin_lease(&mut self, resume: Option<i64>, revision: i64) {
+        self.lease.saved = resume;
+        self.lease.revision = revision;
+        self.lease.trouble = Some("etcd has granted no lease yet".to_owned());
+        let event_tx = self.event_tx.clone();
+        let events = move |event| {
+            let _ = event_tx.send(Event::Lease(event));
+        };
+        self.params.etcd.keep_lease(resume, Box::new(events));
+    }
+
+    pub(super) fn on_lease(&mut self, event: LeaseEvent) {
+        match event {
+            LeaseEvent::Granted(id) => self.save_lease(id),
+            LeaseEvent::Held(id) => {
+                self.lease.renewed = Some(Instant::now());
+                if self.lease.saved == Some(id) {
+                    self.hold(id);
+                } else {
+                    self.save_lease(id);
+                }
+            }
+            LeaseEvent::Lost(why) => {
+                warn!("etcd is lost: {why}; this host takes its IPs");
+                self.lease.trouble = Some(format!("etcd is lost: {why}"));
+                self.tell_elections(Lease::Lost);
+            }
+        }
+    }
+
+    /// Writes a lease down, so that the next life of this host can resume it. Nothing is attached to
+    /// it before, or a crash in between would leave locks that nobody renews or releases.
+    fn save_lease(&mut self, id: i64) {
+        if self.stopping.is_some() || std::mem::replace(&mut self.lease.saving, true) {
+            return;
+        }
+        let txn = store::save_lease_txn(&self.params.host, id, self.lease.revision);
+        self.submit(txn, Pending::SaveLease(id));
+    }
+
+    pub(super) fn on_lease_saved(&mut self, id: i64, result: Result<etcd::Reply, etcd::Error>) {
+        self.lease.saving = false;
+        let written = match result {
+            Ok(reply) => store::lease_saved(&self.params.host, id, &reply),
+            // The next renewal tries again.
+            Err(error) => return self.lease.trouble = Some(format!("store the lease: {error}")),
+        };
+        match written {
+            Ok(revision) => {
+                self.lease.revision = revision;
+                self.lease.saved = Some(id);
+                self.hold(id);
+            }
+            Err(store::Conflict(revision)) => {
+                let host = &self.params.host;
+                warn!("another agent has stored a lease for {host}: is the name used twice?");
+                self.lease.revision = revision;
+                self.save_lease(id);
+            }
+        }
+    }
+
+    fn hold(&mut self, id: i64) {
+        if let Some(trouble) = self.lease.trouble.take() {
+            info!("lease {id:x} is held (before: {trouble})");
+        }
+        self.tell_elections(Lease::Held(id));
+    }
+
+    fn tell_elections(&mut self, lease: Lease) {
+        if self.lease.told != lease {
+            self.lease.told = lease;
+            // One that is being stored hears of it when it is; a change comes after that.
+            let storing = |vip: &&Vip| matches!(vip.presence, Presence::Storing);
+            for vip in self.vips.values().filter(|vip| !storing(vip)) {
+                vip.election.lease(lease);
+            }
+        }
+    }
+
+    /// Why this agent cannot keep its promises now, if so.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let old = self.lease.renewed.is_none_or(|renewed| renewed.elapsed() > self.params.ttl);
+        match &self.lease.trouble {
+            _ if self.stopping.is_some() => Some("stopping".to_owned()),
+            Some(trouble) => Some(trouble.clone()),
+            None if old => Some("the lease was not renewed in time".to_owned()),
+            None => None,
+        }
+    }
+}

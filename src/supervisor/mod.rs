@@ -1,0 +1,342 @@
+//! The supervisor: owns the table of IPs, starts and ends their elections, answers the API.
+//!
+//! Owns: the table, the knowledge of this host's lease, the thread `supervisor`. The API sends it
+//! [`Request`]s, elections and etcd send it events. It never waits for any of them: what is asked of
+//! etcd is submitted and continues when the outcome comes back as an event; only the question for
+//! an interface's addresses, which the kernel answers, is waited for, one second at most. It stops
+//! when it is told to, with everything handed over, or when its handle is dropped.
+
+mod commands;
+mod lease;
+mod stop;
+mod table;
+
+use std::collections::HashMap;
+use std::io;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
+use log::{info, warn};
+
+use crate::checks::Timing;
+use crate::command::{Answer, Refusal, Request};
+use crate::config::{CheckDefaults, StopPolicy};
+use crate::election::{self, Election, Notice, Status};
+use crate::etcd::{self, LeaseEvent};
+use crate::net::NetClient;
+use crate::store::{self, Record};
+use crate::thread;
+use crate::vip::VipId;
+
+/// How long a request of the supervisor to etcd may take; an API client waits for it.
+const STORE: Duration = Duration::from_secs(2);
+
+/// Between two attempts to read this host's records.
+const LOAD_RETRY: Duration = Duration::from_millis(500);
+
+/// How many API requests may wait. More than the API has threads, so nobody ever waits to ask.
+const REQUESTS: usize = 64;
+
+/// What the supervisor needs.
+#[derive(Debug)]
+pub struct Params {
+    /// This host's name in etcd.
+    pub host: String,
+    /// The interface of IPs that do not name one.
+    pub interface: String,
+    /// How IPs are checked that do not say otherwise.
+    pub checks: CheckDefaults,
+    /// How many IPs there may be.
+    pub max_ips: Option<usize>,
+    /// The lease's TTL that is asked for: an older renewal than that is no renewal.
+    pub ttl: Duration,
+    /// The way to etcd.
+    pub etcd: etcd::Client,
+    /// The way to the kernel.
+    pub net: NetClient,
+}
+
+/// Owns the supervisor's thread.
+#[derive(Debug)]
+pub struct Supervisor {
+    requests: Sender<Request>,
+    // Dropped before the thread is joined: the end of this channel stops the supervisor.
+    stop: Option<Sender<StopPolicy>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Supervisor {
+    /// Starts the thread; it reads this host's records from etcd for as long as that takes.
+    pub fn start(params: Params) -> io::Result<Supervisor> {
+        let (requests_tx, requests_rx) = bounded(REQUESTS);
+        let (stop_tx, stop_rx) = bounded(1);
+        let run = move || Actor::new(params, requests_rx, stop_rx).run();
+        let thread = thread::spawn("supervisor", run)?;
+        Ok(Supervisor { requests: requests_tx, stop: Some(stop_tx), thread: Some(thread) })
+    }
+
+    /// Where the API sends its requests.
+    pub fn requests(&self) -> Sender<Request> {
+        self.requests.clone()
+    }
+
+    /// Stops by this policy and waits until that is done, which is bounded.
+    pub fn stop(&mut self, policy: StopPolicy) {
+        if let Some(stop_tx) = self.stop.take() {
+            let _ = stop_tx.send(policy);
+        }
+        if let Some(thread) = self.thread.take() {
+            // An error would be a panic, and a panic aborts the process.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.stop(StopPolicy::Keep);
+    }
+}
+
+/// Where the outcome of a command goes.
+type Reply = Sender<Result<Answer, Refusal>>;
+
+/// One IP of this host.
+struct Vip {
+    record: Record,
+    election: Election,
+    status: Status,
+    /// Who waits for the end of a failover.
+    failover: Option<Reply>,
+    presence: Presence,
+}
+
+/// How far an IP belongs to this host.
+enum Presence {
+    /// It is being stored; until then it is shown to nobody.
+    Storing,
+    /// It is registered.
+    Registered,
+    /// It is being given up; who waits for that, if anybody.
+    Leaving(Option<Reply>),
+}
+
+/// Something that was asked of etcd, with what has to go on when the answer is there.
+enum Pending {
+    Load,
+    SaveLease(i64),
+    Create { id: VipId, reply: Reply },
+    SetChecks { record: Record, reply: Reply },
+    Delete { id: VipId, reply: Reply },
+    Hosts { id: VipId, reply: Reply },
+    Candidates { id: VipId, target: Option<String>, reply: Reply },
+}
+
+/// Everything that comes back to the supervisor, from threads that must not block.
+enum Event {
+    Stored(Pending, Result<etcd::Reply, etcd::Error>),
+    Lease(LeaseEvent),
+    Election(VipId, Notice),
+}
+
+struct Actor {
+    params: Params,
+    requests_rx: Receiver<Request>,
+    stop_rx: Receiver<StopPolicy>,
+    event_tx: Sender<Event>,
+    event_rx: Receiver<Event>,
+    /// This host's IPs; nothing is known of them before etcd was read.
+    vips: HashMap<VipId, Vip>,
+    loaded: bool,
+    /// Requests that came while this host's records were being read.
+    waiting: Vec<Request>,
+    load_at: Option<Instant>,
+    lease: lease::HostLease,
+    stopping: Option<stop::Stopping>,
+    ended: bool,
+}
+
+impl Actor {
+    fn new(params: Params, requests_rx: Receiver<Request>, stop_rx: Receiver<StopPolicy>) -> Actor {
+        let (event_tx, event_rx) = unbounded();
+        Actor {
+            params,
+            requests_rx,
+            stop_rx,
+            event_tx,
+            event_rx,
+            vips: HashMap::new(),
+            loaded: false,
+            waiting: Vec::new(),
+            load_at: None,
+            lease: lease::HostLease::default(),
+            stopping: None,
+            ended: false,
+        }
+    }
+
+    fn run(mut self) {
+        self.load();
+        while !self.ended {
+            let timer = match self.deadline() {
+                Some(deadline) => crossbeam_channel::at(deadline),
+                None => crossbeam_channel::never(),
+            };
+            select! {
+                recv(self.event_rx) -> event => event.into_iter().for_each(|e| self.on_event(e)),
+                recv(self.requests_rx) -> request => match request {
+                    Ok(request) => self.on_request(request),
+                    // The API has ended, and so has the handle: nobody is left to ask.
+                    Err(_) => self.requests_rx = crossbeam_channel::never(),
+                },
+                recv(self.stop_rx) -> policy => {
+                    self.stop_rx = crossbeam_channel::never();
+                    self.begin_stop(policy.unwrap_or(StopPolicy::Keep));
+                }
+                recv(timer) -> _ => self.on_timer(),
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let stop = self.stopping.as_ref().map(|stopping| stopping.until);
+        [self.load_at, stop].into_iter().flatten().min()
+    }
+
+    fn on_timer(&mut self) {
+        let now = Instant::now();
+        if self.load_at.is_some_and(|at| now >= at) {
+            self.load();
+        }
+        self.end_stop();
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Lease(event) => self.on_lease(event),
+            Event::Election(id, notice) => self.on_notice(&id, notice),
+            Event::Stored(Pending::Load, result) => self.on_loaded(result),
+            Event::Stored(Pending::SaveLease(id), result) => self.on_lease_saved(id, result),
+            Event::Stored(pending, result) => self.on_stored(pending, result),
+        }
+    }
+
+    fn on_notice(&mut self, id: &VipId, notice: Notice) {
+        let Some(vip) = self.vips.get_mut(id) else {
+            return;
+        };
+        match notice {
+            Notice::Status(status) => vip.status = status,
+            Notice::HandedOver(result) => {
+                let answer = result.map(|()| Answer::Done).map_err(Refusal::Conflict);
+                answer_to(vip.failover.take(), answer);
+            }
+            Notice::Left => {
+                let vip = self.vips.remove(id);
+                if let Some(Presence::Leaving(reply)) = vip.map(|vip| vip.presence) {
+                    answer_to(reply, Ok(Answer::Done));
+                }
+                self.end_stop();
+            }
+        }
+    }
+
+    /// Sends a transaction to etcd and goes on with `pending` when the answer is there.
+    fn submit(&self, txn: etcd::Txn, pending: Pending) {
+        let event_tx = self.event_tx.clone();
+        let reply = move |result| {
+            let _ = event_tx.send(Event::Stored(pending, result));
+        };
+        self.params.etcd.submit(txn, STORE, Box::new(reply));
+    }
+
+    fn load(&mut self) {
+        self.load_at = None;
+        self.submit(store::load_txn(&self.params.host), Pending::Load);
+    }
+
+    fn on_loaded(&mut self, result: Result<etcd::Reply, etcd::Error>) {
+        if self.stopping.is_some() {
+            return;
+        }
+        let stored = match result {
+            Ok(reply) => store::loaded(&self.params.host, &reply),
+            Err(error) => {
+                self.lease.trouble = Some(format!("etcd was not read yet: {error}"));
+                self.load_at = Some(Instant::now() + LOAD_RETRY);
+                self.serve_waiting();
+                return;
+            }
+        };
+        for skipped in &stored.skipped {
+            warn!("skipped in etcd: {skipped}");
+        }
+        info!("{} IPs are registered on {}", stored.records.len(), self.params.host);
+        self.loaded = true;
+        for record in stored.records {
+            let cidr = record.cidr;
+            if let Err(error) = self.insert(record, Presence::Registered) {
+                warn!("{cidr}: start the election: {error}");
+            }
+        }
+        self.params.net.remove_left_overs();
+        self.begin_lease(stored.lease, stored.lease_revision);
+        self.serve_waiting();
+    }
+
+    fn serve_waiting(&mut self) {
+        for request in std::mem::take(&mut self.waiting) {
+            self.on_request(request);
+        }
+    }
+
+    fn start_election(&self, record: &Record) -> io::Result<Election> {
+        let interface = record.interface.as_ref().unwrap_or(&self.params.interface);
+        let params = election::Params {
+            cidr: record.cidr,
+            interface: interface.clone(),
+            host: self.params.host.clone(),
+            checks: record.checks.clone(),
+            timing: self.timing(record),
+            fall: self.params.checks.fall,
+            etcd: self.params.etcd.clone(),
+            net: self.params.net.clone(),
+        };
+        let event_tx = self.event_tx.clone();
+        let id = record.id.clone();
+        let notices = move |notice| {
+            let _ = event_tx.send(Event::Election(id.clone(), notice));
+        };
+        Election::start(params, Box::new(notices))
+    }
+
+    fn timing(&self, record: &Record) -> Timing {
+        let CheckDefaults { interval, timeout, .. } = self.params.checks;
+        let interval = match record.healthcheck_interval {
+            0 => interval,
+            seconds => Duration::from_secs(seconds),
+        };
+        Timing { interval, timeout }
+    }
+
+    /// Starts the election of an IP, puts it into the table, and tells it of the lease if it may take
+    /// part already.
+    fn insert(&mut self, record: Record, presence: Presence) -> io::Result<()> {
+        let election = self.start_election(&record)?;
+        if matches!(presence, Presence::Registered) {
+            election.lease(self.lease.told);
+        }
+        let id = record.id.clone();
+        let status = table::initial_status();
+        self.vips.insert(id, Vip { record, election, status, failover: None, presence });
+        Ok(())
+    }
+}
+
+/// Answers, if anybody still waits for it.
+fn answer_to(reply: Option<Reply>, answer: Result<Answer, Refusal>) {
+    if let Some(reply) = reply {
+        let _ = reply.send(answer);
+    }
+}
