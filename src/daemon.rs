@@ -1,0 +1,175 @@
+//! The agent: reads the configuration, starts the parts from the bottom up, waits for a signal, and
+//! stops them from the top down.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use log::{Level, error, info, warn};
+use nix::sys::signal::{SigSet, Signal};
+use sd_notify::NotifyState;
+
+use crate::VERSION;
+use crate::api::Api;
+use crate::config::Config;
+use crate::etcd::Etcd;
+use crate::net::{Announce, Net};
+use crate::supervisor::{self, Supervisor};
+
+/// The environment is wrong.
+const BAD_CONFIGURATION: u8 = 2;
+
+/// Runs the agent until it is told to stop.
+pub fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        None => {}
+        Some("--version" | "-V") => return print(&format!("linkd {VERSION}\n")),
+        Some("--help" | "-h") => return print(HELP),
+        Some(other) => {
+            complain(&format!(
+                "linkd takes no argument {other:?}; it is configured by environment"
+            ));
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    }
+    init_log();
+    let config = match Config::read(|name| std::env::var_os(name), &kernel_name()) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            complain(&mistakes.to_string());
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+const HELP: &str = "\
+linkd: shares virtual IPs with other hosts, elected through etcd
+
+It is configured by environment variables (INTERFACE is required; see the README)
+and managed over HTTP on port 1313, with curl or linkctl.
+
+  linkd --version    the version
+";
+
+fn run(config: Config) -> Result<(), String> {
+    info!("LinK {VERSION}: {config}");
+    info!(
+        "a crashed owner is replaced within {:?}; etcd loss is acted on after {:?} at the latest",
+        config.crash_failover(),
+        config.etcd.loss_after(),
+    );
+    // Before the first thread, so that all of them leave these signals to this one.
+    let signals = block_signals()?;
+    let net = Net::start(Announce { fixed: config.announce }).map_err(text("network"))?;
+    let etcd = Etcd::start(config.etcd.clone()).map_err(text("etcd client"))?;
+    let mut supervisor = Supervisor::start(supervisor::Params {
+        host: config.hostname.clone(),
+        interface: config.interface.clone(),
+        checks: config.checks,
+        max_ips: config.max_ips,
+        ttl: config.etcd.ttl(),
+        etcd: etcd.client(),
+        net: net.client(),
+    })
+    .map_err(text("supervisor"))?;
+    let credentials = config.credentials.clone();
+    let api =
+        Api::start(&config.listen, credentials, supervisor.requests()).map_err(text("API"))?;
+    notify(&[NotifyState::Ready]);
+
+    wait_for_stop(&signals)?;
+    notify(&[NotifyState::Stopping]);
+    supervisor.stop(config.stop_policy);
+    // The API answers until everything is handed over; then top down.
+    drop(api);
+    drop(supervisor);
+    drop(etcd);
+    drop(net);
+    info!("stopped");
+    Ok(())
+}
+
+fn text<E: std::fmt::Display>(what: &str) -> impl FnOnce(E) -> String {
+    move |error| format!("{what}: {error}")
+}
+
+fn kernel_name() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
+}
+
+fn block_signals() -> Result<SigSet, String> {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals.thread_block().map_err(text("block signals"))?;
+    Ok(signals)
+}
+
+fn wait_for_stop(signals: &SigSet) -> Result<(), String> {
+    loop {
+        let signal = signals.wait().map_err(text("wait for a signal"))?;
+        if signal != Signal::SIGHUP {
+            info!("{signal}: stopping");
+            return Ok(());
+        }
+        warn!("SIGHUP is ignored: a changed environment takes a restart");
+    }
+}
+
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        warn!("tell systemd: {error}");
+    }
+}
+
+/// Log lines go to stderr: with the time for people, with the priority for journald
+/// (sd-daemon(3)), which has a clock of its own.
+fn init_log() {
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let default = env_logger::Env::default().default_filter_or("info");
+    let mut builder = env_logger::Builder::from_env(default);
+    if journal {
+        builder
+            .format(|out, record| writeln!(out, "<{}>{}", priority(record.level()), record.args()));
+    } else {
+        builder.format(|out, record| {
+            let time = out.timestamp_millis();
+            writeln!(out, "{time} {:5} {}", record.level(), record.args())
+        });
+    }
+    builder.init();
+}
+
+/// The priorities of syslog(3).
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Says on stderr what is wrong, a line each.
+fn complain(text: &str) {
+    let mut lines = String::new();
+    for line in text.lines() {
+        let _ = writeln!(lines, "linkd: {line}");
+    }
+    let _ = io::stderr().write_all(lines.as_bytes());
+}
