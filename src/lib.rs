@@ -4,6 +4,7 @@ pub mod api;
 pub mod checks;
 pub mod command;
 pub mod config;
+pub mod ctl;
 pub mod daemon;
 pub mod election;
 pub mod etcd;

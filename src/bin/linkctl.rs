@@ -1,0 +1,5 @@
+//! The command-line client: everything is in [`link::ctl`].
+
+fn main() -> std::process::ExitCode {
+    link::ctl::main()
+}

@@ -1,0 +1,275 @@
+//! The agent's API as functions: each sends a request and says what the answer means.
+//!
+//! Whether it is LinK at all that answers is decided here: its successes have the documented status
+//! and shape, its refusals are JSON objects with an `error`. Everything else is somebody else's.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::failure::{Failure, Kind};
+use super::http::{self, Request, Response};
+use super::server::{Credentials, Server};
+use super::text::{clean, excerpt};
+use crate::vip::{Check, VipId};
+use crate::wire;
+
+/// For what the agent answers from memory.
+const READ_LIMIT: Duration = Duration::from_secs(5);
+/// For what it stores in etcd before it answers.
+const STORE_LIMIT: Duration = Duration::from_secs(15);
+/// For what waits until another host has the IP.
+const HANDOVER_LIMIT: Duration = Duration::from_secs(40);
+/// For the second look at something that is not LinK.
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
+/// How much of a foreign answer is shown, characters.
+const EXCERPT: usize = 60;
+
+/// An agent, known by where its API is.
+#[derive(Debug)]
+pub(super) struct Agent {
+    pub(super) server: Server,
+    pub(super) credentials: Option<Credentials>,
+}
+
+/// An IP to be registered: the body of `POST /ips`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct NewIp {
+    pub(super) ip: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) checks: Vec<Check>,
+    /// Seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) healthcheck_interval: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) interface: Option<String>,
+}
+
+/// What the agent answered, understood, and as it was.
+#[derive(Debug)]
+pub(super) struct Answer<T> {
+    pub(super) value: T,
+    pub(super) json: Vec<u8>,
+}
+
+impl Agent {
+    pub(super) fn list(&self) -> Result<Answer<wire::IpList>, Failure> {
+        self.get("/ips")
+    }
+
+    pub(super) fn show(&self, id: &VipId) -> Result<Answer<wire::OneIp>, Failure> {
+        self.get(&format!("/ips/{id}"))
+    }
+
+    pub(super) fn hosts(&self, id: &VipId) -> Result<Answer<wire::HostList>, Failure> {
+        self.get(&format!("/ips/{id}/hosts"))
+    }
+
+    pub(super) fn version(&self) -> Result<Answer<wire::Version>, Failure> {
+        self.get("/version")
+    }
+
+    pub(super) fn add(&self, new: &NewIp) -> Result<Answer<wire::Ip>, Failure> {
+        let response = self.call("POST", "/ips", &json(new), STORE_LIMIT, 201)?;
+        self.understand(response)
+    }
+
+    pub(super) fn delete(&self, id: &VipId) -> Result<(), Failure> {
+        self.act("DELETE", &format!("/ips/{id}"), b"", HANDOVER_LIMIT)
+    }
+
+    pub(super) fn lock(&self, id: &VipId) -> Result<(), Failure> {
+        self.act("POST", &format!("/ips/{id}/lock"), b"", STORE_LIMIT)
+    }
+
+    /// Hands the IP over, to the named host or to any that offers it.
+    pub(super) fn failover(&self, id: &VipId, host: Option<&str>) -> Result<(), Failure> {
+        let body = host.map(|host| json(&BTreeMap::from([("host", host)])));
+        let path = format!("/ips/{id}/failover");
+        self.act("POST", &path, &body.unwrap_or_default(), HANDOVER_LIMIT)
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Failure> {
+        let response = self.call("GET", path, b"", READ_LIMIT, 200)?;
+        self.understand(response)
+    }
+
+    fn act(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: &[u8],
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        self.call(method, path, body, limit, 204).map(drop)
+    }
+
+    fn call(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: &[u8],
+        limit: Duration,
+        success: u16,
+    ) -> Result<Response, Failure> {
+        let request = Request { method, path, body, credentials: self.credentials.as_ref() };
+        match http::exchange(&self.server, &request, limit) {
+            Ok(response) if response.status == success => Ok(response),
+            Ok(response) => Err(self.refusal(&response)),
+            Err(error) => Err(self.no_answer(error, method, limit)),
+        }
+    }
+
+    fn understand<T: DeserializeOwned>(&self, response: Response) -> Result<Answer<T>, Failure> {
+        match serde_json::from_slice(&response.body) {
+            Ok(value) => Ok(Answer { value, json: response.body }),
+            Err(error) => Err(self.not_understood(&response, &error)),
+        }
+    }
+
+    /// What a status other than the expected one means.
+    fn refusal(&self, response: &Response) -> Failure {
+        let Ok(refusal) = serde_json::from_slice::<Refusal>(&response.body) else {
+            return self.not_link(&describe(response));
+        };
+        let text = refusal.text();
+        match response.status {
+            401 => Failure::new(Kind::Credentials, self.credentials_message()),
+            404 => Failure::new(Kind::NotFound, text),
+            503 => Failure::new(Kind::Unavailable, text),
+            400..=599 => Failure::new(Kind::Refused, text),
+            _ => self.not_link(&describe(response)),
+        }
+    }
+
+    fn credentials_message(&self) -> String {
+        let server = &self.server;
+        match self.credentials {
+            None => format!(
+                "the agent at {server} asks for a user and a password: give --user and LINK_PASSWORD"
+            ),
+            Some(_) => format!("the agent at {server} does not accept this user and password"),
+        }
+    }
+
+    fn no_answer(&self, error: http::Error, method: &str, limit: Duration) -> Failure {
+        let server = &self.server;
+        let unknown = match method {
+            "GET" => "",
+            _ => "; whether it was done is not known",
+        };
+        match error {
+            http::Error::Connect(error) => Failure::new(
+                Kind::Unreachable,
+                format!("cannot connect to {server}: {}", plain(&error)),
+            ),
+            http::Error::Timeout => Failure::new(
+                Kind::Unreachable,
+                format!("no answer from {server} within {} s{unknown}", limit.as_secs()),
+            ),
+            http::Error::Broken(error) => Failure::new(
+                Kind::Unreachable,
+                format!("connection to {server} lost: {}{unknown}", plain(&error)),
+            ),
+            http::Error::NotHttp(beginning) if beginning.starts_with(b"\x15\x03") => {
+                self.not_link("it speaks TLS")
+            }
+            http::Error::NotHttp(beginning) => {
+                self.not_link(&format!("it says {}", excerpt(&beginning, EXCERPT)))
+            }
+            http::Error::TooLong => self.not_link("its answer is too long"),
+        }
+    }
+
+    /// A success whose body cannot be read: another service, or a LinK that this program is too old
+    /// or too new for.
+    fn not_understood(&self, response: &Response, error: &serde_json::Error) -> Failure {
+        if is_links(&response.body) {
+            let (server, error) = (&self.server, clean(&error.to_string()));
+            return Failure::new(
+                Kind::NotLink,
+                format!("the answer of {server} is another version's: {error}"),
+            );
+        }
+        self.not_link(&describe(response))
+    }
+
+    fn not_link(&self, what: &str) -> Failure {
+        let server = &self.server;
+        let message = match self.etcd_version() {
+            Some(version) => format!(
+                "{server} does not answer like LinK: it is etcd {}; the agent's own port is 1313, \
+                 or what PORT says on its host",
+                clean(&version)
+            ),
+            None => format!("{server} does not answer like LinK ({what})"),
+        };
+        Failure::new(Kind::NotLink, message)
+    }
+
+    /// Asks what etcd answers to everybody; without credentials, which were meant for LinK.
+    fn etcd_version(&self) -> Option<String> {
+        let request = Request { method: "GET", path: "/version", body: b"", credentials: None };
+        let response = http::exchange(&self.server, &request, PROBE_LIMIT).ok()?;
+        let etcd: EtcdVersion = serde_json::from_slice(&response.body).ok()?;
+        Some(etcd.etcdserver)
+    }
+}
+
+/// LinK's errors.
+#[derive(Debug, Deserialize)]
+struct Refusal {
+    error: String,
+    #[serde(default)]
+    errors: BTreeMap<String, Vec<String>>,
+}
+
+impl Refusal {
+    /// The error, and each field's on a line of its own.
+    fn text(&self) -> String {
+        let mut text = clean(&self.error);
+        for (field, messages) in &self.errors {
+            for message in messages {
+                text += &format!("\n  {}: {}", clean(field), clean(message));
+            }
+        }
+        text
+    }
+}
+
+/// Whether any version of LinK answers like this: an object with one of these fields.
+fn is_links(body: &[u8]) -> bool {
+    let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body);
+    object
+        .is_ok_and(|object| ["ips", "ip", "hosts"].iter().any(|field| object.contains_key(*field)))
+}
+
+/// etcd's answer to `GET /version`, as far as it tells etcd from others.
+#[derive(Debug, Deserialize)]
+struct EtcdVersion {
+    etcdserver: String,
+}
+
+fn json<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("strings and numbers always have a JSON form")
+}
+
+/// A foreign answer in a few words.
+fn describe(response: &Response) -> String {
+    let Response { status, body } = response;
+    match body.is_empty() {
+        true => format!("it says {status}"),
+        false => format!("it says {status} {}", excerpt(body, EXCERPT)),
+    }
+}
+
+/// An error without the number that Rust appends to the system's text.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error ") {
+        Some((text, _)) => text.to_lowercase(),
+        None => text,
+    }
+}

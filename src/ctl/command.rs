@@ -1,0 +1,124 @@
+//! The commands, and how an IP is named in them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::agent::NewIp;
+use super::failure::Failure;
+use super::text::clean;
+use crate::vip::{Cidr, VipId};
+use crate::wire;
+
+/// A command with its own arguments.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    List,
+    Show(Target),
+    Add(NewIp),
+    Delete(Target),
+    Lock(Target),
+    Failover(Target, Option<String>),
+    Version,
+}
+
+/// The name of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    List,
+    Show,
+    Add,
+    Delete,
+    Lock,
+    Failover,
+    Version,
+}
+
+/// An IP that the agent has, as the user names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Id(VipId),
+    /// An address with its mask.
+    Exactly(Cidr),
+    /// An address, whatever its mask.
+    AnyMask(Cidr),
+}
+
+impl Verb {
+    const ALL: [(&'static str, Verb); 7] = [
+        ("list", Verb::List),
+        ("show", Verb::Show),
+        ("add", Verb::Add),
+        ("delete", Verb::Delete),
+        ("lock", Verb::Lock),
+        ("failover", Verb::Failover),
+        ("version", Verb::Version),
+    ];
+
+    /// What the command is about, if anything.
+    pub(super) fn operand(self) -> Option<&'static str> {
+        match self {
+            Verb::List | Verb::Version => None,
+            Verb::Add => Some("IP"),
+            Verb::Show | Verb::Delete | Verb::Lock | Verb::Failover => Some("IP or an id"),
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = Verb::ALL.iter().find(|(_, verb)| verb == self);
+        f.write_str(found.map_or("", |(name, _)| name))
+    }
+}
+
+impl FromStr for Verb {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Verb, Failure> {
+        let found = Verb::ALL.iter().find(|(name, _)| *name == text);
+        found.map(|(_, verb)| *verb).ok_or_else(|| {
+            let names = Verb::ALL.map(|(name, _)| name).join(", ");
+            Failure::usage(format!("there is no command \"{}\"; there are {names}", clean(text)))
+        })
+    }
+}
+
+impl Target {
+    /// Whether this is an IP of the agent's that the user means.
+    pub(super) fn matches(&self, ip: &wire::Ip) -> bool {
+        match (self, ip.ip.parse::<Cidr>()) {
+            (_, Err(_)) => false,
+            (Target::Id(id), Ok(_)) => ip.id == id.as_str(),
+            (Target::Exactly(cidr), Ok(has)) => has == *cidr,
+            (Target::AnyMask(cidr), Ok(has)) => has.addr() == cidr.addr(),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Id(id) => write!(f, "{id}"),
+            Target::Exactly(cidr) => write!(f, "{cidr}"),
+            Target::AnyMask(cidr) => write!(f, "{}", cidr.addr()),
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Target, Failure> {
+        if let Ok(id) = text.parse() {
+            return Ok(Target::Id(id));
+        }
+        match text.parse::<Cidr>() {
+            Ok(cidr) if text.contains('/') => Ok(Target::Exactly(cidr)),
+            Ok(cidr) => Ok(Target::AnyMask(cidr)),
+            Err(_) => Err(Failure::usage(format!(
+                "\"{}\" is neither an IP nor an id (vip-<uuid>)",
+                clean(text)
+            ))),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Why a command was not carried out, and the exit code that says so.
+
+use std::fmt;
+
+/// What kind of failure it was. The number is the exit code, documented in `--help`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The agent understood and refuses, or the output cannot be written.
+    Refused = 1,
+    /// The command line or the environment makes no sense.
+    Usage = 2,
+    /// The agent has no such IP.
+    NotFound = 3,
+    /// No connection, or no complete answer in time.
+    Unreachable = 4,
+    /// Something answers, but not as LinK does.
+    NotLink = 5,
+    /// User or password missing or wrong.
+    Credentials = 6,
+    /// The agent cannot reach etcd, so it changed nothing.
+    Unavailable = 7,
+}
+
+/// A failure with the text for the person who typed the command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) kind: Kind,
+    message: String,
+}
+
+impl Failure {
+    pub(super) fn new(kind: Kind, message: impl Into<String>) -> Failure {
+        Failure { kind, message: message.into() }
+    }
+
+    pub(super) fn usage(message: impl Into<String>) -> Failure {
+        Failure::new(Kind::Usage, message)
+    }
+
+    /// The same failure, naming what was attempted: `delete 10.0.0.1: ...`.
+    pub(super) fn on(mut self, verb: &str, what: impl fmt::Display) -> Failure {
+        self.message = format!("{verb} {what}: {}", self.message);
+        self
+    }
+
+    /// The same failure, with where to read on.
+    pub(super) fn with_hint(mut self, hint: &str) -> Failure {
+        self.message = format!("{} ({hint})", self.message);
+        self
+    }
+
+    pub(super) fn exit_code(&self) -> u8 {
+        self.kind as u8
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}

@@ -1,0 +1,117 @@
+//! What `--help` says.
+
+use super::command::Verb;
+
+/// The overview.
+pub(super) const OVERVIEW: &str = "\
+Manage the IPs of a LinK agent.
+
+Usage: linkctl [OPTIONS] COMMAND
+
+Commands:
+  list              the IPs of the agent's host, and who owns them
+  show IP|ID        everything about one of them
+  add IP            share an IP: this host becomes a candidate for it
+  delete IP|ID      stop sharing it on this host; another candidate takes it first
+  lock IP|ID        try to become its owner now
+  failover IP|ID    hand it to another host; only on its owner
+  version           the versions of the agent and of this program
+
+Options, before or after the command:
+  --host HOST[:PORT]   the agent, default 127.0.0.1:1313   [LINK_HOST]
+  --user USER          when the agent has a password       [LINK_USER]
+  --password PASSWORD  seen by everybody in ps: better set [LINK_PASSWORD]
+  --json               the agent's JSON instead of a table
+  -h, --help           this text, or with a command its own
+  -V, --version        this program's version
+
+Exit codes:
+  0  done
+  1  refused by the agent, or the output could not be written
+  2  the command line makes no sense
+  3  the agent has no such IP
+  4  no connection to the agent, or no answer in time
+  5  what answers is not LinK
+  6  user or password missing or wrong
+  7  the agent cannot reach etcd and changed nothing
+";
+
+/// The page of one command.
+pub(super) fn of(verb: Verb) -> &'static str {
+    match verb {
+        Verb::List => LIST,
+        Verb::Show => SHOW,
+        Verb::Add => ADD,
+        Verb::Delete => DELETE,
+        Verb::Lock => LOCK,
+        Verb::Failover => FAILOVER,
+        Verb::Version => VERSION,
+    }
+}
+
+const LIST: &str = "\
+List the IPs of the agent's host, ordered by IP.
+
+Usage: linkctl list [--json]
+
+STATUS  ACTIVATED: this host owns the IP; STANDBY: it is a candidate; FAILING: its
+        health checks fail, so it is not
+OWNER   the host that holds the lock in etcd
+BOUND   whether the address is on this host's interface
+SINCE   how long the status has been what it is
+";
+
+const SHOW: &str = "\
+Show everything about an IP, the hosts that offer it included.
+
+Usage: linkctl show IP|ID [--json]
+
+Examples:
+  linkctl show 10.20.30.40
+  linkctl show 10.20.30.40/24
+  linkctl show vip-6e5d9b1c-8c5b-4bb5-9a2d-6b6f3a1d1c0e
+";
+
+const ADD: &str = "\
+Share an IP: the agent's host becomes a candidate for it.
+
+Usage: linkctl add IP [--check HOST:PORT]... [--interval SECONDS] [--interface NAME] [--json]
+
+  IP                   an address, or an address/mask; without one /32 or /128 is meant
+  --check HOST:PORT    the host is a candidate only while this TCP port answers;
+                       tcp://HOST:PORT is the same; may be repeated
+  --interval SECONDS   between two checks; 0 or none: the agent's default
+  --interface NAME     where the IP is added; none: the agent's INTERFACE
+
+Example:
+  linkctl add 10.20.30.40 --check 127.0.0.1:80 --interval 2
+";
+
+const DELETE: &str = "\
+Stop sharing an IP on the agent's host. Done when it is off the interface, and another
+host has it if one offers it.
+
+Usage: linkctl delete IP|ID [--json]
+";
+
+const LOCK: &str = "\
+Try to become the owner of an IP now. Done when it was tried: `linkctl show` tells who
+owns it.
+
+Usage: linkctl lock IP|ID [--json]
+";
+
+const FAILOVER: &str = "\
+Hand an IP to another host. Only its owner can do this.
+
+Usage: linkctl failover IP|ID [--to HOST] [--json]
+
+  --to HOST   the host that shall have it, by its name in etcd (see `linkctl show`);
+              none: any that offers it
+";
+
+const VERSION: &str = "\
+Show the versions of this program and of the agent.
+
+Usage: linkctl version [--json]
+";

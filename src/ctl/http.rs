@@ -1,0 +1,367 @@
+//! One HTTP/1.1 request and its answer over one TCP connection, within a time and a size.
+//!
+//! Written here rather than taken from a crate because of what must be told apart (nobody there, no
+//! answer in time, an answer that is not HTTP) and because IPv6 addresses must work. The answer's
+//! head is parsed by `httparse`.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use super::dial::{Deadline, connect};
+use super::server::{Credentials, Server};
+
+/// Within this a connection is made, name resolution and all addresses of the name included.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// The longest head of an answer, bytes; what is longer was not written by LinK.
+const HEAD_LIMIT: usize = 16 << 10;
+/// The longest body, bytes: a list of some 30 000 IPs.
+const BODY_LIMIT: usize = 16 << 20;
+/// LinK sends a handful of header fields; a proxy between may add some.
+const MAX_FIELDS: usize = 64;
+/// How much of an answer that is not HTTP is kept for the message, bytes.
+const BEGINNING: usize = 256;
+
+/// A request. `path` consists of characters that may stand in a request line.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    pub(super) method: &'static str,
+    pub(super) path: &'a str,
+    /// JSON, or empty.
+    pub(super) body: &'a [u8],
+    pub(super) credentials: Option<&'a Credentials>,
+}
+
+/// A complete answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+}
+
+/// Why there is no complete answer.
+#[derive(Debug)]
+pub(super) enum Error {
+    /// The name has no address, or nothing accepts connections there. Nothing was sent.
+    Connect(io::Error),
+    /// The time is over, and the request was sent.
+    Timeout,
+    /// The connection broke before the answer was complete.
+    Broken(io::Error),
+    /// What came is not an HTTP answer; its beginning.
+    NotHttp(Vec<u8>),
+    /// The answer is longer than any of LinK's.
+    TooLong,
+}
+
+/// Sends the request and reads the answer, all within `limit`.
+pub(super) fn exchange(
+    server: &Server,
+    request: &Request<'_>,
+    limit: Duration,
+) -> Result<Response, Error> {
+    let deadline = Deadline::within(limit);
+    let mut stream =
+        connect(server, Deadline::within(limit.min(CONNECT_LIMIT))).map_err(Error::Connect)?;
+    send(&mut stream, &encode(server, request), deadline).map_err(broken)?;
+    read_response(Incoming { stream, deadline, received: Vec::new() })
+}
+
+fn send(stream: &mut TcpStream, request: &[u8], deadline: Deadline) -> io::Result<()> {
+    stream.set_write_timeout(Some(deadline.remaining()?))?;
+    stream.write_all(request)
+}
+
+fn encode(server: &Server, request: &Request<'_>) -> Vec<u8> {
+    let mut head = format!(
+        "{} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: linkctl/{}\r\n\
+         Accept: application/json\r\nConnection: close\r\n",
+        request.method,
+        request.path,
+        server.header(),
+        env!("CARGO_PKG_VERSION"),
+    );
+    if let Some(credentials) = request.credentials {
+        head += &format!("Authorization: {}\r\n", credentials.header());
+    }
+    if request.method != "GET" {
+        head += &format!("Content-Length: {}\r\n", request.body.len());
+    }
+    if !request.body.is_empty() {
+        head += "Content-Type: application/json\r\n";
+    }
+    head += "\r\n";
+    [head.as_bytes(), request.body].concat()
+}
+
+/// Where the body of an answer ends (RFC 9112, 6.3).
+enum Framing {
+    Length(usize),
+    Chunked,
+    UntilClose,
+}
+
+fn read_response(mut incoming: Incoming) -> Result<Response, Error> {
+    let (status, framing) = read_head(&mut incoming)?;
+    let body = match framing {
+        Framing::Length(length) => read_length(incoming, length)?,
+        Framing::Chunked => read_chunks(incoming)?,
+        Framing::UntilClose => read_until_close(incoming)?,
+    };
+    Ok(Response { status, body })
+}
+
+/// Reads the status line and the header fields; what follows them stays in `incoming`.
+fn read_head(incoming: &mut Incoming) -> Result<(u16, Framing), Error> {
+    loop {
+        if let Some((length, status, framing)) = parse_head(&incoming.received)? {
+            incoming.received.drain(..length);
+            return Ok((status, framing));
+        }
+        if incoming.received.len() > HEAD_LIMIT {
+            return Err(incoming.not_http());
+        }
+        if !incoming.more()? {
+            return Err(match incoming.received.is_empty() {
+                true => cut_short(),
+                false => incoming.not_http(),
+            });
+        }
+    }
+}
+
+/// The head's length, the status and the framing, once all of the head is there.
+fn parse_head(received: &[u8]) -> Result<Option<(usize, u16, Framing)>, Error> {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut head = httparse::Response::new(&mut fields);
+    let not_http = || Error::NotHttp(beginning(received));
+    match head.parse(received) {
+        Err(_) => Err(not_http()),
+        Ok(httparse::Status::Partial) => Ok(None),
+        Ok(httparse::Status::Complete(length)) => {
+            let status = head.code.ok_or_else(not_http)?;
+            let framing = framing(status, head.headers).ok_or_else(not_http)?;
+            Ok(Some((length, status, framing)))
+        }
+    }
+}
+
+/// None when the fields contradict each other or cannot be read.
+fn framing(status: u16, fields: &[httparse::Header<'_>]) -> Option<Framing> {
+    let value = |name: &str| {
+        let field = fields.iter().find(|f| f.name.eq_ignore_ascii_case(name));
+        field.map(|f| std::str::from_utf8(f.value).unwrap_or_default().trim())
+    };
+    if matches!(status, 204 | 304) {
+        return Some(Framing::Length(0));
+    }
+    match (value("transfer-encoding"), value("content-length")) {
+        (None, None) => Some(Framing::UntilClose),
+        (None, Some(length)) => length.parse().ok().map(Framing::Length),
+        (Some("chunked"), None) => Some(Framing::Chunked),
+        (Some(_), _) => None,
+    }
+}
+
+fn read_length(mut incoming: Incoming, length: usize) -> Result<Vec<u8>, Error> {
+    if length > BODY_LIMIT {
+        return Err(Error::TooLong);
+    }
+    incoming.at_least(length)?;
+    incoming.received.truncate(length);
+    Ok(incoming.received)
+}
+
+fn read_until_close(mut incoming: Incoming) -> Result<Vec<u8>, Error> {
+    while incoming.more()? {
+        if incoming.received.len() > BODY_LIMIT {
+            return Err(Error::TooLong);
+        }
+    }
+    Ok(incoming.received)
+}
+
+/// Reads a chunked body (RFC 9112, 7.1); what follows the last chunk is of no interest.
+fn read_chunks(mut incoming: Incoming) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    loop {
+        let size = read_chunk_size(&mut incoming)?;
+        if size == 0 {
+            return Ok(body);
+        }
+        if size > BODY_LIMIT - body.len() {
+            return Err(Error::TooLong);
+        }
+        // Two bytes more: the line break that ends a chunk.
+        incoming.at_least(size + 2)?;
+        body.extend_from_slice(&incoming.received[..size]);
+        incoming.received.drain(..size + 2);
+    }
+}
+
+fn read_chunk_size(incoming: &mut Incoming) -> Result<usize, Error> {
+    loop {
+        match httparse::parse_chunk_size(&incoming.received) {
+            Ok(httparse::Status::Complete((line, size))) => {
+                incoming.received.drain(..line);
+                return usize::try_from(size).map_err(|_| Error::TooLong);
+            }
+            Ok(httparse::Status::Partial) if incoming.received.len() <= HEAD_LIMIT => {
+                incoming.at_least(incoming.received.len() + 1)?;
+            }
+            Ok(httparse::Status::Partial) | Err(_) => return Err(incoming.not_http()),
+        }
+    }
+}
+
+/// What has arrived, and the connection on which more may.
+struct Incoming {
+    stream: TcpStream,
+    deadline: Deadline,
+    received: Vec<u8>,
+}
+
+impl Incoming {
+    /// Waits for more; false when the other side has closed.
+    fn more(&mut self) -> Result<bool, Error> {
+        let mut buffer = [0; 8 << 10];
+        match self.read(&mut buffer) {
+            Ok(count) => {
+                self.received.extend_from_slice(&buffer[..count]);
+                Ok(count > 0)
+            }
+            Err(error) => Err(broken(error)),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.stream.set_read_timeout(Some(self.deadline.remaining()?))?;
+            match self.stream.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Waits until at least `length` bytes are there.
+    fn at_least(&mut self, length: usize) -> Result<(), Error> {
+        while self.received.len() < length {
+            if !self.more()? {
+                return Err(cut_short());
+            }
+        }
+        Ok(())
+    }
+
+    fn not_http(&self) -> Error {
+        Error::NotHttp(beginning(&self.received))
+    }
+}
+
+fn beginning(received: &[u8]) -> Vec<u8> {
+    received[..received.len().min(BEGINNING)].to_vec()
+}
+
+fn cut_short() -> Error {
+    Error::Broken(ErrorKind::UnexpectedEof.into())
+}
+
+fn broken(error: io::Error) -> Error {
+    // A socket's timeout shows as WouldBlock, a deadline that has passed as TimedOut.
+    match matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
+        true => Error::Timeout,
+        false => Error::Broken(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Shutdown, TcpListener};
+    use std::thread;
+
+    use super::*;
+
+    const LIST: Request<'_> = Request { method: "GET", path: "/ips", body: b"", credentials: None };
+
+    /// A server on loopback that answers one request with these pieces, and closes.
+    fn answer(pieces: &[&[u8]]) -> Result<Response, Error> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = listener.local_addr().unwrap().to_string().parse().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.set_nodelay(true).unwrap();
+                assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+                for piece in pieces {
+                    // Fails when the client has seen enough.
+                    let _ = stream.write_all(piece);
+                }
+                let _ = stream.shutdown(Shutdown::Write);
+            });
+            exchange(&server, &LIST, Duration::from_secs(10))
+        })
+    }
+
+    fn body(pieces: &[&[u8]]) -> Vec<u8> {
+        answer(pieces).unwrap().body
+    }
+
+    #[test]
+    fn a_body_ends_by_its_length_its_chunks_or_the_connection() {
+        assert_eq!(body(&[b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}trailing"]), b"{}");
+        assert_eq!(body(&[b"HTTP/1.1 200 OK\r\n\r\n", b"{", b"}"]), b"{}");
+        assert_eq!(
+            body(&[
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1",
+                b"0;x\r\n0123456789",
+                b"abcdef\r\n1\r\ng\r\n0\r\n\r\n",
+            ]),
+            b"0123456789abcdefg"
+        );
+        assert_eq!(body(&[b"HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n"]), b"");
+    }
+
+    #[test]
+    fn an_answer_that_ends_early_is_broken() {
+        for pieces in [
+            &[b"".as_slice()] as &[&[u8]],
+            &[b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"],
+            &[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"],
+            &[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"],
+        ] {
+            let error = answer(pieces).unwrap_err();
+            assert!(matches!(error, Error::Broken(_)), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_http_is_shown_by_its_beginning() {
+        for pieces in [
+            &[b"SSH-2.0-OpenSSH_9.2p1\r\n".as_slice()] as &[&[u8]],
+            &[b"\x15\x03\x01\x00\x02\x02\x46"],
+            &[b"HTTP/1.1 200 OK\r\nno end of the he"],
+            &[b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"],
+            &[b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"],
+            &[b"HTTP/1.1 200 OK\r\nX: ", &[b'x'; 2 * HEAD_LIMIT], b"\r\n\r\n"],
+        ] {
+            let Err(Error::NotHttp(beginning)) = answer(pieces) else {
+                panic!("{:?} is an answer", str::from_utf8(pieces[0]));
+            };
+            assert!(pieces[0].starts_with(&beginning[..4]) && beginning.len() <= BEGINNING);
+        }
+    }
+
+    #[test]
+    fn an_answer_longer_than_any_of_links_is_not_read() {
+        for pieces in [
+            &[b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999\r\n\r\n".as_slice()]
+                as &[&[u8]],
+            &[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffff\r\n"],
+            &[b"HTTP/1.1 200 OK\r\n\r\n", &vec![b' '; BODY_LIMIT + 1]],
+        ] {
+            let error = answer(pieces).unwrap_err();
+            assert!(matches!(error, Error::TooLong), "{error:?}");
+        }
+    }
+}

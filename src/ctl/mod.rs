@@ -1,0 +1,147 @@
+//! `linkctl`: the seven things that an operator does, over HTTP.
+//!
+//! Everything it does, `curl` can do too; it knows of the daemon only what [`crate::wire`] and the
+//! words in [`crate::vip`] say. The flow is `args` → `agent` (over `http` and `dial`) → `show` and
+//! `output`. The exit codes are those of `failure::Kind`.
+
+mod agent;
+mod args;
+mod command;
+mod dial;
+mod failure;
+mod help;
+mod http;
+mod output;
+mod server;
+mod show;
+mod text;
+
+use std::process::ExitCode;
+
+use agent::{Agent, NewIp};
+use args::{Options, Task};
+use command::{Command, Target};
+use failure::{Failure, Kind};
+use output::Output;
+
+use crate::vip::VipId;
+use crate::wire;
+
+/// This program's version, in the form in which the agent gives its own.
+const OWN_VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let args = std::env::args_os().skip(1);
+    match args::parse(args, |name| std::env::var_os(name)).and_then(perform) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::note(&failure.to_string());
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<(), Failure> {
+    match task {
+        Task::Help(None) => output::print(help::OVERVIEW),
+        Task::Help(Some(verb)) => output::print(help::of(verb)),
+        Task::OwnVersion => output::print(&format!("linkctl {OWN_VERSION}\n")),
+        Task::Run(options, command) => run(options, &command),
+    }
+}
+
+fn run(options: Options, command: &Command) -> Result<(), Failure> {
+    let Options { server, credentials, json } = options;
+    let agent = Agent { server, credentials };
+    let output = Output::new(json);
+    match command {
+        Command::List => list(&agent, output),
+        Command::Show(target) => show_one(&agent, output, target),
+        Command::Add(new) => add(&agent, output, new),
+        Command::Version => version(&agent, output),
+        Command::Delete(target) => {
+            change(&agent, "delete", target, |id| agent.delete(id))?;
+            output.done(&format!("{target} is no longer shared by this host"))
+        }
+        Command::Lock(target) => {
+            change(&agent, "lock", target, |id| agent.lock(id))?;
+            output.done(&format!("the lock of {target} was tried"))
+        }
+        Command::Failover(target, host) => {
+            change(&agent, "failover", target, |id| agent.failover(id, host.as_deref()))?;
+            output.done(&format!("{target} is handed over"))
+        }
+    }
+}
+
+fn list(agent: &Agent, output: Output) -> Result<(), Failure> {
+    let list = agent.list()?;
+    if list.value.ips.is_empty() && !output.is_json() {
+        // Not on stdout: there, nothing stands for nothing.
+        output::note(&format!("the agent at {} shares no IP", agent.server));
+        return Ok(());
+    }
+    output.answer(&list.json, |colour| show::list(&list.value.ips, colour))
+}
+
+fn show_one(agent: &Agent, output: Output, target: &Target) -> Result<(), Failure> {
+    let named = |failure: Failure| failure.on("show", target);
+    let id = find(agent, target).map_err(named)?;
+    let shown = agent.show(&id).map_err(named)?;
+    if output.is_json() {
+        return output.json(&shown.json);
+    }
+    let hosts = agent.hosts(&id).map_err(named)?;
+    output
+        .answer(&shown.json, |colour| show::one(&shown.value.ip, Some(&hosts.value.hosts), colour))
+}
+
+fn add(agent: &Agent, output: Output, new: &NewIp) -> Result<(), Failure> {
+    let added = agent.add(new).map_err(|f| f.on("add", &new.ip))?;
+    output.answer(&added.json, |colour| show::one(&added.value, None, colour))
+}
+
+/// This program's version is known without the agent, and shown even when the agent's is not.
+fn version(agent: &Agent, output: Output) -> Result<(), Failure> {
+    if !output.is_json() {
+        output::print(&format!("linkctl {OWN_VERSION}\n"))?;
+    }
+    let version = agent.version()?;
+    output.answer(&version.json, |_| {
+        let (server, version) = (&agent.server, text::clean(&version.value.version));
+        format!("linkd   {version} at {server}\n")
+    })
+}
+
+fn change(
+    agent: &Agent,
+    verb: &str,
+    target: &Target,
+    call: impl FnOnce(&VipId) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    find(agent, target).and_then(|id| call(&id)).map_err(|failure| failure.on(verb, target))
+}
+
+/// The id under which the agent has the IP. Ids are per host, so that it has to be asked.
+fn find(agent: &Agent, target: &Target) -> Result<VipId, Failure> {
+    if let Target::Id(id) = target {
+        return Ok(id.clone());
+    }
+    let list = agent.list()?.value;
+    let found: Vec<&wire::Ip> = list.ips.iter().filter(|ip| target.matches(ip)).collect();
+    match found.as_slice() {
+        [ip] => ip.id.parse().map_err(|why| {
+            let message = format!("the agent calls it {}, which {why}", text::clean(&ip.id));
+            Failure::new(Kind::NotLink, message)
+        }),
+        [] => Err(Failure::new(
+            Kind::NotFound,
+            format!("the agent at {} does not share it", agent.server),
+        )),
+        several => {
+            let all: Vec<String> = several.iter().map(|ip| text::clean(&ip.ip)).collect();
+            Err(Failure::usage(format!("ambiguous: there are {}", all.join(" and "))))
+        }
+    }
+}

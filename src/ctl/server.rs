@@ -1,0 +1,223 @@
+//! Which agent to talk to, and as whom.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+/// The port of the agent's API unless `PORT` says otherwise.
+const DEFAULT_PORT: u16 = 1313;
+
+/// The address of an agent's API: a name or an IP address, and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Server {
+    /// A name, an IPv4 address, or an IPv6 address without brackets, possibly with a zone.
+    host: String,
+    port: u16,
+}
+
+impl Server {
+    /// What is to be resolved, with the zone of a link-local address if it has one.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The value of the `Host` header; a zone means nothing to the other side (RFC 6874, 3).
+    pub(super) fn header(&self) -> String {
+        let host = self.host.split('%').next().unwrap_or_default();
+        join(host, self.port)
+    }
+}
+
+impl Default for Server {
+    fn default() -> Server {
+        Server { host: "127.0.0.1".to_owned(), port: DEFAULT_PORT }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&join(&self.host, self.port))
+    }
+}
+
+impl FromStr for Server {
+    type Err = &'static str;
+
+    /// Reads `host`, `host:port`, `::1`, `[::1]` or `[::1]:1313`; an `http://` before it is tolerated.
+    fn from_str(text: &str) -> Result<Server, &'static str> {
+        let text = match text.split_once("://") {
+            None => text,
+            Some(("http", rest)) => rest.strip_suffix('/').unwrap_or(rest),
+            Some(("https", _)) => return Err("the agent speaks http, not https"),
+            Some(_) => return Err("the only scheme is http://"),
+        };
+        let (host, port) = split(text)?;
+        let port = match port {
+            None => DEFAULT_PORT,
+            Some(port) => port_number(port)?,
+        };
+        let host = host.to_owned();
+        Ok(Server { host, port })
+    }
+}
+
+/// A port from 1 to 65535.
+pub(super) fn port_number(text: &str) -> Result<u16, &'static str> {
+    text.parse()
+        .ok()
+        .filter(|port| *port != 0 && text.bytes().all(|b| b.is_ascii_digit()))
+        .ok_or("the port is not between 1 and 65535")
+}
+
+/// Splits `host:port`, `[v6]:port`, `host` and `v6` into a host that can stand in a URL, and a port.
+pub(super) fn split(text: &str) -> Result<(&str, Option<&str>), &'static str> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']').ok_or("the closing ] is missing")?;
+        if !is_v6(host) {
+            return Err("between the brackets is no IPv6 address");
+        }
+        return match rest.strip_prefix(':') {
+            Some(port) => Ok((host, Some(port))),
+            None if rest.is_empty() => Ok((host, None)),
+            None => Err("only :port can follow the ]"),
+        };
+    }
+    if is_v6(text) {
+        return Ok((text, None));
+    }
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (text, None),
+    };
+    match is_name(host) {
+        true => Ok((host, port)),
+        false => Err("not a host name or an IP address"),
+    }
+}
+
+/// Host and port as they stand in a URL.
+fn join(host: &str, port: u16) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    }
+}
+
+/// A name or an IPv4 address, as far as what may stand in a URL goes.
+fn is_name(host: &str) -> bool {
+    !host.is_empty()
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+}
+
+/// An IPv6 address, possibly with a zone (`fe80::1%eth0`).
+fn is_v6(host: &str) -> bool {
+    let (address, zone) = match host.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (host, None),
+    };
+    address.parse::<Ipv6Addr>().is_ok() && zone.is_none_or(is_name)
+}
+
+/// User and password for basic authentication (RFC 7617).
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Credentials {
+    user: String,
+    password: String,
+}
+
+impl Credentials {
+    /// Fails when the user contains a colon, which would end it (RFC 7617, 2).
+    pub(super) fn new(user: String, password: String) -> Result<Credentials, &'static str> {
+        if user.contains(':') {
+            return Err("the user cannot contain a colon");
+        }
+        Ok(Credentials { user, password })
+    }
+
+    /// The value of the `Authorization` header.
+    pub(super) fn header(&self) -> String {
+        let pair = format!("{}:{}", self.user, self.password);
+        format!("Basic {}", BASE64_STANDARD.encode(pair))
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credentials({:?}, …)", self.user)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_read_in_every_usual_form() {
+        for (text, shown) in [
+            ("h1", "h1:1313"),
+            ("h1.lan:80", "h1.lan:80"),
+            ("10.0.0.1", "10.0.0.1:1313"),
+            ("::1", "[::1]:1313"),
+            ("[::1]", "[::1]:1313"),
+            ("[::1]:1314", "[::1]:1314"),
+            ("http://h1:1314/", "h1:1314"),
+            ("http://[fd00::1]:1314", "[fd00::1]:1314"),
+            ("fe80::1%eth0", "[fe80::1%eth0]:1313"),
+        ] {
+            let server: Server = text.parse().unwrap();
+            assert_eq!(server.to_string(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_could_change_the_request_is_no_server() {
+        for text in [
+            "",
+            ":1313",
+            "h1:",
+            "h1:0",
+            "h1:65536",
+            "h1:+80",
+            "h1:80:80",
+            "h1/ips",
+            "http://",
+            "http://h1/ips",
+            "https://h1",
+            "ftp://h1",
+            "user:secret@h1",
+            "h1\r\nX: y",
+            "h 1",
+            "[::1",
+            "[h1]:80",
+            "[::1]80",
+            "::1%a b",
+            "hôte",
+        ] {
+            assert!(text.parse::<Server>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_host_header_has_brackets_and_no_zone() {
+        let server: Server = "fe80::1%eth0".parse().unwrap();
+        assert_eq!(server.header(), "[fe80::1]:1313");
+        assert_eq!(server.host(), "fe80::1%eth0");
+        assert_eq!(Server::default().header(), "127.0.0.1:1313");
+    }
+
+    #[test]
+    fn credentials_are_encoded_and_not_printed() {
+        let credentials = Credentials::new("Aladdin".into(), "open sesame".into()).unwrap();
+        // The example of RFC 7617, 2.
+        assert_eq!(credentials.header(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert!(!format!("{credentials:?}").contains("sesame"));
+        assert!(Credentials::new("a:b".into(), String::new()).is_err());
+    }
+}

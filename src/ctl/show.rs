@@ -1,0 +1,236 @@
+//! Answers as tables for people.
+//!
+//! No frames: a line is an IP, so that grep, awk and head work on it. What comes from the agent is
+//! cleaned before it reaches the terminal.
+
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+
+use super::text::{clean, duration};
+use crate::wire;
+
+/// Whether output may be coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Colour {
+    Yes,
+    No,
+}
+
+/// A line for each IP under a line of titles.
+pub(super) fn list(ips: &[wire::Ip], colour: Colour) -> String {
+    let mut table = plain_table();
+    table.set_header([
+        "IP",
+        &paint("STATUS", Hue::Plain, colour),
+        "OWNER",
+        "BOUND",
+        "INTERFACE",
+        "CHECKS",
+        "SINCE",
+        "ID",
+    ]);
+    for ip in ips {
+        table.add_row([
+            clean(&ip.ip),
+            status(ip, colour),
+            owner(ip),
+            yes_or_no(ip.bound),
+            clean(&ip.interface),
+            ip.checks.len().to_string(),
+            duration(ip.since),
+            clean(&ip.id),
+        ]);
+    }
+    render(table)
+}
+
+/// A line for each property of one IP.
+pub(super) fn one(ip: &wire::Ip, hosts: Option<&[wire::Host]>, colour: Colour) -> String {
+    let mut table = plain_table();
+    let reason = match ip.reason.as_str() {
+        "" => String::new(),
+        reason => format!(": {}", clean(reason)),
+    };
+    let status = status(ip, colour);
+    table.add_row(["ip".to_owned(), clean(&ip.ip)]);
+    table.add_row(["status".to_owned(), format!("{} for {}{reason}", status, duration(ip.since))]);
+    table.add_row(["owner".to_owned(), owner(ip)]);
+    if let Some(hosts) = hosts {
+        let names: Vec<String> = hosts.iter().map(|host| clean(&host.hostname)).collect();
+        table.add_row(["offered by".to_owned(), or_dash(names.join(", "))]);
+    }
+    table.add_row(["interface".to_owned(), clean(&ip.interface)]);
+    table.add_row(["bound".to_owned(), yes_or_no(ip.bound)]);
+    table.add_row(["checks".to_owned(), checks(ip)]);
+    table.add_row(["id".to_owned(), clean(&ip.id)]);
+    table.add_row(["election key".to_owned(), clean(&ip.election_key)]);
+    render(table)
+}
+
+fn plain_table() -> Table {
+    let mut table = Table::new();
+    table.load_preset(NOTHING);
+    table
+}
+
+fn render(mut table: Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt() + "\n"
+}
+
+fn owner(ip: &wire::Ip) -> String {
+    or_dash(ip.owner.as_deref().map(clean).unwrap_or_default())
+}
+
+fn checks(ip: &wire::Ip) -> String {
+    let shown: Vec<String> = ip.checks.iter().map(|c| clean(&c.to_string())).collect();
+    match (shown.is_empty(), ip.healthcheck_interval) {
+        (true, _) => "-".to_owned(),
+        (false, 0) => shown.join(", "),
+        (false, interval) => format!("{}, every {interval} s", shown.join(", ")),
+    }
+}
+
+fn or_dash(text: String) -> String {
+    match text.is_empty() {
+        true => "-".to_owned(),
+        false => text,
+    }
+}
+
+fn yes_or_no(value: bool) -> String {
+    match value {
+        true => "yes".to_owned(),
+        false => "no".to_owned(),
+    }
+}
+
+/// A colour by its number in ECMA-48, 8.3.117 (SGR). All have two digits, see [`paint`].
+#[derive(Clone, Copy)]
+enum Hue {
+    Green = 32,
+    Red = 31,
+    Plain = 39,
+}
+
+fn status(ip: &wire::Ip, colour: Colour) -> String {
+    let hue = match ip.status.as_str() {
+        "ACTIVATED" => Hue::Green,
+        "FAILING" => Hue::Red,
+        _ => Hue::Plain,
+    };
+    paint(&clean(&ip.status), hue, colour)
+}
+
+/// The table counts the codes as if they were visible, so that a column lines up only when all of
+/// its cells, the title included, are painted with codes of one length.
+fn paint(text: &str, hue: Hue, colour: Colour) -> String {
+    match colour {
+        Colour::Yes => format!("\x1b[{}m{text}\x1b[0m", hue as u8),
+        Colour::No => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vip::{Check, CheckKind};
+
+    fn ip(ip: &str, status: &str) -> wire::Ip {
+        wire::Ip {
+            id: "vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427".to_owned(),
+            ip: ip.to_owned(),
+            interface: "eth0".to_owned(),
+            status: status.to_owned(),
+            checks: Vec::new(),
+            healthcheck_interval: 0,
+            plugin: "arp".to_owned(),
+            election_key: ip.replace('/', "_"),
+            owner: Some("host1".to_owned()),
+            bound: status == "ACTIVATED",
+            reason: String::new(),
+            since: 192,
+        }
+    }
+
+    /// The text as a terminal shows it.
+    fn visible(text: &str) -> String {
+        let mut parts = text.split('\x1b');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |shown, part| shown + part.split_once('m').unwrap().1)
+    }
+
+    #[test]
+    fn a_list_has_a_line_for_each_ip_and_its_columns_line_up() {
+        let ips = [ip("10.0.0.1/32", "ACTIVATED"), ip("fd00::1/128", "STANDBY")];
+        assert_eq!(
+            list(&ips, Colour::No),
+            "\
+IP           STATUS     OWNER  BOUND  INTERFACE  CHECKS  SINCE  ID
+10.0.0.1/32  ACTIVATED  host1  yes    eth0       0       3m12s  vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427
+fd00::1/128  STANDBY    host1  no     eth0       0       3m12s  vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427
+"
+        );
+    }
+
+    #[test]
+    fn colours_change_nothing_but_the_colour() {
+        let ips = ["ACTIVATED", "STANDBY", "FAILING"].map(|status| ip("10.0.0.1/32", status));
+        let coloured = list(&ips, Colour::Yes);
+        assert!(coloured.contains("\x1b[32mACTIVATED\x1b[0m"));
+        assert!(coloured.contains("\x1b[31mFAILING\x1b[0m"));
+        assert_eq!(visible(&coloured), list(&ips, Colour::No));
+        let coloured = one(&ips[0], None, Colour::Yes);
+        assert!(coloured.contains("\x1b[32m"));
+        assert_eq!(visible(&coloured), one(&ips[0], None, Colour::No));
+    }
+
+    #[test]
+    fn one_ip_is_shown_with_everything_that_is_known_of_it() {
+        let mut shown = ip("10.0.0.1/32", "FAILING");
+        shown.checks.push(Check { kind: CheckKind::Tcp, host: "::1".to_owned(), port: 80 });
+        shown.healthcheck_interval = 7;
+        shown.reason = "connection refused".to_owned();
+        shown.owner = None;
+        let hosts = ["h1", "h2"].map(|name| wire::Host { hostname: name.to_owned() });
+        assert_eq!(
+            one(&shown, Some(&hosts), Colour::No),
+            "\
+ip            10.0.0.1/32
+status        FAILING for 3m12s: connection refused
+owner         -
+offered by    h1, h2
+interface     eth0
+bound         no
+checks        TCP [::1]:80, every 7 s
+id            vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427
+election key  10.0.0.1_32
+"
+        );
+    }
+
+    #[test]
+    fn nothing_from_the_agent_reaches_the_terminal_as_a_command() {
+        let evil = "a\x1b]0;x\x07\n\u{9b}2J";
+        let mut shown = ip("10.0.0.1/32", "ACTIVATED");
+        shown.checks.push(Check { kind: CheckKind::Tcp, host: evil.to_owned(), port: 80 });
+        for field in [
+            &mut shown.id,
+            &mut shown.ip,
+            &mut shown.interface,
+            &mut shown.status,
+            &mut shown.election_key,
+            &mut shown.reason,
+        ] {
+            *field = evil.to_owned();
+        }
+        shown.owner = Some(evil.to_owned());
+        let hosts = [wire::Host { hostname: evil.to_owned() }];
+        let listed = list(std::slice::from_ref(&shown), Colour::No);
+        let text = listed.clone() + &one(&shown, Some(&hosts), Colour::No);
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
+        assert_eq!(listed.lines().count(), 2);
+    }
+}
