@@ -1,0 +1,149 @@
+//! The agent on a host: started, stopped, killed, and asked.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+use super::api::Api;
+use super::host::Host;
+use super::process::{Process, Program};
+use super::vip::Vip;
+use super::wait;
+
+/// An environment for an agent.
+pub(crate) type Environment = BTreeMap<String, String>;
+
+impl Host {
+    /// What [`Host::start`] gives to the agent: what it needs to know of etcd, short times, and
+    /// everything else as an operator would leave it.
+    pub(super) fn set_defaults(&mut self, etcd: &Environment) {
+        let state = self.folder.join(format!("{}.state", self.id));
+        self.defaults.clone_from(etcd);
+        for (name, value) in [
+            ("HOSTNAME", self.name()),
+            ("INTERFACE", "eth0".to_owned()),
+            ("KEEPALIVE_INTERVAL", "1s".to_owned()),
+            ("STATE_DIR", state.display().to_string()),
+            ("RUST_LOG", "info,link=debug,linkd=debug".to_owned()),
+        ] {
+            self.defaults.insert(name.to_owned(), value);
+        }
+    }
+
+    /// Starts an agent and waits until it has read from etcd what is registered on its host.
+    #[track_caller]
+    pub(crate) fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// Starts an agent with these variables beside or instead of the defaults; an empty value
+    /// unsets one.
+    #[track_caller]
+    pub(crate) fn start_with(&mut self, changes: &[(&str, &str)]) {
+        self.environment = self.changed_environment(changes);
+        self.restart();
+    }
+
+    /// Starts the agent again, as it was started before.
+    #[track_caller]
+    pub(crate) fn restart(&mut self) {
+        // With a password, 401 is all that is to be had.
+        self.launch("/ips", |status| status != 503);
+    }
+
+    /// Starts an agent that cannot reach etcd, and waits until its API answers.
+    #[track_caller]
+    pub(crate) fn start_without_etcd(&mut self, changes: &[(&str, &str)]) {
+        self.environment = self.changed_environment(changes);
+        self.launch("/version", |_| true);
+    }
+
+    fn launch(&mut self, path: &str, is_ready: impl Fn(u16) -> bool) {
+        self.agent = None;
+        let program = Program { environment: self.environment.clone(), ..Program::new(linkd()) };
+        self.agent = Some(Process::start(&self.namespace, &program, &self.log()));
+        let api = self.api();
+        wait::eventually(&format!("the agent of {} is ready", self.id), || {
+            let ended = self.agent_mut().ended();
+            assert!(ended.is_none(), "the agent of {} ended: {ended:?}", self.id);
+            let answer = api.try_send("GET", path, None);
+            answer.is_ok_and(|answer| is_ready(answer.status))
+        });
+    }
+
+    /// The defaults with changes; an empty value unsets a variable.
+    pub(crate) fn changed_environment(&self, changes: &[(&str, &str)]) -> Environment {
+        let mut environment = self.defaults.clone();
+        for (name, value) in changes {
+            environment.insert((*name).to_owned(), (*value).to_owned());
+        }
+        environment.retain(|_, value| !value.is_empty());
+        environment
+    }
+
+    /// The running agent.
+    #[track_caller]
+    pub(crate) fn agent(&self) -> &Process {
+        let agent = self.agent.as_ref();
+        agent.unwrap_or_else(|| panic!("no agent was started on {}", self.id))
+    }
+
+    #[track_caller]
+    fn agent_mut(&mut self) -> &mut Process {
+        let agent = self.agent.as_mut();
+        agent.unwrap_or_else(|| panic!("no agent was started on {}", self.id))
+    }
+
+    /// SIGTERM; returns when the agent has ended.
+    #[track_caller]
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        let status = self.agent_mut().terminate();
+        self.agent = None;
+        status
+    }
+
+    /// SIGKILL: the agent is gone, what it did to the kernel stays.
+    pub(crate) fn kill(&mut self) {
+        self.agent = None;
+    }
+
+    /// True while an agent runs here.
+    pub(crate) fn has_agent(&self) -> bool {
+        self.agent.is_some()
+    }
+
+    /// The agent's API, seen from the host itself.
+    pub(crate) fn api(&self) -> Api {
+        let port = self.environment.get("PORT").and_then(|port| port.parse().ok());
+        Api::local(&self.namespace, port.unwrap_or(1313))
+    }
+
+    /// Waits until the agent shows the VIP as `ACTIVATED`, `STANDBY` or `FAILING`.
+    #[track_caller]
+    pub(crate) fn await_status(&self, vip: Vip, status: &str) {
+        let api = self.api();
+        wait::eventually(&format!("{} shows {vip} as {status}", self.id), || {
+            api.status(vip) == status
+        });
+    }
+
+    /// The file with all that the agents of this host have written.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.join(format!("{}.log", self.id))
+    }
+}
+
+/// The agent under test: the one that cargo built for this test, or the one that `LINKD` names,
+/// such as the static release binary.
+pub(crate) fn linkd() -> PathBuf {
+    program("LINKD", env!("CARGO_BIN_EXE_linkd"))
+}
+
+/// The command-line client under test: cargo's, or the one that `LINKCTL` names.
+pub(crate) fn linkctl() -> PathBuf {
+    program("LINKCTL", env!("CARGO_BIN_EXE_linkctl"))
+}
+
+fn program(variable: &str, built: &str) -> PathBuf {
+    std::env::var_os(variable).map_or_else(|| built.into(), PathBuf::from)
+}

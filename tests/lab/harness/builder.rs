@@ -1,0 +1,111 @@
+//! How a lab is described and made.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Once};
+
+use super::capture::Mac;
+use super::client::Client;
+use super::etcd::{Etcd, Protection};
+use super::host::{Host, HostId};
+use super::lab::Lab;
+use super::namespace::{self, Namespace};
+use super::scratch::{self, Scratch};
+use super::switch::{LAN, MANAGEMENT, Nic, Switch};
+
+/// What a lab has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Builder {
+    hosts: u8,
+    members: u8,
+    protection: Protection,
+    management: bool,
+}
+
+impl Builder {
+    /// So many hosts and one etcd member, without TLS and passwords.
+    pub(crate) fn new(hosts: u8) -> Builder {
+        Builder { hosts, members: 1, protection: Protection::default(), management: false }
+    }
+
+    /// With so many etcd members, 0 for none.
+    pub(crate) fn etcd_members(mut self, members: u8) -> Builder {
+        self.members = members;
+        self
+    }
+
+    /// With TLS between agents and etcd, in both directions.
+    pub(crate) fn tls(mut self) -> Builder {
+        self.protection.tls = true;
+        self
+    }
+
+    /// With users and passwords in etcd.
+    pub(crate) fn password(mut self) -> Builder {
+        self.protection.password = true;
+        self
+    }
+
+    /// With etcd on a network of its own.
+    pub(crate) fn management_network(mut self) -> Builder {
+        self.management = true;
+        self
+    }
+
+    /// Makes it, and starts etcd. No agent runs yet.
+    pub(crate) fn build(self) -> Lab {
+        static SWEPT: Once = Once::new();
+        namespace::demand_root();
+        SWEPT.call_once(|| {
+            namespace::sweep();
+            scratch::sweep();
+        });
+        let folder = Scratch::new();
+        let namespace = |name: &str| Namespace::create(format!("{}-{name}", folder.name()));
+        let switch = Arc::new(Switch::new(namespace("switch")));
+        let client = namespace("client");
+        switch.plug_in(&client, &nic("client", 99, LAN));
+        let hosts = self.host_ids().map(|id| {
+            let (name, nics) = (id.to_string(), self.host_nics(id));
+            Host::new(id, namespace(&name), &switch, nics, folder.path())
+        });
+        let hosts = hosts.collect();
+        let members = (1..=self.members).map(|number| {
+            let name = format!("etcd{number}");
+            let (member, nic) = (namespace(&name), nic(&name, 20 + number, self.etcd_bridge()));
+            switch.plug_in(&member, &nic);
+            (member, nic.ipv4)
+        });
+        let etcd = Etcd::start(members.collect(), self.protection, folder.path());
+        Lab::new_from(hosts, etcd, Client::new(client), switch, folder)
+    }
+
+    fn host_ids(self) -> impl Iterator<Item = HostId> {
+        (1..=self.hosts).map(HostId)
+    }
+
+    fn host_nics(self, id: HostId) -> Vec<Nic> {
+        let bridges: &[&str] = if self.management { &[LAN, MANAGEMENT] } else { &[LAN] };
+        let (name, number) = (id.to_string(), 10 + id.0);
+        bridges.iter().map(|bridge| nic(&name, number, bridge)).collect()
+    }
+
+    fn etcd_bridge(self) -> &'static str {
+        if self.management { MANAGEMENT } else { LAN }
+    }
+}
+
+/// A card with addresses by number: 10.0.0.11 and fd00::11 on the LAN, 10.1.… and fd01::… on the
+/// management network.
+fn nic(owner: &str, number: u8, bridge: &'static str) -> Nic {
+    let (network, name, mark) = if bridge == LAN { (0, "eth0", "") } else { (1, "eth1", "m") };
+    let last = u16::from_str_radix(&number.to_string(), 16).expect("digits are hexadecimal digits");
+    Nic {
+        name,
+        port: format!("{owner}{mark}"),
+        bridge,
+        // Locally administered (RFC 7042, section 2.1).
+        mac: Mac([2, 0, 0, 0, network, number]),
+        ipv4: Ipv4Addr::new(10, network, 0, number),
+        ipv6: Ipv6Addr::new(0xfd00 + u16::from(network), 0, 0, 0, 0, 0, 0, last),
+    }
+}

@@ -1,0 +1,46 @@
+//! The machine on the LAN that uses the VIPs.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::capture::Capture;
+use super::namespace::Namespace;
+use super::ping::{self, Pinger};
+
+/// A namespace on the LAN without an agent.
+pub(crate) struct Client {
+    namespace: Arc<Namespace>,
+}
+
+impl Client {
+    pub(crate) fn new(namespace: Namespace) -> Client {
+        Client { namespace: Arc::new(namespace) }
+    }
+
+    /// Its namespace.
+    pub(crate) fn namespace(&self) -> &Arc<Namespace> {
+        &self.namespace
+    }
+
+    /// True when the address answers one echo request within a third of a second.
+    pub(crate) fn reaches(&self, ip: IpAddr) -> bool {
+        ping::reaches(&self.namespace, ip)
+    }
+
+    /// Starts to ping the address every millisecond.
+    pub(crate) fn ping(&self, ip: IpAddr) -> Pinger {
+        Pinger::start(&self.namespace, ip)
+    }
+
+    /// Starts to capture what arrives here.
+    pub(crate) fn capture(&self) -> Capture {
+        Capture::start(&self.namespace)
+    }
+
+    /// The Ethernet address that the client's neighbour table has for the address, as text.
+    pub(crate) fn neighbour(&self, ip: IpAddr) -> Option<String> {
+        let entry = self.namespace.ip(&format!("neigh show to {ip} dev eth0"));
+        let mut words = entry.split_whitespace().skip_while(|word| *word != "lladdr");
+        words.nth(1).map(str::to_owned)
+    }
+}

@@ -1,0 +1,216 @@
+//! The laboratory as the scenarios see it.
+
+use std::ops::{Index, IndexMut};
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use super::builder::Builder;
+use super::client::Client;
+use super::etcd::Etcd;
+use super::etcdctl::Lock;
+use super::fault::Way;
+use super::host::{Host, HostId};
+use super::process::{self, Program};
+use super::scratch::Scratch;
+use super::switch::Switch;
+use super::vip::Vip;
+use super::wait::eventually;
+
+/// The laboratory. Fields are dropped from top to bottom: agents first.
+pub(crate) struct Lab {
+    hosts: Vec<Host>,
+    /// The etcd cluster, of no member if so built.
+    pub(crate) etcd: Etcd,
+    /// The machine that uses the VIPs.
+    pub(crate) client: Client,
+    switch: Arc<Switch>,
+    folder: Scratch,
+}
+
+impl Lab {
+    /// A lab with so many hosts and one etcd member, without TLS and passwords.
+    pub(crate) fn new(hosts: u8) -> Lab {
+        Lab::builder(hosts).build()
+    }
+
+    /// A lab to be described further.
+    pub(crate) fn builder(hosts: u8) -> Builder {
+        Builder::new(hosts)
+    }
+
+    /// A lab of parts that were made and joined by a [`Builder`].
+    pub(super) fn new_from(
+        hosts: Vec<Host>,
+        etcd: Etcd,
+        client: Client,
+        switch: Arc<Switch>,
+        folder: Scratch,
+    ) -> Lab {
+        let mut lab = Lab { hosts, etcd, client, switch, folder };
+        for host in &mut lab.hosts {
+            host.set_defaults(&lab.etcd.environment());
+        }
+        lab
+    }
+
+    /// A lab whose agents all run and all offer the VIP.
+    #[track_caller]
+    pub(crate) fn sharing(hosts: u8, vip: Vip) -> Lab {
+        let mut lab = Lab::new(hosts);
+        lab.start_all();
+        lab.offer(vip);
+        lab
+    }
+
+    /// The ids of all hosts.
+    pub(crate) fn ids(&self) -> Vec<HostId> {
+        self.hosts.iter().map(Host::id).collect()
+    }
+
+    /// Starts an agent on each host, with the lab's defaults.
+    #[track_caller]
+    pub(crate) fn start_all(&mut self) {
+        self.hosts.iter_mut().for_each(Host::start);
+    }
+
+    /// Registers the VIP on each host that has an agent, in order.
+    #[track_caller]
+    pub(crate) fn offer(&self, vip: Vip) {
+        for host in self.hosts.iter().filter(|host| host.has_agent()) {
+            host.api().add(vip);
+        }
+    }
+
+    /// The hosts whose kernel has the address now.
+    pub(crate) fn bound_on(&self, vip: Vip) -> Vec<HostId> {
+        let hosts = self.hosts.iter().filter(|host| host.is_powered());
+        hosts.filter(|host| host.binds(vip.ip())).map(Host::id).collect()
+    }
+
+    /// The lock of the VIP, if somebody holds it.
+    pub(crate) fn lock(&self, vip: Vip) -> Option<Lock> {
+        self.etcd.lock(&vip.election_key())
+    }
+
+    /// Waits until exactly one host binds the VIP and the same one holds its lock.
+    #[track_caller]
+    pub(crate) fn await_owner(&self, vip: Vip) -> HostId {
+        let mut owner = None;
+        eventually(&format!("exactly one owner of {vip}, with its lock"), || {
+            owner = self.owner(vip);
+            owner.is_some()
+        });
+        owner.expect("there is one")
+    }
+
+    /// Waits until exactly one host other than that one owns the VIP.
+    #[track_caller]
+    pub(crate) fn await_owner_other_than(&self, former: HostId, vip: Vip) -> HostId {
+        let mut owner = None;
+        eventually(&format!("another owner of {vip} than {former}"), || {
+            owner = self.owner(vip).filter(|owner| *owner != former);
+            owner.is_some()
+        });
+        owner.expect("there is one")
+    }
+
+    /// The host that owns the VIP, if it is the only one that binds it and holds the lock.
+    pub(crate) fn owner(&self, vip: Vip) -> Option<HostId> {
+        let &[only] = self.bound_on(vip).as_slice() else {
+            return None;
+        };
+        let lock = self.lock(vip)?;
+        (lock.holder == only.to_string()).then_some(only)
+    }
+
+    /// Waits until the client gets an answer from the VIP.
+    #[track_caller]
+    pub(crate) fn await_reachable(&self, vip: Vip) {
+        eventually(&format!("the client reaches {vip}"), || self.client.reaches(vip.ip()));
+    }
+
+    /// Some host that is not that one.
+    pub(crate) fn other_than(&self, host: HostId) -> HostId {
+        let other = self.ids().into_iter().find(|id| *id != host);
+        other.expect("the lab has more than one host")
+    }
+
+    /// Drops, silently, what goes between a host and etcd: a black hole.
+    pub(crate) fn cut_from_etcd(&self, host: HostId, way: Way) {
+        self[host].cut(&self.etcd.addresses(), way);
+    }
+
+    /// Drops, silently, all frames from one host to another, ARP too.
+    pub(crate) fn block_wire(&self, from: HostId, to: HostId) {
+        self.switch.block(&from.to_string(), &to.to_string());
+    }
+
+    /// Cuts a host off the LAN silently: its carrier stays.
+    pub(crate) fn isolate(&self, host: HostId) {
+        self.switch.isolate(&host.to_string());
+    }
+
+    /// Undoes [`Lab::block_wire`] and [`Lab::isolate`].
+    pub(crate) fn heal_wire(&self) {
+        self.switch.unblock();
+    }
+
+    /// Takes the carrier from a host's `eth0`, or gives it back.
+    pub(crate) fn set_carrier(&self, host: HostId, carrier: bool) {
+        let port = host.to_string();
+        if carrier {
+            self.switch.replug(&port);
+        } else {
+            self.switch.unplug(&port);
+        }
+    }
+
+    /// A folder for files of the test, gone with the lab.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Runs a program on a host to its end, with this environment alone.
+    pub(crate) fn run_on(&self, host: HostId, program: &Program) -> Output {
+        let mut command = Command::new(&program.path);
+        command.args(&program.arguments).env_clear().envs(&program.environment);
+        self[host].namespace().output(&mut command)
+    }
+
+    /// What is known when a test fails.
+    fn report(&self) -> String {
+        let mut report = String::new();
+        for host in &self.hosts {
+            let addresses = host.addresses();
+            let log = process::tail(&host.log(), 80);
+            report += &format!("---- {}: {addresses:?}\n{log}\n", host.name());
+        }
+        for log in self.etcd.logs() {
+            report += &format!("---- {}\n{}\n", log.display(), process::tail(log, 10));
+        }
+        report
+    }
+}
+
+impl Index<HostId> for Lab {
+    type Output = Host;
+
+    fn index(&self, id: HostId) -> &Host {
+        &self.hosts[usize::from(id.0) - 1]
+    }
+}
+
+impl IndexMut<HostId> for Lab {
+    fn index_mut(&mut self, id: HostId) -> &mut Host {
+        &mut self.hosts[usize::from(id.0) - 1]
+    }
+}
+
+impl Drop for Lab {
+    #[allow(clippy::print_stderr, reason = "libtest shows it with the failed test")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.report());
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! One member of the etcd cluster, and the certificates of the cluster.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::Signal;
+
+use super::api;
+use super::namespace::Namespace;
+use super::pki::{Authority, Certificate};
+use super::process::{Process, Program};
+
+/// The authority of the cluster, and the certificate that its clients show.
+pub(crate) struct Pki {
+    pub(crate) authority: Authority,
+    pub(crate) client: Certificate,
+}
+
+/// One member, running or not.
+pub(crate) struct Member {
+    namespace: Namespace,
+    address: Ipv4Addr,
+    url: String,
+    program: Program,
+    log: PathBuf,
+    process: Option<Process>,
+}
+
+impl Pki {
+    /// An authority in that folder, and a certificate for the agents.
+    pub(crate) fn new(folder: PathBuf) -> Pki {
+        let authority = Authority::new(folder);
+        let client = authority.client("link-agent");
+        Pki { authority, client }
+    }
+
+    fn server_flags(&self, name: &str, address: Ipv4Addr) -> Vec<String> {
+        let server = self.authority.server(name, &[address.into()]);
+        let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
+        vec![
+            "--client-cert-auth".to_owned(),
+            flag("trusted-ca-file", &self.authority.certificate()),
+            flag("cert-file", &server.certificate),
+            flag("key-file", &server.key),
+        ]
+    }
+}
+
+impl Member {
+    /// The member with that index in the list of all members' addresses; it does not run yet.
+    pub(crate) fn new(
+        index: usize,
+        namespace: Namespace,
+        addresses: &[Ipv4Addr],
+        pki: Option<&Pki>,
+        folder: &Path,
+    ) -> Member {
+        let (name, address) = (name(index), addresses[index]);
+        let scheme = if pki.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{address}:2379");
+        let data = folder.join(&name).display().to_string();
+        let program = Program::new("etcd")
+            .args(["--name", &name, "--data-dir", &data])
+            .args(["--listen-client-urls", &url, "--advertise-client-urls", &url])
+            .args(["--listen-peer-urls", &peer_url(address)])
+            .args(["--initial-advertise-peer-urls", &peer_url(address)])
+            .args(["--initial-cluster", &initial_cluster(addresses)])
+            .args(["--listen-metrics-urls", "http://127.0.0.1:2381"])
+            .args(pki.map(|pki| pki.server_flags(&name, address)).unwrap_or_default());
+        Member {
+            namespace,
+            address,
+            url,
+            program,
+            log: folder.join(format!("{name}.log")),
+            process: None,
+        }
+    }
+
+    /// Its namespace.
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Its address.
+    pub(crate) fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// Its URL for clients.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The file with all that it has written.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Starts it, if it does not run.
+    pub(crate) fn start(&mut self) {
+        if self.process.is_none() {
+            self.process = Some(Process::start(&self.namespace, &self.program, &self.log));
+        }
+    }
+
+    /// Sends it a signal, if it runs.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(process) = &self.process {
+            process.signal(signal);
+        }
+    }
+
+    /// SIGSTOP, if it runs.
+    pub(crate) fn freeze(&self) {
+        if let Some(process) = &self.process {
+            process.freeze();
+        }
+    }
+
+    /// Waits for its end, if it runs.
+    pub(crate) fn await_end(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.wait();
+        }
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// True from its start to its end.
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Asks where neither TLS nor passwords are in the way; etcd answers after a read by quorum.
+    pub(crate) fn is_healthy(&self) -> bool {
+        let request = "GET /health HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n\r\n";
+        let metrics = (Ipv4Addr::LOCALHOST, 2381).into();
+        api::exchange(&self.namespace, metrics, request.as_bytes())
+            .is_ok_and(|answer| answer.body.contains("true"))
+    }
+}
+
+fn initial_cluster(addresses: &[Ipv4Addr]) -> String {
+    let members = addresses.iter().enumerate();
+    let members = members.map(|(index, ip)| format!("{}={}", name(index), peer_url(*ip)));
+    members.collect::<Vec<_>>().join(",")
+}
+
+fn name(index: usize) -> String {
+    format!("etcd{}", index + 1)
+}
+
+fn peer_url(address: Ipv4Addr) -> String {
+    format!("http://{address}:2380")
+}

@@ -1,0 +1,51 @@
+//! A laboratory in network namespaces: hosts with real agents, a real etcd, a client that pings and
+//! captures, on a switch of their own.
+//!
+//! ```text
+//!   h1      h2      h3        client      etcd1 … etcd3
+//!   │.11    │.12    │.13      │.99        │.21 …           10.0.0.0/16, fd00::/64
+//!   └───────┴───────┴──[ lan ]┴───────────┘
+//! ```
+//!
+//! With [`builder::Builder::management_network`], etcd is on a second bridge (10.1.0.0/16) to which each
+//! host has a second card, `eth1`: the LAN and etcd can then fail apart from each other.
+//!
+//! Everything is made when it is asked for and gone on drop, after a panic too; what a killed test
+//! process left behind, the next one removes. The machine's own namespace is not touched.
+
+mod agent;
+mod api;
+mod builder;
+mod capture;
+mod client;
+mod etcd;
+mod etcdctl;
+mod fault;
+mod host;
+mod lab;
+mod member;
+mod monitor;
+mod namespace;
+mod ping;
+mod pki;
+mod process;
+mod scratch;
+mod socket;
+mod switch;
+mod vip;
+mod wait;
+
+pub(crate) use agent::{linkctl, linkd};
+pub(crate) use api::{Api, read_response};
+pub(crate) use capture::{Capture, Mac, Payload};
+pub(crate) use etcd::PASSWORD as ETCD_PASSWORD;
+pub(crate) use fault::Way;
+pub(crate) use host::{H1, H2, H3, HostId};
+pub(crate) use lab::Lab;
+pub(crate) use monitor::AddressChange;
+pub(crate) use namespace::{Namespace, sweep};
+pub(crate) use ping::PingReport;
+pub(crate) use pki::Authority;
+pub(crate) use process::{Process, Program};
+pub(crate) use vip::{VIP, VIP2, VIP6, Vip};
+pub(crate) use wait::{eventually, holds_for, until, within};

@@ -1,0 +1,23 @@
+//! The scenarios that need root, etcd and several hosts.
+//!
+//! Each runs in network namespaces of its own, so that they can run in parallel. See [`harness`].
+
+#[cfg(test)]
+mod harness;
+
+#[cfg(test)]
+mod announce;
+#[cfg(test)]
+mod api;
+#[cfg(test)]
+mod checks;
+#[cfg(test)]
+mod ctl;
+#[cfg(test)]
+mod election;
+#[cfg(test)]
+mod etcd;
+#[cfg(test)]
+mod selftest;
+#[cfg(test)]
+mod start;
