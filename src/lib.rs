@@ -1,4 +1,47 @@
-//! LinK: several hosts share an IP address.
+//! LinK: several hosts share an IP address. One agent runs on each host; for each IP the agents
+//! elect an owner through etcd; the owner adds the IP to its interface and announces it.
+//!
+//! This library is what `linkd`, the agent, and `linkctl`, its command-line client, are made of. It
+//! is not meant for other programs.
+//!
+//! # Threads and channels
+//!
+//! ```text
+//!             SIGTERM, SIGINT                         curl, linkctl
+//!             ┌──────▼──────┐                       ┌──────▼──────┐
+//!             │    main     │ starts bottom-up,     │    gate     │ poll(): complete, bounded,
+//!             │   daemon    │ stops top-down        │  api::gate  │ canonical requests only
+//!             └─────────────┘                       └──────┬──────┘
+//!                                      queue, bounded      │
+//!                                                   ┌──────▼──────┐
+//!                                                   │   relay-N   │ each with a connection over a
+//!                                                   └──────┬──────┘ private Unix socket
+//!                                                   ┌──────▼──────┐
+//!                                                   │    api-N    │ tiny_http; owns no state
+//!                                                   └──────┬──────┘
+//!                                   command::Request{reply}│
+//!                                                   ┌──────▼──────┐
+//!        ┌──────────────────────────────────────────│ supervisor  │◄─────────────┐
+//!        │ transactions, with a deadline            │ the table   │  Notice      │
+//!        │                                          └──────┬──────┘  (unbounded, │
+//! ┌──────▼──────┐                                  Control │          never      │
+//! │   etcd-io   │ LeaseEvent (to the supervisor)           │          blocks)    │
+//! │ one runtime │ KeyState, Reply (to the elections)┌──────▼──────┐              │
+//! │  one lease  │──────────────────────────────────►│  vip-<ip>   │──────────────┘
+//! │  one watch  │◄──────────────────────────────────│ one per IP  │
+//! └─────────────┘  transactions, with a deadline    └──┬───────▲──┘
+//! ┌─────────────┐  round of checks: Ok or Err          │       │
+//! │ check-<ip>  │──────────────────────────────────────┼──────►│
+//! │ if it has   │                 manage, set, forget  │       │ Report
+//! └─────────────┘                                   ┌──▼───────┴──┐
+//!                                                   │     net     │ rtnetlink, AF_PACKET
+//!                                                   └─────────────┘
+//! ```
+//!
+//! Downward edges may be waited for, with a deadline; upward edges never block. A thread ends when
+//! the channel that feeds it does: stopping is disconnection, from the top down. No thread polls a
+//! flag, and none outlives its handle but for a health check that is under way. `ARCHITECTURE.md`
+//! tells what each part may and may not do.
 
 pub mod api;
 pub mod checks;
