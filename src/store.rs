@@ -3,9 +3,9 @@
 //! | key | value | lease |
 //! |---|---|---|
 //! | `/link/default/<election key>` | the owner's host name | the owner's |
-//! | `/link/ips/<election key>/<host>` | an [`OfferValue`] | the host's |
+//! | `/link/ips/<election key>/<host>` | an `OfferValue` | the host's |
 //! | `/link/hosts/<host>/<id>` | a [`Record`] | none |
-//! | `/link/config/<host>` | a [`HostValue`] | none |
+//! | `/link/config/<host>` | a `HostValue` | none |
 //!
 //! Everything here is a pure function: from what is wanted to a transaction, from its outcome to
 //! what it means. What is read is untrusted: what cannot be understood is named and skipped.
