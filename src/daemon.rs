@@ -14,6 +14,7 @@ use crate::api::Api;
 use crate::config::Config;
 use crate::etcd::Etcd;
 use crate::net::{Announce, Net};
+use crate::state::StateFile;
 use crate::supervisor::{self, Supervisor};
 
 /// The environment is wrong.
@@ -69,6 +70,7 @@ fn run(config: Config) -> Result<(), String> {
     let signals = block_signals()?;
     let net = Net::start(Announce { fixed: config.announce }).map_err(text("network"))?;
     let etcd = Etcd::start(config.etcd.clone()).map_err(text("etcd client"))?;
+    let state = StateFile::open(&config.state_dir, &config.hostname).map_err(text("state file"))?;
     let mut supervisor = Supervisor::start(supervisor::Params {
         host: config.hostname.clone(),
         interface: config.interface.clone(),
@@ -77,6 +79,7 @@ fn run(config: Config) -> Result<(), String> {
         ttl: config.etcd.ttl(),
         etcd: etcd.client(),
         net: net.client(),
+        state,
     })
     .map_err(text("supervisor"))?;
     let credentials = config.credentials.clone();

@@ -21,8 +21,9 @@
 //!                                                   └──────┬──────┘
 //!                                   command::Request{reply}│
 //!                                                   ┌──────▼──────┐
-//!        ┌──────────────────────────────────────────│ supervisor  │◄─────────────┐
-//!        │ transactions, with a deadline            │ the table   │  Notice      │
+//!        ┌──────────────────────────────────────────│ supervisor  │◄─────────────┐   ┌───────┐
+//!        │ transactions, with a deadline            │ the table   │──copy────────┼──►│ state │ disk
+//!        │                                          │             │  Notice      │   └───────┘
 //!        │                                          └──────┬──────┘  (unbounded, │
 //! ┌──────▼──────┐                                  Control │          never      │
 //! │   etcd-io   │ LeaseEvent (to the supervisor)           │          blocks)    │
@@ -54,6 +55,7 @@ pub mod etcd;
 pub mod fsm;
 pub mod net;
 pub mod secret;
+pub mod state;
 pub mod store;
 pub mod supervisor;
 mod thread;

@@ -110,6 +110,14 @@ fn arp() -> String {
     "arp".to_owned()
 }
 
+/// The local copy.
+#[derive(Debug, Serialize, Deserialize)]
+struct LocalValue {
+    hostname: String,
+    lease_id: i64,
+    ips: Vec<RecordValue>,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct PluginConfig {
     #[serde(default)]
@@ -239,7 +247,7 @@ pub fn loaded(host: &str, reply: &Reply) -> Stored {
     }
     for kv in reply.kvs(1) {
         match record(host, kv) {
-            Ok(Some(record)) => add_record(&mut stored, record, kv),
+            Ok(Some(record)) => add_record(&mut stored, record, &kv.key),
             Ok(None) => {}
             Err(error) => stored.skipped.push(format!("{}: {error}", kv.key)),
         }
@@ -247,28 +255,34 @@ pub fn loaded(host: &str, reply: &Reply) -> Stored {
     stored
 }
 
-fn add_record(stored: &mut Stored, record: Record, kv: &Kv) {
+fn add_record(stored: &mut Stored, record: Record, name: &str) {
     let address = record.cidr.addr();
     match stored.records.iter().find(|other| other.cidr.addr() == address) {
         None => stored.records.push(record),
         Some(other) => {
-            stored
-                .skipped
-                .push(format!("{}: {address} is already registered as {}", kv.key, other.id));
+            let why = format!("{name}: {address} is already registered as {}", other.id);
+            stored.skipped.push(why);
         }
     }
 }
 
 /// Reads one record; nothing if it belongs to another plugin of the Go LinK.
 fn record(host: &str, kv: &Kv) -> Result<Option<Record>, String> {
-    let value: RecordValue = serde_json::from_slice(&kv.value).map_err(|e| e.to_string())?;
+    let value = serde_json::from_slice(&kv.value).map_err(|error| error.to_string())?;
+    let record = to_record(value, kv.mod_revision)?;
+    match &record {
+        Some(record) if kv.key != record_key(host, &record.id) => {
+            Err(format!("the id inside is {}", record.id))
+        }
+        Some(_) | None => Ok(record),
+    }
+}
+
+fn to_record(value: RecordValue, revision: i64) -> Result<Option<Record>, String> {
     if value.plugin != "arp" {
         return Ok(None);
     }
     let id: VipId = value.id.parse().map_err(|error| format!("id {:?} {error}", value.id))?;
-    if kv.key != record_key(host, &id) {
-        return Err(format!("the id inside is {id}"));
-    }
     let text = match (value.ip.as_str(), &value.plugin_config) {
         ("", Some(config)) => &config.ip,
         (ip, _) => ip,
@@ -283,8 +297,37 @@ fn record(host: &str, kv: &Kv) -> Result<Option<Record>, String> {
         checks: value.checks.unwrap_or_default(),
         healthcheck_interval: value.healthcheck_interval,
         interface: value.interface,
-        revision: kv.mod_revision,
+        revision,
     }))
+}
+
+/// A copy of what etcd knows of a host, for the local disk.
+pub fn local_copy<'a>(
+    host: &str,
+    lease: Option<i64>,
+    records: impl Iterator<Item = &'a Record>,
+) -> Vec<u8> {
+    let ips = records.map(record_json).collect();
+    json(&LocalValue { hostname: host.to_owned(), lease_id: lease.unwrap_or(0), ips })
+}
+
+/// Reads such a copy; one of another host is none.
+pub fn read_local_copy(host: &str, copy: &[u8]) -> Result<Stored, String> {
+    let value: LocalValue = serde_json::from_slice(copy).map_err(|error| error.to_string())?;
+    if value.hostname != host {
+        return Err(format!("it is that of host {:?}", value.hostname));
+    }
+    let mut stored =
+        Stored { lease: Some(value.lease_id).filter(|id| *id != 0), ..Stored::default() };
+    for value in value.ips {
+        let name = value.id.clone();
+        match to_record(value, 0) {
+            Ok(Some(record)) => add_record(&mut stored, record, &name),
+            Ok(None) => {}
+            Err(error) => stored.skipped.push(format!("{name}: {error}")),
+        }
+    }
+    Ok(stored)
 }
 
 /// Writes a record, if it still is at the revision that it carries (0: if it does not exist).
@@ -298,8 +341,12 @@ pub fn record_written(record: &Record, reply: &Reply) -> Result<i64, Conflict> {
 }
 
 fn record_value(record: &Record) -> Vec<u8> {
+    json(&record_json(record))
+}
+
+fn record_json(record: &Record) -> RecordValue {
     let ip = record.cidr.to_string();
-    json(&RecordValue {
+    RecordValue {
         id: record.id.to_string(),
         ip: ip.clone(),
         checks: Some(record.checks.clone()),
@@ -307,7 +354,7 @@ fn record_value(record: &Record) -> Vec<u8> {
         plugin: arp(),
         plugin_config: Some(PluginConfig { ip }),
         interface: record.interface.clone(),
-    })
+    }
 }
 
 /// Deletes a record, if it still is at the revision that it carries.

@@ -94,6 +94,21 @@ fn a_record_is_written_so_that_the_go_link_can_read_it() {
 }
 
 #[test]
+fn a_local_copy_is_read_by_the_host_that_wrote_it() {
+    let check = r#"{"type":"TCP","host":"::1","port":80}"#;
+    let value =
+        format!(r#"{{"id":"{ID}","ip":"10.0.0.1/32","checks":[{check}],"interface":"eth1"}}"#);
+    let stored = load(&[&value]);
+    let copy = local_copy("h1", Some(7), stored.records.iter());
+    let local = read_local_copy("h1", &copy).unwrap();
+    assert_eq!((local.lease, local.lease_revision), (Some(7), 0));
+    let records = stored.records.into_iter().map(|record| Record { revision: 0, ..record });
+    assert_eq!(local.records, records.collect::<Vec<_>>());
+    assert!(read_local_copy("h2", &copy).is_err());
+    assert!(read_local_copy("h1", &copy[..copy.len() - 1]).is_err());
+}
+
+#[test]
 fn the_lease_of_a_former_life_is_read_and_garbage_is_not() {
     let config =
         |value: &str| loaded("h1", &reply(true, vec![vec![kv("/link/config/h1", value)], vec![]]));

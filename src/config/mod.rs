@@ -47,6 +47,8 @@ pub struct Config {
     pub max_ips: Option<usize>,
     /// `STOP_POLICY`.
     pub stop_policy: StopPolicy,
+    /// `STATE_DIR`: where the local copy of this host's configuration is.
+    pub state_dir: PathBuf,
 }
 
 /// How IPs are checked that do not say otherwise.
@@ -145,6 +147,7 @@ impl Reader<'_> {
             announce: self.announce(),
             max_ips: self.max_ips(),
             stop_policy: self.stop_policy(),
+            state_dir: self.state_dir(),
         }
     }
 
@@ -315,6 +318,12 @@ impl Reader<'_> {
                 StopPolicy::Release
             }
         }
+    }
+
+    /// systemd names the folder that it made for the unit (`StateDirectory=`).
+    fn state_dir(&mut self) -> PathBuf {
+        let folder = self.text("STATE_DIR").or_else(|| self.text("STATE_DIRECTORY"));
+        PathBuf::from(folder.unwrap_or_else(|| "/var/lib/link".to_owned()))
     }
 
     /// A duration of at least so many milliseconds and at most a day.

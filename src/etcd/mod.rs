@@ -120,7 +120,7 @@ pub struct Client {
 /// What the runtime's thread is asked to do.
 enum Call {
     Transact { txn: Txn, until: Instant, reply: ReplySink },
-    KeepLease { resume: Option<i64>, events: LeaseEvents },
+    KeepLease { resume: Option<i64>, silent_since: Instant, events: LeaseEvents },
     Revoke { id: i64, until: Instant, done: Box<dyn FnOnce(Result<(), Error>) + Send> },
     Subscribe { key: String, sink: KeySink },
     Unsubscribe(String),
@@ -178,9 +178,16 @@ impl Client {
         }
     }
 
-    /// Starts to keep a lease: the one to `resume` if it still exists, else a new one. Once.
-    pub fn keep_lease(&self, resume: Option<i64>, events: LeaseEvents) {
-        self.send(Call::KeepLease { resume, events });
+    /// Starts to keep a lease: the one to `resume` if it still exists, else a new one. Once. Its loss
+    /// is counted from `silent_since` until etcd is heard.
+    pub fn keep_lease(
+        &self,
+        resume: Option<i64>,
+        silent_since: std::time::Instant,
+        events: LeaseEvents,
+    ) {
+        let silent_since = Instant::from_std(silent_since);
+        self.send(Call::KeepLease { resume, silent_since, events });
     }
 
     /// Stops to keep the lease and revokes it, with all its keys; waits `within` at most.
@@ -244,7 +251,9 @@ impl Server {
                     request::transact(self.pool.clone(), self.suspect.clone(), txn, until);
                 spawn_local(async move { reply(request.await) });
             }
-            Call::KeepLease { resume, events } => self.keep_lease(resume, events),
+            Call::KeepLease { resume, silent_since, events } => {
+                self.keep_lease(resume, silent_since, events);
+            }
             Call::Revoke { id, until, done } => {
                 if let Some(keeper) = self.keeper.take() {
                     keeper.abort();
@@ -259,13 +268,13 @@ impl Server {
         }
     }
 
-    fn keep_lease(&mut self, resume: Option<i64>, events: LeaseEvents) {
+    fn keep_lease(&mut self, resume: Option<i64>, heard: Instant, events: LeaseEvents) {
         let keeper = Keeper {
             pool: self.pool.clone(),
             events,
             suspect: self.suspect.clone(),
             id: resume,
-            heard: Instant::now(),
+            heard,
             lost: false,
         };
         self.keeper = Some(spawn_local(keeper.run()));

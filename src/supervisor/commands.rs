@@ -22,19 +22,21 @@ impl Actor {
         if !self.loaded && self.load_at.is_none() && self.stopping.is_none() {
             return self.waiting.push(Request { command, reply });
         }
-        let outcome = self.ready().and_then(|()| self.carry_out(command, &reply));
+        let outcome = self.ready(&command).and_then(|()| self.carry_out(command, &reply));
         if let Err(refusal) = outcome {
             answer_to(Some(reply), Err(refusal));
         }
     }
 
-    /// Nothing is told or changed before this host's records were read.
-    fn ready(&self) -> Result<(), Refusal> {
+    /// Nothing is told before this host's IPs are known, and nothing changed before its records in etcd
+    /// were read.
+    fn ready(&self, command: &Command) -> Result<(), Refusal> {
+        let reads = matches!(command, Command::List | Command::Get(_));
+        let enough = if reads { self.known } else { self.loaded };
         match self.trouble() {
-            Some(trouble) if !self.loaded || self.stopping.is_some() => {
-                Err(Refusal::Unavailable(trouble))
-            }
-            Some(_) | None => Ok(()),
+            _ if enough && self.stopping.is_none() => Ok(()),
+            Some(trouble) => Err(Refusal::Unavailable(trouble)),
+            None => Err(Refusal::Unavailable("etcd was not read yet".to_owned())),
         }
     }
 
@@ -193,6 +195,7 @@ impl Actor {
                 vip.record.revision = revision;
                 vip.presence = Presence::Registered;
                 vip.election.lease(self.lease.told);
+                self.write_copy();
                 answer_to(Some(reply), self.one(id));
                 return self.leave_if_stopping(id);
             }
@@ -223,6 +226,7 @@ impl Actor {
                     vip.election.set_checks(record.checks.clone(), timing);
                     vip.record = record;
                 }
+                self.write_copy();
                 answer_to(Some(reply), self.one(&id));
             }
             // A PUT replaces what is there, whoever wrote it.
@@ -243,6 +247,7 @@ impl Actor {
                 info!("{}: no longer registered", vip.record.cidr);
                 vip.presence = Presence::Leaving(Some(reply));
                 vip.election.leave();
+                self.write_copy();
             }
             Ok(Err(Conflict(revision))) => {
                 vip.record.revision = revision;

@@ -21,6 +21,22 @@ pub(super) struct HostLease {
     saved: Option<i64>,
     revision: i64,
     saving: bool,
+    /// The lease that was renewed last.
+    pub(super) current: Option<i64>,
+}
+
+impl HostLease {
+    /// What the next life of this host would find.
+    pub(super) fn saved(&self) -> Option<i64> {
+        self.saved
+    }
+
+    /// What etcd was found to have stored.
+    pub(super) fn stored(&mut self, lease: Option<i64>, revision: i64) {
+        self.saved = lease;
+        self.revision = revision;
+        self.trouble = None;
+    }
 }
 
 impl Default for HostLease {
@@ -32,21 +48,24 @@ impl Default for HostLease {
             saved: None,
             revision: 0,
             saving: false,
+            current: None,
         }
     }
 }
 
 impl Actor {
     /// Begins to keep a lease: that of this host's last life, if etcd still has it.
-    pub(super) fn begin_lease(&mut self, resume: Option<i64>, revision: i64) {
+    /// If it cannot be renewed, etcd counts as silent since the time given.
+    pub(super) fn begin_lease(&mut self, resume: Option<i64>, silent_since: Instant) {
         self.lease.saved = resume;
-        self.lease.revision = revision;
-        self.lease.trouble = Some("etcd has granted no lease yet".to_owned());
+        if self.loaded {
+            self.lease.trouble = Some("etcd has granted no lease yet".to_owned());
+        }
         let event_tx = self.event_tx.clone();
         let events = move |event| {
             let _ = event_tx.send(Event::Lease(event));
         };
-        self.params.etcd.keep_lease(resume, Box::new(events));
+        self.params.etcd.keep_lease(resume, silent_since, Box::new(events));
     }
 
     pub(super) fn on_lease(&mut self, event: LeaseEvent) {
@@ -54,6 +73,7 @@ impl Actor {
             LeaseEvent::Granted(id) => self.save_lease(id),
             LeaseEvent::Held(id) => {
                 self.lease.renewed = Some(Instant::now());
+                self.lease.current = Some(id);
                 if self.lease.saved == Some(id) {
                     self.hold(id);
                 } else {
@@ -71,7 +91,8 @@ impl Actor {
     /// Writes a lease down, so that the next life of this host can resume it. Nothing is attached to
     /// it before, or a crash in between would leave locks that nobody renews or releases.
     fn save_lease(&mut self, id: i64) {
-        if self.stopping.is_some() || std::mem::replace(&mut self.lease.saving, true) {
+        let ready = self.loaded && self.stopping.is_none();
+        if !ready || std::mem::replace(&mut self.lease.saving, true) {
             return;
         }
         let txn = store::save_lease_txn(&self.params.host, id, self.lease.revision);
@@ -89,6 +110,7 @@ impl Actor {
             Ok(revision) => {
                 self.lease.revision = revision;
                 self.lease.saved = Some(id);
+                self.write_copy();
                 self.hold(id);
             }
             Err(store::Conflict(revision)) => {

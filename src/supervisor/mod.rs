@@ -8,6 +8,7 @@
 
 mod commands;
 mod lease;
+mod records;
 mod stop;
 mod table;
 
@@ -17,7 +18,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
-use log::{info, warn};
 
 use crate::checks::Timing;
 use crate::command::{Answer, Refusal, Request};
@@ -25,15 +25,13 @@ use crate::config::{CheckDefaults, StopPolicy};
 use crate::election::{self, Election, Notice, Status};
 use crate::etcd::{self, LeaseEvent};
 use crate::net::NetClient;
-use crate::store::{self, Record};
+use crate::state::StateFile;
+use crate::store::Record;
 use crate::thread;
 use crate::vip::VipId;
 
 /// How long a request of the supervisor to etcd may take; an API client waits for it.
 const STORE: Duration = Duration::from_secs(2);
-
-/// Between two attempts to read this host's records.
-const LOAD_RETRY: Duration = Duration::from_millis(500);
 
 /// How many API requests may wait. More than the API has threads, so nobody ever waits to ask.
 const REQUESTS: usize = 64;
@@ -55,6 +53,8 @@ pub struct Params {
     pub etcd: etcd::Client,
     /// The way to the kernel.
     pub net: NetClient,
+    /// The local copy of what is registered here.
+    pub state: StateFile,
 }
 
 /// Owns the supervisor's thread.
@@ -148,7 +148,11 @@ struct Actor {
     event_rx: Receiver<Event>,
     /// This host's IPs; nothing is known of them before etcd was read.
     vips: HashMap<VipId, Vip>,
+    /// Whether the records in etcd were read, and whether the IPs are known at all: from there, or
+    /// from the local copy.
     loaded: bool,
+    known: bool,
+    started: Instant,
     /// Requests that came while this host's records were being read.
     waiting: Vec<Request>,
     load_at: Option<Instant>,
@@ -168,6 +172,8 @@ impl Actor {
             event_rx,
             vips: HashMap::new(),
             loaded: false,
+            known: false,
+            started: Instant::now(),
             waiting: Vec::new(),
             load_at: None,
             lease: lease::HostLease::default(),
@@ -249,46 +255,6 @@ impl Actor {
             let _ = event_tx.send(Event::Stored(pending, result));
         };
         self.params.etcd.submit(txn, STORE, Box::new(reply));
-    }
-
-    fn load(&mut self) {
-        self.load_at = None;
-        self.submit(store::load_txn(&self.params.host), Pending::Load);
-    }
-
-    fn on_loaded(&mut self, result: Result<etcd::Reply, etcd::Error>) {
-        if self.stopping.is_some() {
-            return;
-        }
-        let stored = match result {
-            Ok(reply) => store::loaded(&self.params.host, &reply),
-            Err(error) => {
-                self.lease.trouble = Some(format!("etcd was not read yet: {error}"));
-                self.load_at = Some(Instant::now() + LOAD_RETRY);
-                self.serve_waiting();
-                return;
-            }
-        };
-        for skipped in &stored.skipped {
-            warn!("skipped in etcd: {skipped}");
-        }
-        info!("{} IPs are registered on {}", stored.records.len(), self.params.host);
-        self.loaded = true;
-        for record in stored.records {
-            let cidr = record.cidr;
-            if let Err(error) = self.insert(record, Presence::Registered) {
-                warn!("{cidr}: start the election: {error}");
-            }
-        }
-        self.params.net.remove_left_overs();
-        self.begin_lease(stored.lease, stored.lease_revision);
-        self.serve_waiting();
-    }
-
-    fn serve_waiting(&mut self) {
-        for request in std::mem::take(&mut self.waiting) {
-            self.on_request(request);
-        }
     }
 
     fn start_election(&self, record: &Record) -> io::Result<Election> {

@@ -58,7 +58,7 @@ impl Actor {
 }
 
 impl Vip {
-    fn is_registered(&self) -> bool {
+    pub(super) fn is_registered(&self) -> bool {
         matches!(self.presence, Presence::Registered)
     }
 }

@@ -236,3 +236,43 @@ fn a_port_in_use_is_an_error_that_names_it() {
     assert!(![Some(0), Some(124)].contains(&code), "{code:?}: {said}");
     assert!(said.contains("1313"), "{said}");
 }
+
+#[test]
+fn hosts_that_boot_without_etcd_take_their_ips_and_agree_when_it_is_back() {
+    let mut lab = Lab::sharing(2, VIP);
+    lab.await_owner(VIP);
+    lab.etcd.stop();
+    for host in [H1, H2] {
+        lab[host].power_off();
+        lab[host].power_on();
+        lab[host].restart_without_etcd();
+    }
+    eventually("both have it", || lab.bound_on(VIP) == [H1, H2]);
+    let known = lab[H1].api().list();
+    assert_eq!(
+        (known.len(), known[0].status.as_str(), known[0].owner.clone()),
+        (1, "ACTIVATED", None)
+    );
+    let body = json!({ "ip": VIP2.to_string() }).to_string();
+    let refused = lab[H1].api().send("POST", "/ips", Some(&body));
+    assert_eq!(refused.status, 503, "{refused:?}");
+    lab.etcd.start_all();
+    lab.await_owner(VIP);
+    lab[H1].api().add(VIP2);
+}
+
+#[test]
+fn a_state_file_that_is_garbage_is_reported_and_replaced() {
+    let mut lab = Lab::sharing(1, VIP);
+    lab.await_owner(VIP);
+    let file = lab[H1].state_file();
+    lab[H1].terminate();
+    std::fs::write(&file, "{ rubbish").unwrap();
+    lab.etcd.stop();
+    lab[H1].restart_without_etcd();
+    eventually("it is reported", || lab[H1].agent().log().contains("h1.json: "));
+    lab.etcd.start_all();
+    lab.await_owner(VIP);
+    let copied = |file: &std::path::Path| std::fs::read_to_string(file).unwrap_or_default();
+    eventually("it is replaced", || copied(&file).contains(&VIP.to_string()));
+}

@@ -58,6 +58,12 @@ impl Host {
         self.launch("/version", |_| true);
     }
 
+    /// Starts the agent again, as it was started before, while etcd cannot be reached.
+    #[track_caller]
+    pub(crate) fn restart_without_etcd(&mut self) {
+        self.launch("/version", |_| true);
+    }
+
     fn launch(&mut self, path: &str, is_ready: impl Fn(u16) -> bool) {
         self.agent = None;
         let program = Program { environment: self.environment.clone(), ..Program::new(linkd()) };
@@ -110,6 +116,12 @@ impl Host {
     /// True while an agent runs here.
     pub(crate) fn has_agent(&self) -> bool {
         self.agent.is_some()
+    }
+
+    /// The agent's local copy of what is registered on this host.
+    pub(crate) fn state_file(&self) -> PathBuf {
+        let folder = PathBuf::from(&self.environment["STATE_DIR"]);
+        folder.join(format!("{}.json", self.name()))
     }
 
     /// The agent's API, seen from the host itself.

@@ -1,0 +1,155 @@
+//! The local copy of this host's configuration, for a start without etcd.
+//!
+//! Owns: the file `<STATE_DIR>/<host>.json` and the thread `state`, which alone writes it, because a
+//! disk may take its time and nobody should wait for it. A copy replaces the file as a whole or not
+//! at all; of copies that come faster than the disk, the last is written. Whatever is wrong with
+//! the file or its folder is a warning, never more: etcd has the truth. The thread ends, with the
+//! last copy written, when its handle is dropped.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use log::{info, warn};
+
+use crate::thread;
+
+/// Owns the thread that writes.
+#[derive(Debug)]
+pub struct StateFile {
+    // Dropped before the thread is joined: its end is what stops the thread.
+    copies: Option<Sender<Vec<u8>>>,
+    thread: Option<JoinHandle<()>>,
+    path: PathBuf,
+}
+
+impl StateFile {
+    /// Starts the thread. The folder is made if it is missing.
+    pub fn open(folder: &Path, host: &str) -> io::Result<StateFile> {
+        let path = folder.join(format!("{host}.json"));
+        let (copies_tx, copies_rx) = unbounded();
+        let writer = Writer { path: path.clone(), failing: false };
+        let thread = thread::spawn("state", move || writer.run(&copies_rx))?;
+        Ok(StateFile { copies: Some(copies_tx), thread: Some(thread), path })
+    }
+
+    /// What was written last; nothing if there is none or it cannot be read.
+    pub fn read(&self) -> Option<Vec<u8>> {
+        match fs::read(&self.path) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => {
+                warn!("state file {}: {error}", self.path.display());
+                None
+            }
+        }
+    }
+
+    /// Where it is, for those who have to say what is wrong with it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Has a copy written; does not wait for it.
+    pub fn write(&self, copy: Vec<u8>) {
+        if let Some(copies_tx) = &self.copies {
+            let _ = copies_tx.send(copy);
+        }
+    }
+}
+
+impl Drop for StateFile {
+    fn drop(&mut self) {
+        self.copies = None;
+        if let Some(thread) = self.thread.take() {
+            // An error would be a panic, and a panic aborts the process.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Writer {
+    path: PathBuf,
+    /// Whether the last thing said of the file was that it cannot be written.
+    failing: bool,
+}
+
+impl Writer {
+    fn run(mut self, copies_rx: &Receiver<Vec<u8>>) {
+        while let Ok(copy) = copies_rx.recv() {
+            let newest = copies_rx.try_iter().last().unwrap_or(copy);
+            let result = replace(&self.path, &newest);
+            let failing = std::mem::replace(&mut self.failing, result.is_err());
+            let path = self.path.display();
+            match (result, failing) {
+                (Ok(()), false) | (Err(_), true) => {}
+                (Ok(()), true) => info!("state file {path} is written again"),
+                (Err(error), false) => {
+                    warn!("state file {path}: {error}; a start without etcd would miss changes");
+                }
+            }
+        }
+    }
+}
+
+/// Replaces a file as a whole: written beside it, on disk before it takes the name (rename(2)).
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let new = path.with_extension("json.new");
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Folder {
+            Folder(std::env::temp_dir().join(format!("link-state-{}", uuid::Uuid::new_v4())))
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn what_was_written_last_is_read_by_the_next_life() {
+        let folder = Folder::new();
+        let state = StateFile::open(&folder.0, "h1").unwrap();
+        assert_eq!(state.read(), None);
+        for copy in 0..100_u8 {
+            state.write(vec![copy]);
+        }
+        drop(state);
+        let next = StateFile::open(&folder.0, "h1").unwrap();
+        assert_eq!(next.read(), Some(vec![99]));
+        assert_eq!(StateFile::open(&folder.0, "h2").unwrap().read(), None);
+        let names: Vec<_> = fs::read_dir(&folder.0).unwrap().collect();
+        assert_eq!(names.len(), 1, "nothing is left beside it: {names:?}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_stops_nobody() {
+        let folder = Folder::new();
+        fs::write(&folder.0, "a file where the folder should be").unwrap();
+        let state = StateFile::open(&folder.0, "h1").unwrap();
+        state.write(vec![1]);
+        assert_eq!(state.read(), None);
+        drop(state);
+        fs::remove_file(&folder.0).unwrap();
+    }
+}

@@ -1,0 +1,137 @@
+//! This host's records: read from etcd, or from the local copy until etcd answers.
+//!
+//! etcd's records win. Until they were read, the API only reads, and the IPs of the local copy are
+//! treated like any others: as long as etcd is silent, this host takes them by the policy.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+
+use super::{Actor, Pending, Presence};
+use crate::etcd::{self, LeaseEvent};
+use crate::store::{self, Record, Stored};
+use crate::vip::VipId;
+
+/// Between two attempts to read this host's records.
+const RETRY: Duration = Duration::from_millis(500);
+
+impl Actor {
+    pub(super) fn load(&mut self) {
+        self.load_at = None;
+        self.submit(store::load_txn(&self.params.host), Pending::Load);
+    }
+
+    pub(super) fn on_loaded(&mut self, result: Result<etcd::Reply, etcd::Error>) {
+        if self.stopping.is_some() {
+            return;
+        }
+        match result {
+            Ok(reply) => self.take_over(store::loaded(&self.params.host, &reply)),
+            Err(error) => {
+                self.lease.trouble = Some(format!("etcd was not read yet: {error}"));
+                self.load_at = Some(Instant::now() + RETRY);
+                if !self.known {
+                    self.start_without_etcd();
+                }
+            }
+        }
+        for request in std::mem::take(&mut self.waiting) {
+            self.on_request(request);
+        }
+    }
+
+    /// Takes the local copy for the truth, until etcd tells more.
+    fn start_without_etcd(&mut self) {
+        let Some(copy) = self.params.state.read() else { return };
+        let path = self.params.state.path().display().to_string();
+        match store::read_local_copy(&self.params.host, &copy) {
+            Ok(stored) => {
+                warn!("etcd does not answer: {} IPs known from {path}", stored.records.len());
+                self.report_skipped(&stored);
+                self.known = true;
+                self.insert_all(stored.records);
+                self.params.net.remove_left_overs();
+                // etcd has been silent for as long as this process lives.
+                self.begin_lease(stored.lease, self.started);
+            }
+            Err(error) => warn!("state file {path}: {error}"),
+        }
+    }
+
+    /// Makes the IPs of this host those that etcd has.
+    fn take_over(&mut self, stored: Stored) {
+        self.report_skipped(&stored);
+        info!("{} IPs are registered on {}", stored.records.len(), self.params.host);
+        let known = std::mem::replace(&mut self.known, true);
+        self.loaded = true;
+        let ids: HashSet<VipId> = stored.records.iter().map(|record| record.id.clone()).collect();
+        let gone: Vec<VipId> = self.vips.keys().filter(|id| !ids.contains(*id)).cloned().collect();
+        for id in gone {
+            self.give_up(&id);
+        }
+        let (old, new) = stored.records.into_iter().partition(|record| self.refresh(record));
+        drop::<Vec<Record>>(old);
+        self.insert_all(new);
+        self.params.net.remove_left_overs();
+        self.lease.stored(stored.lease, stored.lease_revision);
+        if known {
+            if let Some(id) = self.lease.current {
+                self.on_lease(LeaseEvent::Held(id));
+            }
+        } else {
+            self.begin_lease(stored.lease, Instant::now());
+        }
+        self.write_copy();
+    }
+
+    fn report_skipped(&self, stored: &Stored) {
+        for skipped in &stored.skipped {
+            warn!("skipped: {skipped}");
+        }
+    }
+
+    /// An IP of the local copy is no longer registered: it was deleted, and the copy is older.
+    fn give_up(&mut self, id: &VipId) {
+        if let Some(vip) = self.vip_mut(id) {
+            warn!("{}: known from the local copy only, given up", vip.record.cidr);
+            vip.presence = Presence::Leaving(None);
+            vip.election.leave();
+        }
+    }
+
+    /// Brings an IP that is known already to its record in etcd; false if it has to be started.
+    fn refresh(&mut self, record: &Record) -> bool {
+        let timing = self.timing(record);
+        let Some(vip) = self.vip_mut(&record.id) else { return false };
+        let same = vip.record.cidr == record.cidr && vip.record.interface == record.interface;
+        if !same {
+            // Its election ends here, and the address is a left-over.
+            self.vips.remove(&record.id);
+            return false;
+        }
+        let checked = (&record.checks, record.healthcheck_interval);
+        if (&vip.record.checks, vip.record.healthcheck_interval) != checked {
+            vip.election.set_checks(record.checks.clone(), timing);
+        }
+        vip.record = record.clone();
+        true
+    }
+
+    fn insert_all(&mut self, records: Vec<Record>) {
+        for record in records {
+            let cidr = record.cidr;
+            if let Err(error) = self.insert(record, Presence::Registered) {
+                warn!("{cidr}: start the election: {error}");
+            }
+        }
+    }
+
+    /// Has the local copy follow what is registered.
+    pub(super) fn write_copy(&self) {
+        let registered = self.vips.values().filter(|vip| vip.is_registered());
+        let records = registered.map(|vip| &vip.record);
+        let copy = store::local_copy(&self.params.host, self.lease.saved(), records);
+        self.params.state.write(copy);
+    }
+}
