@@ -3,7 +3,9 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
 
 use log::{Level, error, info, warn};
 use nix::sys::signal::{SigSet, Signal};
@@ -11,7 +13,7 @@ use sd_notify::NotifyState;
 
 use crate::VERSION;
 use crate::api::Api;
-use crate::config::Config;
+use crate::config::{Config, StopPolicy};
 use crate::etcd::Etcd;
 use crate::net::{Announce, Net};
 use crate::state::StateFile;
@@ -66,6 +68,7 @@ fn run(config: Config) -> Result<(), String> {
         config.crash_failover(),
         config.etcd.loss_after(),
     );
+    let program = std::env::current_exe().map_err(text("find the own program"))?;
     // Before the first thread, so that all of them leave these signals to this one.
     let signals = block_signals()?;
     let net = Net::start(Announce { fixed: config.announce }).map_err(text("network"))?;
@@ -87,16 +90,30 @@ fn run(config: Config) -> Result<(), String> {
         Api::start(&config.listen, credentials, supervisor.requests()).map_err(text("API"))?;
     notify(&[NotifyState::Ready]);
 
-    wait_for_stop(&signals)?;
-    notify(&[NotifyState::Stopping]);
-    supervisor.stop(config.stop_policy);
+    let end = wait_for_end(&signals, &program)?;
+    supervisor.stop(match end {
+        End::Stop => config.stop_policy,
+        End::Reload => StopPolicy::Keep,
+    });
     // The API answers until everything is handed over; then top down.
     drop(api);
     drop(supervisor);
     drop(etcd);
     drop(net);
-    info!("stopped");
+    match end {
+        End::Stop => info!("stopped"),
+        End::Reload => return Err(execute(&program)),
+    }
     Ok(())
+}
+
+/// Why the agent ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// SIGHUP: the program is executed again in place, with its addresses and its lease.
+    Reload,
 }
 
 fn text<E: std::fmt::Display>(what: &str) -> impl FnOnce(E) -> String {
@@ -116,15 +133,43 @@ fn block_signals() -> Result<SigSet, String> {
     Ok(signals)
 }
 
-fn wait_for_stop(signals: &SigSet) -> Result<(), String> {
+fn wait_for_end(signals: &SigSet, program: &Path) -> Result<End, String> {
     loop {
         let signal = signals.wait().map_err(text("wait for a signal"))?;
         if signal != Signal::SIGHUP {
             info!("{signal}: stopping");
-            return Ok(());
+            notify(&[NotifyState::Stopping]);
+            return Ok(End::Stop);
         }
-        warn!("SIGHUP is ignored: a changed environment takes a restart");
+        match try_out(program) {
+            Ok(()) => {
+                info!("{signal}: executing {} again", program.display());
+                notify(&[NotifyState::Reloading]);
+                return Ok(End::Reload);
+            }
+            Err(error) => warn!("{signal} is ignored: {}: {error}", program.display()),
+        }
     }
+}
+
+/// Whether a program that has been put in the place of this one runs at all: a file for another
+/// machine, or half a file, must not cost the host its IPs.
+fn try_out(program: &Path) -> Result<(), String> {
+    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
+    let output = output.map_err(|error| error.to_string())?;
+    if output.status.success() && output.stdout.starts_with(b"linkd ") {
+        return Ok(());
+    }
+    Err(format!("`--version` ends with {} and says nothing of linkd", output.status))
+}
+
+/// Becomes the program; comes back only with an error. The threads are gone, the descriptors are
+/// closed by the kernel, the process id and the environment stay.
+fn execute(program: &Path) -> String {
+    let error = Command::new(program).exec();
+    // The file was there a moment ago. What runs now can still be executed, even if it is deleted.
+    error!("execute {}: {error}; the old program goes on", program.display());
+    format!("execute the old program: {}", Command::new("/proc/self/exe").exec())
 }
 
 fn notify(state: &[NotifyState<'_>]) {

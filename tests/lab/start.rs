@@ -276,3 +276,37 @@ fn a_state_file_that_is_garbage_is_reported_and_replaced() {
     let copied = |file: &std::path::Path| std::fs::read_to_string(file).unwrap_or_default();
     eventually("it is replaced", || copied(&file).contains(&VIP.to_string()));
 }
+
+#[test]
+fn a_reload_executes_the_program_again_and_moves_nothing() {
+    let mut lab = Lab::sharing(2, VIP);
+    let owner = lab.await_owner(VIP);
+    lab.await_reachable(VIP);
+    let (pid, lock) = (lab[owner].agent().pid(), lab.lock(VIP));
+    let mut addresses = lab[owner].monitor_addresses();
+    for _ in 0..5 {
+        lab[owner].reload();
+    }
+    assert_eq!(lab[owner].agent().pid(), pid);
+    assert_eq!(lab.lock(VIP), lock, "the same lease, never let go");
+    let was_away = |change: &AddressChange| matches!(change, AddressChange::Removed(_));
+    assert!(!addresses.changes().iter().any(was_away));
+    assert_eq!(lab.await_owner(VIP), owner);
+}
+
+#[test]
+fn a_reload_without_etcd_keeps_the_ip_and_knows_it() {
+    let mut lab = Lab::sharing(1, VIP);
+    lab.await_owner(VIP);
+    lab.etcd.stop();
+    let starts = |lab: &Lab| lab[H1].agent().log().matches("LinK v").count();
+    lab[H1].agent().signal(nix::sys::signal::Signal::SIGHUP);
+    eventually("it is executed again", || starts(&lab) == 2);
+    eventually("it takes what it has", || {
+        let known = lab[H1].api().try_send("GET", "/ips", None);
+        known.is_ok_and(|known| known.body.contains("ACTIVATED"))
+    });
+    assert!(lab[H1].binds(VIP.ip()));
+    lab.etcd.start_all();
+    lab.await_owner(VIP);
+}

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use nix::sys::signal::Signal;
+
 use super::api::Api;
 use super::host::Host;
 use super::process::{Process, Program};
@@ -62,6 +64,20 @@ impl Host {
     #[track_caller]
     pub(crate) fn restart_without_etcd(&mut self) {
         self.launch("/version", |_| true);
+    }
+
+    /// SIGHUP; returns when the agent has executed its program again and has read its records.
+    #[track_caller]
+    pub(crate) fn reload(&mut self) {
+        let starts = |agent: &Process| agent.log().matches("LinK v").count();
+        let before = starts(self.agent());
+        self.agent().signal(Signal::SIGHUP);
+        let api = self.api();
+        wait::eventually(&format!("the agent of {} is executed again", self.id), || {
+            assert!(self.agent_mut().ended().is_none(), "the agent of {} ended", self.id);
+            let answer = api.try_send("GET", "/health", None);
+            starts(self.agent()) > before && answer.is_ok_and(|answer| answer.status == 200)
+        });
     }
 
     fn launch(&mut self, path: &str, is_ready: impl Fn(u16) -> bool) {
