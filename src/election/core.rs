@@ -114,8 +114,10 @@ impl Core {
 
     /// When [`Input::Timer`] is due.
     pub fn deadline(&self) -> Option<Instant> {
+        // Without a lease nothing is asked, so there is nothing to wake up for.
+        let retry = self.retry_at.filter(|_| matches!(self.lease, Lease::Held(_)));
         let handover = self.handover.map(|handover| handover.until);
-        [self.retry_at, handover].into_iter().flatten().min()
+        [retry, handover].into_iter().flatten().min()
     }
 
     /// Takes one input and tells what has to be done, in order.

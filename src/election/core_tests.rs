@@ -240,6 +240,16 @@ fn a_release_that_failed_is_repeated_until_the_lock_is_gone() {
 }
 
 #[test]
+fn a_retry_that_cannot_be_made_without_a_lease_is_not_waited_for() {
+    let mut story = Story::started();
+    story.fail();
+    assert!(story.core.deadline().is_some());
+    story.feed(Input::Lease(Lease::Lost));
+    assert_eq!(story.core.deadline(), None);
+    assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), [acquire()]);
+}
+
+#[test]
 fn a_failover_keeps_the_address_until_another_host_has_the_lock() {
     let mut story = Story::owner();
     assert_eq!(story.feed(Input::Failover), [release(Offer::Available)]);
