@@ -42,6 +42,8 @@ pub struct Core {
     retry_at: Option<Instant>,
     retry_wait: Duration,
     handover: Option<Handover>,
+    /// etcd was lost: other hosts may have taken the IP too, and have announced it.
+    contested: bool,
 }
 
 /// The lock is being given up on purpose; the address stays until another host has taken it.
@@ -84,6 +86,7 @@ impl Core {
             retry_at: None,
             retry_wait: RETRY.0,
             handover: None,
+            contested: false,
         }
     }
 
@@ -158,7 +161,10 @@ impl Core {
                 self.offered = None;
                 self.retry_now();
             }
-            Lease::Lost => self.step(Event::Fault, "etcd cannot be reached", now, actions),
+            Lease::Lost => {
+                self.contested = true;
+                self.step(Event::Fault, "etcd cannot be reached", now, actions);
+            }
             Lease::None => {}
         }
     }
@@ -176,7 +182,13 @@ impl Core {
         let holder = view.holder.as_ref().map(|holder| holder.host.clone()).unwrap_or_default();
         self.lock = Some(view);
         match self.ownership() {
-            Ownership::Mine => self.step(Event::Elected, "holds the lock", now, actions),
+            Ownership::Mine => {
+                let kept = self.state == State::Activated;
+                self.step(Event::Elected, "holds the lock", now, actions);
+                if std::mem::take(&mut self.contested) && kept {
+                    actions.push(Action::Announce);
+                }
+            }
             Ownership::Other => {
                 self.step(Event::Demoted, &format!("{holder} holds the lock"), now, actions);
             }

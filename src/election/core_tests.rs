@@ -143,6 +143,15 @@ fn etcd_lost_means_take_and_etcd_back_means_ask_and_yield() {
 }
 
 #[test]
+fn who_keeps_the_ip_after_etcd_was_lost_announces_it_again_once() {
+    let mut story = Story::owner();
+    assert_eq!(story.feed(Input::Lease(Lease::Lost)), []);
+    assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), [acquire()]);
+    assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Announce]);
+    assert_eq!(story.see(Some(("h1", LEASE))), []);
+}
+
+#[test]
 fn a_lock_that_comes_free_while_no_lease_is_held_is_a_fault_too() {
     let mut story = Story::standby();
     story.feed(Input::Lease(Lease::Lost));
@@ -394,7 +403,8 @@ fn a_random_walk_never_leaves_the_address_behind() {
                 bound = match action {
                     Action::Bind => true,
                     Action::Unbind => false,
-                    Action::Ask(_)
+                    Action::Announce
+                    | Action::Ask(_)
                     | Action::Transition { .. }
                     | Action::HandedOver(_)
                     | Action::Left => bound,

@@ -35,6 +35,8 @@ pub enum Action {
     Bind,
     /// Remove the address from the interface.
     Unbind,
+    /// Announce the address again: another host may have announced it meanwhile.
+    Announce,
     /// Send a request to etcd; its outcome comes back as [`Input::Answered`].
     Ask(Request),
     /// The state changed: to be logged and shown.

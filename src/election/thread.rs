@@ -334,6 +334,7 @@ impl Actor {
         match action {
             Action::Bind => self.params.net.set(cidr, Desired::Bound),
             Action::Unbind => self.params.net.set(cidr, Desired::Unbound),
+            Action::Announce => self.params.net.announce(cidr),
             Action::Ask(request) => self.ask(request),
             Action::Transition { from, to, event } => {
                 info!("{cidr}: {from} -> {to} ({event}): {}", self.core.reason());

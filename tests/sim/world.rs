@@ -210,7 +210,10 @@ impl World {
                 Action::Bind => self.agents[host].bound = true,
                 Action::Unbind => self.agents[host].bound = false,
                 Action::Ask(request) => self.ask(host, request),
-                Action::Transition { .. } | Action::HandedOver(_) | Action::Left => {}
+                Action::Announce
+                | Action::Transition { .. }
+                | Action::HandedOver(_)
+                | Action::Left => {}
             }
         }
         self.set_timer(host);
