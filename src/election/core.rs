@@ -44,6 +44,8 @@ pub struct Core {
     handover: Option<Handover>,
     /// etcd was lost: other hosts may have taken the IP too, and have announced it.
     contested: bool,
+    /// The IP was given up: whatever comes now, nothing more is done.
+    gone: bool,
 }
 
 /// The lock is being given up on purpose; the address stays until another host has taken it.
@@ -87,6 +89,7 @@ impl Core {
             retry_wait: RETRY.0,
             handover: None,
             contested: false,
+            gone: false,
         }
     }
 
@@ -126,6 +129,9 @@ impl Core {
     /// Takes one input and tells what has to be done, in order.
     pub fn handle(&mut self, input: Input, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
+        if self.gone {
+            return actions;
+        }
         match input {
             Input::Lease(lease) => self.on_lease(lease, now, &mut actions),
             Input::Lock(view) => self.on_lock(view, now, &mut actions),
@@ -296,6 +302,7 @@ impl Core {
             if waited || (told && !awaited) {
                 self.handover = None;
                 self.lease = Lease::None;
+                self.gone = true;
                 actions.extend([Action::Unbind, Action::Left]);
             }
             return;

@@ -301,6 +301,16 @@ fn who_leaves_answers_until_a_successor_has_taken_over() {
 }
 
 #[test]
+fn who_has_left_does_not_come_back() {
+    let mut story = Story::owner();
+    story.feed(Input::Leave);
+    assert_eq!(story.answer(None), [Action::Unbind, Action::Left]);
+    assert_eq!(story.feed(Input::Lease(Lease::Held(8))), []);
+    assert_eq!(story.see(None), []);
+    assert_eq!(story.feed(Input::Lease(Lease::Lost)), []);
+}
+
+#[test]
 fn who_leaves_stops_waiting_when_the_successors_leave_too() {
     let mut story = Story::owner();
     story.feed(Input::Leave);
