@@ -367,6 +367,11 @@ pub fn delete_record_txn(host: &str, record: &Record) -> Txn {
     }
 }
 
+/// Deletes a record, whatever it is: one that this process has made up and nobody was told of.
+pub fn drop_record_txn(host: &str, id: &VipId) -> Txn {
+    Txn { then: vec![Op::Delete(record_key(host, id))], ..Txn::default() }
+}
+
 /// Whether a record is gone.
 pub fn record_deleted(reply: &Reply) -> Result<(), Conflict> {
     match reply.kvs(0).first() {

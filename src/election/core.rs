@@ -46,6 +46,8 @@ pub struct Core {
     contested: bool,
     /// The IP was given up: whatever comes now, nothing more is done.
     gone: bool,
+    /// It was, and etcd has not confirmed it: lock and offer may still be there.
+    owes: bool,
 }
 
 /// The lock is being given up on purpose; the address stays until another host has taken it.
@@ -90,6 +92,7 @@ impl Core {
             handover: None,
             contested: false,
             gone: false,
+            owes: false,
         }
     }
 
@@ -116,6 +119,12 @@ impl Core {
             }
             Lease::None | Lease::Lost => None,
         }
+    }
+
+    /// True when the IP was given up and etcd could not be told: as long as this host's lease lives,
+    /// the lock may still be attached to it.
+    pub fn owes(&self) -> bool {
+        self.owes
     }
 
     /// When [`Input::Timer`] is due.
@@ -303,6 +312,7 @@ impl Core {
                 self.handover = None;
                 self.lease = Lease::None;
                 self.gone = true;
+                self.owes = !told;
                 actions.extend([Action::Unbind, Action::Left]);
             }
             return;

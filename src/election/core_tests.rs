@@ -305,6 +305,7 @@ fn who_has_left_does_not_come_back() {
     let mut story = Story::owner();
     story.feed(Input::Leave);
     assert_eq!(story.answer(None), [Action::Unbind, Action::Left]);
+    assert!(!story.core.owes());
     assert_eq!(story.feed(Input::Lease(Lease::Held(8))), []);
     assert_eq!(story.see(None), []);
     assert_eq!(story.feed(Input::Lease(Lease::Lost)), []);
@@ -351,9 +352,11 @@ fn leaving_is_bounded_whatever_etcd_does() {
         }
     }
     assert!(story.now - began <= HANDOVER_BOUND);
+    assert!(story.core.owes());
     let mut story = Story::owner();
     story.feed(Input::Lease(Lease::Lost));
     assert_eq!(story.feed(Input::Leave), [Action::Unbind, Action::Left]);
+    assert!(story.core.owes());
 }
 
 #[test]

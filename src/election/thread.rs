@@ -72,7 +72,10 @@ pub enum Notice {
     /// A failover has ended: another host holds the lock, or why none does.
     HandedOver(Result<(), String>),
     /// It has given the IP up and ended.
-    Left,
+    Left {
+        /// etcd could not be told: the lock may still be attached to this host's lease.
+        owes: bool,
+    },
 }
 
 /// Hears of an election; called on its thread, must not block.
@@ -225,7 +228,7 @@ impl Actor {
         if self.left.is_some() {
             // Before it is told: whoever hears it may offer the IP again at once.
             self.unsubscribe();
-            (self.notices)(Notice::Left);
+            (self.notices)(Notice::Left { owes: self.core.owes() });
         }
     }
 

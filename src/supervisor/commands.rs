@@ -102,6 +102,10 @@ impl Actor {
         if let Some(same) = known.find(|same| same.addr() == cidr.addr()) {
             return Err(Refusal::Conflict(format!("ip {same} is already configured on this host")));
         }
+        if self.debts.has_lock(cidr) {
+            let why = format!("etcd has still to be told that {cidr} was given up on this host");
+            return Err(Refusal::Unavailable(why));
+        }
         match self.params.max_ips {
             Some(max) if self.vips.len() >= max => {
                 let why = format!("{cidr} is one too many: MAX_NUMBER_OF_ENDPOINTS is {max}");
@@ -171,8 +175,8 @@ impl Actor {
 
     pub(super) fn on_stored(&mut self, pending: Pending, outcome: Outcome) {
         match pending {
-            // These two are the supervisor's own; it has taken them out already.
-            Pending::Load | Pending::SaveLease(_) => {}
+            // These are the supervisor's own; it has taken them out already.
+            Pending::Load | Pending::SaveLease(_) | Pending::Debt => {}
             Pending::Create { id, reply } => self.created(&id, reply, outcome),
             Pending::SetChecks { record, reply } => self.checks_set(record, reply, outcome),
             Pending::Delete { id, reply } => self.deleted(&id, reply, outcome),

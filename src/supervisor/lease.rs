@@ -127,6 +127,7 @@ impl Actor {
             info!("lease {id:x} is held (before: {trouble})");
         }
         self.tell_elections(Lease::Held(id));
+        self.pay_debts();
     }
 
     fn tell_elections(&mut self, lease: Lease) {

@@ -7,6 +7,7 @@
 //! when it is told to, with everything handed over, or when its handle is dropped.
 
 mod commands;
+mod debts;
 mod lease;
 mod records;
 mod stop;
@@ -18,6 +19,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
+use log::warn;
 
 use crate::checks::Timing;
 use crate::command::{Answer, Refusal, Request};
@@ -126,6 +128,7 @@ enum Presence {
 enum Pending {
     Load,
     SaveLease(i64),
+    Debt,
     Create { id: VipId, reply: Reply },
     SetChecks { record: Record, reply: Reply },
     Delete { id: VipId, reply: Reply },
@@ -157,6 +160,7 @@ struct Actor {
     waiting: Vec<Request>,
     load_at: Option<Instant>,
     lease: lease::HostLease,
+    debts: debts::Debts,
     stopping: Option<stop::Stopping>,
     ended: bool,
 }
@@ -177,6 +181,7 @@ impl Actor {
             waiting: Vec::new(),
             load_at: None,
             lease: lease::HostLease::default(),
+            debts: debts::Debts::default(),
             stopping: None,
             ended: false,
         }
@@ -224,6 +229,7 @@ impl Actor {
             Event::Election(id, notice) => self.on_notice(&id, notice),
             Event::Stored(Pending::Load, result) => self.on_loaded(result),
             Event::Stored(Pending::SaveLease(id), result) => self.on_lease_saved(id, result),
+            Event::Stored(Pending::Debt, result) => self.on_debt_paid(result),
             Event::Stored(pending, result) => self.on_stored(pending, result),
         }
     }
@@ -238,8 +244,14 @@ impl Actor {
                 let answer = result.map(|()| Answer::Done).map_err(Refusal::Conflict);
                 answer_to(vip.failover.take(), answer);
             }
-            Notice::Left => {
+            Notice::Left { owes } => {
+                let cidr = vip.record.cidr;
                 let vip = self.vips.remove(id);
+                // At the end, the lease is revoked or ends by itself.
+                if owes && self.stopping.is_none() {
+                    warn!("{cidr}: given up, but etcd could not be told: its lock may block it");
+                    self.debts.owe(debts::Debt::Lock(cidr));
+                }
                 if let Some(Presence::Leaving(reply)) = vip.map(|vip| vip.presence) {
                     answer_to(reply, Ok(Answer::Done));
                 }

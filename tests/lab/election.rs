@@ -122,6 +122,27 @@ fn deleting_an_ip_on_its_owner_moves_it() {
 }
 
 #[test]
+fn an_ip_deleted_while_etcd_does_not_let_go_of_its_lock_moves_when_it_does() {
+    let mut lab = Lab::builder(2).password().build();
+    lab.start_all();
+    lab.offer(VIP);
+    let owner = lab.await_owner(VIP);
+    let heir = lab.other_than(owner);
+    // The records can still be changed, the locks cannot.
+    lab.etcd.permit("readwrite", "/link/hosts/");
+    lab.etcd.permit("readwrite", "/link/config/");
+    lab.etcd.permit("read", "/link/default/");
+    lab.etcd.forbid("/link/");
+    let api = lab[owner].api();
+    api.delete(&api.path(VIP)).expect(204);
+    assert_eq!(lab.lock(VIP).map(|lock| lock.holder), Some(owner.to_string()));
+    lab.etcd.permit("readwrite", "/link/");
+    assert_eq!(lab.await_owner(VIP), heir);
+    let hosts = lab[heir].api().hosts(VIP);
+    assert_eq!(hosts, [heir.to_string()]);
+}
+
+#[test]
 fn deleting_an_ip_on_its_last_host_ends_it() {
     let lab = Lab::sharing(1, VIP);
     lab.await_owner(VIP);

@@ -220,6 +220,16 @@ impl Etcd {
         self.password = true;
     }
 
+    /// Lets the agents `read` or `readwrite` the keys that begin like this.
+    pub(crate) fn permit(&self, what: &str, prefix: &str) {
+        self.ctl(&["role", "grant-permission", "--prefix=true", USER, what, prefix]);
+    }
+
+    /// Takes back what was permitted for exactly this prefix.
+    pub(crate) fn forbid(&self, prefix: &str) {
+        self.ctl(&["role", "revoke-permission", "--prefix=true", USER, prefix]);
+    }
+
     /// The members' log files.
     pub(crate) fn logs(&self) -> impl Iterator<Item = &Path> {
         self.members.iter().map(Member::log)
