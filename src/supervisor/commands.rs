@@ -2,6 +2,7 @@
 
 use log::{info, warn};
 
+use super::debts::Debt;
 use super::{Actor, Pending, Presence, Reply, Vip, answer_to};
 use crate::command::{Answer, Command, NewVip, Refusal, Request};
 use crate::etcd;
@@ -193,6 +194,9 @@ impl Actor {
 
     fn created(&mut self, id: &VipId, reply: Reply, outcome: Outcome) {
         let Some(vip) = self.vips.get_mut(id) else { return };
+        // No answer is not a no: the record may have been written, or be written yet.
+        let unknown =
+            outcome.as_ref().is_err_and(|error| error.kind == etcd::ErrorKind::Unreachable);
         let refusal = match stored(outcome, |reply| store::record_written(&vip.record, reply)) {
             Ok(Ok(revision)) => {
                 info!("{}: registered as {id}", vip.record.cidr);
@@ -209,6 +213,9 @@ impl Actor {
             Err(refusal) => refusal,
         };
         self.vips.remove(id);
+        if unknown {
+            self.debts.owe(Debt::Record(id.clone()));
+        }
         answer_to(Some(reply), Err(refusal));
         self.end_stop();
     }

@@ -114,6 +114,18 @@ fn an_outage_shorter_than_the_patience_of_the_agents_is_not_noticed() {
 }
 
 #[test]
+fn an_ip_that_was_refused_because_etcd_did_not_answer_is_not_registered_later() {
+    let lab = Lab::sharing(1, VIP2);
+    let records = || lab.etcd.list("/link/hosts/").len();
+    // What the agent asks for is done, but it does not hear of it.
+    lab.cut_from_etcd(H1, Way::In);
+    lab[H1].api().post_vip(VIP).expect(503);
+    assert_eq!(records(), 2);
+    lab[H1].heal();
+    eventually("the refused one is gone", || records() == 1);
+}
+
+#[test]
 fn etcd_with_tls_and_client_certificates() {
     let mut lab = Lab::builder(2).tls().build();
     lab.start_all();
