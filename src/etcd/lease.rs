@@ -148,7 +148,9 @@ impl Keeper {
 
     /// Waits for the next renewal, or until somebody suspects that the lease is gone.
     async fn next_renewal(&self) {
-        let due = self.heard + self.pool.options().renewal;
+        let options = self.pool.options();
+        // With a single retry the loss would be due together with the renewal that prevents it.
+        let due = self.heard + options.renewal.min(options.loss_after() / 2);
         tokio::select! {
             () = sleep_until(due) => {}
             () = self.suspect.notified() => {}

@@ -126,6 +126,19 @@ fn an_ip_that_was_refused_because_etcd_did_not_answer_is_not_registered_later() 
 }
 
 #[test]
+fn with_a_single_retry_a_healthy_etcd_is_not_lost() {
+    let mut lab = Lab::builder(2).build();
+    for host in [H1, H2] {
+        lab[host].start_with(&[("KEEPALIVE_RETRY", "1")]);
+    }
+    lab.offer(VIP);
+    let owner = lab.await_owner(VIP);
+    holds_for(Duration::from_secs(4), "one owner", || lab.bound_on(VIP) == [owner]);
+    let log = lab[owner].agent().log();
+    assert!(!log.contains("etcd is lost"), "{log}");
+}
+
+#[test]
 fn etcd_with_tls_and_client_certificates() {
     let mut lab = Lab::builder(2).tls().build();
     lab.start_all();
