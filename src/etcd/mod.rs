@@ -39,7 +39,7 @@ use self::lease::Keeper;
 use self::pool::Pool;
 pub use self::tls::TlsFiles;
 pub use self::txn::{Compare, Kv, Op, Reply, Txn};
-use self::watch::{Subscription, Subscriptions, Watcher};
+use self::watch::{Subscriptions, Watcher};
 use crate::secret::Secret;
 
 /// How to reach etcd, and what is wanted of it.
@@ -199,7 +199,8 @@ impl Client {
         done_rx.recv().unwrap_or_else(|_| Err(ended()))
     }
 
-    /// Has `sink` hear of every change of a key under the watched prefix, from now on.
+    /// Has `sink` hear of every change of a key under the watched prefix, from now on, and every now
+    /// and then of what it is.
     pub fn subscribe(&self, key: &str, sink: KeySink) {
         self.send(Call::Subscribe { key: key.to_owned(), sink });
     }
@@ -262,7 +263,7 @@ impl Server {
                 spawn_local(async move { done(revoke(&pool, id, until).await) });
             }
             Call::Subscribe { key, sink } => {
-                self.subscriptions.borrow_mut().insert(key, Subscription::new(sink));
+                self.subscriptions.borrow_mut().insert(key, sink);
             }
             Call::Unsubscribe(key) => drop(self.subscriptions.borrow_mut().remove(&key)),
         }

@@ -29,20 +29,7 @@ const ANSWER: Duration = Duration::from_secs(1);
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// Who wants to hear of which key.
-pub(super) type Subscriptions = Rc<RefCell<HashMap<String, Subscription>>>;
-
-/// Somebody who wants to hear of a key.
-pub(super) struct Subscription {
-    sink: KeySink,
-    /// The modification that was reported last.
-    reported: i64,
-}
-
-impl Subscription {
-    pub(super) fn new(sink: KeySink) -> Subscription {
-        Subscription { sink, reported: 0 }
-    }
-}
+pub(super) type Subscriptions = Rc<RefCell<HashMap<String, KeySink>>>;
 
 /// Watches the prefix, for as long as the runtime lives.
 pub(super) struct Watcher {
@@ -110,7 +97,7 @@ impl Watcher {
         }
     }
 
-    /// Reads all keys and reports those that differ; gives the revision of the read.
+    /// Reads all keys and reports them; gives the revision of the read.
     async fn read(&self, connection: &Connection) -> Result<i64, Error> {
         // A linearizable read cannot be older than what was heard before it was sent, unless etcd was
         // restored from a snapshot.
@@ -127,16 +114,13 @@ impl Watcher {
         Ok(reply.revision)
     }
 
+    /// Reports every key, also one that has not changed: who hears of it may have had reasons of its
+    /// own not to believe any longer what it heard before.
     fn report_all(&self, kvs: &[Kv], revision: i64, reset: bool) {
         let found: HashMap<&str, &Kv> = kvs.iter().map(|kv| (kv.key.as_str(), kv)).collect();
-        for (key, subscription) in self.subscriptions.borrow_mut().iter_mut() {
-            let kv = found.get(key.as_str()).copied();
-            // A key that is there and was reported in this very version is no news. That a key is
-            // missing is always told: it is rare, and costs an IP its owner if it was overheard.
-            let reported = kv.is_some_and(|kv| kv.mod_revision == subscription.reported);
-            if reset || !reported {
-                subscription.report(kv.cloned(), revision, reset);
-            }
+        for (key, sink) in self.subscriptions.borrow().iter() {
+            let kv = found.get(key.as_str()).map(|kv| (*kv).clone());
+            sink(KeyState { kv, revision, reset });
         }
     }
 
@@ -161,18 +145,44 @@ impl Watcher {
             let kv = Kv::from_proto(kv);
             self.pool.heard(kv.mod_revision);
             let present = event.event_type() == EventType::Put;
-            if let Some(subscription) = self.subscriptions.borrow_mut().get_mut(&kv.key) {
+            if let Some(sink) = self.subscriptions.borrow().get(&kv.key) {
                 let revision = kv.mod_revision;
-                subscription.report(present.then_some(kv), revision, false);
+                sink(KeyState { kv: present.then_some(kv), revision, reset: false });
             }
         }
         Ok(())
     }
 }
 
-impl Subscription {
-    fn report(&mut self, kv: Option<Kv>, revision: i64, reset: bool) {
-        self.reported = kv.as_ref().map_or(0, |kv| kv.mod_revision);
-        (self.sink)(KeyState { kv, revision, reset });
+#[cfg(test)]
+mod tests {
+    use super::super::Options;
+    use super::*;
+
+    fn options() -> Options {
+        Options {
+            endpoints: vec!["http://127.0.0.1:1".to_owned()],
+            tls: None,
+            user: None,
+            renewal: Duration::from_secs(1),
+            retries: 5,
+            watch_prefix: "/locks/".to_owned(),
+        }
+    }
+
+    #[test]
+    fn every_read_tells_of_every_key_changed_or_not() {
+        let (tx, rx) = crossbeam_channel::unbounded();
+        let sink: KeySink = Box::new(move |state| drop(tx.send(state.kv)));
+        let subscriptions = HashMap::from([("/locks/a".to_owned(), sink)]);
+        let watcher = Watcher::new(Pool::new(options()), Rc::new(RefCell::new(subscriptions)));
+        let kv =
+            Kv { key: "/locks/a".to_owned(), value: b"h2".to_vec(), lease: 9, mod_revision: 3 };
+        for revision in [4, 5] {
+            watcher.report_all(std::slice::from_ref(&kv), revision, false);
+            assert_eq!(rx.try_recv(), Ok(Some(kv.clone())));
+        }
+        watcher.report_all(&[], 6, false);
+        assert_eq!(rx.try_recv(), Ok(None));
     }
 }
