@@ -194,6 +194,8 @@ struct Actor {
     shown: Option<Status>,
     /// The core has given the IP up; when not to wait any longer for the kernel to follow.
     left: Option<Instant>,
+    /// etcd has refused the last request, and that was said.
+    refused: bool,
 }
 
 impl Actor {
@@ -212,6 +214,7 @@ impl Actor {
             bound: false,
             shown: None,
             left: None,
+            refused: false,
         }
     }
 
@@ -323,11 +326,17 @@ impl Actor {
         }
     }
 
-    fn answer(&self, request: Request, result: Result<etcd::Reply, etcd::Error>) -> Input {
+    fn answer(&mut self, request: Request, result: Result<etcd::Reply, etcd::Error>) -> Input {
         let Params { cidr, host, .. } = &self.params;
+        let refused = result.as_ref().is_err_and(|error| error.kind == etcd::ErrorKind::Refused);
+        let said = std::mem::replace(&mut self.refused, refused);
         let answer = result.map(|reply| store::election_answer(request, *cidr, host, &reply));
         Input::Answered(answer.map_err(|error| {
-            debug!("{cidr}: {request:?}: {error}");
+            if refused && !said {
+                warn!("{cidr}: etcd refuses the election: {error}");
+            } else {
+                debug!("{cidr}: {request:?}: {error}");
+            }
             error.to_string()
         }))
     }

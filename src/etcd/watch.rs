@@ -45,6 +45,7 @@ impl Watcher {
     /// Reads and watches, for ever.
     pub(super) async fn run(self) {
         let mut pause = BACK_OFF.0;
+        let mut complaint = String::new();
         loop {
             let begun = Instant::now();
             let error = match self.session().await {
@@ -53,11 +54,15 @@ impl Watcher {
             };
             if begun.elapsed() > BACK_OFF.1 * 2 {
                 pause = BACK_OFF.0;
+                complaint.clear();
             }
-            if error.kind == ErrorKind::Refused {
-                warn!("etcd: watch {}: {error}", self.prefix());
+            let text = format!("etcd: watch {}: {error}", self.prefix());
+            // What is refused is said once; of what does not answer the pool complains.
+            if error.kind == ErrorKind::Refused && text != complaint {
+                warn!("{text}");
+                complaint = text;
             } else {
-                debug!("etcd: watch {}: {error}", self.prefix());
+                debug!("{text}");
             }
             sleep(pause).await;
             pause = (pause * 2).min(BACK_OFF.1);

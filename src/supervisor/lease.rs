@@ -104,7 +104,7 @@ impl Actor {
         let written = match result {
             Ok(reply) => store::lease_saved(&self.params.host, id, &reply),
             // The next renewal tries again.
-            Err(error) => return self.lease.trouble = Some(format!("store the lease: {error}")),
+            Err(error) => return self.troubled("store the lease", &error),
         };
         match written {
             Ok(revision) => {
@@ -139,6 +139,17 @@ impl Actor {
                 vip.election.lease(lease);
             }
         }
+    }
+
+    /// Takes note of why etcd cannot be used. What etcd refuses is said, once; of what does not
+    /// answer etcd's client complains.
+    pub(super) fn troubled(&mut self, what: &str, error: &etcd::Error) {
+        let why = format!("{what}: {error}");
+        let known = self.lease.trouble.as_ref() == Some(&why);
+        if error.kind == etcd::ErrorKind::Refused && !known {
+            warn!("{why}");
+        }
+        self.lease.trouble = Some(why);
     }
 
     /// Why this agent cannot keep its promises now, if so.

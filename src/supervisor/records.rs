@@ -29,7 +29,7 @@ impl Actor {
         match result {
             Ok(reply) => self.take_over(store::loaded(&self.params.host, &reply)),
             Err(error) => {
-                self.lease.trouble = Some(format!("etcd was not read yet: {error}"));
+                self.troubled("etcd was not read yet", &error);
                 self.load_at = Some(Instant::now() + RETRY);
                 if !self.known {
                     self.start_without_etcd();

@@ -172,6 +172,32 @@ fn etcd_with_passwords_and_a_user_who_may_do_no_more_than_needed() {
 }
 
 #[test]
+fn what_etcd_refuses_is_said_once() {
+    let mut lab = Lab::builder(1).password().build();
+    lab.etcd.forbid("/link/");
+    lab[H1].start_without_etcd(&[]);
+    await_refusal(&lab, "permission denied");
+    let warnings = |about: &str| {
+        let log = lab[H1].agent().log();
+        log.lines().filter(|line| line.contains(" WARN ") && line.contains(about)).count()
+    };
+    let once = |about: &str| {
+        eventually(about, || warnings(about) > 0);
+        holds_for(Duration::from_secs(4), about, || warnings(about) == 1);
+    };
+    once("watch /link/default/: ");
+    once("etcd was not read yet: ");
+    lab.etcd.permit("readwrite", "/link/hosts/");
+    lab.etcd.permit("read", "/link/config/");
+    lab.etcd.permit("read", "/link/default/");
+    once("store the lease: ");
+    lab.etcd.permit("readwrite", "/link/config/");
+    eventually("the lease is stored", || lab[H1].api().get("/health").status == 200);
+    lab.offer(VIP);
+    once("10.0.1.1/32: etcd refuses the election: ");
+}
+
+#[test]
 fn a_wrong_password_for_etcd_is_reported_and_the_agent_goes_on() {
     let mut lab = Lab::builder(1).password().build();
     lab[H1].start_without_etcd(&[("ETCD_PASSWORD", "not-this-one")]);
