@@ -155,6 +155,11 @@ pub fn election_txn(request: Request, cidr: Cidr, host: &str) -> Txn {
     let lock = lock_key(cidr);
     match request {
         Request::Look { .. } => Txn::read(vec![Op::Get(lock)]),
+        Request::Yield { owner, .. } => Txn {
+            when: vec![Compare::Lease(lock.clone(), owner)],
+            then: vec![Op::Touch(lock.clone()), Op::Get(lock.clone())],
+            otherwise: vec![Op::Get(lock)],
+        },
         Request::Acquire { lease } => {
             let offer = offer_op(cidr, host, lease, Offer::Available);
             let value = host.as_bytes().to_vec();
@@ -189,13 +194,18 @@ fn offer_op(cidr: Cidr, host: &str, lease: i64, offer: Offer) -> Op {
 
 /// What the transaction of a request has found.
 pub fn election_answer(request: Request, cidr: Cidr, host: &str, reply: &Reply) -> LockAnswer {
-    let me = || Some(Holder { host: host.to_owned(), lease: request.lease() });
-    let found = || reply.kvs(0).first().map(holder);
+    let me = || {
+        let written = reply.revision;
+        Some(Holder { host: host.to_owned(), lease: request.lease(), written })
+    };
+    let found = |index| reply.kvs(index).first().map(holder);
     let holder = match (request, reply.succeeded) {
         (Request::Acquire { .. }, true) => me(),
         (Request::Release { .. }, true) => None,
-        (Request::Look { .. }, _) | (Request::Acquire { .. } | Request::Release { .. }, false) => {
-            found()
+        (Request::Yield { .. }, true) => found(1),
+        (Request::Look { .. }, _)
+        | (Request::Acquire { .. } | Request::Release { .. } | Request::Yield { .. }, false) => {
+            found(0)
         }
     };
     let candidates = candidates(cidr, reply.kvs(2));
@@ -210,7 +220,11 @@ pub fn lock_view(state: &KeyState) -> LockView {
 }
 
 fn holder(kv: &Kv) -> Holder {
-    Holder { host: String::from_utf8_lossy(&kv.value).into_owned(), lease: kv.lease }
+    Holder {
+        host: String::from_utf8_lossy(&kv.value).into_owned(),
+        lease: kv.lease,
+        written: kv.mod_revision,
+    }
 }
 
 /// Reads the hosts that offer an IP.

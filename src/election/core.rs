@@ -42,8 +42,10 @@ pub struct Core {
     retry_at: Option<Instant>,
     retry_wait: Duration,
     handover: Option<Handover>,
-    /// etcd was lost: other hosts may have taken the IP too, and have announced it.
+    /// etcd was lost and this host had the IP: so may others have had, and have announced it.
     contested: bool,
+    /// The lease of the owner to which this host has yielded the IP, until it is told.
+    yielded: Option<i64>,
     /// The IP was given up: whatever comes now, nothing more is done.
     gone: bool,
     /// It was, and etcd has not confirmed it: lock and offer may still be there.
@@ -91,6 +93,7 @@ impl Core {
             retry_wait: RETRY.0,
             handover: None,
             contested: false,
+            yielded: None,
             gone: false,
             owes: false,
         }
@@ -176,10 +179,7 @@ impl Core {
                 self.offered = None;
                 self.retry_now();
             }
-            Lease::Lost => {
-                self.contested = true;
-                self.step(Event::Fault, "etcd cannot be reached", now, actions);
-            }
+            Lease::Lost => self.step(Event::Fault, "etcd cannot be reached", now, actions),
             Lease::None => {}
         }
     }
@@ -194,18 +194,29 @@ impl Core {
         if view.reset {
             self.offered = None;
         }
-        let holder = view.holder.as_ref().map(|holder| holder.host.clone()).unwrap_or_default();
-        self.lock = Some(view);
+        let before = self.lock.replace(view);
+        let Some(LockView { holder, .. }) = &self.lock else { return };
+        let (host, owner) = match holder {
+            Some(holder) => (holder.host.clone(), holder.lease),
+            None => (String::new(), 0),
+        };
+        let touched = before.and_then(|lock| lock.holder).is_some_and(|before| {
+            holder.as_ref().is_some_and(|now| now.lease == before.lease && now != &before)
+        });
         match self.ownership() {
             Ownership::Mine => {
                 let kept = self.state == State::Activated;
                 self.step(Event::Elected, "holds the lock", now, actions);
-                if std::mem::take(&mut self.contested) && kept {
+                let contested = std::mem::take(&mut self.contested) || touched;
+                if contested && kept {
                     actions.push(Action::Announce);
                 }
             }
             Ownership::Other => {
-                self.step(Event::Demoted, &format!("{holder} holds the lock"), now, actions);
+                self.step(Event::Demoted, &format!("{host} holds the lock"), now, actions);
+                if std::mem::take(&mut self.contested) {
+                    self.yielded = Some(owner);
+                }
             }
             // The lock is free but cannot be taken: as with an etcd that is silent.
             Ownership::Free if self.lease == Lease::Lost => {
@@ -225,6 +236,9 @@ impl Core {
         let Some(request) = self.pending.take() else {
             return;
         };
+        if matches!(request, Request::Yield { .. }) {
+            self.yielded = None;
+        }
         match result {
             Ok(answer) => {
                 self.retry_now();
@@ -343,6 +357,9 @@ impl Core {
     }
 
     fn missing(&self, lease: i64) -> Option<Request> {
+        if let (Some(owner), None) = (self.yielded, self.handover) {
+            return Some(Request::Yield { lease, owner });
+        }
         let release = |offer| Some(Request::Release { lease, offer });
         let told = |offer| self.offered == Some(offer);
         let may_be_mine = matches!(self.ownership(), Ownership::Mine | Ownership::Unknown);
@@ -384,6 +401,7 @@ impl Core {
         let from = self.state;
         let (to, effects) = step(from, event);
         self.state = to;
+        self.contested |= event == Event::Fault && to == State::Activated;
         // A failing host stays what it is because of its checks, whatever else happens.
         if from != to || to != State::Failing || event == Event::HealthCheckFail {
             reason.clone_into(&mut self.reason);

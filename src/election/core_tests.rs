@@ -11,12 +11,14 @@ struct Story {
     core: Core,
     now: Instant,
     revision: i64,
+    /// When the lock was last written.
+    written: i64,
 }
 
 impl Story {
     fn new(checked: bool) -> Story {
         let now = Instant::now();
-        Story { core: Core::new("h1", checked, FALL, now), now, revision: 1 }
+        Story { core: Core::new("h1", checked, FALL, now), now, revision: 1, written: 1 }
     }
 
     /// A host without checks that holds its lease and knows nothing of the lock.
@@ -48,7 +50,11 @@ impl Story {
 
     fn view(&mut self, holder: Option<(&str, i64)>) -> LockView {
         self.revision += 1;
-        let holder = holder.map(|(host, lease)| Holder { host: host.to_owned(), lease });
+        let holder = holder.map(|(host, lease)| Holder {
+            host: host.to_owned(),
+            lease,
+            written: self.written,
+        });
         LockView { holder, revision: self.revision, reset: false }
     }
 
@@ -139,7 +145,19 @@ fn etcd_lost_means_take_and_etcd_back_means_ask_and_yield() {
     assert_eq!(story.feed(Input::Lease(Lease::Lost)), [fault, Action::Bind]);
     assert_eq!(story.core.owner(), None);
     assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), [acquire()]);
-    assert_eq!(story.answer(Some(("h2", 9))), [demoted(), Action::Unbind]);
+    let told = Action::Ask(Request::Yield { lease: LEASE, owner: 9 });
+    assert_eq!(story.answer(Some(("h2", 9))), [demoted(), Action::Unbind, told]);
+    // That was all: nothing more is asked.
+    assert_eq!(story.answer(Some(("h2", 9))), [Action::Unbind]);
+}
+
+#[test]
+fn an_owner_to_whom_another_host_yields_announces_again() {
+    let mut story = Story::owner();
+    assert_eq!(story.see(Some(("h1", LEASE))), []);
+    story.written += 1;
+    assert_eq!(story.see(Some(("h1", LEASE))), [Action::Announce]);
+    assert_eq!(story.see(Some(("h1", LEASE))), []);
 }
 
 #[test]
@@ -363,7 +381,7 @@ fn leaving_is_bounded_whatever_etcd_does() {
 fn a_restored_etcd_starts_its_revisions_again() {
     let mut story = Story::owner();
     let view = LockView {
-        holder: Some(Holder { host: "h2".to_owned(), lease: 9 }),
+        holder: Some(Holder { host: "h2".to_owned(), lease: 9, written: 1 }),
         revision: 1,
         reset: true,
     };

@@ -74,6 +74,14 @@ pub enum Request {
         /// What the others are told.
         offer: Offer,
     },
+    /// Write the lock again as it is if it is attached to the owner's lease, else read it: the owner
+    /// hears that this host has let go of the IP, and announces it again.
+    Yield {
+        /// The lease that is held; the request does not rely on it.
+        lease: i64,
+        /// The lease of the owner.
+        owner: i64,
+    },
 }
 
 /// What a host tells the others about an IP that it has.
@@ -116,6 +124,8 @@ pub struct Holder {
     pub host: String,
     /// The lease to which the lock is attached; 0 if to none.
     pub lease: i64,
+    /// The revision at which the lock was last written, by its owner or by a host that yielded.
+    pub written: i64,
 }
 
 /// What a request to etcd has found.
@@ -133,14 +143,15 @@ impl Request {
         match self {
             Request::Look { lease }
             | Request::Acquire { lease }
-            | Request::Release { lease, .. } => lease,
+            | Request::Release { lease, .. }
+            | Request::Yield { lease, .. } => lease,
         }
     }
 
     /// What the others are told by it, if anything.
     pub fn offer(self) -> Option<Offer> {
         match self {
-            Request::Look { .. } => None,
+            Request::Look { .. } | Request::Yield { .. } => None,
             Request::Acquire { .. } => Some(Offer::Available),
             Request::Release { offer, .. } => Some(offer),
         }

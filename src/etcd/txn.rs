@@ -44,6 +44,8 @@ pub enum Op {
         /// The lease with which the key ends.
         lease: i64,
     },
+    /// Writes a key again as it is, value and lease; an error if it does not exist.
+    Touch(String),
     /// Deletes a key, if it exists.
     Delete(String),
 }
@@ -111,6 +113,10 @@ impl Op {
             Op::Put { key, value, lease } => {
                 let options = proto::PutOptions::new().with_lease(*lease);
                 proto::TxnOp::put(key.as_str(), value.as_slice(), Some(options))
+            }
+            Op::Touch(key) => {
+                let options = proto::PutOptions::new().with_ignore_value().with_ignore_lease();
+                proto::TxnOp::put(key.as_str(), "", Some(options))
             }
             Op::Delete(key) => proto::TxnOp::delete(key.as_str(), None),
         }

@@ -111,6 +111,7 @@ impl Etcd {
         let holder = self.data.lock.as_ref().map(|(holder, _)| holder.lease);
         let changed = match request {
             Request::Look { .. } => false,
+            Request::Yield { owner, .. } => holder == Some(owner),
             Request::Acquire { .. } => holder.is_none(),
             Request::Release { .. } if self.bug == Some(Bug::UnconditionalUnlock) => {
                 holder.is_some()
@@ -122,11 +123,19 @@ impl Etcd {
         }
         match request {
             Request::Acquire { .. } if changed => {
-                let holder = Holder { host: host.to_owned(), lease };
+                let written = self.data.revision;
+                let holder = Holder { host: host.to_owned(), lease, written };
                 self.data.lock = Some((holder, self.data.revision));
             }
             Request::Release { .. } if changed => self.data.lock = None,
-            Request::Look { .. } | Request::Acquire { .. } | Request::Release { .. } => {}
+            Request::Yield { .. } if changed => {
+                let revision = self.data.revision;
+                self.data.lock.iter_mut().for_each(|(holder, _)| holder.written = revision);
+            }
+            Request::Look { .. }
+            | Request::Acquire { .. }
+            | Request::Release { .. }
+            | Request::Yield { .. } => {}
         }
         self.write_offer(host, lease, request.offer());
         let others = |(other, offer): (&String, &(i64, bool))| other != host && offer.1;
