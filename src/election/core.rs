@@ -23,6 +23,10 @@ pub const HANDOVER_BOUND: Duration = Duration::from_secs(5);
 /// rack may be told to stop at once.
 const RECHECK: Duration = Duration::from_millis(500);
 
+/// How long a host whose lease is lost believes that another host has the IP. Longer than the time
+/// between two reads of a watch that works.
+pub const BELIEF: Duration = Duration::from_secs(15);
+
 /// The first and the longest pause before a failed request to etcd is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -44,6 +48,8 @@ pub struct Core {
     handover: Option<Handover>,
     /// etcd was lost and this host had the IP: so may others have had, and have announced it.
     contested: bool,
+    /// The lease is lost, but another host was seen to hold the lock; so long is that believed.
+    believed: Option<Instant>,
     /// The lease of the owner to which this host has yielded the IP, until it is told.
     yielded: Option<i64>,
     /// The IP was given up: whatever comes now, nothing more is done.
@@ -93,6 +99,7 @@ impl Core {
             retry_wait: RETRY.0,
             handover: None,
             contested: false,
+            believed: None,
             yielded: None,
             gone: false,
             owes: false,
@@ -135,7 +142,7 @@ impl Core {
         // Without a lease nothing is asked, so there is nothing to wake up for.
         let retry = self.retry_at.filter(|_| matches!(self.lease, Lease::Held(_)));
         let handover = self.handover.map(|handover| handover.until);
-        [retry, handover].into_iter().flatten().min()
+        [retry, handover, self.believed].into_iter().flatten().min()
     }
 
     /// Takes one input and tells what has to be done, in order.
@@ -162,6 +169,7 @@ impl Core {
             Input::Leave => self.on_leave(now),
             Input::Timer => {}
         }
+        self.end_belief(now, &mut actions);
         self.end_handover(now, &mut actions);
         self.ask_etcd(now, &mut actions);
         actions
@@ -172,6 +180,7 @@ impl Core {
             return;
         }
         self.lease = lease;
+        self.believed = None;
         match lease {
             // Ownership is never assumed to have survived: read the lock again.
             Lease::Held(_) => {
@@ -217,6 +226,7 @@ impl Core {
                 if std::mem::take(&mut self.contested) {
                     self.yielded = Some(owner);
                 }
+                self.believed = (self.lease == Lease::Lost).then_some(now + BELIEF);
             }
             // The lock is free but cannot be taken: as with an etcd that is silent.
             Ownership::Free if self.lease == Lease::Lost => {
@@ -284,6 +294,14 @@ impl Core {
         }
     }
 
+    /// Takes the IP from an owner of whom nothing was heard for too long, as at the loss itself.
+    fn end_belief(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.believed.is_some_and(|until| now >= until) {
+            self.believed = None;
+            self.step(Event::Fault, "etcd cannot be reached", now, actions);
+        }
+    }
+
     /// Forgets what is known of a lock that is not ours, so that it is asked for again.
     fn on_lock_now(&mut self) {
         if self.ownership() != Ownership::Mine {
@@ -325,6 +343,7 @@ impl Core {
             if waited || (told && !awaited) {
                 self.handover = None;
                 self.lease = Lease::None;
+                self.believed = None;
                 self.gone = true;
                 self.owes = !told;
                 actions.extend([Action::Unbind, Action::Left]);

@@ -179,6 +179,18 @@ fn a_lock_that_comes_free_while_no_lease_is_held_is_a_fault_too() {
 }
 
 #[test]
+fn an_owner_of_whom_nothing_is_heard_any_more_is_not_believed_in_for_ever() {
+    let mut story = Story::standby();
+    story.feed(Input::Lease(Lease::Lost));
+    assert_eq!(story.see(Some(("h2", 9))), [demoted(), Action::Unbind]);
+    let heard = story.now;
+    let fault = transition(State::Standby, State::Activated, Event::Fault);
+    assert_eq!(story.wait(), [fault, Action::Bind]);
+    assert_eq!(story.now - heard, BELIEF);
+    assert_eq!(story.core.deadline(), None);
+}
+
+#[test]
 fn ownership_does_not_survive_another_lease() {
     let mut story = Story::owner();
     let again = Action::Ask(Request::Acquire { lease: 8 });

@@ -52,6 +52,8 @@ pub(crate) struct Agent {
     /// The first lease that the core was told of.
     pub(crate) told: Option<i64>,
     pub(crate) lost: bool,
+    /// When it last heard who holds the lock.
+    pub(crate) seen: Millis,
     /// Numbers the requests; the one that is under way.
     pub(crate) request: u64,
     pub(crate) asked: Option<(u64, Request)>,
@@ -79,6 +81,7 @@ impl Agent {
             heard: 0,
             told: None,
             lost: false,
+            seen: 0,
             request: 0,
             asked: None,
         }

@@ -20,6 +20,9 @@ const SICK: Millis = CHECK * (FALL as Millis + 1) + 500;
 /// How long after the loss of etcd, or after its own recovery, a host may take to have the IP.
 const TAKE: Millis = 2 * CHECK;
 
+/// How long a host that has lost etcd believes in an owner of whom it heard nevertheless.
+const BELIEF: Millis = 15_000;
+
 /// How long a restart is watched that must not move anything.
 const AFTER_RESTART: Millis = 8_000;
 
@@ -151,7 +154,13 @@ impl Audit {
     fn who_cannot_reach_etcd_takes(&self, world: &World) -> Result<(), String> {
         for (able, agent) in self.able_since.iter().zip(&world.agents) {
             let Some(able) = able else { continue };
-            let due = (*able).max(agent.heard + LOSS) + TAKE;
+            let silent = (*able).max(agent.heard + LOSS) + TAKE;
+            // Who heard of another owner nevertheless believes in it for a while.
+            let due = if agent.seen > agent.heard {
+                silent.max(agent.seen + BELIEF + TAKE)
+            } else {
+                silent
+            };
             // Who still hears of other owners, or hears again, may yield.
             let deaf = agent.cut_in > 0 || !world.etcd.up;
             if deaf && !agent.bound && world.now > due {

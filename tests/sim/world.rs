@@ -220,9 +220,6 @@ impl World {
     }
 
     fn set_timer(&mut self, host: HostId) {
-        if self.bug == Some(Bug::FailuresAreFinal) {
-            return;
-        }
         if let Some(deadline) = self.agents[host].core.deadline() {
             let pause = deadline.saturating_duration_since(self.epoch).as_millis();
             let at = u64::try_from(pause).expect("the world is younger than that") + 1;
@@ -265,8 +262,14 @@ impl World {
         let revision = result.as_ref().map_or(0, |answer| answer.lock.revision);
         let known = self.agents[host].known;
         self.agents[host].known = known.max(revision);
+        if result.is_ok() {
+            self.agents[host].seen = self.now;
+        }
         if self.agents[host].asked.is_some_and(|(asked, _)| asked == number) {
             self.agents[host].asked = None;
+            if result.is_err() && self.bug == Some(Bug::FailuresAreFinal) {
+                return;
+            }
             self.tell(host, Input::Answered(result));
         }
     }
@@ -289,6 +292,7 @@ impl World {
 
     fn seen(&mut self, host: HostId, view: LockView) {
         self.agents[host].known = self.agents[host].known.max(view.revision);
+        self.agents[host].seen = self.now;
         self.tell(host, Input::Lock(view));
     }
 
