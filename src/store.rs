@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::election::message::{Holder, LockAnswer, LockView, Offer, Request};
 use crate::etcd::{Compare, KeyState, Kv, Op, Reply, Txn};
-use crate::vip::{Check, Cidr, VipId};
+use crate::vip::{Check, Cidr, LONGEST_INTERVAL, VipId};
 
 /// The prefix of all locks.
 pub const LOCKS: &str = "/link/default/";
@@ -309,7 +309,7 @@ fn to_record(value: RecordValue, revision: i64) -> Result<Option<Record>, String
         id,
         cidr,
         checks: value.checks.unwrap_or_default(),
-        healthcheck_interval: value.healthcheck_interval,
+        healthcheck_interval: value.healthcheck_interval.min(LONGEST_INTERVAL),
         interface: value.interface,
         revision,
     }))

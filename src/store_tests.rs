@@ -42,6 +42,12 @@ fn records_of_all_versions_of_the_go_link_are_read() {
 }
 
 #[test]
+fn an_interval_that_no_clock_can_add_is_cut_to_the_longest() {
+    let value = format!(r#"{{"id":"{ID}","ip":"10.0.0.1","healthcheck_interval":{}}}"#, u64::MAX);
+    assert_eq!(load(&[&value]).records[0].healthcheck_interval, LONGEST_INTERVAL);
+}
+
+#[test]
 fn records_of_other_plugins_are_left_alone() {
     let value =
         format!(r#"{{"id":"{ID}","ip":"","plugin":"webhook","plugin_config":{{"url":"x"}}}}"#);

@@ -9,6 +9,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// The longest time between two health checks that an IP may ask for, in seconds.
+pub const LONGEST_INTERVAL: u64 = 3600;
+
 /// An IP address with a prefix length: what is added to an interface.
 ///
 /// Its text is canonical (`10.0.0.1/32`), so that one address is one etcd key.

@@ -10,10 +10,10 @@ use serde_json::{Map, Number, Value};
 
 use super::reply::Reply;
 use crate::command::NewVip;
-use crate::vip::{Check, CheckKind, Cidr};
+use crate::vip::{Check, CheckKind, Cidr, LONGEST_INTERVAL};
 
 /// Seconds between two health checks; 0 means the daemon's default.
-const INTERVALS: RangeInclusive<u64> = 0..=3600;
+const INTERVALS: RangeInclusive<u64> = 0..=LONGEST_INTERVAL;
 /// Bytes of a host name in a check: the longest name in the DNS (RFC 1035, 3.1).
 const MAX_HOST: usize = 253;
 /// Bytes of an interface name: `IFNAMSIZ` without its NUL (linux/if.h).

@@ -76,6 +76,16 @@ fn secrets_are_never_printed() {
     assert!(!format!("{config} {config:?}").contains("hunter2"));
     let Mistakes(mistakes) = read(&[("ETCD_PASSWORD", "hunter2")]).unwrap_err();
     assert!(!mistakes.concat().contains("hunter2"));
+    let endpoint = [("ETCD_HOSTS", "http://root:hunter2@a")];
+    let Mistakes(mistakes) = read(&endpoint).unwrap_err();
+    assert!(!mistakes.concat().contains("hunter2"), "{mistakes:?}");
+    let garbled = |name: &str| {
+        use std::os::unix::ffi::OsStringExt as _;
+        let value = std::ffi::OsString::from_vec(b"hunter2\xff".to_vec());
+        name.ends_with("PASSWORD").then_some(value)
+    };
+    let Mistakes(mistakes) = Config::read(garbled, "kernel-name").unwrap_err();
+    assert!(!mistakes.concat().contains("hunter2"), "{mistakes:?}");
 }
 
 #[test]

@@ -155,6 +155,10 @@ impl Reader<'_> {
     fn text(&mut self, name: &str) -> Option<String> {
         match (self.var)(name)?.into_string() {
             Ok(text) => Some(text).filter(|text| !text.is_empty()),
+            Err(_) if name.ends_with("PASSWORD") => {
+                self.mistakes.push(format!("{name} is not UTF-8"));
+                None
+            }
             Err(raw) => {
                 self.mistakes.push(format!("{name}={} is not UTF-8", raw.to_string_lossy()));
                 None
@@ -239,7 +243,10 @@ impl Reader<'_> {
         for item in list.split(',').map(str::trim) {
             match endpoint::parse(item) {
                 Ok(endpoint) => endpoints.push(endpoint),
-                Err(why) => self.mistake("ETCD_HOSTS", item, why),
+                // A user and a password may stand before the host.
+                Err(why) => {
+                    self.mistake("ETCD_HOSTS", item.rsplit('@').next().unwrap_or(item), why)
+                }
             }
         }
         endpoints
