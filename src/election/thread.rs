@@ -103,8 +103,10 @@ enum Control {
 #[derive(Debug)]
 enum Event {
     Control(Control),
-    /// Something for the core, from etcd, the actuator or the checks.
+    /// Something for the core, from etcd or the actuator.
     Input(Input),
+    /// The result of a round of health checks, with the number of their setting.
+    Checked(u64, Result<(), String>),
     /// The answer to the core's request, with what it was.
     Answered(Request, Result<etcd::Reply, etcd::Error>),
     /// The kernel has the address, or not.
@@ -190,6 +192,8 @@ struct Actor {
     event_tx: Sender<Event>,
     event_rx: Receiver<Event>,
     checks: Option<Checks>,
+    /// Counts the settings of the checks: a round of the ones before may still be under way.
+    setting: u64,
     bound: bool,
     shown: Option<Status>,
     /// The core has given the IP up; when not to wait any longer for the kernel to follow.
@@ -211,6 +215,7 @@ impl Actor {
             event_tx,
             event_rx,
             checks: None,
+            setting: 0,
             bound: false,
             shown: None,
             left: None,
@@ -266,12 +271,14 @@ impl Actor {
 
     fn start_checks(&mut self) {
         self.checks = None;
+        self.setting += 1;
+        let setting = self.setting;
         if self.params.checks.is_empty() {
             return;
         }
         let event_tx = self.event_tx.clone();
         let reports = Box::new(move |result| {
-            let _ = event_tx.send(Event::Input(Input::Checked(result)));
+            let _ = event_tx.send(Event::Checked(setting, result));
         });
         let Params { cidr, checks, timing, .. } = &self.params;
         match Checks::start(*cidr, checks, *timing, reports) {
@@ -279,7 +286,7 @@ impl Actor {
             // A service that cannot be checked is not known to work.
             Err(error) => {
                 let error = Err(format!("start the health checks: {error}"));
-                let _ = self.event_tx.send(Event::Input(Input::Checked(error)));
+                let _ = self.event_tx.send(Event::Checked(setting, error));
             }
         }
     }
@@ -304,6 +311,8 @@ impl Actor {
                 return;
             }
             Event::Input(input) => input,
+            Event::Checked(setting, _) if setting != self.setting => return,
+            Event::Checked(_, result) => Input::Checked(result),
             Event::Answered(request, result) => self.answer(request, result),
             Event::NetFailed(error) => {
                 warn!("{}: {error}", self.params.cidr);

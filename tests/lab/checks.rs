@@ -112,6 +112,21 @@ fn changed_checks_take_effect_at_once() {
 }
 
 #[test]
+fn a_check_that_was_replaced_while_it_hung_has_nothing_more_to_say() {
+    let mut lab = Lab::new(1);
+    lab[H1].start_with(&[("HEALTH_CHECK_TIMEOUT", "2s"), ("FAIL_COUNT_BEFORE_FAILOVER", "1")]);
+    let _hanging = lab[H1].listen(PORT);
+    lab[H1].cut_port(PORT);
+    let api = lab[H1].api();
+    api.create(&with_check(VIP));
+    let _service = lab[H1].listen(PORT + 1);
+    let check = json!({ "type": "TCP", "host": "127.0.0.1", "port": PORT + 1 });
+    api.put(&api.path(VIP), &json!({ "healthchecks": [check] })).expect(200);
+    within(Duration::from_secs(1), "it passes at once", || api.status(VIP) == "ACTIVATED");
+    holds_for(Duration::from_secs(3), "it stays", || api.status(VIP) == "ACTIVATED");
+}
+
+#[test]
 fn a_hanging_check_of_one_ip_does_not_hold_up_another() {
     let mut lab = Lab::new(1);
     lab[H1].start_with(&[HURRY[0], ("HEALTH_CHECK_TIMEOUT", "20s")]);
