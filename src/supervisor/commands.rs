@@ -256,8 +256,7 @@ impl Actor {
         match stored(outcome, store::record_deleted) {
             Ok(Ok(())) => {
                 info!("{}: no longer registered", vip.record.cidr);
-                vip.presence = Presence::Leaving(Some(reply));
-                vip.election.leave();
+                vip.leave(Some(reply));
                 self.write_copy();
             }
             Ok(Err(Conflict(revision))) => {

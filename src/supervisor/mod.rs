@@ -312,6 +312,16 @@ impl Actor {
     }
 }
 
+impl Vip {
+    /// Has the IP given up; whoever waits for a failover of it waits in vain.
+    fn leave(&mut self, reply: Option<Reply>) {
+        let why = "the IP is being given up on this host".to_owned();
+        answer_to(self.failover.take(), Err(Refusal::Conflict(why)));
+        self.presence = Presence::Leaving(reply);
+        self.election.leave();
+    }
+}
+
 /// Answers, if anybody still waits for it.
 fn answer_to(reply: Option<Reply>, answer: Result<Answer, Refusal>) {
     if let Some(reply) = reply {

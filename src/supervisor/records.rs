@@ -95,8 +95,7 @@ impl Actor {
     fn give_up(&mut self, id: &VipId) {
         if let Some(vip) = self.vip_mut(id) {
             warn!("{}: known from the local copy only, given up", vip.record.cidr);
-            vip.presence = Presence::Leaving(None);
-            vip.election.leave();
+            vip.leave(None);
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
-use super::{Actor, Presence};
+use super::Actor;
 use crate::config::StopPolicy;
 use crate::election::core::HANDOVER_BOUND;
 use crate::election::message::Lease;
@@ -39,8 +39,7 @@ impl Actor {
             return;
         }
         if let Some(vip) = self.vip_mut(id) {
-            vip.presence = Presence::Leaving(None);
-            vip.election.leave();
+            vip.leave(None);
         }
     }
 

@@ -294,6 +294,21 @@ fn a_failover_is_for_the_owner_with_another_candidate() {
 }
 
 #[test]
+fn a_failover_that_a_delete_overtakes_is_refused() {
+    let lab = Lab::sharing(2, VIP);
+    let owner = lab.await_owner(VIP);
+    // A candidate that does not react.
+    lab[lab.other_than(owner)].agent().freeze();
+    let api = lab[owner].api();
+    std::thread::scope(|scope| {
+        let failover = scope.spawn(|| api.failover(VIP));
+        eventually("the lock is free", || lab.lock(VIP).is_none());
+        api.delete(&api.path(VIP)).expect(204);
+        failover.join().unwrap().expect(409);
+    });
+}
+
+#[test]
 fn the_lock_can_be_asked_for_and_is_not_taken_from_its_owner() {
     let lab = Lab::sharing(2, VIP);
     let owner = lab.await_owner(VIP);
