@@ -12,6 +12,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::unbounded;
 use link::api::Api;
 
+/// The names of the API's threads.
+fn threads() -> Vec<String> {
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    let ours = ["gate", "relay-", "api-"];
+    names.filter(|name| ours.iter().any(|ours| name.starts_with(ours))).collect()
+}
+
 #[test]
 fn nothing_is_left_of_an_api_that_was_dropped() {
     let descriptors = || fs::read_dir("/proc/self/fd").unwrap().count();
@@ -24,13 +32,11 @@ fn nothing_is_left_of_an_api_that_was_dropped() {
         client.write_all(b"GET /ips HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
         requests.recv().unwrap();
         drop(api);
-        let names = fs::read_dir("/proc/self/task")
-            .unwrap()
-            .filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok());
-        let ours = ["gate", "relay-", "api-"];
-        let left: Vec<String> =
-            names.filter(|name| ours.iter().any(|ours| name.starts_with(ours))).collect();
-        assert_eq!(left, Vec::<String>::new());
+        // A thread that was joined is listed for an instant longer: it is still leaving the kernel.
+        while !threads().is_empty() {
+            assert!(start.elapsed() < Duration::from_secs(20), "{:?} are left", threads());
+            std::thread::yield_now();
+        }
     }
     assert!(start.elapsed() < Duration::from_secs(20), "an end takes far less than a second");
     // tiny_http's own threads cannot be joined; they let go of their sockets at once, though.
