@@ -49,6 +49,8 @@ pub(crate) struct Agent {
     /// The keeper of the lease.
     pub(crate) lease: Option<i64>,
     pub(crate) heard: Millis,
+    /// When the renewal that is under way was sent.
+    pub(crate) renewing: Option<Millis>,
     /// The first lease that the core was told of.
     pub(crate) told: Option<i64>,
     pub(crate) lost: bool,
@@ -79,6 +81,7 @@ impl Agent {
             known: 0,
             lease: None,
             heard: 0,
+            renewing: None,
             told: None,
             lost: false,
             seen: 0,
@@ -98,6 +101,7 @@ impl Agent {
         self.watching = false;
         self.known = 0;
         self.heard = now;
+        self.renewing = None;
         self.told = None;
         self.lost = false;
         self.asked = None;

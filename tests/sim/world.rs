@@ -22,6 +22,9 @@ pub(crate) type Millis = u64;
 /// How long a request may take before the agent tries anew.
 const DEADLINE: Millis = 2_000;
 
+/// How long a renewal may take; there is one at a time.
+const RENEWAL_DEADLINE: Millis = 1_000;
+
 /// Between two reads of the lock while the watch works.
 const SAFETY_READ: Millis = 10_000;
 
@@ -332,9 +335,15 @@ impl World {
         {
             self.tell(host, lost);
         }
-        if self.agents[host].cut_out == 0 {
+        let agent = &mut self.agents[host];
+        let waits = agent.renewing.is_some_and(|sent| self.now < sent + RENEWAL_DEADLINE);
+        if !waits {
+            agent.renewing = Some(self.now);
+            let out = agent.cut_out == 0;
             let (way, sent) = (self.way(host), self.now);
-            self.after(way, Event::RenewalArrives { host, life, sent });
+            if out {
+                self.after(way, Event::RenewalArrives { host, life, sent });
+            }
         }
         self.after(if failing { RETRY } else { RENEWAL }, Event::Renew { host, life });
     }
@@ -356,9 +365,10 @@ impl World {
     /// An answer that comes after the keeper's deadline is not heard.
     fn renewal_answered(&mut self, host: HostId, sent: Millis, lease: i64) {
         let agent = &mut self.agents[host];
-        if agent.frozen || self.now > sent + 1_000 || sent < agent.heard {
+        if agent.frozen || agent.renewing != Some(sent) || self.now > sent + RENEWAL_DEADLINE {
             return;
         }
+        agent.renewing = None;
         agent.lease = Some(lease);
         let held = agent.renewed(sent);
         let told = *agent.told.get_or_insert(lease);
