@@ -50,8 +50,9 @@ impl Actor {
                 warn!("etcd does not answer: {} IPs known from {path}", stored.records.len());
                 self.report_skipped(&stored);
                 self.known = true;
+                // What the copy does not know may be registered all the same: no address is a left-over
+                // before etcd has said so.
                 self.insert_all(stored.records);
-                self.params.net.remove_left_overs();
                 // etcd has been silent for as long as this process lives.
                 self.begin_lease(stored.lease, self.started);
             }
@@ -70,8 +71,8 @@ impl Actor {
         for id in gone {
             self.give_up(&id);
         }
-        let (old, new) = stored.records.into_iter().partition(|record| self.refresh(record));
-        drop::<Vec<Record>>(old);
+        let mut new = stored.records;
+        new.retain(|record| !self.refresh(record));
         self.insert_all(new);
         self.params.net.remove_left_overs();
         self.lease.stored(stored.lease, stored.lease_revision);

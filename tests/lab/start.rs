@@ -310,3 +310,20 @@ fn a_reload_without_etcd_keeps_the_ip_and_knows_it() {
     lab.etcd.start_all();
     lab.await_owner(VIP);
 }
+
+#[test]
+fn an_address_that_the_local_copy_does_not_know_is_no_left_over() {
+    let mut lab = Lab::sharing(1, VIP);
+    lab.await_owner(VIP);
+    let mut addresses = lab[H1].monitor_addresses();
+    lab.etcd.stop();
+    lab[H1].kill();
+    let older = r#"{"hostname":"h1","lease_id":0,"ips":[]}"#;
+    std::fs::write(lab[H1].state_file(), older).unwrap();
+    lab[H1].restart_without_etcd();
+    eventually("the copy is used", || lab[H1].agent().log().contains("0 IPs known from"));
+    lab.etcd.start_all();
+    lab.await_owner(VIP);
+    let was_away = |change: &AddressChange| matches!(change, AddressChange::Removed(_));
+    assert!(!addresses.changes().iter().any(was_away), "it stayed all the time");
+}
