@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 use log::{Level, error, info, warn};
 use nix::sys::signal::{SigSet, Signal};
@@ -18,6 +19,9 @@ use crate::etcd::Etcd;
 use crate::net::{Announce, Net};
 use crate::state::StateFile;
 use crate::supervisor::{self, Supervisor};
+
+/// How long a program may take to tell its version before it replaces this one.
+const TRY_OUT: Duration = Duration::from_secs(3);
 
 /// The environment is wrong.
 const BAD_CONFIGURATION: u8 = 2;
@@ -141,7 +145,7 @@ fn wait_for_end(signals: &SigSet, program: &Path) -> Result<End, String> {
             notify(&[NotifyState::Stopping]);
             return Ok(End::Stop);
         }
-        match try_out(program) {
+        match try_out(program, TRY_OUT) {
             Ok(()) => {
                 info!("{signal}: executing {} again", program.display());
                 notify(&[NotifyState::Reloading]);
@@ -153,10 +157,21 @@ fn wait_for_end(signals: &SigSet, program: &Path) -> Result<End, String> {
 }
 
 /// Whether a program that has been put in the place of this one runs at all: a file for another
-/// machine, or half a file, must not cost the host its IPs.
-fn try_out(program: &Path) -> Result<(), String> {
-    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
-    let output = output.map_err(|error| error.to_string())?;
+/// machine, or half a file, must not cost the host its IPs. One that hangs is killed.
+fn try_out(program: &Path, patience: Duration) -> Result<(), String> {
+    let mut command = Command::new(program);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(text("run it"))?;
+    let until = Instant::now() + patience;
+    while child.try_wait().map_err(text("await it"))?.is_none() {
+        if Instant::now() >= until {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(format!("`--version` is not answered within {patience:?}"));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let output = child.wait_with_output().map_err(text("read its answer"))?;
     if output.status.success() && output.stdout.starts_with(b"linkd ") {
         return Ok(());
     }
@@ -220,4 +235,29 @@ fn complain(text: &str) {
         let _ = writeln!(lines, "linkd: {line}");
     }
     let _ = io::stderr().write_all(lines.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_program_that_says_it_is_linkd_may_replace_this_one() {
+        let patience = Duration::from_secs(60);
+        for program in ["/nonexistent/linkd", "/etc/passwd", "/bin/true", "/bin/false", "/bin/cat"]
+        {
+            assert!(try_out(Path::new(program), patience).is_err(), "{program}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_killed_and_refused() {
+        let script = std::env::temp_dir().join(format!("link-hang-{}", uuid::Uuid::new_v4()));
+        // Written by another process: one that this process had open could not be executed.
+        let write = "printf '#!/bin/sh\nexec sleep 600\n' > \"$0\" && chmod 700 \"$0\"";
+        assert!(Command::new("sh").args(["-c", write]).arg(&script).status().unwrap().success());
+        let result = try_out(&script, Duration::from_millis(200));
+        std::fs::remove_file(&script).unwrap();
+        assert!(result.unwrap_err().contains("not answered"));
+    }
 }
