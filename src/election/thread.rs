@@ -263,6 +263,7 @@ impl Actor {
                 Report::Interface(usable) => Event::Input(Input::Interface(usable)),
                 Report::Bound(bound) => Event::Bound(bound),
                 Report::Failed(error) => Event::NetFailed(error),
+                Report::Wire(_) | Report::Claimed { .. } => return,
             };
             let _ = event_tx.send(event);
         };

@@ -116,7 +116,10 @@ impl Actuator {
             Order::Set(cidr, desired) => self.reconciler.set(cidr, desired),
             Order::Announce(cidr) => self.reconciler.announce(cidr),
             Order::Forget(cidr) => self.reconciler.forget(cidr),
-            Order::RemoveLeftOvers => self.reconciler.remove_left_overs(Instant::now()),
+            Order::Probe(cidr, on) => self.reconciler.probe(cidr, on),
+            Order::RemoveLeftOvers { unmarked } => {
+                self.reconciler.remove_left_overs(unmarked, Instant::now());
+            }
             Order::Addresses { interface, reply } => self.questions.push((interface, reply)),
             Order::Stop => self.stopping = true,
         }

@@ -41,7 +41,8 @@ pub(super) enum Order {
     Set(Cidr, Desired),
     Announce(Cidr),
     Forget(Cidr),
-    RemoveLeftOvers,
+    Probe(Cidr, bool),
+    RemoveLeftOvers { unmarked: Vec<(Cidr, String)> },
     Addresses { interface: String, reply: Sender<Result<Vec<Address>, NetError>> },
     Stop,
 }
@@ -121,9 +122,18 @@ impl NetClient {
         }
     }
 
-    /// Removes from all interfaces what carries LinK's mark and is not managed.
-    pub fn remove_left_overs(&self) {
-        self.send(Order::RemoveLeftOvers);
+    /// Starts or stops to ask the wire who has an address; what it says is reported whenever that
+    /// changes. Starting twice changes nothing, and an address that is forgotten is asked about no
+    /// more.
+    pub fn probe(&self, cidr: Cidr, on: bool) {
+        self.send(Order::Probe(cidr, on));
+    }
+
+    /// Removes from all interfaces what carries LinK's mark and is not managed; on a kernel that
+    /// marks nothing (before Linux 5.18), the addresses in `unmarked` from the interfaces named
+    /// with them, which a former life of this host is known to have managed.
+    pub fn remove_left_overs(&self, unmarked: Vec<(Cidr, String)>) {
+        self.send(Order::RemoveLeftOvers { unmarked });
     }
 
     /// An order to an actuator that has ended is lost, as everything else at that time.

@@ -68,6 +68,27 @@ pub enum Report {
     Bound(bool),
     /// An order could not be carried out; it is tried again.
     Failed(String),
+    /// What the wire says of the address, while that is asked: see [`NetClient::probe`].
+    Wire(Wire),
+    /// Another hardware address says on the wire that it has the address, which is bound here; at
+    /// most once a second.
+    Claimed {
+        /// As in [`Wire::Answered`].
+        precedes: bool,
+    },
+}
+
+/// What the wire says of an address about which it is being asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// Another host answers for it, or asks for it at the same time and comes first.
+    Answered {
+        /// The other's hardware address is lower than this host's: of two hosts that have the
+        /// address, or want it, that one keeps it.
+        precedes: bool,
+    },
+    /// Nobody has answered for about a second.
+    Silent,
 }
 
 /// Receives reports; called on the actuator's thread, so it must not block.

@@ -70,6 +70,11 @@ impl Reconciler {
         self.enqueue(cidr);
     }
 
+    /// Starts or stops to ask the wire about an address. It cannot be heard yet.
+    pub(super) fn probe(&mut self, cidr: Cidr, on: bool) {
+        log::debug!("{cidr}: probing is not known yet: {on} is ignored");
+    }
+
     /// Stops to manage an address.
     pub(super) fn forget(&mut self, cidr: Cidr) {
         self.targets.remove(&cidr);
@@ -160,8 +165,8 @@ impl Reconciler {
         Ok(here.map(|address| Address { cidr: address.cidr, ours: is_ours(&address) }).collect())
     }
 
-    /// Has removed what carries LinK's mark and is not managed.
-    pub(super) fn remove_left_overs(&mut self, now: Instant) {
+    /// Has removed what carries LinK's mark and is not managed. Left-overs without a mark stay.
+    pub(super) fn remove_left_overs(&mut self, _unmarked: Vec<(Cidr, String)>, now: Instant) {
         self.left_overs = true;
         self.look_at = Some(now);
     }

@@ -74,7 +74,7 @@ impl Actor {
         let mut new = stored.records;
         new.retain(|record| !self.refresh(record));
         self.insert_all(new);
-        self.params.net.remove_left_overs();
+        self.params.net.remove_left_overs(Vec::new());
         self.lease.stored(stored.lease, stored.lease_revision);
         if known {
             if let Some(id) = self.lease.current {

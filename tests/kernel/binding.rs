@@ -130,7 +130,7 @@ fn what_carries_the_mark_and_is_not_managed_is_a_left_over() {
         drop(elsewhere);
 
         let vip = manage("10.0.0.2/32");
-        vip.client.remove_left_overs();
+        vip.client.remove_left_overs(Vec::new());
         eventually("the left-overs are gone", || {
             !has("v0", "10.0.0.1/32") && !has("v0", "fd00::1/128") && !has("w0", "10.0.0.2/32")
         });
@@ -145,7 +145,7 @@ fn left_overs_are_removed_when_nothing_is_managed() {
     run(|| {
         manage("10.0.0.1/32").bind();
         let net = Net::start(Announce::default()).unwrap();
-        net.client().remove_left_overs();
+        net.client().remove_left_overs(Vec::new());
         eventually("the left-over is gone", || !has("v0", "10.0.0.1/32"));
     });
 }
