@@ -10,11 +10,15 @@
 //! Everything here is a pure function: from what is wanted to a transaction, from its outcome to
 //! what it means. What is read is untrusted: what cannot be understood is named and skipped.
 
+mod record;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::record::Record;
+use self::record::RecordValue;
 use crate::election::message::{Holder, LockAnswer, LockView, Offer, Request};
 use crate::etcd::{Compare, KeyState, Kv, Op, Reply, Txn};
-use crate::vip::{Check, Cidr, LONGEST_INTERVAL, VipId};
+use crate::vip::{Cidr, VipId};
 
 /// The prefix of all locks.
 pub const LOCKS: &str = "/link/default/";
@@ -49,23 +53,6 @@ fn host_key(host: &str) -> String {
     format!("/link/config/{host}")
 }
 
-/// An IP that is registered on this host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// Its id.
-    pub id: VipId,
-    /// The address.
-    pub cidr: Cidr,
-    /// Its health checks, possibly none.
-    pub checks: Vec<Check>,
-    /// Seconds between two checks; 0 for the daemon's default.
-    pub healthcheck_interval: u64,
-    /// The interface; the daemon's default if none.
-    pub interface: Option<String>,
-    /// The revision at which the record was last written.
-    pub revision: i64,
-}
-
 /// What a host tells about an IP.
 #[derive(Debug, Serialize, Deserialize)]
 struct OfferValue {
@@ -87,41 +74,12 @@ struct HostValue {
     data_version: u32,
 }
 
-/// The JSON of a [`Record`]. Versions 1 and 2 of the Go LinK know no plugins; version 3 may have the
-/// address in `plugin_config` only.
-#[derive(Debug, Serialize, Deserialize)]
-struct RecordValue {
-    id: String,
-    #[serde(default)]
-    ip: String,
-    #[serde(default)]
-    checks: Option<Vec<Check>>,
-    #[serde(default)]
-    healthcheck_interval: u64,
-    #[serde(default = "arp")]
-    plugin: String,
-    #[serde(default)]
-    plugin_config: Option<PluginConfig>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    interface: Option<String>,
-}
-
-fn arp() -> String {
-    "arp".to_owned()
-}
-
 /// The local copy.
 #[derive(Debug, Serialize, Deserialize)]
 struct LocalValue {
     hostname: String,
     lease_id: i64,
     ips: Vec<RecordValue>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct PluginConfig {
-    #[serde(default)]
-    ip: String,
 }
 
 /// What etcd knows of this host.
@@ -282,8 +240,9 @@ fn add_record(stored: &mut Stored, record: Record, name: &str) {
 
 /// Reads one record; nothing if it belongs to another plugin of the Go LinK.
 fn record(host: &str, kv: &Kv) -> Result<Option<Record>, String> {
-    let value = serde_json::from_slice(&kv.value).map_err(|error| error.to_string())?;
-    let record = to_record(value, kv.mod_revision)?;
+    let value: RecordValue =
+        serde_json::from_slice(&kv.value).map_err(|error| error.to_string())?;
+    let record = value.into_record(kv.mod_revision)?;
     match &record {
         Some(record) if kv.key != record_key(host, &record.id) => {
             Err(format!("the id inside is {}", record.id))
@@ -292,36 +251,13 @@ fn record(host: &str, kv: &Kv) -> Result<Option<Record>, String> {
     }
 }
 
-fn to_record(value: RecordValue, revision: i64) -> Result<Option<Record>, String> {
-    if value.plugin != "arp" {
-        return Ok(None);
-    }
-    let id: VipId = value.id.parse().map_err(|error| format!("id {:?} {error}", value.id))?;
-    let text = match (value.ip.as_str(), &value.plugin_config) {
-        ("", Some(config)) => &config.ip,
-        (ip, _) => ip,
-    };
-    let cidr: Cidr = text.parse().map_err(|error| format!("ip {text:?} {error}"))?;
-    if let Some(why) = cidr.unusable() {
-        return Err(format!("ip {cidr} {why}"));
-    }
-    Ok(Some(Record {
-        id,
-        cidr,
-        checks: value.checks.unwrap_or_default(),
-        healthcheck_interval: value.healthcheck_interval.min(LONGEST_INTERVAL),
-        interface: value.interface,
-        revision,
-    }))
-}
-
 /// A copy of what etcd knows of a host, for the local disk.
 pub fn local_copy<'a>(
     host: &str,
     lease: Option<i64>,
     records: impl Iterator<Item = &'a Record>,
 ) -> Vec<u8> {
-    let ips = records.map(record_json).collect();
+    let ips = records.map(RecordValue::from).collect();
     json(&LocalValue { hostname: host.to_owned(), lease_id: lease.unwrap_or(0), ips })
 }
 
@@ -335,7 +271,7 @@ pub fn read_local_copy(host: &str, copy: &[u8]) -> Result<Stored, String> {
         Stored { lease: Some(value.lease_id).filter(|id| *id != 0), ..Stored::default() };
     for value in value.ips {
         let name = value.id.clone();
-        match to_record(value, 0) {
+        match value.into_record(0) {
             Ok(Some(record)) => add_record(&mut stored, record, &name),
             Ok(None) => {}
             Err(error) => stored.skipped.push(format!("{name}: {error}")),
@@ -355,20 +291,7 @@ pub fn record_written(record: &Record, reply: &Reply) -> Result<i64, Conflict> {
 }
 
 fn record_value(record: &Record) -> Vec<u8> {
-    json(&record_json(record))
-}
-
-fn record_json(record: &Record) -> RecordValue {
-    let ip = record.cidr.to_string();
-    RecordValue {
-        id: record.id.to_string(),
-        ip: ip.clone(),
-        checks: Some(record.checks.clone()),
-        healthcheck_interval: record.healthcheck_interval,
-        plugin: arp(),
-        plugin_config: Some(PluginConfig { ip }),
-        interface: record.interface.clone(),
-    }
+    json(&RecordValue::from(record))
 }
 
 /// Deletes a record, if it still is at the revision that it carries.

@@ -1,6 +1,7 @@
 //! The formats, against what Go and Rust agents have written.
 
 use super::*;
+use crate::vip::LONGEST_INTERVAL;
 
 const ID: &str = "vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427";
 

@@ -1,0 +1,95 @@
+//! The format of a record, in etcd and in the local copy.
+//!
+//! What is read is untrusted: a value either is a record, or belongs to another plugin of the Go
+//! LinK, or it is told why it is neither.
+
+use serde::{Deserialize, Serialize};
+
+use crate::vip::{Check, Cidr, LONGEST_INTERVAL, VipId};
+
+/// An IP that is registered on this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its id.
+    pub id: VipId,
+    /// The address.
+    pub cidr: Cidr,
+    /// Its health checks, possibly none.
+    pub checks: Vec<Check>,
+    /// Seconds between two checks; 0 for the daemon's default.
+    pub healthcheck_interval: u64,
+    /// The interface; the daemon's default if none.
+    pub interface: Option<String>,
+    /// The revision at which the record was last written.
+    pub revision: i64,
+}
+
+/// The JSON of a [`Record`]. Versions 1 and 2 of the Go LinK know no plugins; version 3 may have the
+/// address in `plugin_config` only.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct RecordValue {
+    pub(super) id: String,
+    #[serde(default)]
+    ip: String,
+    #[serde(default)]
+    checks: Option<Vec<Check>>,
+    #[serde(default)]
+    healthcheck_interval: u64,
+    #[serde(default = "arp")]
+    plugin: String,
+    #[serde(default)]
+    plugin_config: Option<PluginConfig>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    interface: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct PluginConfig {
+    #[serde(default)]
+    ip: String,
+}
+
+impl RecordValue {
+    /// The record, written at this revision; nothing if it belongs to another plugin.
+    pub(super) fn into_record(self, revision: i64) -> Result<Option<Record>, String> {
+        if self.plugin != "arp" {
+            return Ok(None);
+        }
+        let id: VipId = self.id.parse().map_err(|error| format!("id {:?} {error}", self.id))?;
+        let text = match (self.ip.as_str(), &self.plugin_config) {
+            ("", Some(config)) => &config.ip,
+            (ip, _) => ip,
+        };
+        let cidr: Cidr = text.parse().map_err(|error| format!("ip {text:?} {error}"))?;
+        if let Some(why) = cidr.unusable() {
+            return Err(format!("ip {cidr} {why}"));
+        }
+        Ok(Some(Record {
+            id,
+            cidr,
+            checks: self.checks.unwrap_or_default(),
+            healthcheck_interval: self.healthcheck_interval.min(LONGEST_INTERVAL),
+            interface: self.interface,
+            revision,
+        }))
+    }
+}
+
+impl From<&Record> for RecordValue {
+    fn from(record: &Record) -> RecordValue {
+        let ip = record.cidr.to_string();
+        RecordValue {
+            id: record.id.to_string(),
+            ip: ip.clone(),
+            checks: Some(record.checks.clone()),
+            healthcheck_interval: record.healthcheck_interval,
+            plugin: arp(),
+            plugin_config: Some(PluginConfig { ip }),
+            interface: record.interface.clone(),
+        }
+    }
+}
+
+fn arp() -> String {
+    "arp".to_owned()
+}
