@@ -67,21 +67,22 @@ pub fn step(state: State, event: Event) -> (State, &'static [Effect]) {
         (Activated, Fault) => (Activated, &[]),
         (Activated, Elected) => (Activated, &[]),
         (Activated, Demoted) => (Standby, &[Unbind]),
-        // Release first: the others can take over while the address is being removed.
-        (Activated, HealthCheckFail) => (Failing, &[Release, Unbind]),
+        // The address stays until another host has it, or it is known that none will.
+        (Activated, HealthCheckFail) => (Failing, &[Release]),
         (Activated, HealthCheckSuccess) => (Activated, &[]),
 
         (Standby, Fault) => (Activated, &[Bind]),
         (Standby, Elected) => (Activated, &[Bind]),
         (Standby, Demoted) => (Standby, &[Unbind]),
         // A lock may be on its way to us, and a left-over address may be on the interface.
-        (Standby, HealthCheckFail) => (Failing, &[Release, Unbind]),
+        (Standby, HealthCheckFail) => (Failing, &[Release]),
         (Standby, HealthCheckSuccess) => (Standby, &[Campaign]),
 
         (Failing, Fault) => (Failing, &[]),
         // A campaign that was under way when the checks failed has won: give the lock back.
         (Failing, Elected) => (Failing, &[Release]),
-        (Failing, Demoted) => (Failing, &[]),
+        // The address that it kept until then goes.
+        (Failing, Demoted) => (Failing, &[Unbind]),
         (Failing, HealthCheckFail) => (Failing, &[]),
         (Failing, HealthCheckSuccess) => (Standby, &[Campaign]),
     }
@@ -146,22 +147,21 @@ mod tests {
     }
 
     #[test]
-    fn whatever_enters_activated_binds_and_whatever_leaves_it_unbinds() {
+    fn whatever_enters_activated_binds_and_whatever_is_demoted_unbinds() {
         for state in State::ALL {
             for event in Event::ALL {
                 let (next, effects) = step(state, event);
                 let entered = state != Activated && next == Activated;
-                let left = state == Activated && next != Activated;
                 assert_eq!(effects.contains(&Bind), entered, "{state} {event}");
-                assert!(!left || effects.contains(&Unbind), "{state} {event}");
+                assert_eq!(effects.contains(&Unbind), event == Demoted, "{state} {event}");
             }
         }
     }
 
     #[test]
-    fn a_failing_host_never_keeps_a_lock_or_an_address() {
+    fn a_failing_host_gives_the_lock_up_however_it_got_it() {
         for state in [Activated, Standby] {
-            assert_eq!(step(state, HealthCheckFail).1, &[Release, Unbind]);
+            assert_eq!(step(state, HealthCheckFail).1, &[Release]);
         }
         assert_eq!(step(Failing, Elected).1, &[Release]);
     }

@@ -54,6 +54,7 @@ pub mod election;
 pub mod etcd;
 pub mod fsm;
 pub mod net;
+pub mod policy;
 pub mod secret;
 pub mod state;
 pub mod store;

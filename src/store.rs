@@ -3,21 +3,22 @@
 //! | key | value | lease |
 //! |---|---|---|
 //! | `/link/default/<election key>` | the owner's host name | the owner's |
-//! | `/link/ips/<election key>/<host>` | an `OfferValue` | the host's |
+//! | `/link/ips/<election key>/<host>` | an offer | the host's |
 //! | `/link/hosts/<host>/<id>` | a [`Record`] | none |
 //! | `/link/config/<host>` | a `HostValue` | none |
 //!
 //! Everything here is a pure function: from what is wanted to a transaction, from its outcome to
 //! what it means. What is read is untrusted: what cannot be understood is named and skipped.
 
+mod election;
 mod record;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::election::{candidates, candidates_txn, election_answer, election_txn, lock_view};
 pub use self::record::Record;
 use self::record::RecordValue;
-use crate::election::message::{Holder, LockAnswer, LockView, Offer, Request};
-use crate::etcd::{Compare, KeyState, Kv, Op, Reply, Txn};
+use crate::etcd::{Compare, Kv, Op, Reply, Txn};
 use crate::vip::{Cidr, VipId};
 
 /// The prefix of all locks.
@@ -31,16 +32,6 @@ pub fn lock_key(cidr: Cidr) -> String {
     format!("{LOCKS}{}", cidr.election_key())
 }
 
-/// The prefix of all offers of an IP. The slash at its end keeps `10.0.0.1_3` from matching
-/// `10.0.0.1_32`.
-fn offers_prefix(cidr: Cidr) -> String {
-    format!("/link/ips/{}/", cidr.election_key())
-}
-
-fn offer_key(cidr: Cidr, host: &str) -> String {
-    format!("{}{host}", offers_prefix(cidr))
-}
-
 fn records_prefix(host: &str) -> String {
     format!("/link/hosts/{host}/")
 }
@@ -51,19 +42,6 @@ fn record_key(host: &str, id: &VipId) -> String {
 
 fn host_key(host: &str) -> String {
     format!("/link/config/{host}")
-}
-
-/// What a host tells about an IP.
-#[derive(Debug, Serialize, Deserialize)]
-struct OfferValue {
-    updated_at: String,
-    /// Whether it is available for election. The Go LinK does not write it.
-    #[serde(default = "yes")]
-    available: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// What is stored about a host.
@@ -95,112 +73,9 @@ pub struct Stored {
     pub skipped: Vec<String>,
 }
 
-/// A host that offers an IP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// Its name.
-    pub host: String,
-    /// Whether it is available for election.
-    pub available: bool,
-}
-
 /// Somebody else has changed what was to be written; it is now at this revision (0: it is gone).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conflict(pub i64);
-
-/// The transaction for a request of an election.
-pub fn election_txn(request: Request, cidr: Cidr, host: &str) -> Txn {
-    let lock = lock_key(cidr);
-    match request {
-        Request::Look { .. } => Txn::read(vec![Op::Get(lock)]),
-        Request::Yield { owner, .. } => Txn {
-            when: vec![Compare::Lease(lock.clone(), owner)],
-            then: vec![Op::Touch(lock.clone()), Op::Get(lock.clone())],
-            otherwise: vec![Op::Get(lock)],
-        },
-        Request::Acquire { lease } => {
-            let offer = offer_op(cidr, host, lease, Offer::Available);
-            let value = host.as_bytes().to_vec();
-            Txn {
-                when: vec![Compare::Absent(lock.clone())],
-                then: vec![Op::Put { key: lock.clone(), value, lease }, offer.clone()],
-                otherwise: vec![Op::Get(lock), offer],
-            }
-        }
-        Request::Release { lease, offer } => {
-            let told = offer_op(cidr, host, lease, offer);
-            let others = Op::GetPrefix(offers_prefix(cidr));
-            Txn {
-                when: vec![Compare::Lease(lock.clone(), lease)],
-                then: vec![Op::Delete(lock.clone()), told.clone(), others.clone()],
-                otherwise: vec![Op::Get(lock), told, others],
-            }
-        }
-    }
-}
-
-fn offer_op(cidr: Cidr, host: &str, lease: i64, offer: Offer) -> Op {
-    let key = offer_key(cidr, host);
-    let available = match offer {
-        Offer::Withdrawn => return Op::Delete(key),
-        Offer::Available => true,
-        Offer::Unavailable => false,
-    };
-    let updated_at = jiff::Timestamp::now().to_string();
-    Op::Put { key, value: json(&OfferValue { updated_at, available }), lease }
-}
-
-/// What the transaction of a request has found.
-pub fn election_answer(request: Request, cidr: Cidr, host: &str, reply: &Reply) -> LockAnswer {
-    let me = || {
-        let written = reply.revision;
-        Some(Holder { host: host.to_owned(), lease: request.lease(), written })
-    };
-    let found = |index| reply.kvs(index).first().map(holder);
-    let holder = match (request, reply.succeeded) {
-        (Request::Acquire { .. }, true) => me(),
-        (Request::Release { .. }, true) => None,
-        (Request::Yield { .. }, true) => found(1),
-        (Request::Look { .. }, _)
-        | (Request::Acquire { .. } | Request::Release { .. } | Request::Yield { .. }, false) => {
-            found(0)
-        }
-    };
-    let candidates = candidates(cidr, reply.kvs(2));
-    let successor = candidates.iter().any(|other| other.host != host && other.available);
-    let lock = LockView { holder, revision: reply.revision, reset: false };
-    LockAnswer { lock, successor }
-}
-
-/// What a watch or a read has seen of a lock.
-pub fn lock_view(state: &KeyState) -> LockView {
-    LockView { holder: state.kv.as_ref().map(holder), revision: state.revision, reset: state.reset }
-}
-
-fn holder(kv: &Kv) -> Holder {
-    Holder {
-        host: String::from_utf8_lossy(&kv.value).into_owned(),
-        lease: kv.lease,
-        written: kv.mod_revision,
-    }
-}
-
-/// Reads the hosts that offer an IP.
-pub fn candidates_txn(cidr: Cidr) -> Txn {
-    Txn::read(vec![Op::GetPrefix(offers_prefix(cidr))])
-}
-
-/// The hosts that offer an IP, by name. A value that is not understood counts as an offer: the Go
-/// LinK only looks at the key.
-pub fn candidates(cidr: Cidr, kvs: &[Kv]) -> Vec<Candidate> {
-    let prefix = offers_prefix(cidr);
-    let candidate = |kv: &Kv| {
-        let host = kv.key.strip_prefix(&prefix)?.to_owned();
-        let value = serde_json::from_slice::<OfferValue>(&kv.value);
-        Some(Candidate { host, available: value.map_or(true, |value| value.available) })
-    };
-    kvs.iter().filter_map(candidate).collect()
-}
 
 /// Reads everything that etcd knows of a host.
 pub fn load_txn(host: &str) -> Txn {

@@ -6,67 +6,99 @@
 //!
 //! Requests to etcd are *level-triggered*: after every input, [`Core`] compares what etcd was told
 //! and what is known of the lock with what should be, and asks for the one request that brings them
-//! closer. At most one is under way; a lost answer or an unknown outcome makes the lock unknown,
-//! which makes the next request read it.
+//! closer (`ask`). At most one is under way; a lost answer or an unknown outcome makes the lock
+//! unknown, which makes the next request read it. What is done without etcd is in `loss`, how the IP
+//! is given to another host in `giving`.
+
+mod ask;
+mod giving;
+mod loss;
 
 use std::time::{Duration, Instant};
 
+pub use self::giving::{HANDOVER_BOUND, HEARD_BOUND};
+use self::giving::{Handover, Passing};
 use super::health::Health;
-use super::message::{Action, Input, Lease, LockAnswer, LockView, Offer, Request};
+use super::message::{Action, Candidate, Input, Lease, LockAnswer, LockView, Offer, Request};
 use crate::fsm::{Effect, Event, State, step};
-
-/// How long an owner that hands over keeps answering while it waits for another host to take the
-/// lock. Longer than the 3 s after which a Go LinK polls the lock.
-pub const HANDOVER_BOUND: Duration = Duration::from_secs(5);
-
-/// How often an owner that leaves looks whether there still is somebody to wait for: all hosts of a
-/// rack may be told to stop at once.
-const RECHECK: Duration = Duration::from_millis(500);
+use crate::policy::{AllFailingPolicy, LossPolicy};
 
 /// How long a host whose lease is lost believes that another host has the IP. Longer than the time
 /// between two reads of a watch that works.
 pub const BELIEF: Duration = Duration::from_secs(15);
 
+/// When the others are told a second time, counted from the first. A request of the process
+/// before may still be on its way and overwrite what this one has told; none is that old.
+const REAFFIRM: Duration = Duration::from_secs(5);
+
+/// How long a host that does not have the IP lets one that has it go first, when etcd is back.
+const COURTESY: Duration = Duration::from_millis(400);
+
 /// The first and the longest pause before a failed request to etcd is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// What an election is told once, at its start.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// This host's name.
+    pub me: String,
+    /// Whether health checks are configured.
+    pub checked: bool,
+    /// Failed checks in a row that make a passing host a failing one.
+    pub fall: u32,
+    /// What is done when etcd is lost.
+    pub loss: LossPolicy,
+    /// What is done when the checks fail on every host.
+    pub all_failing: AllFailingPolicy,
+}
 
 /// An election: one IP on one host.
 #[derive(Clone, Debug)]
 pub struct Core {
     me: String,
+    loss: LossPolicy,
+    all_failing: AllFailingPolicy,
     state: State,
     since: Instant,
     reason: String,
     lease: Lease,
     lock: Option<LockView>,
+    /// The other hosts that offer the IP, as last read; none while that is not known.
+    others: Option<Vec<Candidate>>,
     health: Health,
+    /// Whether the kernel has the address, and whether it was told to.
+    bound: bool,
+    ordered: Option<bool>,
     /// What the others were told, under the present lease.
     offered: Option<Offer>,
+    /// They were told something, and when they will be told again.
+    introduced: bool,
+    reaffirm_at: Option<Instant>,
     pending: Option<Request>,
     retry_at: Option<Instant>,
     retry_wait: Duration,
+    /// Until when another host may go first.
+    courteous: Option<Instant>,
     handover: Option<Handover>,
-    /// etcd was lost and this host had the IP: so may others have had, and have announced it.
+    passing: Option<Passing>,
+    /// The hosts that got the lock and were not heard on the network.
+    silent: Vec<String>,
+    /// The checks fail, and the IP stays here because they fail everywhere.
+    kept: bool,
+    /// The network is being asked who has the address.
+    probing: bool,
+    /// Others may have had the IP, and have announced it, while this host had it.
     contested: bool,
+    /// Something says that another host has the IP: the lock has to be read.
+    doubted: bool,
     /// The lease is lost, but another host was seen to hold the lock; so long is that believed.
     believed: Option<Instant>,
-    /// The lease of the owner to which this host has yielded the IP, until it is told.
+    /// The lease of the owner for whom this host has let go of the IP, until it is told.
     yielded: Option<i64>,
     /// The IP was given up: whatever comes now, nothing more is done.
     gone: bool,
     /// It was, and etcd has not confirmed it: lock and offer may still be there.
     owes: bool,
-}
-
-/// The lock is being given up on purpose; the address stays until another host has taken it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Handover {
-    /// For good, or to come back as a candidate.
-    leave: bool,
-    /// Nobody may have to wait longer.
-    until: Instant,
-    /// The lock was given up while another host was available.
-    successor: bool,
 }
 
 /// Whose the lock is.
@@ -82,23 +114,36 @@ enum Ownership {
 }
 
 impl Core {
-    /// An election that has not heard anything. `checked` says whether health checks are
-    /// configured, `fall` how many failures in a row make a passing one fail.
-    pub fn new(me: &str, checked: bool, fall: u32, now: Instant) -> Core {
+    /// An election that has not heard anything.
+    pub fn new(setting: Setting, now: Instant) -> Core {
+        let Setting { me, checked, fall, loss, all_failing } = setting;
         Core {
-            me: me.to_owned(),
+            me,
+            loss,
+            all_failing,
             state: State::Standby,
             since: now,
             reason: "not elected yet".to_owned(),
             lease: Lease::None,
             lock: None,
+            others: None,
             health: Health::new(checked, fall),
+            bound: false,
+            ordered: None,
             offered: None,
+            introduced: false,
+            reaffirm_at: None,
             pending: None,
             retry_at: None,
             retry_wait: RETRY.0,
+            courteous: None,
             handover: None,
+            passing: None,
+            silent: Vec::new(),
+            kept: false,
+            probing: false,
             contested: false,
+            doubted: false,
             believed: None,
             yielded: None,
             gone: false,
@@ -140,9 +185,15 @@ impl Core {
     /// When [`Input::Timer`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         // Without a lease nothing is asked, so there is nothing to wake up for.
-        let retry = self.retry_at.filter(|_| matches!(self.lease, Lease::Held(_)));
-        let handover = self.handover.map(|handover| handover.until);
-        [retry, handover, self.believed].into_iter().flatten().min()
+        let held = matches!(self.lease, Lease::Held(_));
+        let asking = [self.retry_at, self.courteous, self.reaffirm_at];
+        let asking = asking.into_iter().flatten().filter(|_| held);
+        let handover = self.handover.as_ref();
+        let until = handover.map(|handover| handover.until);
+        let recheck = handover.and_then(|handover| handover.recheck);
+        let passing = self.passing.as_ref().and_then(|passing| passing.until);
+        let others = [until, recheck, passing, self.believed, self.health.deadline()];
+        asking.chain(others.into_iter().flatten()).min()
     }
 
     /// Takes one input and tells what has to be done, in order.
@@ -156,39 +207,60 @@ impl Core {
             Input::Lock(view) => self.on_lock(view, now, &mut actions),
             Input::Answered(result) => self.on_answer(result, now, &mut actions),
             Input::Interface(usable) => {
-                self.on_health(|health| health.interface(usable), now, &mut actions);
+                self.on_health(|health| health.interface(usable, now), now, &mut actions);
             }
+            Input::Bound(bound) => self.bound = bound,
+            Input::Wire(wire) => self.on_wire(wire, now, &mut actions),
+            Input::Claimed { precedes } => self.on_claim(precedes, now, &mut actions),
+            Input::Paused => self.doubt(),
             Input::Checked(result) => {
                 self.on_health(|health| health.checked(result), now, &mut actions);
             }
             Input::ChecksReplaced(checked) => {
                 self.on_health(|health| health.replace_checks(checked), now, &mut actions);
             }
+            Input::LossPolicy(policy) => self.on_loss_policy(policy, now, &mut actions),
             Input::LockNow => self.on_lock_now(),
-            Input::Failover => self.on_failover(now, &mut actions),
+            Input::Failover(target) => self.on_failover(target, now, &mut actions),
             Input::Leave => self.on_leave(now),
-            Input::Timer => {}
+            Input::Timer => self.on_timer(now, &mut actions),
         }
-        self.end_belief(now, &mut actions);
+        self.settle_failing(&mut actions);
         self.end_handover(now, &mut actions);
+        self.settle_probe(&mut actions);
         self.ask_etcd(now, &mut actions);
         actions
+    }
+
+    fn on_timer(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.on_health(|health| health.settle(now), now, actions);
+        self.end_belief(now, actions);
+        self.on_giving_timer(now);
+        self.courteous = self.courteous.filter(|until| now < *until);
+        if self.reaffirm_at.take_if(|at| now >= *at).is_some() {
+            self.offered = None;
+        }
     }
 
     fn on_lease(&mut self, lease: Lease, now: Instant, actions: &mut Vec<Action>) {
         if lease == self.lease {
             return;
         }
-        self.lease = lease;
+        let before = std::mem::replace(&mut self.lease, lease);
         self.believed = None;
+        self.passing = None;
         match lease {
             // Ownership is never assumed to have survived: read the lock again.
             Lease::Held(_) => {
                 self.lock = None;
+                self.others = None;
                 self.offered = None;
+                self.kept = false;
                 self.retry_now();
+                let waits = before == Lease::Lost && !self.has_address();
+                self.courteous = waits.then_some(now + COURTESY);
             }
-            Lease::Lost => self.step(Event::Fault, "etcd cannot be reached", now, actions),
+            Lease::Lost => self.on_loss(now, actions),
             Lease::None => {}
         }
     }
@@ -202,39 +274,62 @@ impl Core {
         // A restored etcd has forgotten what it was told since the snapshot.
         if view.reset {
             self.offered = None;
+            self.others = None;
         }
         let before = self.lock.replace(view);
-        let Some(LockView { holder, .. }) = &self.lock else { return };
-        let (host, owner) = match holder {
-            Some(holder) => (holder.host.clone(), holder.lease),
-            None => (String::new(), 0),
-        };
-        let touched = before.and_then(|lock| lock.holder).is_some_and(|before| {
-            holder.as_ref().is_some_and(|now| now.lease == before.lease && now != &before)
-        });
         match self.ownership() {
-            Ownership::Mine => {
-                let kept = self.state == State::Activated;
-                self.step(Event::Elected, "holds the lock", now, actions);
-                let contested = std::mem::take(&mut self.contested) || touched;
-                if contested && kept {
-                    actions.push(Action::Announce);
-                }
-            }
-            Ownership::Other => {
-                self.step(Event::Demoted, &format!("{host} holds the lock"), now, actions);
-                if std::mem::take(&mut self.contested) {
-                    self.yielded = Some(owner);
-                }
-                self.believed = (self.lease == Lease::Lost).then_some(now + BELIEF);
-            }
-            // The lock is free but cannot be taken: as with an etcd that is silent.
-            Ownership::Free if self.lease == Lease::Lost => {
-                self.step(Event::Fault, "etcd cannot be reached", now, actions);
-            }
-            Ownership::Free => self.retry_now(),
+            Ownership::Mine => self.on_mine(before, now, actions),
+            Ownership::Other => self.on_other(now, actions),
+            Ownership::Free => self.on_free(before, now, actions),
             Ownership::Unknown | Ownership::Ghost => {}
         }
+    }
+
+    fn on_mine(&mut self, before: Option<LockView>, now: Instant, actions: &mut Vec<Action>) {
+        let holder = self.lock.as_ref().and_then(|lock| lock.holder.as_ref());
+        let touched = before.and_then(|lock| lock.holder).is_some_and(|before| {
+            holder.is_some_and(|now| now.lease == before.lease && now != &before)
+        });
+        let had = self.state == State::Activated || self.kept;
+        self.step(Event::Elected, "holds the lock", now, actions);
+        let contested = std::mem::take(&mut self.contested) || touched;
+        if contested && had {
+            actions.push(Action::Announce);
+        }
+    }
+
+    fn on_other(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let Some(holder) = self.lock.as_ref().and_then(|lock| lock.holder.clone()) else {
+            return;
+        };
+        if self.is_to_be_heard(&holder, now) {
+            return;
+        }
+        let had = self.state == State::Activated || self.bound;
+        if std::mem::take(&mut self.contested) || had {
+            self.yielded = Some(holder.lease);
+        }
+        self.kept = false;
+        self.step(Event::Demoted, &format!("{} holds the lock", holder.host), now, actions);
+        self.believed = (self.lease == Lease::Lost).then_some(now + BELIEF);
+    }
+
+    fn on_free(&mut self, before: Option<LockView>, now: Instant, actions: &mut Vec<Action>) {
+        // It cannot be taken: as with an etcd that is silent.
+        if self.lease == Lease::Lost {
+            return self.on_loss(now, actions);
+        }
+        self.kept = false;
+        self.passing = None;
+        let was_free = before.is_some_and(|lock| lock.holder.is_none());
+        let failing = self.state == State::Failing;
+        if !was_free && (failing || self.handover.is_some()) {
+            self.others = None;
+        }
+        if !was_free && failing {
+            self.courteous.get_or_insert(now + COURTESY);
+        }
+        self.retry_now();
     }
 
     fn on_answer(
@@ -246,26 +341,27 @@ impl Core {
         let Some(request) = self.pending.take() else {
             return;
         };
-        if matches!(request, Request::Yield { .. }) {
-            self.yielded = None;
-        }
         match result {
             Ok(answer) => {
                 self.retry_now();
                 if self.lease == Lease::Held(request.lease()) {
                     self.offered = request.offer().or(self.offered);
+                    self.plan_to_reaffirm(now);
                 }
+                self.doubted = false;
+                self.before_answer(&request, &answer.lock);
                 self.on_lock(answer.lock, now, actions);
-                if let Some(handover) = &mut self.handover {
-                    handover.successor = answer.successor;
-                    self.retry_at = answer.successor.then_some(now + RECHECK);
-                }
+                self.others = answer.others.or(self.others.take());
+                self.after_answer(&request, now);
             }
             Err(_) => {
                 self.lock = None;
                 self.retry_at = Some(now + self.retry_wait);
                 self.retry_wait = (self.retry_wait * 2).min(RETRY.1);
             }
+        }
+        if matches!(request, Request::Yield { .. }) {
+            self.yielded = None;
         }
     }
 
@@ -280,25 +376,29 @@ impl Core {
         let after = self.health.verdict();
         match after {
             Some(Err(reason)) if before.as_ref() != Some(&Err(reason.clone())) => {
+                if self.state != State::Failing {
+                    self.others = None;
+                    self.silent.clear();
+                }
                 self.step(Event::HealthCheckFail, &reason, now, actions);
             }
             Some(Ok(())) if before != Some(Ok(())) => {
+                self.kept = false;
+                self.courteous = None;
                 self.step(Event::HealthCheckSuccess, "checks pass", now, actions);
                 self.retry_now();
-                // etcd was lost while this host was failing: it takes the IP as the others do.
+                // etcd was lost while this host was failing: it does as the others do.
                 if self.lease == Lease::Lost {
-                    self.step(Event::Fault, "etcd cannot be reached", now, actions);
+                    self.on_loss(now, actions);
                 }
             }
             Some(_) | None => {}
         }
     }
 
-    /// Takes the IP from an owner of whom nothing was heard for too long, as at the loss itself.
-    fn end_belief(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if self.believed.is_some_and(|until| now >= until) {
-            self.believed = None;
-            self.step(Event::Fault, "etcd cannot be reached", now, actions);
+    fn plan_to_reaffirm(&mut self, now: Instant) {
+        if self.offered.is_some() && !std::mem::replace(&mut self.introduced, true) {
+            self.reaffirm_at = Some(now + REAFFIRM);
         }
     }
 
@@ -306,102 +406,27 @@ impl Core {
     fn on_lock_now(&mut self) {
         if self.ownership() != Ownership::Mine {
             self.lock = None;
+            self.courteous = None;
             self.retry_now();
         }
     }
 
-    fn on_failover(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if self.handover.is_some() {
-            let busy = "this host is already handing it over".to_owned();
-            actions.push(Action::HandedOver(Err(busy)));
-        } else if self.state != State::Activated || self.ownership() != Ownership::Mine {
-            actions.push(Action::HandedOver(Err("this host is not the owner".to_owned())));
-        } else {
-            self.begin_handover(false, now);
+    /// Has the lock read, and the IP announced again if it is still ours: others may have had it.
+    fn doubt(&mut self) {
+        if self.state == State::Activated || self.kept {
+            self.contested = true;
+            self.doubted = true;
         }
     }
 
-    fn on_leave(&mut self, now: Instant) {
-        self.begin_handover(true, now);
-        self.retry_now();
+    /// Whether the address is on the interface, or will be when the last order is carried out.
+    fn has_address(&self) -> bool {
+        self.ordered.unwrap_or(self.bound)
     }
 
-    fn begin_handover(&mut self, leave: bool, now: Instant) {
-        let until = now + HANDOVER_BOUND;
-        self.handover = Some(Handover { leave, until, successor: false });
-    }
-
-    /// Ends a handover that has succeeded, that nobody will answer, or that took too long.
-    fn end_handover(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let Some(handover) = self.handover else {
-            return;
-        };
-        let waited = now >= handover.until || !matches!(self.lease, Lease::Held(_));
-        if handover.leave {
-            let told = self.offered == Some(Offer::Withdrawn) && self.pending.is_none();
-            let awaited = self.state == State::Activated && handover.successor;
-            if waited || (told && !awaited) {
-                self.handover = None;
-                self.lease = Lease::None;
-                self.believed = None;
-                self.gone = true;
-                self.owes = !told;
-                actions.extend([Action::Unbind, Action::Left]);
-            }
-            return;
-        }
-        let result = match self.state {
-            State::Standby => Ok(()),
-            State::Failing => Err(format!("this host is failing: {}", self.reason)),
-            State::Activated if waited => {
-                Err(format!("no other host took it within {} s", HANDOVER_BOUND.as_secs()))
-            }
-            State::Activated => return,
-        };
-        self.handover = None;
-        actions.push(Action::HandedOver(result));
-    }
-
-    /// Asks for the one request that is missing, if any.
-    fn ask_etcd(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let Lease::Held(lease) = self.lease else {
-            return;
-        };
-        if self.pending.is_some() || self.retry_at.is_some_and(|at| now < at) {
-            return;
-        }
-        self.retry_at = None;
-        self.pending = self.missing(lease);
-        actions.extend(self.pending.map(Action::Ask));
-    }
-
-    fn missing(&self, lease: i64) -> Option<Request> {
-        if let (Some(owner), None) = (self.yielded, self.handover) {
-            return Some(Request::Yield { lease, owner });
-        }
-        let release = |offer| Some(Request::Release { lease, offer });
-        let told = |offer| self.offered == Some(offer);
-        let may_be_mine = matches!(self.ownership(), Ownership::Mine | Ownership::Unknown);
-        match self.handover {
-            Some(Handover { leave: true, successor, .. }) => {
-                let waits = successor && self.state == State::Activated;
-                let done = told(Offer::Withdrawn) && !may_be_mine && !waits;
-                if done { None } else { release(Offer::Withdrawn) }
-            }
-            Some(Handover { leave: false, .. }) if may_be_mine => release(Offer::Available),
-            Some(Handover { leave: false, .. }) => None,
-            None if self.state == State::Failing => {
-                let done = told(Offer::Unavailable) && !may_be_mine;
-                if done { None } else { release(Offer::Unavailable) }
-            }
-            None if self.health.verdict() == Some(Ok(())) => {
-                let wanted = matches!(self.ownership(), Ownership::Free | Ownership::Unknown);
-                (wanted || !told(Offer::Available)).then_some(Request::Acquire { lease })
-            }
-            // A host whose service was never seen to work does not campaign, but it must know
-            // whether an address that it has is a left-over.
-            None => (self.ownership() == Ownership::Unknown).then_some(Request::Look { lease }),
-        }
+    fn order(&mut self, bound: bool, actions: &mut Vec<Action>) {
+        self.ordered = Some(bound);
+        actions.push(if bound { Action::Bind } else { Action::Unbind });
     }
 
     fn ownership(&self) -> Ownership {
@@ -431,8 +456,8 @@ impl Core {
         }
         for effect in effects {
             match effect {
-                Effect::Bind => actions.push(Action::Bind),
-                Effect::Unbind => actions.push(Action::Unbind),
+                Effect::Bind => self.order(true, actions),
+                Effect::Unbind => self.order(false, actions),
                 // Both are levels, not edges: `missing` asks for them until they are done.
                 Effect::Release | Effect::Campaign => self.retry_now(),
             }
@@ -446,5 +471,4 @@ impl Core {
 }
 
 #[cfg(test)]
-#[path = "core_tests.rs"]
 mod tests;

@@ -1,9 +1,23 @@
 //! Whether this host can serve an IP: its interface and the checks of the service behind it.
+//!
+//! Pure: the time comes in as an argument.
+
+use std::time::{Duration, Instant};
+
+/// How long an interface has to be unusable before the host counts as failing. A bond that fails
+/// over and a cable that is seated anew are over by then, and a move costs more than they do.
+pub(crate) const DOWN: Duration = Duration::from_millis(500);
+
+/// How long it has to be usable again before the host counts as healthy: one that comes and goes
+/// must not make the IP come and go.
+pub(crate) const UP: Duration = Duration::from_secs(1);
 
 /// What is known of the interface and of the checks.
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
     interface: Option<Result<(), String>>,
+    /// What the interface was last seen as, and when that begins to count.
+    unsettled: Option<(Result<(), String>, Instant)>,
     checks: Checks,
     /// Failed checks in a row that make a passing service a failing one.
     fall: u32,
@@ -25,7 +39,7 @@ impl Health {
     /// Nothing is known yet.
     pub(crate) fn new(checked: bool, fall: u32) -> Health {
         let checks = if checked { Checks::Waiting } else { Checks::None };
-        Health { interface: None, checks, fall }
+        Health { interface: None, unsettled: None, checks, fall }
     }
 
     /// `Ok` when this host can serve the IP, an error with the reason when it cannot, `None` while
@@ -40,8 +54,38 @@ impl Health {
         }
     }
 
-    pub(crate) fn interface(&mut self, usable: Result<(), String>) {
-        self.interface = Some(usable);
+    /// The interface can carry the address, or why not. The first word counts at once, a change
+    /// when it has lasted.
+    pub(crate) fn interface(&mut self, usable: Result<(), String>, now: Instant) {
+        let lasts = match (&self.interface, &usable) {
+            (None, Ok(()) | Err(_)) | (Some(Ok(())), Ok(())) | (Some(Err(_)), Err(_)) => {
+                self.interface = Some(usable);
+                self.unsettled = None;
+                return;
+            }
+            (Some(Ok(())), Err(_)) => DOWN,
+            (Some(Err(_)), Ok(())) => UP,
+        };
+        let since = self.unsettled.take().map_or(now + lasts, |(_, at)| at);
+        self.unsettled = Some((usable, since));
+    }
+
+    /// Takes a change of the interface that has lasted for what it is.
+    pub(crate) fn settle(&mut self, now: Instant) {
+        if let Some((usable, _)) = self.unsettled.take_if(|(_, at)| now >= *at) {
+            self.interface = Some(usable);
+        }
+    }
+
+    /// When [`Health::settle`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.unsettled.as_ref().map(|(_, at)| *at)
+    }
+
+    /// Whether the network can be reached through the interface, settled or not.
+    pub(crate) fn interface_is_usable(&self) -> bool {
+        let last = self.unsettled.as_ref().map(|(usable, _)| usable).or(self.interface.as_ref());
+        last.is_some_and(Result::is_ok)
     }
 
     /// The result of one round of checks. The first failure at start counts at once.
@@ -82,7 +126,7 @@ mod tests {
 
     fn healthy(checked: bool) -> Health {
         let mut health = Health::new(checked, 3);
-        health.interface(Ok(()));
+        health.interface(Ok(()), Instant::now());
         health
     }
 
@@ -113,14 +157,51 @@ mod tests {
         assert_eq!(health.verdict(), Some(failure()));
     }
 
+    fn down() -> Result<(), String> {
+        Err("eth0: interface is down".to_owned())
+    }
+
     #[test]
-    fn an_unusable_interface_fails_the_host_whatever_the_checks_say() {
+    fn an_interface_that_stays_unusable_fails_the_host_whatever_the_checks_say() {
         let mut health = healthy(true);
         health.checked(Ok(()));
-        health.interface(Err("eth0 is down".to_owned()));
-        assert_eq!(health.verdict(), Some(Err("eth0 is down".to_owned())));
-        health.interface(Ok(()));
+        let now = Instant::now();
+        health.interface(down(), now);
+        assert_eq!((health.verdict(), health.interface_is_usable()), (Some(Ok(())), false));
+        health.settle(now + DOWN);
+        assert_eq!(health.verdict(), Some(down()));
+        health.interface(Ok(()), now);
+        assert_eq!(health.verdict(), Some(down()));
+        assert_eq!(health.deadline(), Some(now + UP));
+        health.settle(now + UP);
+        assert_eq!((health.verdict(), health.deadline()), (Some(Ok(())), None));
+    }
+
+    #[test]
+    fn an_interface_that_comes_back_in_time_was_never_away() {
+        let mut health = healthy(false);
+        let now = Instant::now();
+        health.interface(down(), now);
+        health.interface(Ok(()), now + DOWN / 2);
+        assert_eq!(health.deadline(), None);
+        health.settle(now + DOWN);
         assert_eq!(health.verdict(), Some(Ok(())));
+    }
+
+    #[test]
+    fn another_reason_does_not_begin_the_wait_again() {
+        let mut health = healthy(false);
+        let now = Instant::now();
+        health.interface(down(), now);
+        health.interface(Err("eth0: no such interface".to_owned()), now + DOWN / 2);
+        assert_eq!(health.deadline(), Some(now + DOWN));
+    }
+
+    #[test]
+    fn the_first_word_of_the_interface_counts_at_once() {
+        let mut health = Health::new(false, 3);
+        health.interface(down(), Instant::now());
+        assert_eq!(health.verdict(), Some(down()));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! the core to the world.
 
 use crate::fsm::{Event, State};
+use crate::net::Wire;
+use crate::policy::LossPolicy;
 
 /// What the core is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,14 +16,28 @@ pub enum Input {
     Answered(Result<LockAnswer, String>),
     /// The interface can carry the address, or why not.
     Interface(Result<(), String>),
+    /// The kernel has the address, or not.
+    Bound(bool),
+    /// What the network says, while it is asked.
+    Wire(Wire),
+    /// Another host says on the network that it has the address, which is bound here.
+    Claimed {
+        /// Of two hosts that have the address, the other is the one that keeps it.
+        precedes: bool,
+    },
+    /// This process did not run for a while: stopped, or its machine was suspended.
+    Paused,
     /// The result of one round of health checks.
     Checked(Result<(), String>),
     /// Other health checks are configured; true if there are any.
     ChecksReplaced(bool),
+    /// Another policy for the loss of etcd is configured.
+    LossPolicy(LossPolicy),
     /// Try to get the lock now.
     LockNow,
-    /// Hand the IP to another host; ends with [`Action::HandedOver`].
-    Failover,
+    /// Hand the IP to another host, to the named one if one is named; ends with
+    /// [`Action::HandedOver`].
+    Failover(Option<String>),
     /// Give the IP up for good; ends with [`Action::Left`].
     Leave,
     /// The core's deadline has come.
@@ -37,6 +53,8 @@ pub enum Action {
     Unbind,
     /// Announce the address again: another host may have announced it meanwhile.
     Announce,
+    /// Begin or end to ask the network who has the address; comes back as [`Input::Wire`].
+    Probe(bool),
     /// Send a request to etcd; its outcome comes back as [`Input::Answered`].
     Ask(Request),
     /// The state changed: to be logged and shown.
@@ -48,34 +66,72 @@ pub enum Action {
         /// What made it change.
         event: Event,
     },
-    /// A failover has ended: another host holds the lock, or why none does.
+    /// A failover has ended: another host has the IP, or why none does.
     HandedOver(Result<(), String>),
     /// This host has given the IP up; nothing more will come.
     Left,
 }
 
 /// A request to etcd. Each is one transaction, guarded, and may be repeated after an unknown outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// All of them read the lock; those that say so read the offers, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Read the lock: this host does not know yet whether it may campaign.
+    /// Read the lock.
     Look {
         /// The lease that is held; the request does not rely on it.
         lease: i64,
     },
-    /// Create the lock if it does not exist, else read it; offer the IP.
+    /// Create the lock if it does not exist, else read lock and offers; offer the IP.
     Acquire {
         /// The lease to which lock and offer are attached.
         lease: i64,
     },
-    /// Delete the lock if it is attached to this lease, else read it; offer the IP, or no longer.
+    /// Create the lock if it does not exist, and offer nothing: nobody else can take it.
+    Retake {
+        /// The lease to which the lock is attached.
+        lease: i64,
+    },
+    /// Tell the others how available this host is, and read lock and offers.
+    Survey {
+        /// The lease to which the offer is attached.
+        lease: i64,
+        /// What the others are told.
+        offer: Offer,
+    },
+    /// Delete the lock if it is attached to this lease; offer the IP, or no longer; read the offers.
     Release {
         /// The lease to which the lock must be attached.
         lease: i64,
         /// What the others are told.
         offer: Offer,
     },
-    /// Write the lock again as it is if it is attached to the owner's lease, else read it: the owner
-    /// hears that this host has let go of the IP, and announces it again.
+    /// Write the lock for another host, if it is attached to this lease and the other's offer is what
+    /// it was.
+    Pass {
+        /// The lease to which the lock must be attached.
+        lease: i64,
+        /// The host that gets it.
+        to: Candidate,
+    },
+    /// Write the lock for this host, if it still is what it was when it was passed to another, who
+    /// was not heard of since.
+    Reclaim {
+        /// The lease to which the lock is attached again.
+        lease: i64,
+        /// The revision at which the lock was passed.
+        written: i64,
+    },
+    /// Write the lock for this host, if it is attached to its owner's lease and the owner's offer
+    /// still says that it is not available: the checks fail on a host that keeps the IP only because
+    /// nobody else could take it.
+    Oust {
+        /// The lease to which the lock is attached.
+        lease: i64,
+        /// The owner, as its offer describes it.
+        owner: Candidate,
+    },
+    /// Write the lock again as it is if it is attached to the owner's lease: the owner hears that this
+    /// host has let go of the IP, and announces it again.
     Yield {
         /// The lease that is held; the request does not rely on it.
         lease: i64,
@@ -133,27 +189,51 @@ pub struct Holder {
 pub struct LockAnswer {
     /// The lock after the request.
     pub lock: LockView,
-    /// Whether another host offers this IP and is available. Only a release asks for it.
-    pub successor: bool,
+    /// The other hosts that offer the IP, the preferred ones first; none if that was not read.
+    pub others: Option<Vec<Candidate>>,
+}
+
+/// Another host that offers the IP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its name.
+    pub host: String,
+    /// Whether it is available for election.
+    pub available: bool,
+    /// The lease to which its offer is attached. The Go LinK attaches it to none (0), so that it
+    /// cannot be told whether the host is alive.
+    pub lease: i64,
+    /// The revision at which its offer was written.
+    pub written: i64,
 }
 
 impl Request {
     /// The lease on which the request relies.
-    pub fn lease(self) -> i64 {
-        match self {
+    pub fn lease(&self) -> i64 {
+        match *self {
             Request::Look { lease }
             | Request::Acquire { lease }
+            | Request::Retake { lease }
+            | Request::Survey { lease, .. }
             | Request::Release { lease, .. }
+            | Request::Pass { lease, .. }
+            | Request::Reclaim { lease, .. }
+            | Request::Oust { lease, .. }
             | Request::Yield { lease, .. } => lease,
         }
     }
 
     /// What the others are told by it, if anything.
-    pub fn offer(self) -> Option<Offer> {
-        match self {
-            Request::Look { .. } | Request::Yield { .. } => None,
+    pub fn offer(&self) -> Option<Offer> {
+        match *self {
             Request::Acquire { .. } => Some(Offer::Available),
-            Request::Release { offer, .. } => Some(offer),
+            Request::Survey { offer, .. } | Request::Release { offer, .. } => Some(offer),
+            Request::Look { .. }
+            | Request::Retake { .. }
+            | Request::Pass { .. }
+            | Request::Reclaim { .. }
+            | Request::Oust { .. }
+            | Request::Yield { .. } => None,
         }
     }
 }

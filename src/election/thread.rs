@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
 use log::{debug, info, warn};
 
-use super::core::Core;
+use super::core::{Core, Setting};
 use super::message::{Action, Input, Lease, Request};
 use crate::checks::{Checks, Timing};
 use crate::etcd;
 use crate::fsm::State;
 use crate::net::{Desired, NetClient, Report};
+use crate::policy::{AllFailingPolicy, LossPolicy};
 use crate::store;
 use crate::thread;
 use crate::vip::{Check, Cidr};
@@ -43,6 +44,10 @@ pub struct Params {
     pub timing: Timing,
     /// Failures in a row before the host is failing.
     pub fall: u32,
+    /// What is done when etcd is lost.
+    pub loss: LossPolicy,
+    /// What is done when the checks fail on every host.
+    pub all_failing: AllFailingPolicy,
     /// The way to etcd.
     pub etcd: etcd::Client,
     /// The way to the kernel.
@@ -94,8 +99,10 @@ pub struct Election {
 enum Control {
     Lease(Lease),
     SetChecks(Vec<Check>, Timing),
+    SetLossPolicy(LossPolicy),
+    Paused,
     LockNow,
-    Failover,
+    Failover(Option<String>),
     Leave,
 }
 
@@ -145,9 +152,20 @@ impl Election {
         self.tell(Control::LockNow);
     }
 
-    /// Has it hand the IP over; ends with [`Notice::HandedOver`].
-    pub fn failover(&self) {
-        self.tell(Control::Failover);
+    /// Changes what is done when etcd is lost.
+    pub fn set_loss_policy(&self, policy: LossPolicy) {
+        self.tell(Control::SetLossPolicy(policy));
+    }
+
+    /// This process did not run for a while.
+    pub fn paused(&self) {
+        self.tell(Control::Paused);
+    }
+
+    /// Has it hand the IP over, to the named host if one is named; ends with
+    /// [`Notice::HandedOver`].
+    pub fn failover(&self, target: Option<String>) {
+        self.tell(Control::Failover(target));
     }
 
     /// Has it give the IP up; ends with [`Notice::Left`].
@@ -205,8 +223,14 @@ struct Actor {
 impl Actor {
     fn new(params: Params, notices: Notices, control_rx: Receiver<Control>) -> Actor {
         let (event_tx, event_rx) = unbounded();
-        let checked = !params.checks.is_empty();
-        let core = Core::new(&params.host, checked, params.fall, Instant::now());
+        let setting = Setting {
+            me: params.host.clone(),
+            checked: !params.checks.is_empty(),
+            fall: params.fall,
+            loss: params.loss,
+            all_failing: params.all_failing,
+        };
+        let core = Core::new(setting, Instant::now());
         Actor {
             params,
             core,
@@ -263,7 +287,8 @@ impl Actor {
                 Report::Interface(usable) => Event::Input(Input::Interface(usable)),
                 Report::Bound(bound) => Event::Bound(bound),
                 Report::Failed(error) => Event::NetFailed(error),
-                Report::Wire(_) | Report::Claimed { .. } => return,
+                Report::Wire(wire) => Event::Input(Input::Wire(wire)),
+                Report::Claimed { precedes } => Event::Input(Input::Claimed { precedes }),
             };
             let _ = event_tx.send(event);
         };
@@ -309,7 +334,7 @@ impl Actor {
         let input = match event {
             Event::Bound(bound) => {
                 self.bound = bound;
-                return;
+                Input::Bound(bound)
             }
             Event::Input(input) => input,
             Event::Checked(setting, _) if setting != self.setting => return,
@@ -322,7 +347,9 @@ impl Actor {
             Event::Timer => Input::Timer,
             Event::Control(Control::Lease(lease)) => Input::Lease(lease),
             Event::Control(Control::LockNow) => Input::LockNow,
-            Event::Control(Control::Failover) => Input::Failover,
+            Event::Control(Control::Failover(target)) => Input::Failover(target),
+            Event::Control(Control::SetLossPolicy(policy)) => Input::LossPolicy(policy),
+            Event::Control(Control::Paused) => Input::Paused,
             Event::Control(Control::Leave) => Input::Leave,
             Event::Control(Control::SetChecks(checks, timing)) => {
                 self.params.checks = checks;
@@ -340,7 +367,7 @@ impl Actor {
         let Params { cidr, host, .. } = &self.params;
         let refused = result.as_ref().is_err_and(|error| error.kind == etcd::ErrorKind::Refused);
         let said = std::mem::replace(&mut self.refused, refused);
-        let answer = result.map(|reply| store::election_answer(request, *cidr, host, &reply));
+        let answer = result.map(|reply| store::election_answer(&request, *cidr, host, &reply));
         Input::Answered(answer.map_err(|error| {
             if refused && !said {
                 warn!("{cidr}: etcd refuses the election: {error}");
@@ -357,6 +384,7 @@ impl Actor {
             Action::Bind => self.params.net.set(cidr, Desired::Bound),
             Action::Unbind => self.params.net.set(cidr, Desired::Unbound),
             Action::Announce => self.params.net.announce(cidr),
+            Action::Probe(on) => self.params.net.probe(cidr, on),
             Action::Ask(request) => self.ask(request),
             Action::Transition { from, to, event } => {
                 info!("{cidr}: {from} -> {to} ({event}): {}", self.core.reason());
@@ -367,7 +395,7 @@ impl Actor {
     }
 
     fn ask(&self, request: Request) {
-        let txn = store::election_txn(request, self.params.cidr, &self.params.host);
+        let txn = store::election_txn(&request, self.params.cidr, &self.params.host);
         let event_tx = self.event_tx.clone();
         let reply = move |result| {
             let _ = event_tx.send(Event::Answered(request, result));

@@ -59,7 +59,7 @@ impl Actor {
                 vip.election.lock_now();
                 now(Answer::Done);
             }
-            Command::Failover(id, target) => self.begin_failover(id, target, reply)?,
+            Command::Failover(id, target) => self.begin_failover(&id, target, reply)?,
             Command::Hosts(id) => {
                 let txn = store::candidates_txn(self.find(&id)?.record.cidr);
                 self.submit(txn, Pending::Hosts { id, reply: reply.clone() });
@@ -155,22 +155,24 @@ impl Actor {
         self.submit(txn, Pending::Delete { id, reply });
     }
 
-    /// Looks for a host to hand the IP over to before anything is given up.
     fn begin_failover(
         &mut self,
-        id: VipId,
+        id: &VipId,
         target: Option<String>,
         reply: &Reply,
     ) -> Result<(), Refusal> {
-        let vip = self.find(&id)?;
+        self.reachable()?;
+        let vip = self.vip_mut(id).ok_or(Refusal::NotFound)?;
         if vip.status.state != State::Activated {
             let owner = vip.status.owner.as_deref().unwrap_or("nobody");
             let why = format!("this host is not the owner of {} ({owner} is)", vip.record.cidr);
             return Err(Refusal::Conflict(why));
         }
-        self.reachable()?;
-        let txn = store::candidates_txn(vip.record.cidr);
-        self.submit(txn, Pending::Candidates { id, target, reply: reply.clone() });
+        if vip.failover.is_some() {
+            return Err(Refusal::Conflict("this host is already handing it over".to_owned()));
+        }
+        vip.failover = Some(reply.clone());
+        vip.election.failover(target);
         Ok(())
     }
 
@@ -182,12 +184,7 @@ impl Actor {
             Pending::SetChecks { record, reply } => self.checks_set(record, reply, outcome),
             Pending::Delete { id, reply } => self.deleted(&id, reply, outcome),
             Pending::Hosts { id, reply } => {
-                let hosts = self.candidates(&id, outcome);
-                let names = hosts.map(|hosts| hosts.into_iter().map(|host| host.host).collect());
-                answer_to(Some(reply), names.map(Answer::Hosts));
-            }
-            Pending::Candidates { id, target, reply } => {
-                self.failover(&id, target.as_deref(), reply, outcome);
+                answer_to(Some(reply), self.hosts(&id, outcome).map(Answer::Hosts));
             }
         }
     }
@@ -268,42 +265,11 @@ impl Actor {
         }
     }
 
-    fn candidates(&self, id: &VipId, outcome: Outcome) -> Result<Vec<store::Candidate>, Refusal> {
+    fn hosts(&self, id: &VipId, outcome: Outcome) -> Result<Vec<String>, Refusal> {
         let cidr = self.find(id)?.record.cidr;
         let reply = outcome.map_err(unavailable)?;
-        Ok(store::candidates(cidr, reply.kvs(0)))
-    }
-
-    fn failover(&mut self, id: &VipId, target: Option<&str>, reply: Reply, outcome: Outcome) {
-        let allowed = self.candidates(id, outcome).and_then(|candidates| {
-            let others = |c: &&store::Candidate| c.host != self.params.host && c.available;
-            let others: Vec<_> = candidates.iter().filter(others).map(|c| &c.host).collect();
-            check_target(&others, target).map_err(Refusal::Conflict)
-        });
-        match (allowed, self.vip_mut(id)) {
-            (Err(refusal), _) => answer_to(Some(reply), Err(refusal)),
-            (Ok(()), Some(vip)) if vip.failover.is_none() => {
-                vip.failover = Some(reply);
-                vip.election.failover();
-            }
-            (Ok(()), Some(_)) => {
-                let why = "this host is already handing it over".to_owned();
-                answer_to(Some(reply), Err(Refusal::Conflict(why)));
-            }
-            (Ok(()), None) => answer_to(Some(reply), Err(Refusal::NotFound)),
-        }
-    }
-}
-
-/// Whether a failover can go where it was asked to go.
-fn check_target(others: &[&String], target: Option<&str>) -> Result<(), String> {
-    match target {
-        _ if others.is_empty() => Err("no other host is a candidate".to_owned()),
-        None => Ok(()),
-        Some(host) if others.iter().any(|other| *other == host) => Err(format!(
-            "host {host} cannot be chosen: this version hands over to whichever candidate is first"
-        )),
-        Some(host) => Err(format!("host {host} is not a candidate")),
+        let candidates = store::candidates(cidr, reply.kvs(0));
+        Ok(candidates.into_iter().map(|candidate| candidate.host).collect())
     }
 }
 

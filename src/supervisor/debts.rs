@@ -54,7 +54,7 @@ impl Actor {
             // What was attached to an older lease has ended with it.
             Some(Debt::Lock(cidr)) => {
                 let release = Request::Release { lease, offer: Offer::Withdrawn };
-                store::election_txn(release, *cidr, host)
+                store::election_txn(&release, *cidr, host)
             }
             Some(Debt::Record(id)) => store::drop_record_txn(host, id),
             None => return,

@@ -133,7 +133,6 @@ enum Pending {
     SetChecks { record: Record, reply: Reply },
     Delete { id: VipId, reply: Reply },
     Hosts { id: VipId, reply: Reply },
-    Candidates { id: VipId, target: Option<String>, reply: Reply },
 }
 
 /// Everything that comes back to the supervisor, from threads that must not block.
@@ -278,6 +277,8 @@ impl Actor {
             checks: record.checks.clone(),
             timing: self.timing(record),
             fall: self.params.checks.fall,
+            loss: crate::policy::LossPolicy::Take,
+            all_failing: crate::policy::AllFailingPolicy::KeepLast,
             etcd: self.params.etcd.clone(),
             net: self.params.net.clone(),
         };

@@ -1,0 +1,97 @@
+//! Which request to etcd is missing: the one that brings what etcd was told, and what is known of
+//! the lock, closer to what should be.
+
+use std::time::Instant;
+
+use super::giving::Handover;
+use super::{Core, Ownership};
+use crate::election::message::{Action, Candidate, Lease, Offer, Request};
+use crate::fsm::State;
+use crate::policy::AllFailingPolicy;
+
+impl Core {
+    /// Asks for the one request that is missing, if any.
+    pub(super) fn ask_etcd(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let Lease::Held(lease) = self.lease else {
+            return;
+        };
+        if self.pending.is_some() || self.retry_at.is_some_and(|at| now < at) {
+            return;
+        }
+        self.retry_at = None;
+        self.pending = self.missing(lease);
+        if let Some(request) = &self.pending {
+            self.begin_to_pass(request.clone());
+            actions.extend(self.pending.clone().map(Action::Ask));
+        }
+    }
+
+    fn missing(&self, lease: i64) -> Option<Request> {
+        if let Some(passing) = self.passing.as_ref().filter(|passing| passing.is_confirmed()) {
+            return passing.overdue().map(|written| Request::Reclaim { lease, written });
+        }
+        if let (Some(owner), None, false) = (self.yielded, &self.handover, self.bound) {
+            return Some(Request::Yield { lease, owner });
+        }
+        if self.doubted {
+            return Some(Request::Look { lease });
+        }
+        match &self.handover {
+            Some(Handover { target: None, .. }) => self.leaving(lease),
+            Some(Handover { target: Some(_), .. }) => self.giving(lease, Offer::Available),
+            None if self.state == State::Failing => self.failing(lease),
+            None if self.health.verdict() == Some(Ok(())) => self.campaigning(lease),
+            // A host whose service was never seen to work does not campaign, but it must know
+            // whether an address that it has is a left-over.
+            None => (self.ownership() == Ownership::Unknown).then_some(Request::Look { lease }),
+        }
+    }
+
+    fn campaigning(&self, lease: i64) -> Option<Request> {
+        if self.courteous.is_some() {
+            return None;
+        }
+        let told = self.told(Offer::Available);
+        match self.ownership() {
+            Ownership::Free | Ownership::Unknown => Some(Request::Acquire { lease }),
+            Ownership::Mine | Ownership::Ghost | Ownership::Other if !told => {
+                Some(Request::Acquire { lease })
+            }
+            Ownership::Other => {
+                let owner = self.keeper_of_last_resort()?.clone();
+                Some(Request::Oust { lease, owner })
+            }
+            Ownership::Mine | Ownership::Ghost => None,
+        }
+    }
+
+    /// The owner, if it has said that its checks fail: it has the IP because no other host could.
+    fn keeper_of_last_resort(&self) -> Option<&Candidate> {
+        let holder = self.lock.as_ref()?.holder.as_ref()?;
+        let owner = self.others.as_ref()?.iter().find(|other| other.host == holder.host)?;
+        (owner.lease == holder.lease && !owner.available).then_some(owner)
+    }
+
+    /// Gives the IP to another host and, if there is none, does as the policy says.
+    fn failing(&self, lease: i64) -> Option<Request> {
+        let offer = Offer::Unavailable;
+        let alone = self.candidate().is_none();
+        match (self.giving(lease, offer), self.ownership(), self.all_failing) {
+            (Some(request), _, _) => Some(request),
+            (None, Ownership::Mine, AllFailingPolicy::None) if alone => {
+                Some(Request::Release { lease, offer })
+            }
+            // Who could take it has had the time.
+            (None, Ownership::Free, AllFailingPolicy::KeepLast)
+                if self.courteous.is_none() && self.has_address() =>
+            {
+                Some(Request::Retake { lease })
+            }
+            (None, _, _) => None,
+        }
+    }
+
+    pub(super) fn told(&self, offer: Offer) -> bool {
+        self.offered == Some(offer)
+    }
+}

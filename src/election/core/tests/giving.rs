@@ -1,0 +1,232 @@
+//! Handovers: to another LinK in one transaction, to a Go LinK by letting the lock go.
+
+use super::*;
+
+const HEARD: Input = Input::Claimed { precedes: false };
+
+fn failover() -> Input {
+    Input::Failover(None)
+}
+
+/// An owner that was told to hand over and has asked to whom it could.
+fn handing_over(target: Option<&str>) -> Story {
+    let mut story = Story::owner();
+    let order = Input::Failover(target.map(str::to_owned));
+    assert_eq!(story.feed(order), [survey(Offer::Available)]);
+    story
+}
+
+fn leaving() -> Story {
+    let mut story = Story::owner();
+    assert_eq!(story.feed(Input::Leave), [survey(Offer::Withdrawn)]);
+    story
+}
+
+fn go() -> Candidate {
+    other("h4", 0, true)
+}
+
+fn handed_over(error: &str) -> Action {
+    Action::HandedOver(Err(error.to_owned()))
+}
+
+#[test]
+fn a_failover_passes_the_lock_and_keeps_the_address_until_the_new_owner_is_heard() {
+    let mut story = handing_over(None);
+    assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
+    assert_eq!(story.answer(Some(("h2", 9))), []);
+    assert_eq!(story.core.state(), State::Activated);
+    let actions = story.feed(HEARD);
+    assert_eq!(actions, [demoted(), Action::Unbind, Action::HandedOver(Ok(()))]);
+    // What was heard of this host meanwhile is put right.
+    assert_eq!(story.unbound(), [yields(9)]);
+}
+
+#[test]
+fn the_new_owner_may_be_heard_before_etcd_has_answered() {
+    let mut story = handing_over(None);
+    story.find(Some(("h1", LEASE)), &[h2()]);
+    assert_eq!(story.feed(HEARD), []);
+    let actions = story.see(Some(("h2", 9)));
+    assert_eq!(actions, [demoted(), Action::Unbind, Action::HandedOver(Ok(()))]);
+}
+
+#[test]
+fn a_failover_goes_where_it_was_asked_to_go() {
+    let others = [h2(), other("h3", 11, true)];
+    let mut story = handing_over(Some("h3"));
+    assert_eq!(story.find(Some(("h1", LEASE)), &others), [pass(others[1].clone())]);
+    let mut story = handing_over(Some("h5"));
+    let refused = [handed_over("host h5 is not a candidate")];
+    assert_eq!(story.find(Some(("h1", LEASE)), &others), refused);
+    assert_eq!(story.core.state(), State::Activated);
+}
+
+#[test]
+fn a_host_that_is_not_available_gets_nothing() {
+    let mut story = handing_over(None);
+    let refused = [handed_over("no other host is a candidate")];
+    assert_eq!(story.find(Some(("h1", LEASE)), &[other("h2", 9, false)]), refused);
+    let mut story = handing_over(Some("h2"));
+    let refused = [handed_over("host h2 is not a candidate")];
+    assert_eq!(story.find(Some(("h1", LEASE)), &[other("h2", 9, false)]), refused);
+}
+
+#[test]
+fn a_candidate_that_changes_while_it_gets_the_lock_does_not_get_it() {
+    let mut story = handing_over(None);
+    assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
+    let refused = [handed_over("no other host is a candidate")];
+    assert_eq!(story.find(Some(("h1", LEASE)), &[other("h2", 9, false)]), refused);
+}
+
+#[test]
+fn from_who_is_not_heard_the_lock_is_taken_back() {
+    let mut story = handing_over(None);
+    story.find(Some(("h1", LEASE)), &[h2()]);
+    assert_eq!(story.answer(Some(("h2", 9))), []);
+    let passed = story.now;
+    let reclaim = Action::Ask(Request::Reclaim { lease: LEASE, written: story.written });
+    assert_eq!(story.wait(), [reclaim]);
+    assert_eq!(story.now - passed, HEARD_BOUND);
+    assert!(story.core.deadline().unwrap() > story.now, "nothing is due while that is asked");
+    let kept = handed_over("host h2 got the lock but was not heard to announce the IP");
+    assert_eq!(story.answer(Some(("h1", LEASE))), [kept]);
+    assert_eq!(story.core.state(), State::Activated);
+}
+
+#[test]
+fn a_silent_candidate_is_passed_over_for_the_next() {
+    let mut story = leaving();
+    let h3 = other("h3", 11, true);
+    let others = [h2(), h3.clone()];
+    assert_eq!(story.find(Some(("h1", LEASE)), &others), [pass(h2())]);
+    story.answer(Some(("h2", 9)));
+    story.wait();
+    assert_eq!(story.answer(Some(("h1", LEASE))), [pass(h3)]);
+    story.answer(Some(("h3", 11)));
+    let left = [demoted(), Action::Unbind, Action::Unbind, Action::Left];
+    assert_eq!(story.feed(HEARD), left);
+}
+
+#[test]
+fn what_the_new_owner_has_written_since_is_not_taken_back() {
+    let mut story = handing_over(None);
+    story.find(Some(("h1", LEASE)), &[h2()]);
+    story.answer(Some(("h2", 9)));
+    story.wait();
+    let done = [demoted(), Action::Unbind, Action::HandedOver(Ok(()))];
+    assert_eq!(story.find(Some(("h2", 9)), &[h2()]), done);
+}
+
+#[test]
+fn without_a_network_nobody_can_be_heard_and_nobody_is_waited_for() {
+    let mut story = Story::owner();
+    story.feed(Input::Interface(Err("eth0: no carrier".to_owned())));
+    story.wait();
+    assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
+    assert_eq!(story.answer(Some(("h2", 9))), [Action::Unbind]);
+}
+
+#[test]
+fn to_a_go_link_the_lock_is_left_and_the_address_stays_until_it_has_it() {
+    let mut story = handing_over(None);
+    assert_eq!(story.find(Some(("h1", LEASE)), &[go()]), [release(Offer::Available)]);
+    assert_eq!(story.find(None, &[go()]), []);
+    assert_eq!(story.core.state(), State::Activated);
+    let actions = story.see(Some(("h4", 13)));
+    assert_eq!(actions, [demoted(), Action::Unbind, Action::HandedOver(Ok(()))]);
+}
+
+#[test]
+fn a_failover_that_nobody_answers_is_taken_back() {
+    let mut story = handing_over(None);
+    story.find(Some(("h1", LEASE)), &[go()]);
+    story.find(None, &[go()]);
+    story.now = story.core.handover.as_ref().unwrap().until;
+    let nobody = handed_over("no other host took it within 5 s");
+    assert_eq!(story.feed(Input::Timer), [nobody, acquire()]);
+    assert_eq!(story.core.state(), State::Activated);
+}
+
+#[test]
+fn only_the_owner_can_hand_over_and_only_once_at_a_time() {
+    let mut story = Story::standby();
+    assert_eq!(story.feed(failover()), [handed_over("this host is not the owner")]);
+    let mut story = handing_over(None);
+    assert_eq!(story.feed(failover()), [handed_over("this host is already handing it over")]);
+}
+
+#[test]
+fn who_leaves_answers_until_a_successor_is_heard() {
+    let mut story = leaving();
+    assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
+    assert_eq!(story.answer(Some(("h2", 9))), []);
+    let actions = story.feed(HEARD);
+    assert_eq!(actions, [demoted(), Action::Unbind, Action::Unbind, Action::Left]);
+    assert!(!story.core.owes());
+    assert_eq!(story.see(None), []);
+}
+
+#[test]
+fn who_leaves_as_the_last_waits_for_nobody_and_does_not_come_back() {
+    let mut story = leaving();
+    assert_eq!(story.find(Some(("h1", LEASE)), &[]), [release(Offer::Withdrawn)]);
+    assert_eq!(story.find(None, &[]), [Action::Unbind, Action::Left]);
+    assert!(!story.core.owes());
+    assert_eq!(story.feed(Input::Lease(Lease::Held(8))), []);
+    assert_eq!(story.see(None), []);
+    assert_eq!(story.feed(Input::Lease(Lease::Lost)), []);
+}
+
+#[test]
+fn who_leaves_stops_waiting_when_the_successors_leave_too() {
+    let mut story = leaving();
+    assert_eq!(story.find(Some(("h1", LEASE)), &[go()]), [release(Offer::Withdrawn)]);
+    assert_eq!(story.find(None, &[go()]), []);
+    assert_eq!(story.wait(), [survey(Offer::Withdrawn)]);
+    assert_eq!(story.find(None, &[go()]), []);
+    assert_eq!(story.wait(), [survey(Offer::Withdrawn)]);
+    assert_eq!(story.find(None, &[]), [Action::Unbind, Action::Left]);
+}
+
+#[test]
+fn a_standby_leaves_as_soon_as_the_others_are_told() {
+    let mut story = Story::standby();
+    assert_eq!(story.feed(Input::Leave), [survey(Offer::Withdrawn)]);
+    let left = [Action::Unbind, Action::Unbind, Action::Left];
+    assert_eq!(story.find(Some(("h2", 9)), &[h2()]), left);
+}
+
+#[test]
+fn leaving_is_bounded_whatever_etcd_does() {
+    let mut story = leaving();
+    let began = story.now;
+    let mut actions = Vec::new();
+    while !actions.contains(&Action::Left) {
+        actions = story.fail();
+        if !actions.contains(&Action::Left) {
+            actions = story.wait();
+        }
+    }
+    assert!(story.now - began <= HANDOVER_BOUND);
+    assert!(story.core.owes());
+    let mut story = Story::owner();
+    story.feed(Input::Lease(Lease::Lost));
+    assert_eq!(story.feed(Input::Leave), [Action::Unbind, Action::Left]);
+    assert!(story.core.owes());
+}
+
+#[test]
+fn go_links_that_do_not_take_the_ip_of_a_failing_owner_are_not_waited_for_for_ever() {
+    let mut story = Story::failing(AllFailingPolicy::KeepLast);
+    assert_eq!(story.find(Some(("h1", LEASE)), &[go()]), [release(Offer::Unavailable)]);
+    assert_eq!(story.find(None, &[go()]), []);
+    let released = story.now;
+    story.now = released + HANDOVER_BOUND;
+    // They are told once more by then.
+    assert_eq!(story.feed(Input::Timer), [survey(Offer::Unavailable)]);
+    let retake = Action::Ask(Request::Retake { lease: LEASE });
+    assert_eq!(story.find(None, &[go()]), [retake]);
+    assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Bind]);
+}

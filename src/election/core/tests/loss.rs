@@ -1,0 +1,130 @@
+//! What happens without etcd, by policy.
+
+use super::*;
+
+const ANSWERED: Input = Input::Wire(Wire::Answered { precedes: true });
+const SILENT: Input = Input::Wire(Wire::Silent);
+
+fn fault() -> Action {
+    transition(State::Standby, State::Activated, Event::Fault)
+}
+
+fn starting(loss: LossPolicy) -> Story {
+    Story::with(false, loss, AllFailingPolicy::KeepLast).start()
+}
+
+fn lost() -> Input {
+    Input::Lease(Lease::Lost)
+}
+
+fn held() -> Input {
+    Input::Lease(Lease::Held(LEASE))
+}
+
+#[test]
+fn by_probe_a_standby_takes_the_ip_only_when_nobody_answers() {
+    let mut story = starting(LossPolicy::Probe).lose();
+    assert_eq!(story.feed(lost()), [Action::Probe(true)]);
+    assert_eq!(story.feed(ANSWERED), []);
+    assert_eq!(story.core.reason(), "etcd cannot be reached, another host answers");
+    assert_eq!(story.feed(SILENT), [fault(), Action::Bind, Action::Probe(false)]);
+}
+
+#[test]
+fn what_the_network_says_counts_only_while_it_is_asked() {
+    let mut story = Story::standby();
+    assert_eq!(story.feed(SILENT), []);
+    let mut story = starting(LossPolicy::Probe).lose();
+    story.feed(lost());
+    assert_eq!(story.feed(held()), [Action::Probe(false)]);
+    assert_eq!(story.feed(SILENT), []);
+}
+
+#[test]
+fn by_probe_and_by_hold_an_owner_keeps_the_ip() {
+    for policy in [LossPolicy::Probe, LossPolicy::Hold] {
+        let mut story = starting(policy).win();
+        assert_eq!(story.feed(lost()), []);
+        assert_eq!(story.core.state(), State::Activated);
+        assert_eq!(story.feed(held()), [acquire()]);
+        assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Announce]);
+    }
+}
+
+#[test]
+fn by_hold_a_standby_stays_one() {
+    let mut story = starting(LossPolicy::Hold).lose();
+    assert_eq!(story.feed(lost()), []);
+    assert_eq!(story.core.reason(), "etcd cannot be reached: the IP is left where it is");
+    assert_eq!(story.core.state(), State::Standby);
+}
+
+#[test]
+fn by_hold_a_host_that_boots_keeps_what_it_finds() {
+    let mut story = Story::with(false, LossPolicy::Hold, AllFailingPolicy::KeepLast);
+    story.feed(Input::Interface(Ok(())));
+    story.feed(Input::Bound(true));
+    assert_eq!(story.feed(lost()), [fault(), Action::Bind]);
+}
+
+#[test]
+fn of_two_hosts_that_find_the_address_the_first_keeps_it() {
+    for (precedes, expected) in
+        [(false, vec![fault(), Action::Bind, Action::Probe(false)]), (true, vec![Action::Unbind])]
+    {
+        let mut story = Story::with(false, LossPolicy::Probe, AllFailingPolicy::KeepLast);
+        story.feed(Input::Interface(Ok(())));
+        story.feed(Input::Bound(true));
+        assert_eq!(story.feed(lost()), [Action::Probe(true)]);
+        assert_eq!(story.feed(Input::Wire(Wire::Answered { precedes })), expected);
+    }
+}
+
+#[test]
+fn of_two_that_took_it_at_the_same_moment_the_second_yields() {
+    let mut story = starting(LossPolicy::Probe).lose();
+    story.feed(lost());
+    story.feed(SILENT);
+    story.feed(Input::Bound(true));
+    assert_eq!(story.feed(Input::Claimed { precedes: false }), []);
+    let actions = story.feed(Input::Claimed { precedes: true });
+    assert_eq!(actions, [demoted(), Action::Unbind, Action::Probe(true)]);
+}
+
+#[test]
+fn by_take_every_host_has_it_and_claims_are_no_news() {
+    let mut story = Story::standby();
+    assert_eq!(story.feed(lost()), [fault(), Action::Bind]);
+    assert_eq!(story.feed(Input::Claimed { precedes: true }), []);
+}
+
+#[test]
+fn who_has_the_ip_goes_first_when_etcd_is_back() {
+    let mut story = starting(LossPolicy::Hold).lose();
+    story.feed(lost());
+    assert_eq!(story.feed(held()), []);
+    let back = story.now;
+    assert_eq!(story.see(None), [], "also when the lock is seen to be free");
+    assert_eq!(story.wait(), [acquire()]);
+    assert_eq!(story.now - back, COURTESY);
+}
+
+#[test]
+fn another_policy_takes_effect_at_once() {
+    let mut story = starting(LossPolicy::Hold).lose();
+    story.feed(lost());
+    assert_eq!(story.feed(Input::LossPolicy(LossPolicy::Probe)), [Action::Probe(true)]);
+    let take = story.feed(Input::LossPolicy(LossPolicy::Take));
+    assert_eq!(take, [fault(), Action::Bind, Action::Probe(false)]);
+    assert_eq!(story.feed(Input::LossPolicy(LossPolicy::Hold)), []);
+    assert_eq!(story.core.state(), State::Activated);
+}
+
+#[test]
+fn a_failing_host_without_etcd_keeps_the_address_until_another_has_it() {
+    let mut story = Story::failing(AllFailingPolicy::KeepLast);
+    assert_eq!(story.feed(lost()), [Action::Probe(true)]);
+    assert_eq!(story.feed(SILENT), []);
+    assert_eq!(story.feed(ANSWERED), [Action::Unbind, Action::Probe(false)]);
+    assert_eq!(story.core.state(), State::Failing);
+}

@@ -1,0 +1,111 @@
+//! The transactions of the elections, and what their answers say.
+
+use super::*;
+
+const LOCK: &str = "/link/default/10.0.0.1_32";
+
+fn cidr() -> Cidr {
+    "10.0.0.1".parse().unwrap()
+}
+
+fn kv(key: &str, value: &str, lease: i64) -> Kv {
+    Kv { key: key.to_owned(), value: value.as_bytes().to_vec(), lease, mod_revision: 5 }
+}
+
+fn offer(host: &str, value: &str, lease: i64) -> Kv {
+    kv(&format!("/link/ips/10.0.0.1_32/{host}"), value, lease)
+}
+
+fn other(host: &str, available: bool, lease: i64) -> Candidate {
+    Candidate { host: host.to_owned(), available, lease, written: 5 }
+}
+
+fn txn(request: &Request) -> Txn {
+    election_txn(request, cidr(), "h1")
+}
+
+fn put(host: &str, lease: i64) -> Op {
+    Op::Put { key: LOCK.to_owned(), value: host.as_bytes().to_vec(), lease }
+}
+
+#[test]
+fn a_lock_is_created_only_if_it_is_free_and_deleted_only_if_it_is_ours() {
+    let acquire = txn(&Request::Acquire { lease: 7 });
+    assert_eq!(acquire.when, [Compare::Absent(LOCK.to_owned())]);
+    assert_eq!(acquire.then[0], put("h1", 7));
+    let release = txn(&Request::Release { lease: 7, offer: Offer::Withdrawn });
+    assert_eq!(release.when, [Compare::Lease(LOCK.to_owned(), 7)]);
+    assert_eq!(release.then[0], Op::Delete(LOCK.to_owned()));
+    assert_eq!(release.then[1], Op::Delete("/link/ips/10.0.0.1_32/h1".to_owned()));
+}
+
+#[test]
+fn a_lock_is_passed_to_a_host_only_if_it_is_ours_and_the_host_as_it_was() {
+    let to = other("h2", true, 9);
+    let pass = txn(&Request::Pass { lease: 7, to });
+    let unchanged = Compare::ModRevision("/link/ips/10.0.0.1_32/h2".to_owned(), 5);
+    assert_eq!(pass.when, [Compare::Lease(LOCK.to_owned(), 7), unchanged.clone()]);
+    assert_eq!(pass.then, [put("h2", 9)]);
+    let oust = txn(&Request::Oust { lease: 7, owner: other("h2", false, 9) });
+    assert_eq!(oust.when, [Compare::Lease(LOCK.to_owned(), 9), unchanged]);
+    assert_eq!(oust.then, [put("h1", 7)]);
+    let reclaim = txn(&Request::Reclaim { lease: 7, written: 8 });
+    assert_eq!(reclaim.when, [Compare::ModRevision(LOCK.to_owned(), 8)]);
+    assert_eq!(reclaim.then, [put("h1", 7)]);
+}
+
+#[test]
+fn an_answer_tells_who_holds_the_lock_and_who_else_could() {
+    let go = r#"{"updated_at":"2026-11-22T07:35:39.486007637Z"}"#;
+    let failing = r#"{"updated_at":"2026-11-22T07:35:39Z","available":false}"#;
+    let lock = kv(LOCK, "h1", 7);
+    let offers = vec![
+        offer("h1", go, 7),
+        offer("h2", go, 0),
+        offer("h3", failing, 11),
+        offer("h4", "rubbish", 12),
+    ];
+    let found = vec![vec![], vec![lock], offers];
+    let reply = Reply { succeeded: true, revision: 9, found };
+    let survey = Request::Survey { lease: 7, offer: Offer::Available };
+    let answer = election_answer(&survey, cidr(), "h1", &reply);
+    let holder = Holder { host: "h1".to_owned(), lease: 7, written: 5 };
+    assert_eq!(answer.lock, LockView { holder: Some(holder), revision: 9, reset: false });
+    let mut others = answer.others.unwrap();
+    assert_eq!(others.pop(), Some(other("h2", true, 0)), "a Go LinK comes last");
+    others.sort_by_key(|other| other.lease);
+    assert_eq!(others, [other("h3", false, 11), other("h4", true, 12)]);
+}
+
+#[test]
+fn what_a_successful_write_has_made_is_not_read_back() {
+    let done = Reply { succeeded: true, revision: 9, found: vec![vec![]] };
+    let holder = |request: &Request| {
+        let answer = election_answer(request, cidr(), "h1", &done);
+        answer.lock.holder.map(|holder| (holder.host, holder.lease, holder.written))
+    };
+    let mine = Some(("h1".to_owned(), 7, 9));
+    assert_eq!(holder(&Request::Acquire { lease: 7 }), mine);
+    assert_eq!(holder(&Request::Retake { lease: 7 }), mine);
+    assert_eq!(holder(&Request::Reclaim { lease: 7, written: 3 }), mine);
+    assert_eq!(holder(&Request::Oust { lease: 7, owner: other("h2", false, 9) }), mine);
+    let theirs = Some(("h2".to_owned(), 9, 9));
+    assert_eq!(holder(&Request::Pass { lease: 7, to: other("h2", true, 9) }), theirs);
+    assert_eq!(holder(&Request::Release { lease: 7, offer: Offer::Available }), None);
+}
+
+#[test]
+fn each_ip_prefers_a_host_of_its_own() {
+    let offers = |ip: &str| {
+        let prefix = format!("/link/ips/{ip}_32/");
+        let offer = |host: &str| kv(&format!("{prefix}{host}"), "{}", 9);
+        vec![vec![offer("h2"), offer("h3")]]
+    };
+    let first = |ip: String| {
+        let reply = Reply { succeeded: false, revision: 9, found: offers(&ip) };
+        others(ip.parse().unwrap(), "h1", &reply).remove(0).host
+    };
+    let chosen: Vec<_> = (1..=100).map(|number| first(format!("10.0.0.{number}"))).collect();
+    let share = chosen.iter().filter(|host| *host == "h2").count();
+    assert!((25..=75).contains(&share), "{share} of 100 go to h2");
+}
