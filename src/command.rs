@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crossbeam_channel::Sender;
 
+use crate::policy::LossPolicy;
 use crate::vip::{Check, Cidr, VipId};
 use crate::wire;
 
@@ -27,8 +28,8 @@ pub enum Command {
     Get(VipId),
     /// Register an IP on this host.
     Create(NewVip),
-    /// Replace the health checks of an IP.
-    SetChecks(VipId, Vec<Check>),
+    /// Change what an IP says of itself.
+    Change(VipId, Change),
     /// Take an IP off this host; answered when it is off, and another host has it or none offers it.
     Delete(VipId),
     /// Try to get the lock now.
@@ -52,6 +53,17 @@ pub struct NewVip {
     pub healthcheck_interval: u64,
     /// The interface, or the daemon's default.
     pub interface: Option<String>,
+    /// What to do when etcd is lost, or the daemon's default.
+    pub loss: Option<LossPolicy>,
+}
+
+/// What is to be different about an IP, syntactically checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// The health checks, all of them, if they are to be others.
+    pub checks: Option<Vec<Check>>,
+    /// What to do when etcd is lost, or the daemon's default, if that is to be something else.
+    pub loss: Option<Option<LossPolicy>>,
 }
 
 /// What was asked, done.

@@ -14,9 +14,10 @@ use sd_notify::NotifyState;
 
 use crate::VERSION;
 use crate::api::Api;
-use crate::config::{Config, StopPolicy};
+use crate::config::Config;
 use crate::etcd::Etcd;
 use crate::net::{Announce, Net};
+use crate::policy::StopPolicy;
 use crate::state::StateFile;
 use crate::supervisor::{self, Supervisor};
 
@@ -83,6 +84,8 @@ fn run(config: Config) -> Result<(), String> {
         interface: config.interface.clone(),
         checks: config.checks,
         max_ips: config.max_ips,
+        loss: config.loss_policy,
+        all_failing: config.all_failing_policy,
         ttl: config.etcd.ttl(),
         etcd: etcd.client(),
         net: net.client(),

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::election::{candidates, candidates_txn, election_answer, election_txn, lock_view};
 pub use self::record::Record;
-use self::record::RecordValue;
+use self::record::{Found, RecordValue};
 use crate::etcd::{Compare, Kv, Op, Reply, Txn};
 use crate::vip::{Cidr, VipId};
 
@@ -93,13 +93,22 @@ pub fn loaded(host: &str, reply: &Reply) -> Stored {
         }
     }
     for kv in reply.kvs(1) {
-        match record(host, kv) {
-            Ok(Some(record)) => add_record(&mut stored, record, &kv.key),
-            Ok(None) => {}
-            Err(error) => stored.skipped.push(format!("{}: {error}", kv.key)),
-        }
+        add_found(&mut stored, record(host, kv), &kv.key);
     }
     stored
+}
+
+/// Adds what a value was found to be, and what of it is skipped.
+fn add_found(stored: &mut Stored, found: Result<Option<Found>, String>, name: &str) {
+    let skipped = match found {
+        Ok(None) => None,
+        Ok(Some(Found { record, skipped })) => {
+            add_record(stored, record, name);
+            skipped
+        }
+        Err(error) => Some(error),
+    };
+    stored.skipped.extend(skipped.map(|why| format!("{name}: {why}")));
 }
 
 fn add_record(stored: &mut Stored, record: Record, name: &str) {
@@ -114,15 +123,15 @@ fn add_record(stored: &mut Stored, record: Record, name: &str) {
 }
 
 /// Reads one record; nothing if it belongs to another plugin of the Go LinK.
-fn record(host: &str, kv: &Kv) -> Result<Option<Record>, String> {
+fn record(host: &str, kv: &Kv) -> Result<Option<Found>, String> {
     let value: RecordValue =
         serde_json::from_slice(&kv.value).map_err(|error| error.to_string())?;
-    let record = value.into_record(kv.mod_revision)?;
-    match &record {
-        Some(record) if kv.key != record_key(host, &record.id) => {
+    let found = value.into_record(kv.mod_revision)?;
+    match &found {
+        Some(Found { record, .. }) if kv.key != record_key(host, &record.id) => {
             Err(format!("the id inside is {}", record.id))
         }
-        Some(_) | None => Ok(record),
+        Some(_) | None => Ok(found),
     }
 }
 
@@ -146,11 +155,7 @@ pub fn read_local_copy(host: &str, copy: &[u8]) -> Result<Stored, String> {
         Stored { lease: Some(value.lease_id).filter(|id| *id != 0), ..Stored::default() };
     for value in value.ips {
         let name = value.id.clone();
-        match value.into_record(0) {
-            Ok(Some(record)) => add_record(&mut stored, record, &name),
-            Ok(None) => {}
-            Err(error) => stored.skipped.push(format!("{name}: {error}")),
-        }
+        add_found(&mut stored, value.into_record(0), &name);
     }
     Ok(stored)
 }

@@ -1,6 +1,7 @@
 //! The formats, against what Go and Rust agents have written.
 
 use super::*;
+use crate::policy::LossPolicy;
 use crate::vip::LONGEST_INTERVAL;
 
 const ID: &str = "vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427";
@@ -75,6 +76,33 @@ fn what_cannot_be_understood_is_named_and_skipped() {
 }
 
 #[test]
+fn a_policy_that_is_unknown_counts_as_not_set_and_is_named() {
+    for (policy, named) in [
+        (r#""panic""#, r#"etcd_loss_policy "panic" is not a policy (take, probe, hold)"#),
+        ("7", "etcd_loss_policy 7 is"),
+        (r#"{"a":[]}"#, r#"etcd_loss_policy {"a":[]} is"#),
+    ] {
+        let value = format!(r#"{{"id":"{ID}","ip":"10.0.0.1/32","etcd_loss_policy":{policy}}}"#);
+        let stored = load(&[&value]);
+        assert_eq!((stored.records.len(), stored.records[0].loss), (1, None), "{policy}");
+        let named = format!("/link/hosts/h1/{ID}: {named}");
+        assert!(stored.skipped[0].starts_with(&named), "{}", stored.skipped[0]);
+    }
+    let null = format!(r#"{{"id":"{ID}","ip":"10.0.0.1/32","etcd_loss_policy":null}}"#);
+    assert_eq!(load(&[&null]).skipped, [""; 0]);
+}
+
+#[test]
+fn a_policy_is_written_only_if_it_is_set() {
+    let value = format!(r#"{{"id":"{ID}","ip":"10.0.0.1/32"}}"#);
+    let record = load(&[&value]).records.remove(0);
+    let written = |record: &Record| String::from_utf8(record_value(record)).unwrap();
+    assert!(!written(&record).contains("policy"));
+    let record = Record { loss: Some(LossPolicy::Probe), ..record };
+    assert!(written(&record).ends_with(r#","etcd_loss_policy":"probe"}"#));
+}
+
+#[test]
 fn an_address_is_registered_once() {
     let value = format!(r#"{{"id":"{ID}","ip":"10.0.0.1/32"}}"#);
     let stored = load(&[&value, &value]);
@@ -89,6 +117,7 @@ fn a_record_is_written_so_that_the_go_link_can_read_it() {
         checks: vec![],
         healthcheck_interval: 0,
         interface: None,
+        loss: None,
         revision: 0,
     };
     let txn = write_record_txn("h1", &record);
@@ -103,9 +132,11 @@ fn a_record_is_written_so_that_the_go_link_can_read_it() {
 #[test]
 fn a_local_copy_is_read_by_the_host_that_wrote_it() {
     let check = r#"{"type":"TCP","host":"::1","port":80}"#;
-    let value =
-        format!(r#"{{"id":"{ID}","ip":"10.0.0.1/32","checks":[{check}],"interface":"eth1"}}"#);
+    let value = format!(
+        r#"{{"id":"{ID}","ip":"10.0.0.1/32","checks":[{check}],"interface":"eth1","etcd_loss_policy":"hold"}}"#
+    );
     let stored = load(&[&value]);
+    assert_eq!(stored.records[0].loss, Some(LossPolicy::Hold));
     let copy = local_copy("h1", Some(7), stored.records.iter());
     let local = read_local_copy("h1", &copy).unwrap();
     assert_eq!((local.lease, local.lease_revision), (Some(7), 0));

@@ -23,6 +23,9 @@ pub struct Ip {
     /// Seconds between two checks; 0 means the daemon's default.
     #[serde(default)]
     pub healthcheck_interval: u64,
+    /// `take`, `probe` or `hold`: what this host does with it when etcd is lost.
+    #[serde(default)]
+    pub etcd_loss_policy: String,
     /// Always `arp`.
     #[serde(default)]
     pub plugin: String,

@@ -9,11 +9,14 @@ use std::ops::RangeInclusive;
 use serde_json::{Map, Number, Value};
 
 use super::reply::Reply;
-use crate::command::NewVip;
+use crate::command::{Change, NewVip};
+use crate::policy::LossPolicy;
 use crate::vip::{Check, CheckKind, Cidr, LONGEST_INTERVAL};
 
 /// Seconds between two health checks; 0 means the daemon's default.
 const INTERVALS: RangeInclusive<u64> = 0..=LONGEST_INTERVAL;
+/// What a host does with an IP when etcd is lost.
+const LOSS: &str = "etcd_loss_policy";
 /// Bytes of a host name in a check: the longest name in the DNS (RFC 1035, 3.1).
 const MAX_HOST: usize = 253;
 /// Bytes of an interface name: `IFNAMSIZ` without its NUL (linux/if.h).
@@ -44,16 +47,25 @@ pub(crate) fn new_endpoint(body: &[u8]) -> Result<NewVip, Reply> {
 }
 
 /// The body of `PUT /ips/:id`: the checks under `healthchecks`, or under the name that they have
-/// in an IP.
-pub(crate) fn checks(body: &[u8]) -> Result<Vec<Check>, Reply> {
+/// in an IP; the policy; or both. What is absent stays as it is, and null is the daemon's default.
+pub(crate) fn change(body: &[u8]) -> Result<Change, Reply> {
     let object = object(body)?;
     let field = ["healthchecks", "checks"].into_iter().find(|field| object.contains_key(*field));
-    let field = field.ok_or_else(|| missing("healthchecks"))?;
-    let raw = raw_checks(&object, field)?;
+    let has_policy = object.contains_key(LOSS);
+    if field.is_none() && !has_policy {
+        return Err(missing("healthchecks"));
+    }
+    let checks = match field {
+        Some(field) => Some((field, raw_checks(&object, field)?)),
+        None => None,
+    };
+    let loss = string(&object, LOSS, LOSS)?;
+
     let mut faults = Faults::default();
-    let checks = faults.checks(field, &raw);
+    let checks = checks.map(|(field, raw)| faults.checks(field, &raw));
+    let loss = has_policy.then(|| faults.loss(loss));
     faults.result()?;
-    Ok(checks)
+    Ok(Change { checks, loss })
 }
 
 /// The body of `POST /ips/:id/failover`: the host that is to take over, or nothing at all.
@@ -94,16 +106,18 @@ fn new_vip(
     let interface = string(object, "interface", "interface")?;
     let interval = integer(object, "healthcheck_interval")?;
     let checks = raw_checks(object, "checks")?;
+    let loss = string(object, LOSS, LOSS)?;
 
     let mut faults = Faults::default();
     let cidr = faults.cidr(ip_field, ip);
     let checks = faults.checks("checks", &checks);
     let healthcheck_interval = faults.interval(interval);
     faults.interface(interface);
+    let loss = faults.loss(loss);
     faults.result()?;
     let cidr = cidr.expect("an address without a value has a fault");
     let interface = interface.map(str::to_owned);
-    Ok(NewVip { cidr, checks, healthcheck_interval, interface })
+    Ok(NewVip { cidr, checks, healthcheck_interval, interface, loss })
 }
 
 impl Faults {
@@ -159,6 +173,12 @@ impl Faults {
         }
         self.add("healthcheck_interval", format!("{number} is not in 0-3600 (seconds)"));
         0
+    }
+
+    fn loss(&mut self, word: Option<&str>) -> Option<LossPolicy> {
+        let word = word?;
+        let policy = word.parse::<LossPolicy>();
+        policy.map_err(|error| self.add(LOSS, format!("{} {error}", shown(word)))).ok()
     }
 
     /// The names that the kernel accepts (`dev_valid_name` in net/core/dev.c).

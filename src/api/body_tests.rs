@@ -22,10 +22,11 @@ fn an_ip_needs_nothing_but_its_address() {
         checks: Vec::new(),
         healthcheck_interval: 0,
         interface: None,
+        loss: None,
     };
     assert_eq!(created(r#"{"ip":"10.0.0.1"}"#), expected);
     let as_go_writes_it = r#"{"id":"","ip":"10.0.0.1/32","checks":null,"interface":null,
-        "healthcheck_interval":0}"#;
+        "healthcheck_interval":0,"etcd_loss_policy":null}"#;
     assert_eq!(created(as_go_writes_it), expected);
 }
 
@@ -33,11 +34,13 @@ fn an_ip_needs_nothing_but_its_address() {
 fn everything_that_was_sent_is_kept() {
     let vip = created(
         r#"{"ip":"fd00::1/64","healthcheck_interval":3600,"interface":"eth1.100",
+            "etcd_loss_policy":"hold",
             "checks":[{"type":"TCP","host":"::1","port":65535,"extra":1}],"extra":{}}"#,
     );
     assert_eq!(vip.cidr.to_string(), "fd00::1/64");
     assert_eq!(vip.healthcheck_interval, 3600);
     assert_eq!(vip.interface.as_deref(), Some("eth1.100"));
+    assert_eq!(vip.loss, Some(LossPolicy::Hold));
     let check = Check { kind: CheckKind::Tcp, host: "::1".to_owned(), port: 65535 };
     assert_eq!(vip.checks, [check]);
 }
@@ -55,6 +58,7 @@ fn a_wrong_shape_is_400_and_names_the_field() {
         ("ip is missing", r#"{"ip":null}"#),
         ("ip must be a string, not 5", r#"{"ip":5}"#),
         ("interface", r#"{"ip":"10.0.0.1","interface":[]}"#),
+        ("etcd_loss_policy must be a", r#"{"ip":"10.0.0.1","etcd_loss_policy":true}"#),
         ("healthcheck_interval", r#"{"ip":"10.0.0.1","healthcheck_interval":"5"}"#),
         ("healthcheck_interval", r#"{"ip":"10.0.0.1","healthcheck_interval":5.5}"#),
         ("checks must be an array", r#"{"ip":"10.0.0.1","checks":{}}"#),
@@ -101,7 +105,8 @@ fn an_address_that_cannot_be_shared_is_422() {
 #[test]
 fn all_mistakes_are_told_together() {
     let (status, body) = refused(new_ip(
-        br#"{"ip":"300.0.0.1","healthcheck_interval":3601,"interface":"a/b","checks":[
+        br#"{"ip":"300.0.0.1","healthcheck_interval":3601,"interface":"a/b",
+            "etcd_loss_policy":"guess","checks":[
             {"type":"UDP","host":"","port":0},
             {"type":"TCP","host":"h","port":1},
             {"type":"TCP","host":"a b","port":65536}]}"#,
@@ -109,7 +114,8 @@ fn all_mistakes_are_told_together() {
     assert_eq!(status, 422);
     let errors = body["errors"].as_object().unwrap();
     let fields: Vec<&String> = errors.keys().collect();
-    assert_eq!(fields, ["checks", "healthcheck_interval", "interface", "ip"]);
+    assert_eq!(fields, ["checks", "etcd_loss_policy", "healthcheck_interval", "interface", "ip"]);
+    assert_eq!(errors["etcd_loss_policy"][0], "guess is not a policy (take, probe, hold)");
     assert_eq!(errors["checks"].as_array().unwrap().len(), 5);
     assert_eq!(errors["checks"][0], "type UDP of check 0 is unknown, only TCP is known");
     let error = body["error"].as_str().unwrap();
@@ -128,7 +134,7 @@ fn numbers_out_of_range_are_422_however_large() {
     for number in ["-1", "0", "65536", "18446744073709551616", "1e300"] {
         let check = format!(r#"{{"type":"TCP","host":"h","port":{number}}}"#);
         let body = format!(r#"{{"healthchecks":[{check}]}}"#);
-        assert!(text_of(checks(body.as_bytes()), 422).starts_with("healthchecks: port"));
+        assert!(text_of(change(body.as_bytes()), 422).starts_with("healthchecks: port"));
     }
 }
 
@@ -151,11 +157,31 @@ fn the_checks_have_two_names() {
     let check = r#"[{"type":"TCP","host":"h","port":1}]"#;
     for field in ["healthchecks", "checks"] {
         let body = format!(r#"{{"{field}":{check}}}"#);
-        assert_eq!(checks(body.as_bytes()).unwrap().len(), 1, "{field}");
+        let change = change(body.as_bytes()).unwrap();
+        assert_eq!((change.checks.unwrap().len(), change.loss), (1, None), "{field}");
     }
     let both = format!(r#"{{"checks":{check},"healthchecks":null}}"#);
-    assert_eq!(checks(both.as_bytes()), Ok(Vec::new()));
-    assert_eq!(text_of(checks(b"{}"), 400), "healthchecks is missing");
+    assert_eq!(change(both.as_bytes()).unwrap().checks, Some(Vec::new()));
+    assert_eq!(text_of(change(b"{}"), 400), "healthchecks is missing");
+}
+
+#[test]
+fn a_change_names_the_checks_or_the_policy_or_both() {
+    let loss = |text: &str| change(text.as_bytes()).unwrap();
+    let hold = Some(Some(LossPolicy::Hold));
+    let alone = loss(r#"{"etcd_loss_policy":"hold"}"#);
+    assert_eq!(alone, Change { checks: None, loss: hold });
+    let both = loss(r#"{"etcd_loss_policy":"hold","healthchecks":[]}"#);
+    assert_eq!(both, Change { checks: Some(Vec::new()), loss: hold });
+    let back = loss(r#"{"etcd_loss_policy":null}"#);
+    assert_eq!(back, Change { checks: None, loss: Some(None) });
+    for (status, text) in [
+        (422, r#"{"etcd_loss_policy":"Hold"}"#),
+        (422, r#"{"etcd_loss_policy":"","healthchecks":[]}"#),
+        (400, r#"{"etcd_loss_policy":1,"healthchecks":[]}"#),
+    ] {
+        assert!(text_of(change(text.as_bytes()), status).contains("etcd_loss_policy"), "{text}");
+    }
 }
 
 #[test]

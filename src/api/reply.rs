@@ -188,6 +188,7 @@ mod tests {
             status: "STANDBY".to_owned(),
             checks: Vec::new(),
             healthcheck_interval: 0,
+            etcd_loss_policy: "take".to_owned(),
             plugin: "arp".to_owned(),
             election_key: "10.0.0.1_32".to_owned(),
             owner: None,

@@ -37,8 +37,8 @@ pub(crate) fn route(method: &str, target: &str, body: Option<&[u8]>) -> Result<A
         }
         ("GET", ["ips", id]) => (Command::Get(checked(id)?), keyed(200, "ip")),
         ("GET", ["endpoints", id]) => (Command::Get(checked(id)?), keyed(200, "endpoint")),
-        ("PUT" | "PATCH", ["ips", id]) => (set_checks(id, body)?, bare(200)),
-        ("PUT" | "PATCH", ["endpoints", id]) => (set_checks(id, body)?, keyed(200, "endpoint")),
+        ("PUT" | "PATCH", ["ips", id]) => (change(id, body)?, bare(200)),
+        ("PUT" | "PATCH", ["endpoints", id]) => (change(id, body)?, keyed(200, "endpoint")),
         ("DELETE", ["ips" | "endpoints", id]) => (Command::Delete(checked(id)?), bare(204)),
         ("POST", ["ips" | "endpoints", id, "lock"]) => (Command::Lock(checked(id)?), bare(204)),
         ("POST", ["ips" | "endpoints", id, "failover"]) => (failover(id, body)?, bare(204)),
@@ -55,8 +55,8 @@ fn segments(target: &str) -> Vec<&str> {
     path.strip_suffix('/').unwrap_or(path).split('/').collect()
 }
 
-fn set_checks(id: &str, body: Option<&[u8]>) -> Result<Command, Reply> {
-    Ok(Command::SetChecks(checked(id)?, body::checks(required(body)?)?))
+fn change(id: &str, body: Option<&[u8]>) -> Result<Command, Reply> {
+    Ok(Command::Change(checked(id)?, body::change(required(body)?)?))
 }
 
 /// `curl -X POST` sends no length, and means no host in particular.
@@ -106,6 +106,7 @@ fn shortened(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::Change;
 
     const ID: &str = "vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427";
 
@@ -151,7 +152,8 @@ mod tests {
         assert_eq!(command("POST", "/endpoints", endpoint).1, keyed(201, "endpoint"));
         for method in ["PUT", "PATCH"] {
             let checks = Some(r#"{"healthchecks":[]}"#);
-            let expected = Command::SetChecks(id(), Vec::new());
+            let change = Change { checks: Some(Vec::new()), loss: None };
+            let expected = Command::Change(id(), change);
             let found = command(method, &format!("/ips/{ID}"), checks);
             assert_eq!(found, (expected.clone(), bare(200)));
             let found = command(method, &format!("/endpoints/{ID}"), checks);

@@ -25,6 +25,8 @@ fn an_interface_is_all_that_is_needed() {
     assert_eq!(config.etcd.loss_after(), Duration::from_secs(5));
     assert_eq!(config.crash_failover(), Duration::from_millis(5500));
     assert_eq!((config.max_ips, config.announce), (Some(1000), None));
+    assert_eq!(config.loss_policy, LossPolicy::Take);
+    assert_eq!(config.all_failing_policy, AllFailingPolicy::KeepLast);
     assert_eq!(config.stop_policy, StopPolicy::Release);
     let listen: Vec<_> = config.listen.iter().map(SocketAddr::to_string).collect();
     assert_eq!(listen, ["127.0.0.1:1313", "[::1]:1313"]);
@@ -48,6 +50,7 @@ fn all_mistakes_are_reported_together_each_naming_its_variable_and_value() {
         ("ARP_GRATUITOUS_INTERVAL", "x"),
         ("ARP_GRATUITOUS_COUNT", "-3"),
         ("MAX_NUMBER_OF_ENDPOINTS", "-2"),
+        ("ALL_FAILING_POLICY", "panic"),
         ("STOP_POLICY", "run"),
     ];
     let Mistakes(mistakes) = read(&wrong).unwrap_err();
@@ -111,6 +114,16 @@ fn a_lease_lasts_whole_seconds_and_no_limit_is_no_limit() {
     assert_eq!(config.etcd.ttl(), Duration::from_secs(2));
     assert_eq!(config.max_ips, None);
     assert_eq!(good(&[("ARP_GRATUITOUS_COUNT", "2")]).announce, Some((Duration::from_secs(1), 2)));
+}
+
+#[test]
+fn policies_are_words_and_the_line_of_the_start_tells_them() {
+    let config =
+        good(&[("ETCD_LOSS_POLICY", "probe"), ("ALL_FAILING_POLICY", "none"), ("STOP_POLICY", "")]);
+    assert_eq!(config.loss_policy, LossPolicy::Probe);
+    assert_eq!(config.all_failing_policy, AllFailingPolicy::None);
+    let line = config.to_string();
+    assert!(line.ends_with("policies: etcd loss probe, all failing none, stop release"), "{line}");
 }
 
 #[test]

@@ -9,10 +9,12 @@ mod endpoint;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::api::Credentials;
 use crate::etcd::{self, TlsFiles};
+use crate::policy::{AllFailingPolicy, LossPolicy, StopPolicy, UnknownWord};
 use crate::secret::Secret;
 use crate::store;
 
@@ -45,6 +47,10 @@ pub struct Config {
     pub announce: Option<(Duration, u32)>,
     /// `MAX_NUMBER_OF_ENDPOINTS`; no limit if none.
     pub max_ips: Option<usize>,
+    /// `ETCD_LOSS_POLICY`: for IPs that do not say otherwise.
+    pub loss_policy: LossPolicy,
+    /// `ALL_FAILING_POLICY`.
+    pub all_failing_policy: AllFailingPolicy,
     /// `STOP_POLICY`.
     pub stop_policy: StopPolicy,
     /// `STATE_DIR`: where the local copy of this host's configuration is.
@@ -60,15 +66,6 @@ pub struct CheckDefaults {
     pub timeout: Duration,
     /// Failed checks in a row before the host is failing.
     pub fall: u32,
-}
-
-/// What SIGTERM means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopPolicy {
-    /// Hand over, remove the addresses, revoke the lease.
-    Release,
-    /// Leave addresses and lease, for the process that comes next.
-    Keep,
 }
 
 /// Everything that is wrong with the environment.
@@ -99,7 +96,8 @@ impl fmt::Display for Config {
         write!(
             f,
             "host {}, interface {}, API on {} ({}), etcd {}, lease {:?} renewed every {:?}, \
-             checks every {:?} (timeout {:?}, {} failures), stop policy {:?}",
+             checks every {:?} (timeout {:?}, {} failures), policies: etcd loss {}, \
+             all failing {}, stop {}",
             self.hostname,
             self.interface,
             listen.join(" and "),
@@ -110,6 +108,8 @@ impl fmt::Display for Config {
             self.checks.interval,
             self.checks.timeout,
             self.checks.fall,
+            self.loss_policy,
+            self.all_failing_policy,
             self.stop_policy,
         )
     }
@@ -146,7 +146,9 @@ impl Reader<'_> {
             },
             announce: self.announce(),
             max_ips: self.max_ips(),
-            stop_policy: self.stop_policy(),
+            loss_policy: self.policy("ETCD_LOSS_POLICY"),
+            all_failing_policy: self.policy("ALL_FAILING_POLICY"),
+            stop_policy: self.policy("STOP_POLICY"),
             state_dir: self.state_dir(),
         }
     }
@@ -226,7 +228,6 @@ impl Reader<'_> {
     fn etcd(&mut self) -> etcd::Options {
         let endpoints = self.endpoints();
         let secure = endpoints.iter().any(|endpoint| endpoint.starts_with("https://"));
-        self.loss_policy();
         etcd::Options {
             tls: self.tls(secure),
             endpoints,
@@ -296,12 +297,6 @@ impl Reader<'_> {
         Some(TlsFiles { identity, ca: ca.or_else(system) })
     }
 
-    fn loss_policy(&mut self) {
-        if let Some(policy) = self.text("ETCD_LOSS_POLICY").filter(|policy| policy != "take") {
-            self.mistake("ETCD_LOSS_POLICY", &policy, "is not a policy of this version (take)");
-        }
-    }
-
     fn announce(&mut self) -> Option<(Duration, u32)> {
         let interval = self.text("ARP_GRATUITOUS_INTERVAL");
         let count = self.text("ARP_GRATUITOUS_COUNT");
@@ -316,15 +311,14 @@ impl Reader<'_> {
         usize::try_from(max).ok()
     }
 
-    fn stop_policy(&mut self) -> StopPolicy {
-        match self.text("STOP_POLICY").as_deref() {
-            None | Some("release") => StopPolicy::Release,
-            Some("keep") => StopPolicy::Keep,
-            Some(policy) => {
-                self.mistake("STOP_POLICY", policy, "is not a policy (release, keep)");
-                StopPolicy::Release
-            }
-        }
+    fn policy<P: FromStr<Err = UnknownWord> + Default>(&mut self, name: &str) -> P {
+        let Some(text) = self.text(name) else {
+            return P::default();
+        };
+        text.parse().unwrap_or_else(|error: UnknownWord| {
+            self.mistake(name, &text, &error.to_string());
+            P::default()
+        })
     }
 
     /// systemd names the folder that it made for the unit (`StateDirectory=`).

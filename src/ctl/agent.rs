@@ -13,6 +13,7 @@ use super::failure::{Failure, Kind};
 use super::http::{self, Request, Response};
 use super::server::{Credentials, Server};
 use super::text::{clean, excerpt};
+use crate::policy::LossPolicy;
 use crate::vip::{Check, VipId};
 use crate::wire;
 
@@ -45,6 +46,8 @@ pub(super) struct NewIp {
     pub(super) healthcheck_interval: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) interface: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) etcd_loss_policy: Option<LossPolicy>,
 }
 
 /// What the agent answered, understood, and as it was.

@@ -9,6 +9,7 @@ use super::command::{Command, Verb};
 use super::failure::Failure;
 use super::server::{self, Credentials, Server};
 use super::text::clean;
+use crate::policy::{LossPolicy, UnknownWord};
 use crate::vip::{Check, CheckKind, Cidr, CidrError};
 
 /// What to do.
@@ -75,6 +76,7 @@ struct Words {
     checks: Vec<String>,
     interval: Option<String>,
     interface: Option<String>,
+    loss_policy: Option<String>,
     to: Option<String>,
     operands: Vec<String>,
 }
@@ -90,6 +92,9 @@ impl Words {
                 Arg::Long("check") => words.checks.push(parser.value()?.string()?),
                 Arg::Long("interval") => words.interval = Some(parser.value()?.string()?),
                 Arg::Long("interface") => words.interface = Some(parser.value()?.string()?),
+                Arg::Long("etcd-loss-policy") => {
+                    words.loss_policy = Some(parser.value()?.string()?);
+                }
                 Arg::Long("to") => words.to = Some(parser.value()?.string()?),
                 Arg::Long("json") => words.json = true,
                 Arg::Long("help") | Arg::Short('h') => words.help = true,
@@ -131,6 +136,7 @@ impl Words {
             (!self.checks.is_empty(), "--check", Verb::Add),
             (self.interval.is_some(), "--interval", Verb::Add),
             (self.interface.is_some(), "--interface", Verb::Add),
+            (self.loss_policy.is_some(), "--etcd-loss-policy", Verb::Add),
             (self.to.is_some(), "--to", Verb::Failover),
         ] {
             if given && owner != verb {
@@ -151,6 +157,7 @@ impl Words {
             checks: self.checks.iter().map(read_check).collect::<Result<_, _>>()?,
             healthcheck_interval: self.interval.as_deref().map(seconds).transpose()?,
             interface: self.interface.clone(),
+            etcd_loss_policy: self.loss_policy.as_deref().map(loss_policy).transpose()?,
         })
     }
 
@@ -201,6 +208,10 @@ fn variable(env: impl Fn(&str) -> Option<OsString>, name: &str) -> Result<Option
 
 fn seconds(text: &str) -> Result<u64, Failure> {
     text.parse().map_err(|_| refuse("--interval", text, "is not a number of seconds"))
+}
+
+fn loss_policy(word: &str) -> Result<LossPolicy, Failure> {
+    word.parse().map_err(|why: UnknownWord| refuse("--etcd-loss-policy", word, &why.to_string()))
 }
 
 /// Reads `host:port` or `tcp://host:port`.
@@ -265,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn add_takes_checks_an_interval_and_an_interface() {
+    fn add_takes_checks_an_interval_an_interface_and_a_policy() {
         let args = [
             "add",
             "FD00::0:1",
@@ -275,6 +286,8 @@ mod tests {
             "--interval",
             "7",
             "--interface=eth1",
+            "--etcd-loss-policy",
+            "probe",
         ];
         let check = |host: &str, port| Check { kind: CheckKind::Tcp, host: host.to_owned(), port };
         assert_eq!(
@@ -284,6 +297,7 @@ mod tests {
                 checks: vec![check("db", 5432), check("::1", 80)],
                 healthcheck_interval: Some(7),
                 interface: Some("eth1".to_owned()),
+                etcd_loss_policy: Some(LossPolicy::Probe),
             })
         );
     }
@@ -351,7 +365,9 @@ mod tests {
             (&["add", "10.0.0.1", "--check", "http://db:80"], "tcp://"),
             (&["add", "10.0.0.1", "--interval", "5s"], "5s"),
             (&["add", "10.0.0.1", "--interface", ""], "--interface"),
+            (&["add", "10.0.0.1", "--etcd-loss-policy", "x"], "\"x\": is not a policy (take, "),
             (&["list", "--interval", "5"], "--interval"),
+            (&["list", "--etcd-loss-policy", "take"], "--etcd-loss-policy"),
             (&["list", "--host", "h1/x"], "h1/x"),
             (&["list", "--host"], "--host"),
             (&["list", "--user", "a:b"], "user"),

@@ -75,13 +75,18 @@ Examples:
 const ADD: &str = "\
 Share an IP: the agent's host becomes a candidate for it.
 
-Usage: linkctl add IP [--check HOST:PORT]... [--interval SECONDS] [--interface NAME] [--json]
+Usage: linkctl add IP [--check HOST:PORT]... [--interval SECONDS] [--interface NAME]
+                   [--etcd-loss-policy POLICY] [--json]
 
   IP                   an address, or an address/mask; without one /32 or /128 is meant
   --check HOST:PORT    the host is a candidate only while this TCP port answers;
                        tcp://HOST:PORT is the same; may be repeated
   --interval SECONDS   between two checks; 0 or none: the agent's default
   --interface NAME     where the IP is added; none: the agent's INTERFACE
+  --etcd-loss-policy POLICY
+                       when the host loses etcd: take the IP; probe: take it unless another
+                       host answers for it; hold: leave it where it is; none: the agent's
+                       ETCD_LOSS_POLICY
 
 Example:
   linkctl add 10.20.30.40 --check 127.0.0.1:80 --interval 2

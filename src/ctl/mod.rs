@@ -1,7 +1,7 @@
 //! `linkctl`: the seven things that an operator does, over HTTP.
 //!
 //! Everything it does, `curl` can do too; it knows of the daemon only what [`crate::wire`] and the
-//! words in [`crate::vip`] say. The flow is `args` → `agent` (over `http` and `dial`) → `show` and
+//! words in [`crate::vip`] and [`crate::policy`] say. The flow is `args` → `agent` (over `http` and `dial`) → `show` and
 //! `output`. The exit codes are those of `failure::Kind`.
 
 mod agent;

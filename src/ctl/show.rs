@@ -62,6 +62,7 @@ pub(super) fn one(ip: &wire::Ip, hosts: Option<&[wire::Host]>, colour: Colour) -
     table.add_row(["interface".to_owned(), clean(&ip.interface)]);
     table.add_row(["bound".to_owned(), yes_or_no(ip.bound)]);
     table.add_row(["checks".to_owned(), checks(ip)]);
+    table.add_row(["etcd loss".to_owned(), or_dash(clean(&ip.etcd_loss_policy))]);
     table.add_row(["id".to_owned(), clean(&ip.id)]);
     table.add_row(["election key".to_owned(), clean(&ip.election_key)]);
     render(table)
@@ -146,6 +147,7 @@ mod tests {
             status: status.to_owned(),
             checks: Vec::new(),
             healthcheck_interval: 0,
+            etcd_loss_policy: "hold".to_owned(),
             plugin: "arp".to_owned(),
             election_key: ip.replace('/', "_"),
             owner: Some("host1".to_owned()),
@@ -205,6 +207,7 @@ offered by    h1, h2
 interface     eth0
 bound         no
 checks        TCP [::1]:80, every 7 s
+etcd loss     hold
 id            vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427
 election key  10.0.0.1_32
 "
@@ -220,6 +223,7 @@ election key  10.0.0.1_32
             &mut shown.id,
             &mut shown.ip,
             &mut shown.interface,
+            &mut shown.etcd_loss_policy,
             &mut shown.status,
             &mut shown.election_key,
             &mut shown.reason,

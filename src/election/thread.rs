@@ -147,14 +147,14 @@ impl Election {
         self.tell(Control::SetChecks(checks, timing));
     }
 
+    /// Replaces what it does when etcd is lost.
+    pub fn set_loss_policy(&self, loss: LossPolicy) {
+        self.tell(Control::SetLossPolicy(loss));
+    }
+
     /// Has it try to get the lock now.
     pub fn lock_now(&self) {
         self.tell(Control::LockNow);
-    }
-
-    /// Changes what is done when etcd is lost.
-    pub fn set_loss_policy(&self, policy: LossPolicy) {
-        self.tell(Control::SetLossPolicy(policy));
     }
 
     /// This process did not run for a while.

@@ -4,7 +4,9 @@
 //! LinK, or it is told why it is neither.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::policy::LossPolicy;
 use crate::vip::{Check, Cidr, LONGEST_INTERVAL, VipId};
 
 /// An IP that is registered on this host.
@@ -20,6 +22,8 @@ pub struct Record {
     pub healthcheck_interval: u64,
     /// The interface; the daemon's default if none.
     pub interface: Option<String>,
+    /// What to do when etcd is lost; the daemon's default if none.
+    pub loss: Option<LossPolicy>,
     /// The revision at which the record was last written.
     pub revision: i64,
 }
@@ -41,6 +45,9 @@ pub(super) struct RecordValue {
     plugin_config: Option<PluginConfig>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     interface: Option<String>,
+    /// The Go LinK does not write it. Whatever it is: no IP is lost for a policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    etcd_loss_policy: Option<Value>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,9 +56,16 @@ struct PluginConfig {
     ip: String,
 }
 
+/// What a value was found to be.
+pub(super) struct Found {
+    pub(super) record: Record,
+    /// What of it could not be understood, and counts as not set.
+    pub(super) skipped: Option<String>,
+}
+
 impl RecordValue {
     /// The record, written at this revision; nothing if it belongs to another plugin.
-    pub(super) fn into_record(self, revision: i64) -> Result<Option<Record>, String> {
+    pub(super) fn into_record(self, revision: i64) -> Result<Option<Found>, String> {
         if self.plugin != "arp" {
             return Ok(None);
         }
@@ -64,15 +78,24 @@ impl RecordValue {
         if let Some(why) = cidr.unusable() {
             return Err(format!("ip {cidr} {why}"));
         }
-        Ok(Some(Record {
+        let loss = self.etcd_loss_policy.as_ref().map(loss_policy).transpose();
+        let skipped = loss.as_ref().err().cloned();
+        let record = Record {
             id,
             cidr,
             checks: self.checks.unwrap_or_default(),
             healthcheck_interval: self.healthcheck_interval.min(LONGEST_INTERVAL),
             interface: self.interface,
+            loss: loss.unwrap_or_default(),
             revision,
-        }))
+        };
+        Ok(Some(Found { record, skipped }))
     }
+}
+
+fn loss_policy(value: &Value) -> Result<LossPolicy, String> {
+    let word = value.as_str().unwrap_or_default();
+    word.parse().map_err(|error| format!("etcd_loss_policy {value} {error}"))
 }
 
 impl From<&Record> for RecordValue {
@@ -86,6 +109,7 @@ impl From<&Record> for RecordValue {
             plugin: arp(),
             plugin_config: Some(PluginConfig { ip }),
             interface: record.interface.clone(),
+            etcd_loss_policy: record.loss.map(|policy| policy.to_string().into()),
         }
     }
 }

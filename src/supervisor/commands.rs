@@ -4,11 +4,11 @@ use log::{info, warn};
 
 use super::debts::Debt;
 use super::{Actor, Pending, Presence, Reply, Vip, answer_to};
-use crate::command::{Answer, Command, NewVip, Refusal, Request};
+use crate::command::{Answer, Change, Command, NewVip, Refusal, Request};
 use crate::etcd;
 use crate::fsm::State;
 use crate::store::{self, Conflict, Record};
-use crate::vip::{Check, Cidr, VipId};
+use crate::vip::{Cidr, VipId};
 
 /// The outcome of a request to etcd.
 type Outcome = Result<etcd::Reply, etcd::Error>;
@@ -51,7 +51,7 @@ impl Actor {
             Command::List => now(Answer::List(self.list())),
             Command::Get(id) => now(self.one(&id)?),
             Command::Create(new) => self.create(new, reply)?,
-            Command::SetChecks(id, checks) => self.set_checks(&id, checks, reply)?,
+            Command::Change(id, change) => self.change(&id, change, reply)?,
             Command::Delete(id) => self.delete(id, reply)?,
             Command::Lock(id) => {
                 let vip = self.find(&id)?;
@@ -84,6 +84,7 @@ impl Actor {
             checks: new.checks,
             healthcheck_interval: new.healthcheck_interval,
             interface: new.interface,
+            loss: new.loss,
             revision: 0,
         };
         self.check_own_address(&record)?;
@@ -133,15 +134,24 @@ impl Actor {
         }
     }
 
-    fn set_checks(&mut self, id: &VipId, checks: Vec<Check>, reply: &Reply) -> Result<(), Refusal> {
-        let record = Record { checks, ..self.find(id)?.record.clone() };
-        self.write_checks(record, reply.clone());
+    /// Changes wait for each other, so that none undoes what another one says.
+    fn change(&mut self, id: &VipId, change: Change, reply: &Reply) -> Result<(), Refusal> {
+        let vip = self.vip_mut(id).ok_or(Refusal::NotFound)?;
+        vip.changes.push_back((change, reply.clone()));
+        if vip.changes.len() == 1 {
+            self.store_change(id);
+        }
         Ok(())
     }
 
-    fn write_checks(&self, record: Record, reply: Reply) {
-        let txn = store::write_record_txn(&self.params.host, &record);
-        self.submit(txn, Pending::SetChecks { record, reply });
+    /// Stores the first change of an IP, if there is one.
+    fn store_change(&self, id: &VipId) {
+        let Some(vip) = self.vip(id) else { return };
+        if let Some((change, _)) = vip.changes.front() {
+            let record = changed(&vip.record, change);
+            let txn = store::write_record_txn(&self.params.host, &record);
+            self.submit(txn, Pending::Change(record));
+        }
     }
 
     fn delete(&mut self, id: VipId, reply: &Reply) -> Result<(), Refusal> {
@@ -181,7 +191,7 @@ impl Actor {
             // These are the supervisor's own; it has taken them out already.
             Pending::Load | Pending::SaveLease(_) | Pending::Debt => {}
             Pending::Create { id, reply } => self.created(&id, reply, outcome),
-            Pending::SetChecks { record, reply } => self.checks_set(record, reply, outcome),
+            Pending::Change(record) => self.change_stored(record, outcome),
             Pending::Delete { id, reply } => self.deleted(&id, reply, outcome),
             Pending::Hosts { id, reply } => {
                 answer_to(Some(reply), self.hosts(&id, outcome).map(Answer::Hosts));
@@ -221,29 +231,39 @@ impl Actor {
         Ok(Answer::One(Box::new(self.show(self.find(id)?))))
     }
 
-    fn checks_set(&mut self, mut record: Record, reply: Reply, outcome: Outcome) {
-        if self.vip(&record.id).is_none() {
-            return answer_to(Some(reply), Err(Refusal::NotFound));
-        }
-        match stored(outcome, |reply| store::record_written(&record, reply)) {
-            Ok(Ok(revision)) => {
-                record.revision = revision;
-                let timing = self.timing(&record);
-                let id = record.id.clone();
-                if let Some(vip) = self.vip_mut(&id) {
-                    vip.election.set_checks(record.checks.clone(), timing);
-                    vip.record = record;
-                }
-                self.write_copy();
-                answer_to(Some(reply), self.one(&id));
-            }
+    fn change_stored(&mut self, record: Record, outcome: Outcome) {
+        let id = record.id.clone();
+        // Who waited for the change of an IP that is given up was told so.
+        let Some(vip) = self.vip_mut(&id) else { return };
+        let written = match stored(outcome, |reply| store::record_written(&record, reply)) {
             // A PUT replaces what is there, whoever wrote it.
             Ok(Err(Conflict(revision))) => {
                 warn!("{}: the record in etcd was changed by somebody else", record.cidr);
-                self.write_checks(Record { revision, ..record }, reply);
+                vip.record.revision = revision;
+                return self.store_change(&id);
             }
-            Err(refusal) => answer_to(Some(reply), Err(refusal)),
+            Ok(Ok(revision)) => Ok(Record { revision, ..record }),
+            Err(refusal) => Err(refusal),
+        };
+        let Some((change, reply)) = vip.changes.pop_front() else { return };
+        let answer = written.and_then(|record| {
+            self.make_change(&change, record);
+            self.one(&id)
+        });
+        answer_to(Some(reply), answer);
+        self.store_change(&id);
+    }
+
+    /// Does what was stored.
+    fn make_change(&mut self, change: &Change, record: Record) {
+        let (timing, loss) = (self.timing(&record), self.loss_policy(&record));
+        let Some(vip) = self.vip_mut(&record.id) else { return };
+        if change.checks.is_some() {
+            vip.election.set_checks(record.checks.clone(), timing);
         }
+        vip.election.set_loss_policy(loss);
+        vip.record = record;
+        self.write_copy();
     }
 
     fn deleted(&mut self, id: &VipId, reply: Reply, outcome: Outcome) {
@@ -271,6 +291,16 @@ impl Actor {
         let candidates = store::candidates(cidr, reply.kvs(0));
         Ok(candidates.into_iter().map(|candidate| candidate.host).collect())
     }
+}
+
+/// A record as a change wants it.
+fn changed(record: &Record, change: &Change) -> Record {
+    let mut changed = record.clone();
+    if let Some(checks) = &change.checks {
+        changed.checks.clone_from(checks);
+    }
+    changed.loss = change.loss.unwrap_or(changed.loss);
+    changed
 }
 
 fn unavailable(error: etcd::Error) -> Refusal {

@@ -13,7 +13,7 @@ mod records;
 mod stop;
 mod table;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -22,11 +22,12 @@ use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 use log::warn;
 
 use crate::checks::Timing;
-use crate::command::{Answer, Refusal, Request};
-use crate::config::{CheckDefaults, StopPolicy};
+use crate::command::{Answer, Change, Refusal, Request};
+use crate::config::CheckDefaults;
 use crate::election::{self, Election, Notice, Status};
 use crate::etcd::{self, LeaseEvent};
 use crate::net::NetClient;
+use crate::policy::{AllFailingPolicy, LossPolicy, StopPolicy};
 use crate::state::StateFile;
 use crate::store::Record;
 use crate::thread;
@@ -49,6 +50,10 @@ pub struct Params {
     pub checks: CheckDefaults,
     /// How many IPs there may be.
     pub max_ips: Option<usize>,
+    /// What is done with IPs that do not say otherwise when etcd is lost.
+    pub loss: LossPolicy,
+    /// What is done with an IP when the checks fail on every host.
+    pub all_failing: AllFailingPolicy,
     /// The lease's TTL that is asked for: an older renewal than that is no renewal.
     pub ttl: Duration,
     /// The way to etcd.
@@ -109,6 +114,8 @@ struct Vip {
     record: Record,
     election: Election,
     status: Status,
+    /// What is to be different about it, and who waits for that; the first is being stored.
+    changes: VecDeque<(Change, Reply)>,
     /// Who waits for the end of a failover.
     failover: Option<Reply>,
     presence: Presence,
@@ -130,7 +137,7 @@ enum Pending {
     SaveLease(i64),
     Debt,
     Create { id: VipId, reply: Reply },
-    SetChecks { record: Record, reply: Reply },
+    Change(Record),
     Delete { id: VipId, reply: Reply },
     Hosts { id: VipId, reply: Reply },
 }
@@ -277,8 +284,8 @@ impl Actor {
             checks: record.checks.clone(),
             timing: self.timing(record),
             fall: self.params.checks.fall,
-            loss: crate::policy::LossPolicy::Take,
-            all_failing: crate::policy::AllFailingPolicy::KeepLast,
+            loss: self.loss_policy(record),
+            all_failing: self.params.all_failing,
             etcd: self.params.etcd.clone(),
             net: self.params.net.clone(),
         };
@@ -299,6 +306,10 @@ impl Actor {
         Timing { interval, timeout }
     }
 
+    fn loss_policy(&self, record: &Record) -> LossPolicy {
+        record.loss.unwrap_or(self.params.loss)
+    }
+
     /// Starts the election of an IP, puts it into the table, and tells it of the lease if it may take
     /// part already.
     fn insert(&mut self, record: Record, presence: Presence) -> io::Result<()> {
@@ -308,14 +319,18 @@ impl Actor {
         }
         let id = record.id.clone();
         let status = table::initial_status();
-        self.vips.insert(id, Vip { record, election, status, failover: None, presence });
+        let changes = VecDeque::new();
+        self.vips.insert(id, Vip { record, election, status, changes, failover: None, presence });
         Ok(())
     }
 }
 
 impl Vip {
-    /// Has the IP given up; whoever waits for a failover of it waits in vain.
+    /// Has the IP given up; whoever waits for a change or a failover of it waits in vain.
     fn leave(&mut self, reply: Option<Reply>) {
+        for (_, reply) in self.changes.drain(..) {
+            answer_to(Some(reply), Err(Refusal::NotFound));
+        }
         let why = "the IP is being given up on this host".to_owned();
         answer_to(self.failover.take(), Err(Refusal::Conflict(why)));
         self.presence = Presence::Leaving(reply);

@@ -103,6 +103,7 @@ impl Actor {
     /// Brings an IP that is known already to its record in etcd; false if it has to be started.
     fn refresh(&mut self, record: &Record) -> bool {
         let timing = self.timing(record);
+        let loss = self.loss_policy(record);
         let Some(vip) = self.vip_mut(&record.id) else { return false };
         let same = vip.record.cidr == record.cidr && vip.record.interface == record.interface;
         if !same {
@@ -114,6 +115,7 @@ impl Actor {
         if (&vip.record.checks, vip.record.healthcheck_interval) != checked {
             vip.election.set_checks(record.checks.clone(), timing);
         }
+        vip.election.set_loss_policy(loss);
         vip.record = record.clone();
         true
     }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 
 use super::Actor;
-use crate::config::StopPolicy;
 use crate::election::core::HANDOVER_BOUND;
 use crate::election::message::Lease;
+use crate::policy::StopPolicy;
 use crate::vip::VipId;
 
 /// How long the lease may take to be revoked.

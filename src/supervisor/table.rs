@@ -47,6 +47,7 @@ impl Actor {
             status: status.state.to_string(),
             checks: record.checks.clone(),
             healthcheck_interval: record.healthcheck_interval,
+            etcd_loss_policy: self.loss_policy(record).to_string(),
             plugin: "arp".to_owned(),
             election_key: record.cidr.election_key(),
             owner: status.owner.clone(),

@@ -2,7 +2,8 @@
 
 use std::net::TcpStream;
 
-use link::command::{Command, NewVip, Refusal};
+use link::command::{Change, Command, NewVip, Refusal};
+use link::policy::LossPolicy;
 use link::vip::{Check, CheckKind};
 use link::wire;
 use serde_json::{Value, json};
@@ -32,15 +33,19 @@ fn every_route_sends_its_command_and_shows_its_answer() {
         checks: vec![check.clone()],
         healthcheck_interval: 5,
         interface: Some("eth1".to_owned()),
+        loss: Some(LossPolicy::Probe),
     };
     let plain = NewVip { interface: None, ..new.clone() };
     let one = serde_json::to_value(ip("10.0.0.1/32")).unwrap();
-    let rest = r#""checks":[{"type":"TCP","host":"127.0.0.1","port":80}],"healthcheck_interval":5"#;
+    let rest = r#""checks":[{"type":"TCP","host":"127.0.0.1","port":80}],"healthcheck_interval":5,
+        "etcd_loss_policy":"probe""#;
     let create = format!(r#"{{"ip":"10.0.0.1","interface":"eth1",{rest}}}"#);
     let endpoint = format!(r#"{{"plugin":"arp","plugin_config":{{"ip":"10.0.0.1/32"}},{rest}}}"#);
     let checks = r#"{"healthchecks":[{"type":"TCP","host":"127.0.0.1","port":80}]}"#;
+    let policy = r#"{"etcd_loss_policy":null}"#;
     let hosts = json!({"hosts": [{"hostname": "h1"}, {"hostname": "h2"}]});
-    let set = Command::SetChecks(id(), vec![check]);
+    let set = Command::Change(id(), Change { checks: Some(vec![check]), loss: None });
+    let reset = Command::Change(id(), Change { checks: None, loss: Some(None) });
     let to_h2 = Command::Failover(id(), Some("h2".to_owned()));
     let at = |rest: &str| format!("/ips/{ID}{rest}");
     let endpoint_at = |rest: &str| format!("/endpoints/{ID}{rest}");
@@ -51,6 +56,7 @@ fn every_route_sends_its_command_and_shows_its_answer() {
         ("GET", at(""), "", Command::Get(id()), 200, Some(json!({"ip": one.clone()}))),
         ("PUT", at(""), checks, set.clone(), 200, Some(one.clone())),
         ("PATCH", at(""), checks, set.clone(), 200, Some(one.clone())),
+        ("PATCH", at(""), policy, reset, 200, Some(one.clone())),
         ("DELETE", at(""), "", Command::Delete(id()), 204, None),
         ("POST", at("/lock"), "", Command::Lock(id()), 204, None),
         ("POST", at("/failover"), "", Command::Failover(id(), None), 204, None),
@@ -161,6 +167,9 @@ fn what_cannot_be_understood_never_reaches_the_supervisor() {
         (422, "POST", "/ips".to_owned(), r#"{"ip":"224.0.0.1"}"#),
         (422, "POST", "/endpoints".to_owned(), r#"{"plugin":"webhook","plugin_config":{}}"#),
         (422, "PUT", at(""), r#"{"healthchecks":[{"type":"TCP","host":"h","port":0}]}"#),
+        (400, "PUT", at(""), r#"{"etcd_loss_policy":false}"#),
+        (422, "PUT", at(""), r#"{"etcd_loss_policy":"guess"}"#),
+        (422, "POST", "/ips".to_owned(), r#"{"ip":"10.0.0.1","etcd_loss_policy":"TAKE"}"#),
     ] {
         let answer = client.ask(method, &path, "", body);
         assert_eq!(answer.status, status, "{method} {path} {body}: {answer:?}");

@@ -79,7 +79,7 @@ fn supervise(
 pub(crate) fn oblige(command: &Command) -> Answer {
     match command {
         Command::List => Answer::List(vec![ip("10.0.0.1/32")]),
-        Command::Get(_) | Command::SetChecks(..) => Answer::One(Box::new(ip("10.0.0.1/32"))),
+        Command::Get(_) | Command::Change(..) => Answer::One(Box::new(ip("10.0.0.1/32"))),
         Command::Create(vip) => Answer::One(Box::new(ip(&vip.cidr.to_string()))),
         Command::Delete(_) | Command::Lock(_) | Command::Failover(..) => Answer::Done,
         Command::Hosts(_) => Answer::Hosts(vec!["h1".to_owned(), "h2".to_owned()]),
@@ -95,6 +95,7 @@ pub(crate) fn ip(cidr: &str) -> wire::Ip {
         status: "ACTIVATED".to_owned(),
         checks: Vec::new(),
         healthcheck_interval: 5,
+        etcd_loss_policy: "take".to_owned(),
         plugin: "arp".to_owned(),
         election_key: cidr.replace('/', "_"),
         owner: Some("h1".to_owned()),

@@ -121,8 +121,8 @@ fn what_is_added_is_sent_in_full_and_nothing_else() {
     for (args, body) in [
         ("add 10.0.0.1", r#"{"ip":"10.0.0.1/32"}"#),
         (
-            "add FD00::1/64 --check db:5432 --interval 7 --interface e1",
-            r#"{"ip":"fd00::1/64","checks":[{"type":"TCP","host":"db","port":5432}],"healthcheck_interval":7,"interface":"e1"}"#,
+            "add FD00::1/64 --check db:5432 --interval 7 --interface e1 --etcd-loss-policy hold",
+            r#"{"ip":"fd00::1/64","checks":[{"type":"TCP","host":"db","port":5432}],"healthcheck_interval":7,"interface":"e1","etcd_loss_policy":"hold"}"#,
         ),
     ] {
         let added = http("201 Created", &ip(ID, "10.0.0.1/32"));
