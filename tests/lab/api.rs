@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 
+use link::wire::Ip;
 use serde_json::{Value, json};
 
 use crate::harness::*;
@@ -115,6 +116,7 @@ fn what_is_not_acceptable_is_422_and_names_field_and_value() {
         (check("TCP", "127.0.0.1", 0), "checks", "0"),
         (check("TCP", "127.0.0.1", 65_536), "checks", "65536"),
         (json!({ "ip": "10.0.1.1", "healthcheck_interval": 3601 }), "healthcheck_interval", "3601"),
+        (json!({ "ip": "10.0.1.1", "etcd_loss_policy": "keep" }), "etcd_loss_policy", "keep"),
     ] {
         let answer = api.post("/ips", &body).expect(422);
         let message = answer.json()["errors"][field][0].as_str().map(str::to_owned);
@@ -318,6 +320,67 @@ fn the_lock_can_be_asked_for_and_is_not_taken_from_its_owner() {
         api.send("POST", &format!("{}/lock", api.path(VIP)), None).expect(204);
     }
     assert_eq!((lab.await_owner(VIP), lab.lock(VIP)), (owner, lock));
+}
+
+/// The policy of the VIP as it is stored: nothing if it is the agent's.
+fn stored_policy(lab: &Lab, id: &str) -> Value {
+    let record = lab.etcd.get(&format!("/link/hosts/h1/{id}")).expect("it is registered");
+    serde_json::from_str::<Value>(&record.value).unwrap()["etcd_loss_policy"].clone()
+}
+
+#[test]
+fn an_ip_may_have_a_policy_of_its_own_for_the_loss_of_etcd() {
+    let mut lab = single(&[("ETCD_LOSS_POLICY", "hold")]);
+    let api = lab[H1].api();
+    let id = api.add(VIP).id;
+    assert_eq!(stored_policy(&lab, &id), Value::Null);
+    let path = api.path(VIP);
+    let check = json!({ "type": "TCP", "host": "127.0.0.1", "port": 1313 });
+    for (change, shown, stored, checks) in [
+        (json!({ "etcd_loss_policy": "probe" }), "probe", json!("probe"), 0),
+        (json!({ "healthchecks": [check] }), "probe", json!("probe"), 1),
+        (json!({ "etcd_loss_policy": "take" }), "take", json!("take"), 1),
+        (json!({ "etcd_loss_policy": null, "healthchecks": [] }), "hold", Value::Null, 0),
+    ] {
+        let ip: Ip = api.put(&path, &change).expect(200).read();
+        assert_eq!((ip.etcd_loss_policy.as_str(), ip.checks.len()), (shown, checks), "{change}");
+        assert_eq!(stored_policy(&lab, &id), stored, "{change}");
+    }
+    api.put(&path, &json!({})).expect(400);
+    api.put(&path, &json!({ "etcd_loss_policy": "take" })).expect(200);
+    api.create(&json!({ "ip": VIP2.to_string(), "etcd_loss_policy": null }));
+    let policies = |lab: &Lab| {
+        let ips = lab[H1].api().list().into_iter();
+        ips.map(|ip| ip.etcd_loss_policy).collect::<Vec<_>>()
+    };
+    assert_eq!(policies(&lab), ["take", "hold"]);
+    lab[H1].terminate();
+    lab[H1].restart();
+    assert_eq!(policies(&lab), ["take", "hold"], "known from etcd");
+    lab[H1].kill();
+    lab.etcd.stop();
+    lab[H1].restart_without_etcd();
+    eventually("the copy is read", || lab[H1].api().find(VIP).is_some());
+    assert_eq!(policies(&lab), ["take", "hold"], "known from the local copy");
+}
+
+#[test]
+fn changes_of_an_ip_that_come_together_are_all_made() {
+    let lab = single(&[]);
+    let api = lab[H1].api();
+    api.add(VIP);
+    let path = api.path(VIP);
+    let check = json!({ "type": "TCP", "host": "127.0.0.1", "port": 1313 });
+    for (checks, policy) in [(1, "hold"), (0, "probe"), (2, "take"), (1, "hold"), (3, "probe")] {
+        let put = |body: Value| api.put(&path, &body).expect(200);
+        std::thread::scope(|scope| {
+            scope.spawn(|| put(json!({ "healthchecks": vec![check.clone(); checks] })));
+            scope.spawn(|| put(json!({ "etcd_loss_policy": policy })));
+        });
+        let ip = api.find(VIP).unwrap();
+        assert_eq!((ip.checks.len(), ip.etcd_loss_policy.as_str()), (checks, policy));
+        assert_eq!(stored_policy(&lab, &ip.id), policy);
+    }
 }
 
 #[test]

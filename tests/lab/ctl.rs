@@ -44,14 +44,15 @@ fn an_operator_adds_shows_moves_and_deletes_an_ip() {
     lab.start_all();
     done(&ctl(&lab, H1, "add 10.0.1.1"));
     lab.await_owner(VIP);
-    done(&ctl(&lab, H2, "add 10.0.1.1/32 --check 127.0.0.1:1313 --interval 3"));
+    let options = "--check 127.0.0.1:1313 --interval 3 --etcd-loss-policy probe";
+    done(&ctl(&lab, H2, &format!("add 10.0.1.1/32 {options}")));
     eventually("the list shows it", || {
         let list = done(&ctl(&lab, H1, "list"));
         list.contains("10.0.1.1/32") && list.contains("ACTIVATED") && list.contains("h1")
     });
     lab[H2].await_status(VIP, "STANDBY");
     let shown = done(&ctl(&lab, H2, "show 10.0.1.1"));
-    for part in ["10.0.1.1/32", "STANDBY", "127.0.0.1:1313", "h1", "h2"] {
+    for part in ["10.0.1.1/32", "STANDBY", "127.0.0.1:1313", "probe", "h1", "h2"] {
         assert!(shown.contains(part), "{part} is missing in:\n{shown}");
     }
     done(&ctl(&lab, H1, "failover 10.0.1.1"));

@@ -140,6 +140,22 @@ fn the_records_of_go_link_are_read_and_those_of_other_plugins_left_alone() {
 }
 
 #[test]
+fn a_policy_in_etcd_that_is_unknown_is_reported_and_the_agents_counts() {
+    let mut lab = Lab::new(1);
+    let record = json!({ "id": ID, "ip": "10.0.1.1/32", "etcd_loss_policy": "pray" });
+    lab.etcd.put(&record_key(ID), &record.to_string());
+    lab[H1].start_with(&[("ETCD_LOSS_POLICY", "hold")]);
+    assert_eq!(lab[H1].api().find(VIP).unwrap().etcd_loss_policy, "hold");
+    let report = format!("skipped: {}: etcd_loss_policy \"pray\"", record_key(ID));
+    assert!(lab[H1].agent().log().contains(&report));
+    eventually("the IP is in the local copy", || {
+        let copy = std::fs::read_to_string(lab[H1].state_file());
+        copy.is_ok_and(|copy| copy.contains(ID))
+    });
+    assert_eq!(lab.await_owner(VIP), H1);
+}
+
+#[test]
 fn a_host_is_not_confused_with_one_whose_name_it_begins() {
     let mut lab = Lab::new(2);
     lab[H1].start();
@@ -204,6 +220,7 @@ fn all_mistakes_in_the_environment_are_told_together_and_no_secret() {
             ("KEEPALIVE_INTERVAL", "often"),
             ("ETCD_HOSTS", "ftp://10.0.0.21"),
             ("ETCD_LOSS_POLICY", "panic"),
+            ("ALL_FAILING_POLICY", "shrug"),
             ("STOP_POLICY", "drop"),
             ("MAX_NUMBER_OF_ENDPOINTS", "-2"),
             ("PASSWORD", "open-sesame"),
@@ -218,6 +235,7 @@ fn all_mistakes_in_the_environment_are_told_together_and_no_secret() {
         ("KEEPALIVE_INTERVAL", "often"),
         ("ETCD_HOSTS", "ftp://10.0.0.21"),
         ("ETCD_LOSS_POLICY", "panic"),
+        ("ALL_FAILING_POLICY", "shrug"),
         ("STOP_POLICY", "drop"),
         ("MAX_NUMBER_OF_ENDPOINTS", "-2"),
         ("ETCD_USER", ""),
