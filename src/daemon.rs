@@ -87,6 +87,7 @@ fn run(config: Config) -> Result<(), String> {
         loss: config.loss_policy,
         all_failing: config.all_failing_policy,
         ttl: config.etcd.ttl(),
+        loss_after: config.etcd.loss_after(),
         etcd: etcd.client(),
         net: net.client(),
         state,

@@ -46,6 +46,7 @@
 
 pub mod api;
 pub mod checks;
+mod clock;
 pub mod command;
 pub mod config;
 pub mod ctl;

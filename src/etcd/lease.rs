@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::error::{Error, ErrorKind};
 use super::pool::{Connection, Pool};
 use super::{LeaseEvent, LeaseEvents};
+use crate::clock;
 
 /// The pause after all members have failed in turn. Short, so that an etcd that comes back is
 /// noticed at once; a refused connection costs nothing.
@@ -21,6 +22,10 @@ const ROUND_PAUSE: Duration = Duration::from_millis(200);
 
 /// The pause after etcd has said no: checking a password costs etcd more than us (bcrypt).
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
+
+/// Who wakes up so much too late did not run: stopped, or on a machine that was suspended. A busy
+/// machine is not that slow.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Keeps the lease, for as long as the runtime lives.
 pub(super) struct Keeper {
@@ -151,9 +156,14 @@ impl Keeper {
         let options = self.pool.options();
         // With a single retry the loss would be due together with the renewal that prevents it.
         let due = self.heard + options.renewal.min(options.loss_after() / 2);
+        let (wait, begun) = (due.saturating_duration_since(Instant::now()), clock::since_boot());
         tokio::select! {
             () = sleep_until(due) => {}
             () = self.suspect.notified() => {}
+        }
+        let overslept = (clock::since_boot() - begun).saturating_sub(wait);
+        if overslept >= PAUSE {
+            (self.events)(LeaseEvent::Paused(overslept));
         }
     }
 

@@ -81,6 +81,8 @@ pub enum LeaseEvent {
     Held(i64),
     /// etcd has been silent for too long; the text says how long and why.
     Lost(String),
+    /// This process did not run for so long: what it knows of etcd may be old.
+    Paused(Duration),
 }
 
 /// Hears of the lease; called on the runtime's thread, must not block.

@@ -80,8 +80,12 @@ impl Actor {
                     self.save_lease(id);
                 }
             }
+            LeaseEvent::Paused(time) => {
+                warn!("this process did not run for {time:.1?}: looking who owns its IPs");
+                self.vips.values().for_each(|vip| vip.election.paused());
+            }
             LeaseEvent::Lost(why) => {
-                warn!("etcd is lost: {why}; this host takes its IPs");
+                warn!("etcd is lost: {why}; each IP is dealt with by its policy");
                 self.lease.trouble = Some(format!("etcd is lost: {why}"));
                 self.tell_elections(Lease::Lost);
             }

@@ -56,6 +56,8 @@ pub struct Params {
     pub all_failing: AllFailingPolicy,
     /// The lease's TTL that is asked for: an older renewal than that is no renewal.
     pub ttl: Duration,
+    /// The silence after which etcd counts as lost.
+    pub loss_after: Duration,
     /// The way to etcd.
     pub etcd: etcd::Client,
     /// The way to the kernel.

@@ -53,11 +53,16 @@ impl Actor {
                 // What the copy does not know may be registered all the same: no address is a left-over
                 // before etcd has said so.
                 self.insert_all(stored.records);
-                // etcd has been silent for as long as this process lives.
-                self.begin_lease(stored.lease, self.started);
+                self.begin_lease(stored.lease, self.silent_since());
             }
             Err(error) => warn!("state file {path}: {error}"),
         }
+    }
+
+    /// Since when etcd counts as silent: longer than this process lives. At a boot nobody may have the
+    /// IP, so that waiting costs more than with an etcd that has just fallen silent.
+    fn silent_since(&self) -> Instant {
+        self.started.checked_sub(self.params.loss_after * 2 / 5).unwrap_or(self.started)
     }
 
     /// Makes the IPs of this host those that etcd has.

@@ -1,0 +1,12 @@
+//! Time as it passes for the others: also while this process, or its whole machine, stands still.
+
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+
+/// The time since the machine booted, suspends included (`CLOCK_BOOTTIME`, clock_gettime(2)).
+/// [`std::time::Instant`] stands still while the machine is suspended.
+pub(crate) fn since_boot() -> Duration {
+    // The kernel has had this clock since 2.6.39.
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
+}
