@@ -256,6 +256,7 @@ impl Core {
                 self.others = None;
                 self.offered = None;
                 self.kept = false;
+                self.doubted = false;
                 self.retry_now();
                 let waits = before == Lease::Lost && !self.has_address();
                 self.courteous = waits.then_some(now + COURTESY);

@@ -51,8 +51,8 @@ impl Core {
         let lost = self.lease == Lease::Lost && self.believed.is_none() && !self.gone;
         let wanted = lost
             && match self.state {
-                State::Activated => false,
-                State::Standby => self.loss == LossPolicy::Probe,
+                // An owner goes on asking: the network may have been in two parts, with one in each.
+                State::Activated | State::Standby => self.loss == LossPolicy::Probe,
                 State::Failing => self.has_address(),
             };
         if wanted != std::mem::replace(&mut self.probing, wanted) {
@@ -80,9 +80,10 @@ impl Core {
                     self.explain(&why);
                 }
             }
+            (State::Activated, Wire::Answered { precedes }) => self.on_claim(precedes, now, actions),
             // The service is dead here, and another host has the IP.
             (State::Failing, Wire::Answered { .. }) => self.order(false, actions),
-            (State::Failing, Wire::Silent) | (State::Activated, _) => {}
+            (State::Activated | State::Failing, Wire::Silent) => {}
         }
     }
 
