@@ -20,6 +20,7 @@ pub use self::giving::{HANDOVER_BOUND, HEARD_BOUND};
 use self::giving::{Handover, Passing};
 use super::health::Health;
 use super::message::{Action, Candidate, Input, Lease, LockAnswer, LockView, Offer, Request};
+use crate::etcd::Gap;
 use crate::fsm::{Effect, Event, State, step};
 use crate::policy::{AllFailingPolicy, LossPolicy};
 
@@ -269,11 +270,12 @@ impl Core {
     fn on_lock(&mut self, view: LockView, now: Instant, actions: &mut Vec<Action>) {
         let known = self.lock.as_ref().map_or(0, |lock| lock.revision);
         // Events of a watch overtake answers: what is older than what is known is old news.
-        if view.revision < known && !view.reset {
+        if view.revision < known && view.gap != Gap::Restored {
             return;
         }
-        // A restored etcd has forgotten what it was told since the snapshot.
-        if view.reset {
+        // A restored etcd has forgotten what it was told since the snapshot; that it was restored does
+        // not show in every case.
+        if view.gap != Gap::None {
             self.offered = None;
             self.others = None;
         }

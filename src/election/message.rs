@@ -1,6 +1,7 @@
 //! What an election's core is told, and what it wants done: plain values, and the whole interface of
 //! the core to the world.
 
+use crate::etcd::Gap;
 use crate::fsm::{Event, State};
 use crate::net::Wire;
 use crate::policy::LossPolicy;
@@ -169,8 +170,8 @@ pub struct LockView {
     pub holder: Option<Holder>,
     /// The revision of etcd at which that was so.
     pub revision: i64,
-    /// True when revisions started again from an older one (etcd was restored from a snapshot).
-    pub reset: bool,
+    /// What lies between this and what was seen before.
+    pub gap: Gap,
 }
 
 /// The owner of a lock.

@@ -88,6 +88,18 @@ pub enum LeaseEvent {
 /// Hears of the lease; called on the runtime's thread, must not block.
 pub type LeaseEvents = Box<dyn Fn(LeaseEvent) + Send>;
 
+/// What lies between two things that were heard of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// Nothing: every change was heard.
+    None,
+    /// The connection was lost. Changes were missed, and etcd may have been restored from a snapshot
+    /// that is almost as new as what was known.
+    Reconnected,
+    /// Revisions started again from an older one: etcd was restored from a snapshot.
+    Restored,
+}
+
 /// A key at a revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyState {
@@ -95,8 +107,8 @@ pub struct KeyState {
     pub kv: Option<Kv>,
     /// The revision at which that was so.
     pub revision: i64,
-    /// True when revisions started again from an older one: etcd was restored from a snapshot.
-    pub reset: bool,
+    /// What lies between this and what was heard before.
+    pub gap: Gap,
 }
 
 /// Hears of a key; called on the runtime's thread, must not block.

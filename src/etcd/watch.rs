@@ -17,7 +17,7 @@ use super::error::{Error, ErrorKind};
 use super::pool::{Connection, Pool};
 use super::request::transact_once;
 use super::txn::{Kv, Op, Txn};
-use super::{KeySink, KeyState};
+use super::{Gap, KeySink, KeyState};
 
 /// Between two reads while the watch works.
 const SAFETY_READ: Duration = Duration::from_secs(10);
@@ -85,7 +85,7 @@ impl Watcher {
     }
 
     async fn read_and_watch(&self, connection: &Connection) -> Result<(), Error> {
-        let revision = self.read(connection).await?;
+        let revision = self.read(connection, Gap::Reconnected).await?;
         let mut stream = self.open(connection, revision + 1).await?;
         let mut next_read = Instant::now() + SAFETY_READ;
         loop {
@@ -95,7 +95,7 @@ impl Watcher {
                     None => return Err(Error::unreachable("the stream has ended")),
                 },
                 () = sleep_until(next_read) => {
-                    self.read(connection).await?;
+                    self.read(connection, Gap::None).await?;
                     next_read = Instant::now() + SAFETY_READ;
                 }
             }
@@ -103,7 +103,7 @@ impl Watcher {
     }
 
     /// Reads all keys and reports them; gives the revision of the read.
-    async fn read(&self, connection: &Connection) -> Result<i64, Error> {
+    async fn read(&self, connection: &Connection, gap: Gap) -> Result<i64, Error> {
         // A linearizable read cannot be older than what was heard before it was sent, unless etcd was
         // restored from a snapshot.
         let known = self.pool.revision();
@@ -115,17 +115,18 @@ impl Watcher {
             self.pool.forget_revision();
         }
         self.pool.heard(reply.revision);
-        self.report_all(reply.kvs(0), reply.revision, reset);
+        let gap = if reset { Gap::Restored } else { gap };
+        self.report_all(reply.kvs(0), reply.revision, gap);
         Ok(reply.revision)
     }
 
     /// Reports every key, also one that has not changed: who hears of it may have had reasons of its
     /// own not to believe any longer what it heard before.
-    fn report_all(&self, kvs: &[Kv], revision: i64, reset: bool) {
+    fn report_all(&self, kvs: &[Kv], revision: i64, gap: Gap) {
         let found: HashMap<&str, &Kv> = kvs.iter().map(|kv| (kv.key.as_str(), kv)).collect();
         for (key, sink) in self.subscriptions.borrow().iter() {
             let kv = found.get(key.as_str()).map(|kv| (*kv).clone());
-            sink(KeyState { kv, revision, reset });
+            sink(KeyState { kv, revision, gap });
         }
     }
 
@@ -152,7 +153,7 @@ impl Watcher {
             let present = event.event_type() == EventType::Put;
             if let Some(sink) = self.subscriptions.borrow().get(&kv.key) {
                 let revision = kv.mod_revision;
-                sink(KeyState { kv: present.then_some(kv), revision, reset: false });
+                sink(KeyState { kv: present.then_some(kv), revision, gap: Gap::None });
             }
         }
         Ok(())
@@ -184,10 +185,10 @@ mod tests {
         let kv =
             Kv { key: "/locks/a".to_owned(), value: b"h2".to_vec(), lease: 9, mod_revision: 3 };
         for revision in [4, 5] {
-            watcher.report_all(std::slice::from_ref(&kv), revision, false);
+            watcher.report_all(std::slice::from_ref(&kv), revision, Gap::None);
             assert_eq!(rx.try_recv(), Ok(Some(kv.clone())));
         }
-        watcher.report_all(&[], 6, false);
+        watcher.report_all(&[], 6, Gap::None);
         assert_eq!(rx.try_recv(), Ok(None));
     }
 }

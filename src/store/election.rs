@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{json, lock_key};
 use crate::election::message::{Candidate, Holder, LockAnswer, LockView, Offer, Request};
-use crate::etcd::{Compare, KeyState, Kv, Op, Reply, Txn};
+use crate::etcd::{Compare, Gap, KeyState, Kv, Op, Reply, Txn};
 use crate::vip::Cidr;
 
 /// What a host tells about an IP.
@@ -134,7 +134,7 @@ pub fn election_answer(request: &Request, cidr: Cidr, host: &str, reply: &Reply)
         | Request::Oust { .. }
         | Request::Yield { .. } => found(reply, &lock_key(cidr)).map(holder),
     };
-    let lock = LockView { holder, revision: reply.revision, reset: false };
+    let lock = LockView { holder, revision: reply.revision, gap: Gap::None };
     LockAnswer { lock, others: reads_offers(request, reply).then(|| others(cidr, host, reply)) }
 }
 
@@ -169,7 +169,7 @@ fn others(cidr: Cidr, host: &str, reply: &Reply) -> Vec<Candidate> {
 
 /// What a watch or a read has seen of a lock.
 pub fn lock_view(state: &KeyState) -> LockView {
-    LockView { holder: state.kv.as_ref().map(holder), revision: state.revision, reset: state.reset }
+    LockView { holder: state.kv.as_ref().map(holder), revision: state.revision, gap: state.gap }
 }
 
 fn holder(kv: &Kv) -> Holder {

@@ -70,7 +70,7 @@ fn an_answer_tells_who_holds_the_lock_and_who_else_could() {
     let survey = Request::Survey { lease: 7, offer: Offer::Available };
     let answer = election_answer(&survey, cidr(), "h1", &reply);
     let holder = Holder { host: "h1".to_owned(), lease: 7, written: 5 };
-    assert_eq!(answer.lock, LockView { holder: Some(holder), revision: 9, reset: false });
+    assert_eq!(answer.lock, LockView { holder: Some(holder), revision: 9, gap: Gap::None });
     let mut others = answer.others.unwrap();
     assert_eq!(others.pop(), Some(other("h2", true, 0)), "a Go LinK comes last");
     others.sort_by_key(|other| other.lease);

@@ -4,10 +4,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use link::election::core::Core;
+use link::election::core::{Core, Setting};
 use link::election::message::{Input, Lease, Request};
 use link::fsm::State;
+use link::policy::{AllFailingPolicy, LossPolicy};
 
+use crate::wire::Probing;
 use crate::world::Millis;
 
 /// Between two renewals.
@@ -25,9 +27,17 @@ pub(crate) const CHECK: Millis = 1_000;
 /// Failed checks in a row before the host fails.
 pub(crate) const FALL: u32 = 2;
 
+/// How all agents of a world are set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policies {
+    pub(crate) loss: LossPolicy,
+    pub(crate) all_failing: AllFailingPolicy,
+}
+
 #[derive(Debug)]
 pub(crate) struct Agent {
     pub(crate) name: String,
+    policies: Policies,
     pub(crate) core: Core,
     /// Counts the lives of the agent: what was meant for an earlier one is dropped.
     pub(crate) life: u64,
@@ -38,11 +48,26 @@ pub(crate) struct Agent {
     pub(crate) held_up: VecDeque<Input>,
     /// Whether the kernel has the address.
     pub(crate) bound: bool,
-    pub(crate) healthy: bool,
+    /// Where it was told to be, in this life.
+    pub(crate) desired: Option<bool>,
+    /// Counts what keeps its service, and its carrier, away.
+    pub(crate) sick: u32,
+    pub(crate) unplugged: u32,
     /// No requests get out, no answers get in.
     pub(crate) cut_out: u32,
     pub(crate) cut_in: u32,
     pub(crate) slow: u32,
+    /// Nothing gets out to the network, or in from there.
+    pub(crate) lan_out: u32,
+    pub(crate) lan_in: u32,
+    /// What the network has answered, while it is asked.
+    pub(crate) probing: Option<Probing>,
+    /// When another host was last heard to claim the address.
+    pub(crate) claimed: Millis,
+    /// Counts what makes an address be announced from the beginning.
+    pub(crate) announcing: u64,
+    /// It was told to give the IP up, after which it ends.
+    pub(crate) leaving: bool,
     pub(crate) watching: bool,
     /// The newest revision of etcd that was heard of.
     pub(crate) known: i64,
@@ -62,21 +87,30 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    pub(crate) fn new(number: usize, epoch: Instant) -> Agent {
+    pub(crate) fn new(number: usize, policies: Policies, epoch: Instant) -> Agent {
         let name = format!("h{number}");
         Agent {
-            core: Core::new(&name, true, FALL, epoch),
+            core: Core::new(setting(&name, policies), epoch),
             name,
+            policies,
             life: 0,
             power: true,
             running: true,
             frozen: false,
             held_up: VecDeque::new(),
             bound: false,
-            healthy: true,
+            desired: None,
+            sick: 0,
+            unplugged: 0,
             cut_out: 0,
             cut_in: 0,
             slow: 0,
+            lan_out: 0,
+            lan_in: 0,
+            probing: None,
+            claimed: 0,
+            announcing: 0,
+            leaving: false,
             watching: false,
             known: 0,
             lease: None,
@@ -97,7 +131,12 @@ impl Agent {
         self.running = true;
         self.frozen = false;
         self.held_up.clear();
-        self.core = Core::new(&self.name, true, FALL, epoch + Duration::from_millis(now));
+        let setting = setting(&self.name, self.policies);
+        self.core = Core::new(setting, epoch + Duration::from_millis(now));
+        self.desired = None;
+        self.probing = None;
+        self.claimed = 0;
+        self.leaving = false;
         self.watching = false;
         self.known = 0;
         self.heard = now;
@@ -116,11 +155,16 @@ impl Agent {
         self.frozen = false;
         self.held_up.clear();
         self.asked = None;
+        self.probing = None;
     }
 
     /// True when the program can do something.
     pub(crate) fn runs(&self) -> bool {
         self.power && self.running && !self.frozen
+    }
+
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.sick == 0
     }
 
     pub(crate) fn connected(&self) -> bool {
@@ -143,4 +187,9 @@ impl Agent {
     pub(crate) fn activated(&self) -> bool {
         self.core.state() == State::Activated
     }
+}
+
+fn setting(name: &str, policies: Policies) -> Setting {
+    let Policies { loss, all_failing } = policies;
+    Setting { me: name.to_owned(), checked: true, fall: FALL, loss, all_failing }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use link::policy::{AllFailingPolicy, LossPolicy};
+
 use crate::agent::{Agent, CHECK, FALL, LOSS};
 use crate::faults::{Fault, HostId};
 use crate::world::{Millis, World};
@@ -22,6 +24,16 @@ const TAKE: Millis = 2 * CHECK;
 
 /// How long a host that has lost etcd believes in an owner of whom it heard nevertheless.
 const BELIEF: Millis = 15_000;
+
+/// How long the network may take to tell that nobody has the IP, by the policy `probe`, and two hosts
+/// that have it, to settle on one.
+const PROBED: Millis = 3_000;
+
+/// After a fault of the network, how long the client may send to the wrong host: until the refresh.
+const REFRESHED: Millis = 70_000;
+
+/// How long a planned move is watched, during which somebody has the IP at every moment.
+const PLANNED: Millis = 6_000;
 
 /// How long a restart is watched that must not move anything.
 const AFTER_RESTART: Millis = 8_000;
@@ -46,6 +58,8 @@ pub(crate) struct Audit {
     disturbed: Millis,
     disturbed_host: Vec<Millis>,
     active: u32,
+    active_sick: u32,
+    active_etcd: u32,
     active_on: Vec<u32>,
     nobody_since: Option<Millis>,
     able_since: Vec<Option<Millis>>,
@@ -53,6 +67,14 @@ pub(crate) struct Audit {
     holder: Option<(String, i64)>,
     /// A restart that must not move the IP, and until when.
     quick_restart: Option<(HostId, Millis)>,
+    /// Until when somebody must have the IP at every moment.
+    planned_until: Millis,
+    /// The last fault of the network.
+    disturbed_wire: Millis,
+    /// When the last other host was seen to have the IP, by host.
+    alone_since: Vec<Millis>,
+    /// Since when all hosts are sick, if all was well before and nothing has happened since.
+    all_sick: Option<Millis>,
     /// The longest times seen, in milliseconds.
     pub(crate) longest_without_owner: Millis,
     pub(crate) moves: u64,
@@ -64,12 +86,18 @@ impl Audit {
             disturbed: 0,
             disturbed_host: vec![0; hosts],
             active: 0,
+            active_sick: 0,
+            active_etcd: 0,
             active_on: vec![0; hosts],
             nobody_since: None,
             able_since: vec![None; hosts],
             sick_since: vec![None; hosts],
             holder: None,
             quick_restart: None,
+            planned_until: 0,
+            disturbed_wire: 0,
+            alone_since: vec![0; hosts],
+            all_sick: None,
             longest_without_owner: 0,
             moves: 0,
         }
@@ -83,17 +111,32 @@ impl Audit {
             Some(_) | None => None,
         };
         self.quick_restart = quick.map(|(host, after)| (host, now + after + AFTER_RESTART));
+        let planned = matches!(fault, Fault::Failover { .. } | Fault::Stop { .. });
+        self.planned_until = if planned && self.calm(now) { now + PLANNED } else { 0 };
+        let sick = matches!(fault, Fault::AllSick { .. });
+        self.all_sick = (sick && self.calm(now) && self.active_sick == 0).then_some(now);
         self.disturb(now, fault);
         if lasts(fault) {
-            self.active += 1;
+            *self.active(fault) += 1;
             if let Some(host) = victim(fault) {
                 self.active_on[host] += 1;
             }
         }
     }
 
+    /// Faults that go on, those apart that make hosts sick and those of etcd: what has to be is
+    /// told for them, too.
+    fn active(&mut self, fault: Fault) -> &mut u32 {
+        match fault {
+            Fault::Sick { .. } | Fault::AllSick { .. } => &mut self.active_sick,
+            Fault::EtcdDown { .. } => &mut self.active_etcd,
+            _ => &mut self.active,
+        }
+    }
+
     pub(crate) fn heal(&mut self, now: Millis, fault: Fault) {
-        self.active -= 1;
+        *self.active(fault) -= 1;
+        self.all_sick = None;
         if let Some(host) = victim(fault) {
             self.active_on[host] -= 1;
         }
@@ -102,15 +145,18 @@ impl Audit {
 
     fn disturb(&mut self, now: Millis, fault: Fault) {
         self.disturbed = now;
+        if matches!(fault, Fault::Isolated { .. } | Fault::Unplugged { .. }) {
+            self.disturbed_wire = now;
+        }
         match victim(fault) {
             Some(host) => self.disturbed_host[host] = now,
             None => self.disturbed_host.fill(now),
         }
     }
 
-    /// True when nothing was done for long enough, to anybody.
+    /// True when nothing was done for long enough, to anybody; but hosts may be sick all the time.
     fn calm(&self, now: Millis) -> bool {
-        self.active == 0 && now >= self.disturbed + CALM
+        self.active == 0 && self.active_etcd == 0 && now >= self.disturbed + CALM
     }
 
     /// True when nothing was done for long enough, to this host.
@@ -130,13 +176,67 @@ impl Audit {
         self.who_cannot_reach_etcd_takes(world)?;
         self.sick_hosts_let_go(world)?;
         self.moves_have_reasons(world)?;
-        if self.calm(world.now) { exactly_one(world) } else { Ok(()) }
+        self.planned_moves_have_no_gap(world)?;
+        self.the_last_one_keeps_it(world)?;
+        self.the_network_settles_it(world)?;
+        if !self.calm(world.now) {
+            return Ok(());
+        }
+        exactly_one(world)?;
+        self.the_client_finds_it(world)
+    }
+
+    /// Make before break.
+    fn planned_moves_have_no_gap(&self, world: &World) -> Result<(), String> {
+        let planned = world.now < self.planned_until && self.active_sick == 0;
+        let nobody = !world.agents.iter().any(|agent| agent.power && agent.bound);
+        if planned && nobody { Err("a planned move has a gap".to_owned()) } else { Ok(()) }
+    }
+
+    /// By the policy `keep-last`, the IP stays with the last one when the checks fail on every host.
+    fn the_last_one_keeps_it(&self, world: &World) -> Result<(), String> {
+        let keeps = world.policies.all_failing == AllFailingPolicy::KeepLast;
+        let all_sick = self.all_sick.filter(|_| keeps);
+        let count = world.agents.iter().filter(|agent| agent.bound).count();
+        // Until all have noticed, it may move.
+        let noticed = all_sick.is_some_and(|since| world.now > since + SICK + PROBED);
+        match count {
+            1 => Ok(()),
+            _ if noticed => Err(format!("{count} hosts have the IP that the last should keep")),
+            _ => Ok(()),
+        }
+    }
+
+    /// By the policy `probe`, exactly one has the IP while etcd is down and the network works.
+    fn the_network_settles_it(&self, world: &World) -> Result<(), String> {
+        let settled = self.disturbed.max(self.disturbed_wire) + LOSS + BELIEF + PROBED;
+        let only_etcd = self.active == 0 && self.active_sick == 0 && !world.etcd.up;
+        if world.policies.loss != LossPolicy::Probe || !only_etcd || world.now < settled {
+            return Ok(());
+        }
+        match world.agents.iter().filter(|agent| agent.bound).count() {
+            1 => Ok(()),
+            count => Err(format!("{count} hosts have the IP while only etcd is down")),
+        }
+    }
+
+    /// I3: what the client sends goes to the owner.
+    fn the_client_finds_it(&self, world: &World) -> Result<(), String> {
+        let owner = world.agents.iter().position(|agent| agent.bound);
+        let heard = world.now >= self.disturbed_wire + REFRESHED;
+        if heard && owner.is_some() && owner != world.neighbour {
+            return Err(format!("the client sends to {:?}, not to {owner:?}", world.neighbour));
+        }
+        Ok(())
     }
 
     /// I1: somebody has the IP, but for a while.
     fn somebody(&mut self, world: &World) -> Result<(), String> {
         for (able, agent) in self.able_since.iter_mut().zip(&world.agents) {
-            *able = (agent.runs() && agent.healthy).then(|| able.unwrap_or(world.now));
+            // By the policy `hold` nobody takes anything without etcd.
+            let waits = world.policies.loss == LossPolicy::Hold && agent.lost;
+            let able_now = agent.runs() && agent.is_healthy() && agent.unplugged == 0 && !waits;
+            *able = able_now.then(|| able.unwrap_or(world.now));
         }
         let bound = world.agents.iter().any(|agent| agent.power && agent.bound);
         let able = self.able_since.iter().flatten().min();
@@ -150,16 +250,29 @@ impl Audit {
         if nobody > NOBODY { Err(format!("nobody has the IP for {nobody} ms")) } else { Ok(()) }
     }
 
-    /// The promise of the policy `take`.
-    fn who_cannot_reach_etcd_takes(&self, world: &World) -> Result<(), String> {
-        for (able, agent) in self.able_since.iter().zip(&world.agents) {
-            let Some(able) = able else { continue };
-            let silent = (*able).max(agent.heard + LOSS) + TAKE;
+    /// The promise of the policy `take`, and of `probe` where nobody else answers.
+    fn who_cannot_reach_etcd_takes(&mut self, world: &World) -> Result<(), String> {
+        for (host, agent) in world.agents.iter().enumerate() {
+            let others = world.agents.iter().enumerate().filter(|(other, _)| *other != host);
+            if others.into_iter().any(|(_, other)| other.power && other.bound) {
+                self.alone_since[host] = world.now;
+            }
+            let Some(able) = self.able_since[host] else { continue };
+            let silent = able.max(agent.heard + LOSS) + TAKE;
             // Who heard of another owner nevertheless believes in it for a while.
             let due = if agent.seen > agent.heard {
                 silent.max(agent.seen + BELIEF + TAKE)
             } else {
                 silent
+            };
+            let due = match world.policies.loss {
+                LossPolicy::Take => due,
+                // Also when others ask, too, and are not what they seem.
+                LossPolicy::Probe => {
+                    let asked = self.alone_since[host].max(self.disturbed);
+                    due.max(asked) + PROBED + BELIEF
+                }
+                LossPolicy::Hold => continue,
             };
             // Who still hears of other owners, or hears again, may yield.
             let deaf = agent.cut_in > 0 || !world.etcd.up;
@@ -170,11 +283,17 @@ impl Audit {
         Ok(())
     }
 
+    /// By the policy `none` at once, if etcd answers; by `keep-last` when there is somebody to take it
+    /// ([`exactly_one`]).
     fn sick_hosts_let_go(&mut self, world: &World) -> Result<(), String> {
+        if world.policies.all_failing == AllFailingPolicy::KeepLast {
+            return Ok(());
+        }
         for (sick, agent) in self.sick_since.iter_mut().zip(&world.agents) {
-            let keeps = agent.runs() && agent.bound && !agent.healthy;
+            let keeps = agent.runs() && agent.bound && !agent.is_healthy();
             *sick = keeps.then(|| sick.unwrap_or(world.now));
-            if sick.is_some_and(|since| world.now > since + SICK) {
+            // Without an answer of etcd, the loss of etcd decides.
+            if sick.is_some_and(|since| world.now > since + SICK + LOSS) {
                 return Err(format!("{} keeps the IP though its service is dead", agent.name));
             }
         }
@@ -195,7 +314,12 @@ impl Audit {
         };
         let host = world.agents.iter().position(|agent| agent.name == name);
         let host = host.expect("only agents take the lock");
-        if self.undisturbed(host, world.now) {
+        // An owner takes a lock back that it has passed on, if it does not hear the other.
+        let back = world.etcd.data.lock.as_ref().and_then(|(holder, _)| {
+            world.agents.iter().position(|agent| agent.name == holder.host)
+        });
+        let reclaimed = back.is_some_and(|back| back != host && !self.undisturbed(back, world.now));
+        if self.undisturbed(host, world.now) && !reclaimed {
             return Err(format!("{name} has lost the lock for no reason"));
         }
         match self.quick_restart {
@@ -207,18 +331,30 @@ impl Audit {
     }
 }
 
-/// I2, I5, I8: when all is well exactly one host has the IP, and it holds the lock.
+/// I2, I5, I8: when all is well exactly one host has the IP, and it holds the lock. It is a healthy
+/// one, if there is any.
 fn exactly_one(world: &World) -> Result<(), String> {
     let bound: Vec<_> = world.agents.iter().filter(|agent| agent.bound).collect();
     let names: Vec<_> = bound.iter().map(|agent| agent.name.as_str()).collect();
+    let healthy = |agent: &&Agent| agent.is_healthy();
     let holder = world.etcd.data.lock.as_ref().map(|(holder, _)| holder.host.as_str());
-    if names.len() != 1 || holder != Some(names[0]) {
+    let agree = match names.as_slice() {
+        [one] => {
+            holder == Some(one) && (healthy(&bound[0]) || !world.agents.iter().any(|a| healthy(&a)))
+        }
+        // Whoever had it when all became sick may have died.
+        [] => !world.agents.iter().any(|agent| healthy(&agent)),
+        [_, _, ..] => false,
+    };
+    if !agree {
         return Err(format!("bound on {names:?} while {holder:?} holds the lock"));
     }
-    if let Some(liar) = world.agents.iter().find(|agent| agent.bound != agent.activated()) {
+    let lies = |agent: &&Agent| agent.bound != agent.activated() && healthy(agent);
+    if let Some(liar) = world.agents.iter().find(lies) {
         return Err(format!("{} says {}", liar.name, liar.core.state()));
     }
-    match world.agents.iter().find(|agent| !world.etcd.offers(&agent.name, agent.lease)) {
+    let offers = |agent: &&Agent| world.etcd.offers(&agent.name, agent.lease);
+    match world.agents.iter().find(|agent| healthy(agent) && !offers(agent)) {
         Some(agent) => Err(format!("{} could not be elected", agent.name)),
         None => Ok(()),
     }
@@ -233,11 +369,18 @@ fn victim(fault: Fault) -> Option<HostId> {
         | Fault::PowerOff { host, .. }
         | Fault::Freeze { host, .. }
         | Fault::Sick { host, .. }
+        | Fault::Stop { host, .. }
+        | Fault::Isolated { host, .. }
+        | Fault::Unplugged { host, .. }
         | Fault::DeadWatch { host }
         | Fault::Revoke { host }
         | Fault::Failover { host }
         | Fault::LockNow { host } => Some(host),
-        Fault::EtcdDown { .. } | Fault::LeaderChange | Fault::Restore | Fault::DeleteLock => None,
+        Fault::EtcdDown { .. }
+        | Fault::AllSick { .. }
+        | Fault::LeaderChange
+        | Fault::Restore
+        | Fault::DeleteLock => None,
     }
 }
 
@@ -259,7 +402,11 @@ pub(crate) fn lasts(fault: Fault) -> bool {
         | Fault::Restart { .. }
         | Fault::PowerOff { .. }
         | Fault::Freeze { .. }
+        | Fault::Stop { .. }
         | Fault::Sick { .. }
+        | Fault::AllSick { .. }
+        | Fault::Isolated { .. }
+        | Fault::Unplugged { .. }
         | Fault::EtcdDown { .. } => true,
         Fault::LeaderChange
         | Fault::Restore

@@ -3,7 +3,7 @@
 /// A bug of the simulated program. Most are the Go LinK's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bug {
-    /// Unlocking deletes the lock whoever holds it.
+    /// A host that gives the IP up deletes the lock, whoever holds it.
     UnconditionalUnlock,
     /// The lock is assumed to have survived another lease.
     OwnershipSurvivesTheLease,
@@ -19,10 +19,20 @@ pub(crate) enum Bug {
     FailuresAreFinal,
     /// A restarted agent does not resume its lease.
     RestartForgetsTheLease,
+    /// An owner does not announce the IP again after others may have had it.
+    NobodyAnnouncesAgain,
+    /// A range of keys is read without the slash at its end: other IPs' hosts count as candidates.
+    PrefixesWithoutSlash,
+    /// An owner that hands over lets go of the address before another host has it.
+    BreakBeforeMake,
+    /// The network is not asked: silence is all that is heard.
+    NetworkIsNotHeard,
+    /// A failing owner gives the IP up though no other host could take it.
+    LastOneLetsGo,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Bug; 8] = [
+    pub(crate) const ALL: [Bug; 13] = [
         Bug::UnconditionalUnlock,
         Bug::OwnershipSurvivesTheLease,
         Bug::DeadLeaseLooksAlive,
@@ -31,5 +41,10 @@ impl Bug {
         Bug::DeadWatchesStayDead,
         Bug::FailuresAreFinal,
         Bug::RestartForgetsTheLease,
+        Bug::NobodyAnnouncesAgain,
+        Bug::PrefixesWithoutSlash,
+        Bug::BreakBeforeMake,
+        Bug::NetworkIsNotHeard,
+        Bug::LastOneLetsGo,
     ];
 }

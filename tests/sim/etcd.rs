@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use link::election::message::{Holder, LockAnswer, LockView, Offer, Request};
+use link::election::message::{Candidate, Holder, LockAnswer, LockView, Offer, Request};
+use link::etcd::Gap;
 
 use crate::bugs::Bug;
 use crate::world::Millis;
@@ -14,10 +15,18 @@ pub(crate) const TTL: Millis = 5_000;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Data {
     pub(crate) lock: Option<(Holder, i64)>,
-    offers: BTreeMap<String, (i64, bool)>,
+    offers: BTreeMap<String, Told>,
     /// When each lease ends.
     leases: BTreeMap<i64, Millis>,
     pub(crate) revision: i64,
+}
+
+/// What a host has told of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told {
+    lease: i64,
+    available: bool,
+    written: i64,
 }
 
 #[derive(Debug)]
@@ -62,10 +71,10 @@ impl Etcd {
     pub(crate) fn revoke(&mut self, lease: i64) -> bool {
         self.data.leases.remove(&lease);
         let held = self.data.lock.as_ref().is_some_and(|(holder, _)| holder.lease == lease);
-        if held || self.data.offers.values().any(|offer| offer.0 == lease) {
+        if held || self.data.offers.values().any(|told| told.lease == lease) {
             self.data.revision += 1;
         }
-        self.data.offers.retain(|_, offer| offer.0 != lease);
+        self.data.offers.retain(|_, told| told.lease != lease);
         if held {
             self.data.lock = None;
         }
@@ -89,61 +98,115 @@ impl Etcd {
     pub(crate) fn offers(&self, host: &str, lease: Option<i64>) -> bool {
         let Some(lease) = lease else { return false };
         let alive = self.data.leases.contains_key(&lease);
-        alive && self.data.offers.get(host) == Some(&(lease, true))
+        let told = self.data.offers.get(host);
+        alive && told.is_some_and(|told| told.lease == lease && told.available)
     }
 
     pub(crate) fn view(&self) -> LockView {
         LockView {
             holder: self.data.lock.as_ref().map(|(holder, _)| holder.clone()),
             revision: self.data.revision,
-            reset: false,
+            gap: Gap::None,
         }
     }
 
     /// Carries a request out; nothing if it relies on a lease that does not exist. Also tells whether
     /// the lock has changed.
-    pub(crate) fn carry_out(&mut self, host: &str, request: Request) -> Option<(LockAnswer, bool)> {
+    pub(crate) fn carry_out(
+        &mut self,
+        host: &str,
+        request: &Request,
+    ) -> Option<(LockAnswer, bool)> {
         let lease = request.lease();
-        let writes = request.offer().is_some_and(|offer| offer != Offer::Withdrawn);
+        let takes = matches!(
+            request,
+            Request::Retake { .. } | Request::Reclaim { .. } | Request::Oust { .. }
+        );
+        let writes = takes || request.offer().is_some_and(|offer| offer != Offer::Withdrawn);
         if writes && !self.data.leases.contains_key(&lease) {
             return None;
         }
-        let holder = self.data.lock.as_ref().map(|(holder, _)| holder.lease);
-        let changed = match request {
-            Request::Look { .. } => false,
-            Request::Yield { owner, .. } => holder == Some(owner),
-            Request::Acquire { .. } => holder.is_none(),
-            Request::Release { .. } if self.bug == Some(Bug::UnconditionalUnlock) => {
-                holder.is_some()
-            }
-            Request::Release { .. } => holder == Some(lease),
-        };
-        if changed || request.offer().is_some() {
-            self.data.revision += 1;
+        let written = self.data.revision + 1;
+        let lock = self.new_lock(host, request, written);
+        if lock.is_some() || request.offer().is_some() {
+            self.data.revision = written;
         }
+        let changed = lock.is_some();
+        if let Some(lock) = lock {
+            self.data.lock = lock.map(|holder| (holder, written));
+        }
+        self.write_offer(host, lease, request.offer(), written);
+        let others = reads_offers(request, changed).then(|| self.others(host));
+        Some((LockAnswer { lock: self.view(), others }, changed))
+    }
+
+    /// What the lock becomes, if the request changes it.
+    fn new_lock(&self, host: &str, request: &Request, written: i64) -> Option<Option<Holder>> {
+        let holder = self.data.lock.as_ref().map(|(holder, _)| holder);
+        let held_by = holder.map(|holder| holder.lease);
+        let unguarded = self.bug == Some(Bug::UnconditionalUnlock);
+        let mine = |lease| Some(Some(Holder { host: host.to_owned(), lease, written }));
         match request {
-            Request::Acquire { .. } if changed => {
-                let written = self.data.revision;
-                let holder = Holder { host: host.to_owned(), lease, written };
-                self.data.lock = Some((holder, self.data.revision));
+            Request::Acquire { lease } | Request::Retake { lease } if holder.is_none() => {
+                mine(*lease)
             }
-            Request::Release { .. } if changed => self.data.lock = None,
-            Request::Yield { .. } if changed => {
-                let revision = self.data.revision;
-                self.data.lock.iter_mut().for_each(|(holder, _)| holder.written = revision);
+            Request::Release { .. }
+            | Request::Survey { offer: Offer::Unavailable | Offer::Withdrawn, .. }
+                if unguarded =>
+            {
+                holder.map(|_| None)
+            }
+            Request::Release { lease, .. } if held_by == Some(*lease) => Some(None),
+            Request::Pass { lease, to } if held_by == Some(*lease) && self.is_unchanged(to) => {
+                Some(Some(Holder { host: to.host.clone(), lease: to.lease, written }))
+            }
+            Request::Reclaim { lease, written }
+                if holder.is_some_and(|holder| holder.written == *written) =>
+            {
+                mine(*lease)
+            }
+            Request::Oust { lease, owner }
+                if held_by == Some(owner.lease) && self.is_unchanged(owner) =>
+            {
+                mine(*lease)
+            }
+            Request::Yield { owner, .. } if held_by == Some(*owner) => {
+                holder.map(|holder| Some(Holder { written, ..holder.clone() }))
             }
             Request::Look { .. }
             | Request::Acquire { .. }
+            | Request::Retake { .. }
+            | Request::Survey { .. }
             | Request::Release { .. }
-            | Request::Yield { .. } => {}
+            | Request::Pass { .. }
+            | Request::Reclaim { .. }
+            | Request::Oust { .. }
+            | Request::Yield { .. } => None,
         }
-        self.write_offer(host, lease, request.offer());
-        let others = |(other, offer): (&String, &(i64, bool))| other != host && offer.1;
-        let successor = self.data.offers.iter().any(others);
-        Some((LockAnswer { lock: self.view(), successor }, changed))
     }
 
-    fn write_offer(&mut self, host: &str, lease: i64, offer: Option<Offer>) {
+    fn is_unchanged(&self, other: &Candidate) -> bool {
+        self.data.offers.get(&other.host).is_some_and(|told| told.written == other.written)
+    }
+
+    fn others(&self, host: &str) -> Vec<Candidate> {
+        let candidate = |(host, told): (&String, &Told)| Candidate {
+            host: host.clone(),
+            available: told.available,
+            lease: told.lease,
+            written: told.written,
+        };
+        let others = self.data.offers.iter().filter(|(other, _)| *other != host);
+        let mut others: Vec<_> = others.map(candidate).collect();
+        if self.bug == Some(Bug::PrefixesWithoutSlash) {
+            // A host of 10.0.0.1_32, where the hosts of 10.0.0.1_3 are asked for.
+            let host = "2/h9".to_owned();
+            others.insert(0, Candidate { host, available: true, lease: 0, written: 1 });
+        }
+        others
+    }
+
+    fn write_offer(&mut self, host: &str, lease: i64, offer: Option<Offer>, written: i64) {
         let available = match offer {
             Some(Offer::Available) => true,
             Some(Offer::Unavailable) => false,
@@ -153,6 +216,19 @@ impl Etcd {
             }
             None => return,
         };
-        self.data.offers.insert(host.to_owned(), (lease, available));
+        self.data.offers.insert(host.to_owned(), Told { lease, available, written });
+    }
+}
+
+/// As the store has it: who writes the lock does not read the offers.
+fn reads_offers(request: &Request, changed: bool) -> bool {
+    match request {
+        Request::Survey { .. } | Request::Release { .. } => true,
+        Request::Look { .. } | Request::Yield { .. } => false,
+        Request::Acquire { .. }
+        | Request::Retake { .. }
+        | Request::Pass { .. }
+        | Request::Reclaim { .. }
+        | Request::Oust { .. } => !changed,
     }
 }

@@ -19,8 +19,16 @@ pub(crate) enum Fault {
     PowerOff { host: HostId, lasts: Millis },
     /// The agent does not run for a while (SIGSTOP, a snapshot of a virtual machine).
     Freeze { host: HostId, lasts: Millis },
+    /// The agent is told to stop, hands over, and is started again.
+    Stop { host: HostId, after: Millis },
     /// The service behind the IP does not answer.
     Sick { host: HostId, lasts: Millis },
+    /// It does not answer on any host.
+    AllSick { lasts: Millis },
+    /// Nothing gets through between a host and the network of the IP, in one direction or in both.
+    Isolated { host: HostId, out: bool, in_: bool, lasts: Millis },
+    /// The interface of the IP has no carrier.
+    Unplugged { host: HostId, lasts: Millis },
     /// etcd is down on all members.
     EtcdDown { lasts: Millis },
     /// etcd elects a leader: all leases begin again.
@@ -63,7 +71,7 @@ fn fault(random: &mut Random, hosts: usize) -> Fault {
         1 => random.between(500, 4_000),
         _ => random.between(4_000, 20_000),
     };
-    match random.between(0, 16) {
+    match random.between(0, 23) {
         0 => Fault::Cut { host, to_etcd: true, from_etcd: false, lasts },
         1 => Fault::Cut { host, to_etcd: false, from_etcd: true, lasts },
         2 | 3 => Fault::Cut { host, to_etcd: true, from_etcd: true, lasts },
@@ -79,6 +87,13 @@ fn fault(random: &mut Random, hosts: usize) -> Fault {
         13 => Fault::DeadWatch { host },
         14 => Fault::DeleteLock,
         15 => Fault::Revoke { host },
+        16 => Fault::Stop { host, after: lasts },
+        17 => Fault::AllSick { lasts: lasts * 2 },
+        18 => Fault::Isolated { host, out: true, in_: false, lasts },
+        19 => Fault::Isolated { host, out: false, in_: true, lasts },
+        20 => Fault::Isolated { host, out: true, in_: true, lasts },
+        21 => Fault::Unplugged { host, lasts },
+        22 => Fault::EtcdDown { lasts: lasts * 2 },
         _ if random.one_in(2) => Fault::Failover { host },
         _ => Fault::LockNow { host },
     }

@@ -2,7 +2,8 @@
 //! invariants looked at after every step.
 //!
 //! `LINK_SIM_STEPS` sets the number of steps (a million by default), `LINK_SIM_SEED` the first seed:
-//! a failure names its seed and the smallest plan of faults that still fails.
+//! a failure names its seed and the smallest plan of faults that still fails. With `LINK_SIM_TELL` its
+//! story is told step by step.
 
 mod agent;
 mod audit;
@@ -10,6 +11,7 @@ mod bugs;
 mod etcd;
 mod faults;
 mod random;
+mod wire;
 mod world;
 
 use audit::Violation;
@@ -103,12 +105,25 @@ fn tell(failure: &Failure) -> String {
     format!("LINK_SIM_SEED={seed}: {violation}\n{}", faults.join("\n"))
 }
 
+/// Tells the story of a failure step by step, if that is wanted: its last minute is what matters.
+fn retell(failure: &Failure) {
+    if std::env::var_os("LINK_SIM_TELL").is_some() {
+        let mut world = World::new(failure.seed, HOSTS, failure.plan.clone(), None);
+        world.told = true;
+        println!("{:?}", world.policies);
+        let _ = world.run();
+    }
+}
+
 #[test]
 fn random_faults_violate_nothing() {
     let steps = setting("LINK_SIM_STEPS", 1_000_000);
     match search(setting("LINK_SIM_SEED", 1), steps, None) {
         Ok(tally) => println!("{tally:?}"),
-        Err(failure) => panic!("{}", tell(&failure)),
+        Err(failure) => {
+            retell(&failure);
+            panic!("{}", tell(&failure));
+        }
     }
 }
 

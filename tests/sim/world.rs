@@ -8,13 +8,16 @@ use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
 use link::election::message::{Action, Input, LockAnswer, LockView, Request};
+use link::etcd::Gap;
+use link::policy::{AllFailingPolicy, LossPolicy};
 
-use crate::agent::{Agent, CHECK, RENEWAL, RETRY};
+use crate::agent::{Agent, CHECK, Policies, RENEWAL, RETRY};
 use crate::audit::{Audit, Violation};
 use crate::bugs::Bug;
 use crate::etcd::{Data, Etcd};
 use crate::faults::{Fault, HostId, Plan};
 use crate::random::Random;
+use crate::wire::{self, PROBE, Probing, REFRESH, REPEATS};
 
 /// Milliseconds since the beginning of the world.
 pub(crate) type Millis = u64;
@@ -42,6 +45,8 @@ enum Event {
     Seen { host: HostId, life: u64, era: u64, view: LockView },
     SafetyRead { host: HostId, life: u64 },
     Reread { host: HostId, life: u64 },
+    Probe { host: HostId, life: u64 },
+    Announce { host: HostId, life: u64, announcing: u64, refresh: bool },
     Expire,
     Snapshot,
     Fault(usize),
@@ -52,6 +57,11 @@ enum Event {
 type Due = Reverse<(Millis, u64)>;
 
 pub(crate) struct World {
+    pub(crate) policies: Policies,
+    /// Every step is told.
+    pub(crate) told: bool,
+    /// The host to which the client sends what is meant for the IP.
+    pub(crate) neighbour: Option<HostId>,
     pub(crate) now: Millis,
     pub(crate) steps: u64,
     pub(crate) agents: Vec<Agent>,
@@ -73,16 +83,27 @@ impl World {
     pub(crate) fn new(seed: u64, hosts: usize, plan: Plan, bug: Option<Bug>) -> World {
         let epoch = Instant::now();
         let etcd = Etcd::new(bug);
+        let mut random = Random::new(seed);
+        let policies = policies(&mut random);
+        let installed = match bug {
+            Some(Bug::LastOneLetsGo) => {
+                Policies { all_failing: AllFailingPolicy::None, ..policies }
+            }
+            Some(_) | None => policies,
+        };
         let mut world = World {
+            policies,
+            told: false,
+            neighbour: None,
             now: 0,
             steps: 0,
-            agents: (1..=hosts).map(|number| Agent::new(number, epoch)).collect(),
+            agents: (1..=hosts).map(|number| Agent::new(number, installed, epoch)).collect(),
             snapshot: etcd.data.clone(),
             etcd,
             era: 0,
             epoch,
             plan,
-            random: Random::new(seed),
+            random,
             queue: BinaryHeap::new(),
             events: std::collections::HashMap::new(),
             scheduled: 0,
@@ -120,6 +141,13 @@ impl World {
         Ok(())
     }
 
+    /// Tells what happens, if the failure that is looked for is to be understood.
+    fn trace(&self, host: HostId, what: impl FnOnce() -> String) {
+        if self.told {
+            println!("{:>9} h{} {}", self.now, host + 1, what());
+        }
+    }
+
     pub(crate) fn audit(&mut self) -> &mut Audit {
         &mut self.audit
     }
@@ -148,7 +176,9 @@ impl World {
         let forget = self.bug == Some(Bug::RestartForgetsTheLease);
         self.agents[host].start(self.epoch, self.now, forget);
         let life = self.agents[host].life;
-        self.tell(host, Input::Interface(Ok(())));
+        let found = self.agents[host].bound;
+        self.tell(host, Input::Bound(found));
+        self.tell_interface(host);
         self.after(1, Event::Renew { host, life });
         let first = self.random.between(1, 300);
         self.after(first, Event::Check { host, life });
@@ -182,6 +212,10 @@ impl World {
                 self.safety_read(host, life)
             }
             Event::Reread { host, life } if self.alive(host, life) => drop(self.reread(host, life)),
+            Event::Probe { host, life } if self.alive(host, life) => self.probe(host, life),
+            Event::Announce { host, life, announcing, refresh } if self.alive(host, life) => {
+                self.announce(host, announcing, refresh);
+            }
             Event::Expire => self.expire(),
             Event::Snapshot => {
                 self.snapshot = self.etcd.data.clone();
@@ -198,7 +232,9 @@ impl World {
             | Event::GiveUp { .. }
             | Event::Seen { .. }
             | Event::SafetyRead { .. }
-            | Event::Reread { .. } => {}
+            | Event::Reread { .. }
+            | Event::Probe { .. }
+            | Event::Announce { .. } => {}
         }
     }
 
@@ -207,19 +243,121 @@ impl World {
         if self.agents[host].frozen {
             return self.agents[host].held_up.push_back(input);
         }
+        self.trace(host, || format!("<- {input:?}"));
         let now = self.epoch + Duration::from_millis(self.now);
+        let bound = self.agents[host].bound;
         for action in self.agents[host].core.handle(input, now) {
-            match action {
-                Action::Bind => self.agents[host].bound = true,
-                Action::Unbind => self.agents[host].bound = false,
-                Action::Ask(request) => self.ask(host, request),
-                Action::Announce
-                | Action::Transition { .. }
-                | Action::HandedOver(_)
-                | Action::Left => {}
-            }
+            self.perform(host, action);
         }
         self.set_timer(host);
+        let changed = self.agents[host].bound;
+        if changed != bound && self.agents[host].running {
+            self.tell(host, Input::Bound(changed));
+        }
+    }
+
+    fn perform(&mut self, host: HostId, action: Action) {
+        self.trace(host, || format!("-> {action:?}"));
+        match action {
+            Action::Bind => {
+                let found = std::mem::replace(&mut self.agents[host].bound, true);
+                match self.agents[host].desired.replace(true) {
+                    Some(true) => {}
+                    // What a former life has left is kept, and announced once.
+                    None if found => self.announce_at(host, &REPEATS[..1]),
+                    Some(false) | None => self.announce_at(host, &REPEATS),
+                }
+            }
+            Action::Unbind => {
+                self.agents[host].bound = false;
+                self.agents[host].desired = Some(false);
+            }
+            Action::Announce if self.bug == Some(Bug::NobodyAnnouncesAgain) => {}
+            Action::Announce => self.announce_at(host, &REPEATS),
+            Action::Probe(on) => self.set_probing(host, on),
+            Action::Ask(request) => self.ask(host, request),
+            Action::Left => self.left(host),
+            Action::Transition { .. } | Action::HandedOver(_) => {}
+        }
+    }
+
+    /// The agent has handed over: it revokes its lease and ends.
+    fn left(&mut self, host: HostId) {
+        let agent = &mut self.agents[host];
+        agent.kill();
+        let connected = agent.connected();
+        let lease = agent.lease.take_if(|_| connected && self.etcd.up);
+        if lease.is_some_and(|lease| self.etcd.revoke(lease)) {
+            self.lock_changed();
+        }
+    }
+
+    fn tell_interface(&mut self, host: HostId) {
+        let usable = match self.agents[host].unplugged {
+            0 => Ok(()),
+            _ => Err("eth0: no carrier".to_owned()),
+        };
+        self.tell(host, Input::Interface(usable));
+    }
+
+    fn set_probing(&mut self, host: HostId, on: bool) {
+        self.agents[host].probing = on.then(|| Probing::begin(self.now));
+        if on {
+            let life = self.agents[host].life;
+            self.after(1, Event::Probe { host, life });
+        }
+    }
+
+    fn probe(&mut self, host: HostId, life: u64) {
+        let Some(mut probing) = self.agents[host].probing else { return };
+        self.after(PROBE, Event::Probe { host, life });
+        // Without a carrier nobody can be heard, and nothing is said.
+        if self.agents[host].unplugged > 0 || self.agents[host].frozen {
+            self.agents[host].probing = Some(Probing::begin(self.now));
+            return;
+        }
+        let deaf = self.bug == Some(Bug::NetworkIsNotHeard);
+        let news = match deaf {
+            true => Probing::begin(0).probe(host, &[], self.now),
+            false => probing.probe(host, &self.agents, self.now),
+        };
+        self.agents[host].probing = Some(probing);
+        if let Some(news) = news {
+            self.tell(host, news);
+        }
+    }
+
+    /// Announces an address from now on, whatever was planned for it before.
+    fn announce_at(&mut self, host: HostId, pauses: &[Millis]) {
+        let agent = &mut self.agents[host];
+        agent.announcing += 1;
+        let (life, announcing) = (agent.life, agent.announcing);
+        for pause in pauses {
+            self.after(pause + 1, Event::Announce { host, life, announcing, refresh: false });
+        }
+        self.after(REFRESH, Event::Announce { host, life, announcing, refresh: true });
+    }
+
+    fn announce(&mut self, host: HostId, announcing: u64, refresh: bool) {
+        let agent = &self.agents[host];
+        if agent.announcing != announcing || !agent.bound {
+            return;
+        }
+        let (life, frozen, heard) = (agent.life, agent.frozen, agent.lan_out == 0);
+        if refresh {
+            self.after(REFRESH, Event::Announce { host, life, announcing, refresh });
+        }
+        if frozen {
+            return;
+        }
+        if heard {
+            self.neighbour = Some(host);
+        }
+        if self.bug != Some(Bug::NetworkIsNotHeard) {
+            for (to, claim) in wire::claimed(host, &mut self.agents, self.now) {
+                self.tell(to, claim);
+            }
+        }
     }
 
     fn set_timer(&mut self, host: HostId) {
@@ -234,7 +372,10 @@ impl World {
     fn ask(&mut self, host: HostId, request: Request) {
         let agent = &mut self.agents[host];
         agent.request += 1;
-        agent.asked = Some((agent.request, request));
+        agent.asked = Some((agent.request, request.clone()));
+        if self.bug == Some(Bug::BreakBeforeMake) && matches!(request, Request::Pass { .. }) {
+            agent.bound = false;
+        }
         let (number, life, cut) = (agent.request, agent.life, agent.cut_out > 0);
         self.after(DEADLINE, Event::GiveUp { host, life, number });
         let way = self.way(host);
@@ -248,7 +389,7 @@ impl World {
             return;
         }
         let name = self.agents[host].name.clone();
-        let outcome = self.etcd.carry_out(&name, request);
+        let outcome = self.etcd.carry_out(&name, &request);
         let changed = outcome.as_ref().is_some_and(|(_, changed)| *changed);
         let answer = outcome.map(|(answer, _)| answer);
         if changed {
@@ -268,7 +409,7 @@ impl World {
         if result.is_ok() {
             self.agents[host].seen = self.now;
         }
-        if self.agents[host].asked.is_some_and(|(asked, _)| asked == number) {
+        if self.agents[host].asked.as_ref().is_some_and(|(asked, _)| *asked == number) {
             self.agents[host].asked = None;
             if result.is_err() && self.bug == Some(Bug::FailuresAreFinal) {
                 return;
@@ -313,12 +454,16 @@ impl World {
         if !self.etcd.up || !agent.connected() || agent.frozen || broken {
             return false;
         }
-        agent.watching = true;
+        let watched = std::mem::replace(&mut agent.watching, true);
         let view = self.etcd.view();
-        let reset = view.revision < agent.known;
+        let gap = match watched {
+            _ if view.revision < agent.known => Gap::Restored,
+            true => Gap::None,
+            false => Gap::Reconnected,
+        };
         agent.known = view.revision;
         let (way, era) = (self.way(host), self.era);
-        let view = LockView { reset, ..view };
+        let view = LockView { gap, ..view };
         self.after(way, Event::Seen { host, life, era, view });
         true
     }
@@ -381,7 +526,7 @@ impl World {
     fn check(&mut self, host: HostId, life: u64) {
         self.after(CHECK, Event::Check { host, life });
         let overlooked = self.bug == Some(Bug::FailingHostsCampaign);
-        let result = match self.agents[host].healthy || overlooked {
+        let result = match self.agents[host].is_healthy() || overlooked {
             true => Ok(()),
             false => Err("refused".to_owned()),
         };
@@ -430,8 +575,31 @@ impl World {
                 self.agents[host].frozen = self.agents[host].running;
                 self.after(lasts, Event::Heal(fault));
             }
+            Fault::Stop { host, after } => {
+                self.agents[host].leaving = self.agents[host].runs();
+                self.order(host, Input::Leave);
+                // Not before it has ended, which it does within five seconds.
+                self.after(after + 6_000, Event::Heal(fault));
+            }
+            Fault::AllSick { lasts } => {
+                self.agents.iter_mut().for_each(|agent| agent.sick += 1);
+                self.after(lasts, Event::Heal(fault));
+            }
+            Fault::Isolated { host, out, in_, lasts } => {
+                self.agents[host].lan_out += u32::from(out);
+                self.agents[host].lan_in += u32::from(in_);
+                self.after(lasts, Event::Heal(fault));
+            }
+            Fault::Unplugged { host, lasts } => {
+                let agent = &mut self.agents[host];
+                agent.unplugged += 1;
+                agent.lan_out += 1;
+                agent.lan_in += 1;
+                self.carrier_changed(host);
+                self.after(lasts, Event::Heal(fault));
+            }
             Fault::Sick { host, lasts } => {
-                self.agents[host].healthy = false;
+                self.agents[host].sick += 1;
                 self.after(lasts, Event::Heal(fault));
             }
             Fault::EtcdDown { lasts } => {
@@ -453,7 +621,7 @@ impl World {
                     self.lock_changed();
                 }
             }
-            Fault::Failover { host } => self.order(host, Input::Failover),
+            Fault::Failover { host } => self.order(host, Input::Failover(None)),
             Fault::LockNow { host } => self.order(host, Input::LockNow),
         }
     }
@@ -477,6 +645,13 @@ impl World {
     }
 
     fn heal(&mut self, fault: Fault) {
+        // It is started again when it has ended, however long that took.
+        if let Fault::Stop { host, .. } = fault
+            && self.agents[host].leaving
+            && self.agents[host].running
+        {
+            return self.after(500, Event::Heal(fault));
+        }
         self.audit.heal(self.now, fault);
         match fault {
             Fault::Cut { host, to_etcd, from_etcd, .. } => {
@@ -484,13 +659,27 @@ impl World {
                 self.agents[host].cut_in -= u32::from(from_etcd);
             }
             Fault::Slow { host, .. } => self.agents[host].slow -= 1,
-            Fault::Restart { host, .. } | Fault::PowerOff { host, .. } => {
+            Fault::Restart { host, .. }
+            | Fault::PowerOff { host, .. }
+            | Fault::Stop { host, .. } => {
                 if !self.agents[host].running {
                     self.boot(host);
                 }
             }
             Fault::Freeze { host, .. } => self.thaw(host),
-            Fault::Sick { host, .. } => self.agents[host].healthy = true,
+            Fault::Sick { host, .. } => self.agents[host].sick -= 1,
+            Fault::AllSick { .. } => self.agents.iter_mut().for_each(|agent| agent.sick -= 1),
+            Fault::Isolated { host, out, in_, .. } => {
+                self.agents[host].lan_out -= u32::from(out);
+                self.agents[host].lan_in -= u32::from(in_);
+            }
+            Fault::Unplugged { host, .. } => {
+                let agent = &mut self.agents[host];
+                agent.unplugged -= 1;
+                agent.lan_out -= 1;
+                agent.lan_in -= 1;
+                self.carrier_changed(host);
+            }
             Fault::EtcdDown { .. } => {
                 self.etcd.up = true;
                 self.etcd.restart_leases(self.now);
@@ -505,10 +694,38 @@ impl World {
         }
     }
 
+    /// The agent hears of the carrier, and announces anew when it is back.
+    fn carrier_changed(&mut self, host: HostId) {
+        if self.agents[host].running && self.agents[host].power {
+            self.tell_interface(host);
+            if self.agents[host].unplugged == 0 && self.agents[host].bound {
+                self.announce_at(host, &REPEATS);
+            }
+        }
+    }
+
     fn thaw(&mut self, host: HostId) {
+        if !self.agents[host].frozen {
+            return;
+        }
         self.agents[host].frozen = false;
+        self.agents[host].held_up.push_front(Input::Paused);
         while let Some(input) = self.agents[host].held_up.pop_front() {
             self.tell(host, input);
         }
     }
+}
+
+/// How the agents of a world are set: as most of them are, or otherwise.
+fn policies(random: &mut Random) -> Policies {
+    let loss = match random.between(0, 3) {
+        0 | 1 => LossPolicy::Take,
+        2 => LossPolicy::Probe,
+        _ => LossPolicy::Hold,
+    };
+    let all_failing = match random.between(0, 2) {
+        0 => AllFailingPolicy::None,
+        _ => AllFailingPolicy::KeepLast,
+    };
+    Policies { loss, all_failing }
 }

@@ -21,6 +21,10 @@ impl Core {
         self.retry_at = None;
         self.pending = self.missing(lease);
         if let Some(request) = &self.pending {
+            // Without an answer it is not known whether the others were told.
+            if request.offer().is_some_and(|offer| self.offered != Some(offer)) {
+                self.offered = None;
+            }
             self.begin_to_pass(request.clone());
             actions.extend(self.pending.clone().map(Action::Ask));
         }

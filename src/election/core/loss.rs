@@ -80,7 +80,9 @@ impl Core {
                     self.explain(&why);
                 }
             }
-            (State::Activated, Wire::Answered { precedes }) => self.on_claim(precedes, now, actions),
+            (State::Activated, Wire::Answered { precedes }) => {
+                self.on_claim(precedes, now, actions)
+            }
             // The service is dead here, and another host has the IP.
             (State::Failing, Wire::Answered { .. }) => self.order(false, actions),
             (State::Activated | State::Failing, Wire::Silent) => {}

@@ -93,7 +93,7 @@ impl Story {
             lease,
             written: self.written,
         });
-        LockView { holder, revision: self.revision, reset: false }
+        LockView { holder, revision: self.revision, gap: Gap::None }
     }
 
     /// A watch event: the lock is now this.
@@ -443,7 +443,7 @@ fn a_restored_etcd_starts_its_revisions_again() {
     let view = LockView {
         holder: Some(Holder { host: "h2".to_owned(), lease: 9, written: 1 }),
         revision: 1,
-        reset: true,
+        gap: Gap::Restored,
     };
     // It has also forgotten that this host is available.
     assert_eq!(story.feed(Input::Lock(view)), [demoted(), Action::Unbind, acquire()]);

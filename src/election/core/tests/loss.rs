@@ -74,8 +74,7 @@ fn by_hold_a_host_that_boots_keeps_what_it_finds() {
 
 #[test]
 fn of_two_hosts_that_find_the_address_the_first_keeps_it() {
-    for (precedes, expected) in
-        [(false, vec![fault(), Action::Bind]), (true, vec![Action::Unbind])]
+    for (precedes, expected) in [(false, vec![fault(), Action::Bind]), (true, vec![Action::Unbind])]
     {
         let mut story = Story::with(false, LossPolicy::Probe, AllFailingPolicy::KeepLast);
         story.feed(Input::Interface(Ok(())));

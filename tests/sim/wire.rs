@@ -1,0 +1,82 @@
+//! The simulated network between the hosts and their client: who hears whom, who answers for the
+//! address, and where the client sends what is meant for it.
+
+use link::election::message::Input;
+use link::net::Wire;
+
+use crate::agent::Agent;
+use crate::faults::HostId;
+use crate::world::Millis;
+
+/// Between two probes of an address.
+pub(crate) const PROBE: Millis = 300;
+
+/// The silence after which nobody has it.
+const SILENCE: Millis = 1_000;
+
+/// When an address is announced again after it was bound, and how often from then on.
+pub(crate) const REPEATS: [Millis; 3] = [0, 1_100, 5_000];
+pub(crate) const REFRESH: Millis = 60_000;
+
+/// At most one claim in this time is told.
+const CLAIMS: Millis = 1_000;
+
+/// What an agent that asks the network has heard.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Probing {
+    /// When it began, or was last answered.
+    heard: Millis,
+    told: Option<Wire>,
+}
+
+impl Probing {
+    pub(crate) fn begin(now: Millis) -> Probing {
+        Probing { heard: now, told: None }
+    }
+
+    /// What the next probe brings, if that is news.
+    pub(crate) fn probe(&mut self, host: HostId, agents: &[Agent], now: Millis) -> Option<Input> {
+        let answers = (0..agents.len()).filter(|other| answers(host, *other, agents));
+        let wire = match answers.min() {
+            Some(other) => {
+                self.heard = now;
+                Wire::Answered { precedes: other < host }
+            }
+            None if now >= self.heard + SILENCE => Wire::Silent,
+            None => return None,
+        };
+        let news = self.told.replace(wire) != Some(wire);
+        news.then_some(Input::Wire(wire))
+    }
+}
+
+/// True when what one host sends reaches another.
+pub(crate) fn reaches(from: &Agent, to: &Agent) -> bool {
+    from.power && to.power && from.lan_out == 0 && to.lan_in == 0
+}
+
+/// The kernel of a host that has the address answers, whatever its agent does. Of two that only ask,
+/// the first counts as an answer for the second.
+fn answers(host: HostId, other: HostId, agents: &[Agent]) -> bool {
+    let (asker, asked) = (&agents[host], &agents[other]);
+    if host == other || !reaches(asked, asker) {
+        return false;
+    }
+    let has_it = asked.bound && reaches(asker, asked);
+    let wants_it = asked.probing.is_some() && asked.runs() && other < host && !asker.bound;
+    has_it || wants_it
+}
+
+/// Who hears the announcement of a host as a claim of an address that it has itself.
+pub(crate) fn claimed(from: HostId, agents: &mut [Agent], now: Millis) -> Vec<(HostId, Input)> {
+    let mut claims = Vec::new();
+    for to in 0..agents.len() {
+        let hears = to != from && reaches(&agents[from], &agents[to]);
+        let agent = &mut agents[to];
+        if hears && agent.running && agent.bound && now >= agent.claimed + CLAIMS {
+            agent.claimed = now;
+            claims.push((to, Input::Claimed { precedes: from < to }));
+        }
+    }
+    claims
+}
