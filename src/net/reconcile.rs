@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use super::announcer::Origin;
 use super::interface::Interfaces;
-use super::route::Route;
+use super::route::{Route, keeps_marks};
 use super::rtnetlink::{AddressInfo, Change, MARK};
 use super::schedule::Extent;
 use super::secondaries::{robbed, same_subnet};
@@ -31,8 +31,8 @@ pub(super) struct Reconciler {
     queue: VecDeque<Cidr>,
     /// When to look next; none while there is no reason to.
     look_at: Option<Instant>,
-    /// Left-overs are to be removed, after the next look.
-    left_overs: bool,
+    /// Left-overs are to be removed, after the next look: what carries the mark, and these.
+    left_overs: Option<Vec<(Cidr, String)>>,
     /// The last look failed, and the log says so.
     blind: bool,
     reports: Vec<(Cidr, Report)>,
@@ -48,7 +48,7 @@ impl Reconciler {
             interfaces: Interfaces::default(),
             queue: VecDeque::new(),
             look_at: None,
-            left_overs: false,
+            left_overs: None,
             blind: false,
             reports: Vec::new(),
             announcements: Vec::new(),
@@ -165,9 +165,13 @@ impl Reconciler {
         Ok(here.map(|address| Address { cidr: address.cidr, ours: is_ours(&address) }).collect())
     }
 
-    /// Has removed what carries LinK's mark and is not managed. Left-overs without a mark stay.
-    pub(super) fn remove_left_overs(&mut self, _unmarked: Vec<(Cidr, String)>, now: Instant) {
-        self.left_overs = true;
+    /// Has removed what is not managed and either carries LinK's mark or, where the kernel keeps no
+    /// marks, is in `unmarked`.
+    pub(super) fn remove_left_overs(&mut self, unmarked: Vec<(Cidr, String)>, now: Instant) {
+        let left_overs = self.left_overs.get_or_insert_default();
+        if !keeps_marks() {
+            left_overs.extend(unmarked);
+        }
         self.look_at = Some(now);
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::SockFlag;
+use nix::sys::utsname::uname;
 
 use super::netlink::{self, Message, Outcome};
 use super::rtnetlink::{self, AddressInfo, Change, Link};
@@ -54,6 +55,13 @@ pub(super) enum Added {
     New,
     /// `EEXIST`. For IPv6 that may be the same address with another prefix length.
     Exists,
+}
+
+/// Whether the kernel keeps LinK's mark of an address. One that cannot be asked counts as one that
+/// does: an address without a mark is then somebody else's.
+pub(super) fn keeps_marks() -> bool {
+    let release = uname().ok().and_then(|name| name.release().to_str().map(marks_are_kept_by));
+    release.unwrap_or(true)
 }
 
 impl Route {
@@ -194,6 +202,15 @@ impl Route {
     }
 }
 
+/// `IFA_PROTO` is known from Linux 5.18 on.
+fn marks_are_kept_by(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (5, 18),
+        _ => true,
+    }
+}
+
 fn open_socket() -> Result<NetlinkSocket, Errno> {
     let socket = NetlinkSocket::open(0, SockFlag::empty())?;
     socket.set_receive_timeout(TIMEOUT)?;
@@ -229,4 +246,26 @@ impl fmt::Display for RouteError {
 /// The usual text of an errno, as part of a sentence.
 pub(super) fn words(errno: Errno) -> String {
     errno.desc().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_kept_from_linux_5_18_on() {
+        for release in ["5.18.0", "5.18-rc1", "5.19.17", "6.1.0-13-amd64", "6.18.0", "10.0"] {
+            assert!(marks_are_kept_by(release), "{release}");
+        }
+        for release in ["5.17.15", "5.4.0-150-generic", "5.14.0-427.el9.x86_64", "4.19", "2.6.98"] {
+            assert!(!marks_are_kept_by(release), "{release}");
+        }
+    }
+
+    #[test]
+    fn a_release_that_cannot_be_read_counts_as_one_that_keeps_marks() {
+        for release in ["", "6", "next", "5.x", "v5.4", "5.99999999999"] {
+            assert!(marks_are_kept_by(release), "{release}");
+        }
+    }
 }

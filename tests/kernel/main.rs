@@ -11,6 +11,7 @@ mod binding;
 mod capture;
 mod interfaces;
 mod lab;
+mod left_overs;
 mod prefixes;
 mod restoring;
 mod starting;

@@ -1,6 +1,6 @@
 //! Reads what the kernel has, and compares it with what was known and with what is desired.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::{Reconciler, found, is_ours};
@@ -37,7 +37,7 @@ impl Reconciler {
                 RETRY
             }
         };
-        let needed = self.left_overs || !self.targets.is_empty();
+        let needed = self.left_overs.is_some() || !self.targets.is_empty();
         self.look_at = needed.then_some(now + wait);
     }
 
@@ -56,15 +56,25 @@ impl Reconciler {
             self.compare(cidr, &found, &renewed, now);
             self.make_way(cidr, &addresses, now);
         }
-        if self.left_overs {
-            self.remove_unmanaged(&addresses)?;
-            self.left_overs = false;
+        if let Some(unmarked) = self.left_overs.take() {
+            let result = self.remove_unmanaged(&addresses, &unmarked);
+            self.left_overs = result.is_err().then_some(unmarked);
+            result?;
         }
         Ok(())
     }
 
-    fn remove_unmanaged(&mut self, addresses: &[AddressInfo]) -> Result<(), RouteError> {
-        for address in addresses.iter().filter(|address| is_ours(address)) {
+    fn remove_unmanaged(
+        &mut self,
+        addresses: &[AddressInfo],
+        unmarked: &[(Cidr, String)],
+    ) -> Result<(), RouteError> {
+        let unmarked = self.places(unmarked)?;
+        let is_left_over = |address: &&AddressInfo| {
+            let nobodys = address.protocol == 0 && !address.has_peer;
+            is_ours(address) || nobodys && unmarked.contains(&(address.index, address.cidr))
+        };
+        for address in addresses.iter().filter(is_left_over) {
             let (cidr, index) = (address.cidr, address.index);
             let target = self.targets.get(&cidr);
             let managed_on = target.and_then(|target| self.interfaces.link(&target.interface));
@@ -79,6 +89,15 @@ impl Reconciler {
             }
         }
         Ok(())
+    }
+
+    /// Addresses with the interfaces that have these names now.
+    fn places(&mut self, named: &[(Cidr, String)]) -> Result<HashSet<(u32, Cidr)>, RouteError> {
+        let mut places = HashSet::new();
+        for (cidr, name) in named {
+            places.extend(self.route.link_by_name(name)?.map(|link| (link.index, *cidr)));
+        }
+        Ok(places)
     }
 
     /// Looks at every interface in use; the names of those that have to be announced on again.

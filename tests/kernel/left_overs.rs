@@ -1,0 +1,70 @@
+//! What a former life of this host left behind on a kernel that keeps no marks.
+
+use std::process::Command;
+
+use link::net::{Announce, Net};
+
+use super::lab::{cidr, eventually, has, ip, manage, run, settle};
+
+/// Set in the child that takes the kernel for one of Linux 2.6.
+const OLD_KERNEL: &str = "LINK_TEST_OLD_KERNEL";
+
+/// Addresses without a mark on two interfaces, two of which are said to be left over.
+fn remove_two_that_have_no_mark() -> Net {
+    ip("link add w0 type veth peer name w1");
+    for words in ["10.0.0.1/32 dev v0", "10.0.0.1/24 dev v0", "10.0.0.1/32 dev w0"] {
+        ip(&format!("addr add {words}"));
+    }
+    for words in ["10.0.0.2/32 dev v0", "fd00::1/128 dev v0 nodad"] {
+        ip(&format!("addr add {words}"));
+    }
+    let net = Net::start(Announce::default()).unwrap();
+    let listed = [("10.0.0.1/32", "v0"), ("fd00::1/128", "v0"), ("10.0.0.2/32", "x0")];
+    let listed = listed.map(|(text, interface)| (cidr(text), interface.to_owned()));
+    net.client().remove_left_overs(listed.to_vec());
+    net
+}
+
+fn assert_that_the_others_stay() {
+    assert!(has("v0", "10.0.0.1/24"), "another prefix length");
+    assert!(has("w0", "10.0.0.1/32"), "another interface");
+    assert!(has("v0", "10.0.0.2/32"), "on an interface that does not exist");
+}
+
+#[test]
+fn a_kernel_that_keeps_marks_loses_no_address_without_one() {
+    run(|| {
+        manage("10.0.0.9/32").bind();
+        let net = remove_two_that_have_no_mark();
+        eventually("the marked one is gone", || !has("v0", "10.0.0.9/32"));
+        settle(&net.client());
+        assert!(has("v0", "10.0.0.1/32"));
+        assert!(has("v0", "fd00::1/128"));
+        assert_that_the_others_stay();
+    });
+}
+
+/// This test runs itself again as a program for which the kernel calls itself Linux 2.6.
+#[test]
+fn a_kernel_that_keeps_no_marks_loses_the_addresses_that_are_listed() {
+    if std::env::var_os(OLD_KERNEL).is_some() {
+        return run(|| {
+            let net = remove_two_that_have_no_mark();
+            eventually("they are gone", || !has("v0", "10.0.0.1/32") && !has("v0", "fd00::1/128"));
+            settle(&net.client());
+            assert_that_the_others_stay();
+        });
+    }
+    let output = Command::new("setarch")
+        .arg("--uname-2.6")
+        .arg(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "left_overs::a_kernel_that_keeps_no_marks_loses_the_addresses_that_are_listed",
+        ])
+        .env(OLD_KERNEL, "yes")
+        .output()
+        .expect("setarch of util-linux");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
