@@ -1,4 +1,5 @@
-//! ARP for IPv4 over Ethernet (RFC 826), and the announcements of an owner (RFC 5227).
+//! ARP for IPv4 over Ethernet (RFC 826): the announcements of an owner, and the question whether there
+//! is one (RFC 5227).
 //!
 //! A pure codec: reading never panics. Public for the fuzzer and for nobody else.
 
@@ -49,6 +50,19 @@ pub fn announcement(vip: Ipv4Addr, mac: Mac) -> [Vec<u8>; 2] {
     };
     let reply = Packet { operation: Operation::Reply, target_mac: mac, ..request };
     [request, reply].map(|packet| ethernet::encode(BROADCAST, mac, ethernet::ARP, &packet.encode()))
+}
+
+/// The frame by which the host at `mac` asks who has `vip`: a probe (RFC 5227, 2.1.1), from which
+/// nobody learns anything. Meant for everybody, or for the one host at `destination`.
+pub fn probe(vip: Ipv4Addr, mac: Mac, destination: Mac) -> Vec<u8> {
+    let probe = Packet {
+        operation: Operation::Request,
+        sender_mac: mac,
+        sender_ip: Ipv4Addr::UNSPECIFIED,
+        target_mac: [0; 6],
+        target_ip: vip,
+    };
+    ethernet::encode(destination, mac, ethernet::ARP, &probe.encode())
 }
 
 impl Packet {
@@ -115,6 +129,25 @@ mod tests {
     #[test]
     fn an_announcement_is_a_request_and_a_reply_for_everybody() {
         assert_eq!(announcement(VIP, MAC), [REQUEST.to_vec(), REPLY.to_vec()]);
+    }
+
+    const PROBE: [u8; 42] = [
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 0x2a, 0x08, 0x06, // Ethernet
+        0, 1, 0x08, 0, 6, 4, 0, 1, // Ethernet, IPv4, request
+        0x02, 0, 0, 0, 0, 0x2a, 0, 0, 0, 0, // sender
+        0, 0, 0, 0, 0, 0, 10, 20, 30, 40, // target
+    ];
+
+    #[test]
+    fn a_probe_asks_for_an_address_and_names_none_of_the_askers() {
+        assert_eq!(probe(VIP, MAC, BROADCAST), PROBE);
+        let one_host = probe(VIP, MAC, [0x02, 0, 0, 0, 0, 9]);
+        assert_eq!(one_host[..6], [0x02, 0, 0, 0, 0, 9]);
+        assert_eq!(one_host[6..], PROBE[6..]);
+        let read = Packet::from_frame(&PROBE).unwrap();
+        assert_eq!((read.operation, read.sender_mac), (Operation::Request, MAC));
+        assert_eq!((read.sender_ip, read.target_ip), (Ipv4Addr::UNSPECIFIED, VIP));
+        assert_eq!(ethernet::source(&PROBE), Some(MAC));
     }
 
     #[test]

@@ -23,6 +23,11 @@ pub fn encode(destination: Mac, source: Mac, ethertype: u16, payload: &[u8]) -> 
     frame
 }
 
+/// Who sent the frame.
+pub fn source(frame: &[u8]) -> Option<Mac> {
+    frame.get(6..)?.first_chunk().copied()
+}
+
 /// The payload, if the frame is of this type and not cut short.
 pub fn payload(frame: &[u8], ethertype: u16) -> Option<&[u8]> {
     let header: &[u8; HEADER] = frame.first_chunk()?;

@@ -1,10 +1,15 @@
-//! Neighbour advertisements (RFC 4861, 4.4): how an owner announces an IPv6 address.
+//! Neighbour advertisements (RFC 4861, 4.4): how an owner announces an IPv6 address. Solicitations
+//! ask whether there is one.
 //!
 //! A pure codec: reading never panics. Public for the fuzzer and for nobody else.
+
+mod solicitation;
 
 use std::net::Ipv6Addr;
 
 use super::ethernet::{self, Mac};
+
+pub use solicitation::{Solicitation, probe, solicited_node, solicited_node_mac};
 
 /// All nodes of the link (RFC 4291, 2.7.1), and where Ethernet sends that (RFC 2464, 7).
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -99,14 +104,14 @@ impl Advertisement {
             solicited: fixed[4] & SOLICITED != 0,
             overrides: fixed[4] & OVERRIDE != 0,
             target: Ipv6Addr::from(*fixed[8..].first_chunk::<16>()?),
-            link_address: decode_options(&message[FIXED..])?,
+            link_address: link_address(TARGET_LINK_ADDRESS, &message[FIXED..])?,
         })
     }
 }
 
-/// The link-layer address among the options; none at all if an option is malformed, because then
-/// the whole message is to be ignored.
-fn decode_options(mut options: &[u8]) -> Option<Option<Mac>> {
+/// The link-layer address of this kind among the options; none at all if an option is malformed,
+/// because then the whole message is to be ignored.
+fn link_address(wanted: u8, mut options: &[u8]) -> Option<Option<Mac>> {
     let mut link_address = None;
     while let [kind, units, ..] = *options {
         let length = usize::from(units) * 8;
@@ -114,7 +119,7 @@ fn decode_options(mut options: &[u8]) -> Option<Option<Mac>> {
             return None;
         }
         let value = options.get(2..length)?;
-        if kind == TARGET_LINK_ADDRESS {
+        if kind == wanted {
             link_address = value.first_chunk().copied();
         }
         options = &options[length..];
@@ -124,7 +129,7 @@ fn decode_options(mut options: &[u8]) -> Option<Option<Mac>> {
 
 /// An IPv6 packet with an ICMPv6 message (RFC 8200, 3), whose checksum it fills in.
 fn encode_packet(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(message.len()).expect("an advertisement is 32 bytes long");
+    let length = u16::try_from(message.len()).expect("a message of ours is short");
     let mut packet = Vec::with_capacity(IPV6_HEADER + message.len());
     packet.extend([0x60, 0, 0, 0]);
     packet.extend(length.to_be_bytes());
@@ -230,11 +235,11 @@ mod tests {
 
     #[test]
     fn an_option_of_length_zero_ends_the_reading() {
-        assert_eq!(decode_options(&[2, 0, 0, 0, 0, 0, 0, 0]), None);
-        assert_eq!(decode_options(&[2, 2, 0, 0, 0, 0, 0, 0]), None);
-        assert_eq!(decode_options(&[14]), None);
+        assert_eq!(link_address(TARGET_LINK_ADDRESS, &[2, 0, 0, 0, 0, 0, 0, 0]), None);
+        assert_eq!(link_address(TARGET_LINK_ADDRESS, &[2, 2, 0, 0, 0, 0, 0, 0]), None);
+        assert_eq!(link_address(TARGET_LINK_ADDRESS, &[14]), None);
         let other_first = [14, 1, 1, 1, 1, 1, 1, 1, 2, 1, 2, 0, 0, 0, 0, 0x2a];
-        assert_eq!(decode_options(&other_first), Some(Some(MAC)));
-        assert_eq!(decode_options(&[]), Some(None));
+        assert_eq!(link_address(TARGET_LINK_ADDRESS, &other_first), Some(Some(MAC)));
+        assert_eq!(link_address(TARGET_LINK_ADDRESS, &[]), Some(None));
     }
 }
