@@ -45,12 +45,17 @@ impl Interfaces {
         self.links.get(name)?.as_ref()
     }
 
-    /// The interface, if an address on it can be of use.
+    /// The interface, if it can carry addresses.
     pub(super) fn usable_link(&self, name: &str) -> Option<&Link> {
         self.link(name).filter(|link| link.is_up())
     }
 
-    /// Whether the interface can carry addresses, or why not.
+    /// The interface, if somebody may be at its other end.
+    pub(super) fn connected_link(&self, name: &str) -> Option<&Link> {
+        self.usable_link(name).filter(|link| link.has_carrier())
+    }
+
+    /// Whether an address on the interface is of use, or why not.
     pub(super) fn standing(&self, name: &str) -> Result<(), String> {
         standing(name, self.link(name))
     }
@@ -73,21 +78,24 @@ fn standing(name: &str, link: Option<&Link>) -> Result<(), String> {
     match link {
         None => Err(format!("{name}: no such interface")),
         Some(link) if !link.is_up() => Err(format!("{name}: interface is down")),
+        Some(link) if !link.has_carrier() => Err(format!("{name}: no carrier")),
         Some(_) => Ok(()),
     }
 }
 
 fn compare(name: &str, old: Option<&Link>, new: Option<&Link>) -> News {
-    match (standing(name, old), standing(name, new)) {
-        (Err(before), Err(now)) => News { warning: (before != now).then_some(now), renewed: false },
-        (Ok(()), Err(now)) => News { warning: Some(now), renewed: false },
-        (Err(_), Ok(())) => {
-            News { warning: Some(format!("{name}: interface is back")), renewed: true }
+    let is_up = |link: &&Link| link.is_up();
+    let (before, now) = (standing(name, old), standing(name, new));
+    match (old.filter(is_up), new.filter(is_up)) {
+        (Some(old), Some(new)) => compare_links(name, old, new),
+        (None, Some(_)) => {
+            let back = || format!("{name}: interface is back");
+            News { warning: Some(now.err().unwrap_or_else(back)), renewed: true }
         }
-        (Ok(()), Ok(())) => match (old, new) {
-            (Some(old), Some(new)) => compare_links(name, old, new),
-            _ => News::default(),
-        },
+        (_, None) => {
+            let warning = now.err().filter(|now| before.err().as_ref() != Some(now));
+            News { warning, renewed: false }
+        }
     }
 }
 
@@ -159,6 +167,8 @@ mod tests {
         let missing = interfaces.see("eth9", None).warning;
         assert_eq!(missing, Some("eth9: no such interface".to_owned()));
         assert_eq!(interfaces.see("eth0", Some(link(3, UP))), News::default());
+        let unconnected = interfaces.see("eth1", Some(link(4, NO_CARRIER))).warning;
+        assert_eq!(unconnected, Some("eth1: no carrier".to_owned()));
     }
 
     #[test]
@@ -176,6 +186,8 @@ mod tests {
         assert_eq!(news(Some(link(3, DOWN)), Some(link(3, UP))), back);
         let replaced = told("interface was replaced by another of this name", true);
         assert_eq!(news(Some(link(3, UP)), Some(link(7, UP))), replaced);
+        let unconnected = told("no carrier", true);
+        assert_eq!(news(Some(link(3, DOWN)), Some(link(3, NO_CARRIER))), unconnected);
     }
 
     #[test]
@@ -199,6 +211,19 @@ mod tests {
     fn an_interface_on_which_addresses_are_resolved_again_is_renewed() {
         let no_arp = link(3, UP | 0x80);
         assert_eq!(news(Some(no_arp), Some(link(3, UP))), (None, true));
+    }
+
+    #[test]
+    fn an_interface_without_carrier_can_carry_addresses_and_is_connected_to_nobody() {
+        let mut interfaces = Interfaces::default();
+        for (flags, usable, connected) in
+            [(UP, true, true), (NO_CARRIER, true, false), (DOWN, false, false)]
+        {
+            interfaces.see("eth0", Some(link(3, flags)));
+            assert_eq!(interfaces.usable_link("eth0").is_some(), usable);
+            assert_eq!(interfaces.connected_link("eth0").is_some(), connected);
+            assert_eq!(interfaces.standing("eth0").is_ok(), connected);
+        }
     }
 
     #[test]

@@ -62,7 +62,8 @@ pub enum Desired {
 /// What the actuator tells of an address it manages, whenever that changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// The interface can carry the address, or why not (`no such interface`, `interface is down`).
+    /// The address is of use on the interface, or why not (`no such interface`, `interface is down`,
+    /// `no carrier`).
     Interface(Result<(), String>),
     /// The kernel has the address on the interface, or not.
     Bound(bool),

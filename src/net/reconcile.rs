@@ -145,7 +145,7 @@ impl Reconciler {
     /// From where to announce an address; none if it is not bound, or nobody would listen.
     pub(super) fn origin(&self, cidr: Cidr) -> Option<Origin> {
         let target = self.targets.get(&cidr).filter(|target| target.is_bound())?;
-        let link = self.interfaces.usable_link(&target.interface)?;
+        let link = self.interfaces.connected_link(&target.interface)?;
         Some(Origin {
             interface: target.interface.clone(),
             index: link.index,

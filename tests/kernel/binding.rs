@@ -6,7 +6,7 @@ use link::net::{Address, Announce, Desired, Net, Report};
 
 use super::capture::{Capture, announcement};
 use super::lab::{
-    Monitor, PATIENCE, TWICE, UNASKED, address, cidr, eventually, has, ip, ip_json, manage,
+    Monitor, PATIENCE, TWICE, UNASKED, address, cidr, eventually, has, ip, ip_json, link, manage,
     manage_with, run, settle, sink, sysctl,
 };
 
@@ -124,7 +124,9 @@ fn what_carries_the_mark_and_is_not_managed_is_a_left_over() {
             manage(text).bind();
         }
         ip("link add w0 type veth peer name w1");
+        ip("link set w1 up");
         ip("link set w0 up");
+        eventually("the carrier", || link("w0")["operstate"] == "UP");
         let elsewhere = manage_with(Announce::default(), "10.0.0.2/32", "w0");
         elsewhere.bind();
         drop(elsewhere);

@@ -1,5 +1,7 @@
 //! Interfaces are missing, go down, vanish and come back as others.
 
+use std::time::Duration;
+
 use link::net::{Announce, Desired, Report};
 
 use super::capture::Capture;
@@ -23,7 +25,7 @@ fn an_interface_that_is_missing_is_awaited() {
         ip("link set w1 up");
         let capture = Capture::on("w1");
         ip("link set w0 up");
-        vip.expect(Report::Interface(Ok(())));
+        vip.expect_usable();
         vip.expect(Report::Bound(true));
         assert!(has("w0", "10.0.0.1/32"));
         capture.arp_pair("10.0.0.1", mac("w0"));
@@ -50,8 +52,8 @@ fn an_interface_that_was_down_is_announced_on_in_full() {
         v4.expect_silence();
 
         ip("link set v0 up");
-        v4.expect(Report::Interface(Ok(())));
-        v6.expect(Report::Interface(Ok(())));
+        v4.expect_usable();
+        v6.expect_usable();
         v6.expect(Report::Bound(true));
         capture.arp_burst("10.0.0.1", mac);
         capture_v6.next("fd00::1");
@@ -97,11 +99,56 @@ fn a_carrier_that_comes_back_has_everything_announced_in_full() {
         vip.bind();
         capture.arp_burst("10.0.0.1", mac("v0"));
         ip("link set v1 down");
-        eventually("the carrier is lost", || link("v0")["operstate"] != "UP");
+        vip.expect(unusable("v0: no carrier"));
         vip.expect_silence();
+        assert!(has("v0", "10.0.0.1/32"));
         ip("link set v1 up");
+        vip.expect(Report::Interface(Ok(())));
         capture.arp_burst("10.0.0.1", mac("v0"));
         vip.expect_silence();
+    });
+}
+
+#[test]
+fn addresses_come_and_go_without_a_carrier_and_are_announced_when_there_is_one() {
+    run(|| {
+        let capture = Capture::on("v1");
+        ip("link set v1 down");
+        eventually("the carrier is lost", || link("v0")["operstate"] != "UP");
+        let (staying, leaving) =
+            (manage_with(TWICE, "10.0.0.1/32", "v0"), manage_with(TWICE, "10.0.0.2/32", "v0"));
+        for vip in [&staying, &leaving] {
+            vip.expect(unusable("v0: no carrier"));
+            vip.expect(Report::Bound(false));
+            vip.set(Desired::Bound);
+            vip.expect(Report::Bound(true));
+        }
+        leaving.set(Desired::Unbound);
+        leaving.expect(Report::Bound(false));
+        assert!(has("v0", "10.0.0.1/32") && !has("v0", "10.0.0.2/32"));
+        // Long enough for the burst to have been spent on nobody.
+        staying.client.announce(staying.cidr);
+        capture.expect_none("10.0.0.1", Duration::from_millis(300));
+        ip("link set v1 up");
+        capture.arp_burst("10.0.0.1", mac("v0"));
+        staying.expect(Report::Interface(Ok(())));
+        staying.expect_silence();
+    });
+}
+
+#[test]
+fn loopback_is_always_connected_and_a_bridge_when_one_of_its_ports_is() {
+    run(|| {
+        manage_with(Announce::default(), "10.0.0.1/32", "lo").expect_start(false);
+        ip("link add b0 type bridge");
+        ip("link set b0 up");
+        let on_bridge = manage_with(Announce::default(), "10.0.0.1/32", "b0");
+        on_bridge.expect_start(false);
+        ip("link set v0 master b0");
+        ip("link set v1 down");
+        on_bridge.expect(unusable("b0: no carrier"));
+        ip("link set v1 up");
+        on_bridge.expect(Report::Interface(Ok(())));
     });
 }
 
@@ -134,6 +181,6 @@ fn an_interface_is_known_by_its_name() {
         vip.expect(unusable("v0: interface is down"));
         vip.expect(Report::Bound(true));
         ip("link set v0 up");
-        vip.expect(Report::Interface(Ok(())));
+        vip.expect_usable();
     });
 }

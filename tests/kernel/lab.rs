@@ -130,6 +130,7 @@ pub(crate) struct Managed {
     pub(crate) reports: Receiver<Report>,
     pub(crate) net: Net,
     pub(crate) cidr: Cidr,
+    interface: String,
 }
 
 /// What takes longer may have happened only because everything is compared every five seconds.
@@ -151,7 +152,7 @@ pub(crate) fn manage_with(announce: Announce, text: &str, interface: &str) -> Ma
     let client = net.client();
     let (sink, reports) = sink();
     client.manage(cidr(text), interface, sink);
-    Managed { client, reports, net, cidr: cidr(text) }
+    Managed { client, reports, net, cidr: cidr(text), interface: interface.to_owned() }
 }
 
 /// Reports and the channel on which they arrive.
@@ -175,6 +176,14 @@ impl Managed {
     pub(crate) fn expect_start(&self, bound: bool) {
         self.expect(Report::Interface(Ok(())));
         self.expect(Report::Bound(bound));
+    }
+
+    /// The interface becomes usable; on its way it may be without carrier for a moment.
+    pub(crate) fn expect_usable(&self) {
+        let carrier = Report::Interface(Err(format!("{}: no carrier", self.interface)));
+        let next = || self.reports.recv_timeout(PATIENCE);
+        let report = std::iter::repeat_with(next).find(|report| report.as_ref() != Ok(&carrier));
+        assert_eq!(report, Some(Ok(Report::Interface(Ok(())))));
     }
 
     /// Binds the address, which was not bound.

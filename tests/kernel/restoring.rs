@@ -201,7 +201,10 @@ fn an_address_whose_detection_does_not_end_is_replaced() {
         ip("addr add fd00::1/128 dev v0");
         assert_eq!(address("v0", "fd00::1/128").unwrap()["tentative"], true);
         let vip = manage("fd00::1/128");
-        vip.bind();
+        vip.expect(Report::Interface(Err("v0: no carrier".to_owned())));
+        vip.expect(Report::Bound(false));
+        vip.set(Desired::Bound);
+        vip.expect(Report::Bound(true));
         let shown = address("v0", "fd00::1/128").unwrap();
         assert_eq!(shown["tentative"], serde_json::Value::Null);
     });

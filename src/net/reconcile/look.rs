@@ -149,7 +149,7 @@ impl Reconciler {
             return;
         };
         let standing = self.interfaces.standing(&target.interface);
-        let usable = standing.is_ok();
+        let usable = self.interfaces.usable_link(&target.interface).is_some();
         let link = self.interfaces.link(&target.interface);
         let here = link.and_then(|link| everything.get(&(link.index, cidr)));
         let found = here.copied().unwrap_or(Found::Absent);

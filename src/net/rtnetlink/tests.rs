@@ -132,6 +132,21 @@ fn a_link_is_read_with_its_settings() {
 }
 
 #[test]
+fn an_interface_that_knows_of_no_carrier_has_one() {
+    let link = decode_link(&link_payload()).unwrap();
+    // As `ip link` shows them: dummy, and loopback.
+    let dummy = IFF_UP | IFF_NOARP | IFF_RUNNING | IFF_LOWER_UP | 0x2;
+    let loopback = IFF_UP | IFF_LOOPBACK | IFF_RUNNING | IFF_LOWER_UP;
+    for flags in [dummy, loopback] {
+        assert!(Link { flags, ..link.clone() }.has_carrier());
+    }
+    // A port without a cable, and one behind which nobody has been authenticated yet.
+    for flags in [IFF_UP, IFF_UP | IFF_LOWER_UP] {
+        assert!(!Link { flags, ..link.clone() }.has_carrier());
+    }
+}
+
+#[test]
 fn nothing_is_announced_where_nobody_resolves_addresses() {
     let link = decode_link(&link_payload()).unwrap();
     let no_arp = Link { flags: link.flags | 0x80, ..link.clone() };
