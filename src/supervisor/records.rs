@@ -11,7 +11,7 @@ use log::{info, warn};
 use super::{Actor, Pending, Presence};
 use crate::etcd::{self, LeaseEvent};
 use crate::store::{self, Record, Stored};
-use crate::vip::VipId;
+use crate::vip::{Cidr, VipId};
 
 /// Between two attempts to read this host's records.
 const RETRY: Duration = Duration::from_millis(500);
@@ -43,20 +43,23 @@ impl Actor {
 
     /// Takes the local copy for the truth, until etcd tells more.
     fn start_without_etcd(&mut self) {
-        let Some(copy) = self.params.state.read() else { return };
-        let path = self.params.state.path().display().to_string();
-        match store::read_local_copy(&self.params.host, &copy) {
-            Ok(stored) => {
-                warn!("etcd does not answer: {} IPs known from {path}", stored.records.len());
-                self.report_skipped(&stored);
-                self.known = true;
-                // What the copy does not know may be registered all the same: no address is a left-over
-                // before etcd has said so.
-                self.insert_all(stored.records);
-                self.begin_lease(stored.lease, self.silent_since());
-            }
-            Err(error) => warn!("state file {path}: {error}"),
-        }
+        let Some(stored) = self.read_copy() else { return };
+        let path = self.params.state.path().display();
+        warn!("etcd does not answer: {} IPs known from {path}", stored.records.len());
+        self.report_skipped(&stored);
+        self.known = true;
+        // What the copy does not know may be registered all the same: no address is a left-over before
+        // etcd has said so.
+        self.insert_all(stored.records);
+        self.begin_lease(stored.lease, self.silent_since());
+    }
+
+    /// What the local copy says, if there is one.
+    fn read_copy(&self) -> Option<Stored> {
+        let copy = self.params.state.read()?;
+        let stored = store::read_local_copy(&self.params.host, &copy);
+        let path = self.params.state.path().display();
+        stored.map_err(|error| warn!("state file {path}: {error}")).ok()
     }
 
     /// Since when etcd counts as silent: longer than this process lives. At a boot nobody may have the
@@ -79,7 +82,7 @@ impl Actor {
         let mut new = stored.records;
         new.retain(|record| !self.refresh(record));
         self.insert_all(new);
-        self.params.net.remove_left_overs(Vec::new());
+        self.params.net.remove_left_overs(self.formerly_managed());
         self.lease.stored(stored.lease, stored.lease_revision);
         if known {
             if let Some(id) = self.lease.current {
@@ -89,6 +92,16 @@ impl Actor {
             self.begin_lease(stored.lease, Instant::now());
         }
         self.write_copy();
+    }
+
+    /// What a former life of this host has managed, as far as the local copy tells. What is still
+    /// registered is managed by now, and no left-over.
+    fn formerly_managed(&self) -> Vec<(Cidr, String)> {
+        let records = self.read_copy().map_or_else(Vec::new, |stored| stored.records);
+        let interface = |record: &Record| record.interface.clone();
+        let default = || self.params.interface.clone();
+        let place = |record: Record| (record.cidr, interface(&record).unwrap_or_else(default));
+        records.into_iter().map(place).collect()
     }
 
     fn report_skipped(&self, stored: &Stored) {
