@@ -15,7 +15,7 @@ fn kv(key: &str, value: &str) -> Kv {
 }
 
 fn reply(succeeded: bool, found: Vec<Vec<Kv>>) -> Reply {
-    Reply { succeeded, revision: 9, found }
+    Reply::new(succeeded, 9, found)
 }
 
 fn load(values: &[&str]) -> Stored {

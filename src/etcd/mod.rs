@@ -14,6 +14,7 @@
 //! left for the next one, by everybody at once. Callbacks run on the runtime's thread and must not
 //! block. Dropping [`Etcd`] ends the thread; what was not answered by then is not answered.
 
+mod batch;
 mod error;
 mod lease;
 mod pool;
@@ -34,6 +35,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle as Task, LocalSet, spawn_local};
 use tokio::time::Instant;
 
+use self::batch::Batcher;
 pub use self::error::{Error, ErrorKind};
 use self::lease::Keeper;
 use self::pool::Pool;
@@ -238,10 +240,13 @@ fn ended() -> Error {
 
 /// The runtime's main task: carries out calls until no more can come.
 async fn serve(options: Options, mut inbox: mpsc::UnboundedReceiver<Call>) {
+    let pool = Pool::new(options);
+    let suspect = Rc::new(Notify::new());
     let mut server = Server {
-        pool: Pool::new(options),
+        batcher: Batcher::new(pool.clone(), suspect.clone()),
+        pool,
         subscriptions: Rc::new(RefCell::new(HashMap::new())),
-        suspect: Rc::new(Notify::new()),
+        suspect,
         keeper: None,
     };
     let watcher = Watcher::new(server.pool.clone(), server.subscriptions.clone());
@@ -253,6 +258,7 @@ async fn serve(options: Options, mut inbox: mpsc::UnboundedReceiver<Call>) {
 
 struct Server {
     pool: Rc<Pool>,
+    batcher: Rc<Batcher>,
     subscriptions: Subscriptions,
     suspect: Rc<Notify>,
     keeper: Option<Task<()>>,
@@ -261,11 +267,7 @@ struct Server {
 impl Server {
     fn carry_out(&mut self, call: Call) {
         match call {
-            Call::Transact { txn, until, reply } => {
-                let request =
-                    request::transact(self.pool.clone(), self.suspect.clone(), txn, until);
-                spawn_local(async move { reply(request.await) });
-            }
+            Call::Transact { txn, until, reply } => self.batcher.submit(txn, until, reply),
             Call::KeepLease { resume, silent_since, events } => {
                 self.keep_lease(resume, silent_since, events);
             }

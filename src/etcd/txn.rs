@@ -48,6 +48,8 @@ pub enum Op {
     Touch(String),
     /// Deletes a key, if it exists.
     Delete(String),
+    /// A transaction with conditions of its own.
+    Nested(Txn),
 }
 
 /// The outcome of a transaction.
@@ -59,6 +61,8 @@ pub struct Reply {
     pub revision: i64,
     /// What each operation found, in order; nothing for writes.
     pub found: Vec<Vec<Kv>>,
+    /// The outcomes of nested transactions, in order.
+    nested: Vec<Reply>,
 }
 
 /// A key with its value.
@@ -78,6 +82,11 @@ impl Txn {
     /// A linearizable read.
     pub fn read(ops: Vec<Op>) -> Txn {
         Txn { then: ops, ..Txn::default() }
+    }
+
+    /// All of these, each with its own conditions.
+    pub(super) fn all(txns: Vec<Txn>) -> Txn {
+        Txn::read(txns.into_iter().map(Op::Nested).collect())
     }
 
     pub(super) fn to_proto(&self) -> proto::Txn {
@@ -119,6 +128,7 @@ impl Op {
                 proto::TxnOp::put(key.as_str(), "", Some(options))
             }
             Op::Delete(key) => proto::TxnOp::delete(key.as_str(), None),
+            Op::Nested(txn) => proto::TxnOp::txn(txn.to_proto()),
         }
     }
 }
@@ -129,18 +139,36 @@ impl Reply {
         self.found.get(index).map_or(&[], Vec::as_slice)
     }
 
+    /// An outcome without nested ones.
+    pub fn new(succeeded: bool, revision: i64, found: Vec<Vec<Kv>>) -> Reply {
+        Reply { succeeded, revision, found, nested: Vec::new() }
+    }
+
+    /// The outcomes of nested transactions.
+    pub(super) fn into_nested(self) -> Vec<Reply> {
+        self.nested
+    }
+
     pub(super) fn from_proto(response: &proto::TxnResponse) -> Reply {
-        let found = response.op_responses().into_iter().map(|response| match response {
-            proto::TxnOpResponse::Get(get) => get.kvs().iter().map(Kv::from_proto).collect(),
-            proto::TxnOpResponse::Put(_)
-            | proto::TxnOpResponse::Delete(_)
-            | proto::TxnOpResponse::Txn(_) => Vec::new(),
-        });
-        Reply {
-            succeeded: response.succeeded(),
-            revision: response.header().map_or(0, proto::ResponseHeader::revision),
-            found: found.collect(),
+        let revision = response.header().map_or(0, proto::ResponseHeader::revision);
+        Reply::at(revision, response)
+    }
+
+    /// etcd tells the revision at the top only (etcd: server/etcdserver/txn, `newTxnResp`).
+    fn at(revision: i64, response: &proto::TxnResponse) -> Reply {
+        let mut reply = Reply::new(response.succeeded(), revision, Vec::new());
+        for response in response.op_responses() {
+            let mut found = Vec::new();
+            match response {
+                proto::TxnOpResponse::Get(get) => {
+                    found.extend(get.kvs().iter().map(Kv::from_proto))
+                }
+                proto::TxnOpResponse::Txn(txn) => reply.nested.push(Reply::at(revision, &txn)),
+                proto::TxnOpResponse::Put(_) | proto::TxnOpResponse::Delete(_) => {}
+            }
+            reply.found.push(found);
         }
+        reply
     }
 }
 

@@ -66,7 +66,7 @@ fn an_answer_tells_who_holds_the_lock_and_who_else_could() {
         offer("h4", "rubbish", 12),
     ];
     let found = vec![vec![], vec![lock], offers];
-    let reply = Reply { succeeded: true, revision: 9, found };
+    let reply = Reply::new(true, 9, found);
     let survey = Request::Survey { lease: 7, offer: Offer::Available };
     let answer = election_answer(&survey, cidr(), "h1", &reply);
     let holder = Holder { host: "h1".to_owned(), lease: 7, written: 5 };
@@ -79,7 +79,7 @@ fn an_answer_tells_who_holds_the_lock_and_who_else_could() {
 
 #[test]
 fn what_a_successful_write_has_made_is_not_read_back() {
-    let done = Reply { succeeded: true, revision: 9, found: vec![vec![]] };
+    let done = Reply::new(true, 9, vec![vec![]]);
     let holder = |request: &Request| {
         let answer = election_answer(request, cidr(), "h1", &done);
         answer.lock.holder.map(|holder| (holder.host, holder.lease, holder.written))
@@ -102,7 +102,7 @@ fn each_ip_prefers_a_host_of_its_own() {
         vec![vec![offer("h2"), offer("h3")]]
     };
     let first = |ip: String| {
-        let reply = Reply { succeeded: false, revision: 9, found: offers(&ip) };
+        let reply = Reply::new(false, 9, offers(&ip));
         others(ip.parse().unwrap(), "h1", &reply).remove(0).host
     };
     let chosen: Vec<_> = (1..=100).map(|number| first(format!("10.0.0.{number}"))).collect();

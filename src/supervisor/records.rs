@@ -98,9 +98,9 @@ impl Actor {
     /// registered is managed by now, and no left-over.
     fn formerly_managed(&self) -> Vec<(Cidr, String)> {
         let records = self.read_copy().map_or_else(Vec::new, |stored| stored.records);
-        let interface = |record: &Record| record.interface.clone();
-        let default = || self.params.interface.clone();
-        let place = |record: Record| (record.cidr, interface(&record).unwrap_or_else(default));
+        let place = |Record { cidr, interface, .. }| {
+            (cidr, interface.unwrap_or_else(|| self.params.interface.clone()))
+        };
         records.into_iter().map(place).collect()
     }
 

@@ -1,0 +1,114 @@
+//! Transactions that come together go together: a thousand elections that ask at the same moment
+//! cost ten requests, not a thousand.
+//!
+//! What comes while nothing is under way is sent at once; what comes meanwhile is collected until a
+//! request returns. So nobody waits for company, and load makes batches by itself. In a batch each
+//! transaction is nested in one of etcd's, with its own conditions; etcd carries out all of them or,
+//! if one is impossible, none: then each is sent for itself, so that one does not fail the others.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use tokio::sync::{Notify, oneshot};
+use tokio::task::spawn_local;
+use tokio::time::{Instant, timeout_at};
+
+use super::ReplySink;
+use super::error::{Error, ErrorKind};
+use super::pool::Pool;
+use super::request::transact;
+use super::txn::{Reply, Txn};
+
+/// How many transactions go in one request. etcd takes 128 operations at the top (`--max-txn-ops`).
+const LARGEST: usize = 100;
+
+/// How many requests are under way. A slow one does not hold up all the others.
+const IN_FLIGHT: usize = 4;
+
+/// The transactions that wait, and those under way. Lives on the runtime's thread.
+pub(super) struct Batcher {
+    pool: Rc<Pool>,
+    /// Woken when a request finds that the lease does not exist.
+    suspect: Rc<Notify>,
+    waiting: RefCell<VecDeque<Job>>,
+    in_flight: Cell<usize>,
+}
+
+/// A transaction, and where its outcome goes.
+struct Job {
+    txn: Txn,
+    until: Instant,
+    outcome: oneshot::Sender<Result<Reply, Error>>,
+}
+
+impl Batcher {
+    pub(super) fn new(pool: Rc<Pool>, suspect: Rc<Notify>) -> Rc<Batcher> {
+        let waiting = RefCell::default();
+        Rc::new(Batcher { pool, suspect, waiting, in_flight: Cell::new(0) })
+    }
+
+    /// Has a transaction carried out; `reply` is called once, by `until` at the latest.
+    pub(super) fn submit(self: &Rc<Self>, txn: Txn, until: Instant, reply: ReplySink) {
+        let (outcome, answer) = oneshot::channel();
+        self.waiting.borrow_mut().push_back(Job { txn, until, outcome });
+        if self.in_flight.get() < IN_FLIGHT {
+            self.in_flight.set(self.in_flight.get() + 1);
+            spawn_local(self.clone().send_all());
+        }
+        spawn_local(async move {
+            reply(match timeout_at(until, answer).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) | Err(_) => Err(Error::deadline("transaction")),
+            });
+        });
+    }
+
+    /// Sends what waits, one request after the other, until nothing does. It begins when everybody
+    /// who is asking now has asked: a task runs when the one before it has nothing more to do.
+    async fn send_all(self: Rc<Self>) {
+        while let Some(jobs) = self.take() {
+            self.send(jobs).await;
+        }
+        self.in_flight.set(self.in_flight.get() - 1);
+    }
+
+    fn take(&self) -> Option<Vec<Job>> {
+        let mut waiting = self.waiting.borrow_mut();
+        let count = waiting.len().min(LARGEST);
+        (count > 0).then(|| waiting.drain(..count).collect())
+    }
+
+    async fn send(self: &Rc<Self>, mut jobs: Vec<Job>) {
+        if jobs.len() == 1 {
+            return self.send_one(jobs.remove(0)).await;
+        }
+        let now = Instant::now();
+        let until = jobs.iter().map(|job| job.until).max().unwrap_or(now);
+        let txn = Txn::all(jobs.iter().map(|job| job.txn.clone()).collect());
+        match transact(self.pool.clone(), self.suspect.clone(), txn, until).await {
+            Ok(reply) => {
+                for (job, nested) in jobs.into_iter().zip(reply.into_nested()) {
+                    let _ = job.outcome.send(Ok(nested));
+                }
+            }
+            Err(Error { kind: ErrorKind::Refused | ErrorKind::LeaseNotFound, .. }) => {
+                for job in jobs {
+                    let batcher = self.clone();
+                    spawn_local(async move { batcher.send_one(job).await });
+                }
+            }
+            Err(error) => {
+                for job in jobs {
+                    let _ = job.outcome.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    async fn send_one(&self, job: Job) {
+        let outcome = transact(self.pool.clone(), self.suspect.clone(), job.txn, job.until).await;
+        // Whoever asked may have stopped waiting.
+        let _ = job.outcome.send(outcome);
+    }
+}
