@@ -94,6 +94,8 @@ pub struct Core {
     doubted: bool,
     /// The lease is lost, but another host was seen to hold the lock; so long is that believed.
     believed: Option<Instant>,
+    /// The lease of an owner that is dead, though its lease goes on for a while.
+    dead: Option<i64>,
     /// The lease of the owner for whom this host has let go of the IP, until it is told.
     yielded: Option<i64>,
     /// The IP was given up: whatever comes now, nothing more is done.
@@ -146,6 +148,7 @@ impl Core {
             contested: false,
             doubted: false,
             believed: None,
+            dead: None,
             yielded: None,
             gone: false,
             owes: false,
@@ -175,6 +178,14 @@ impl Core {
             }
             Lease::None | Lease::Lost => None,
         }
+    }
+
+    /// The lease of the host that has the IP, while this one waits for it to be free.
+    pub fn awaited(&self) -> Option<i64> {
+        let waits = self.state == State::Standby && self.ownership() == Ownership::Other;
+        let holder = self.lock.as_ref()?.holder.as_ref()?;
+        let held = matches!(self.lease, Lease::Held(_));
+        (waits && held && holder.lease != 0).then_some(holder.lease)
     }
 
     /// True when the IP was given up and etcd could not be told: as long as this host's lease lives,
@@ -213,6 +224,7 @@ impl Core {
             Input::Bound(bound) => self.bound = bound,
             Input::Wire(wire) => self.on_wire(wire, now, &mut actions),
             Input::Claimed { precedes } => self.on_claim(precedes, now, &mut actions),
+            Input::OwnerDead(lease) => self.dead = Some(lease),
             Input::Paused => self.doubt(),
             Input::Checked(result) => {
                 self.on_health(|health| health.checked(result), now, &mut actions);
@@ -363,8 +375,10 @@ impl Core {
                 self.retry_wait = (self.retry_wait * 2).min(RETRY.1);
             }
         }
-        if matches!(request, Request::Yield { .. }) {
-            self.yielded = None;
+        match request {
+            Request::Yield { .. } => self.yielded = None,
+            Request::Seize { .. } => self.dead = None,
+            _ => {}
         }
     }
 

@@ -26,6 +26,8 @@ pub enum Input {
         /// Of two hosts that have the address, the other is the one that keeps it.
         precedes: bool,
     },
+    /// The owner with this lease is dead: neither the network nor etcd hears of its host.
+    OwnerDead(i64),
     /// This process did not run for a while: stopped, or its machine was suspended.
     Paused,
     /// The result of one round of health checks.
@@ -114,12 +116,12 @@ pub enum Request {
         /// The host that gets it.
         to: Candidate,
     },
-    /// Write the lock for this host, if it still is what it was when it was passed to another, who
-    /// was not heard of since.
-    Reclaim {
-        /// The lease to which the lock is attached again.
+    /// Write the lock for this host, if it still is what it was: its owner is not heard, neither on
+    /// the network nor, unless this host has just passed the lock on, by etcd.
+    Seize {
+        /// The lease to which the lock is attached.
         lease: i64,
-        /// The revision at which the lock was passed.
+        /// The revision at which the lock was last written.
         written: i64,
     },
     /// Write the lock for this host, if it is attached to its owner's lease and the owner's offer
@@ -218,7 +220,7 @@ impl Request {
             | Request::Survey { lease, .. }
             | Request::Release { lease, .. }
             | Request::Pass { lease, .. }
-            | Request::Reclaim { lease, .. }
+            | Request::Seize { lease, .. }
             | Request::Oust { lease, .. }
             | Request::Yield { lease, .. } => lease,
         }
@@ -232,7 +234,7 @@ impl Request {
             Request::Look { .. }
             | Request::Retake { .. }
             | Request::Pass { .. }
-            | Request::Reclaim { .. }
+            | Request::Seize { .. }
             | Request::Oust { .. }
             | Request::Yield { .. } => None,
         }

@@ -119,6 +119,18 @@ pub type KeySink = Box<dyn Fn(KeyState) + Send>;
 /// Hears of the outcome of a request; called on the runtime's thread, must not block.
 pub type ReplySink = Box<dyn FnOnce(Result<Reply, Error>) + Send>;
 
+/// What is left of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeToLive {
+    /// In seconds, rounded down; negative if the lease does not exist.
+    pub left: i64,
+    /// What it is after a renewal, in seconds.
+    pub granted: i64,
+}
+
+/// Hears what is left of a lease; called on the runtime's thread, must not block.
+pub type TtlSink = Box<dyn FnOnce(Result<TimeToLive, Error>) + Send>;
+
 /// Owns the runtime and its thread.
 #[derive(Debug)]
 pub struct Etcd {
@@ -137,6 +149,7 @@ pub struct Client {
 enum Call {
     Transact { txn: Txn, until: Instant, reply: ReplySink },
     KeepLease { resume: Option<i64>, silent_since: Instant, events: LeaseEvents },
+    TimeToLive { id: i64, until: Instant, reply: TtlSink },
     Revoke { id: i64, until: Instant, done: Box<dyn FnOnce(Result<(), Error>) + Send> },
     Subscribe { key: String, sink: KeySink },
     Unsubscribe(String),
@@ -206,6 +219,12 @@ impl Client {
         self.send(Call::KeepLease { resume, silent_since, events });
     }
 
+    /// Asks what is left of a lease, anybody's; `reply` is called once, `within` the time given.
+    pub fn time_to_live(&self, id: i64, within: Duration, reply: TtlSink) {
+        let until = Instant::now() + within;
+        self.send(Call::TimeToLive { id, until, reply });
+    }
+
     /// Stops to keep the lease and revokes it, with all its keys; waits `within` at most.
     pub fn revoke(&self, id: i64, within: Duration) -> Result<(), Error> {
         let until = Instant::now() + within;
@@ -271,6 +290,10 @@ impl Server {
             Call::KeepLease { resume, silent_since, events } => {
                 self.keep_lease(resume, silent_since, events);
             }
+            Call::TimeToLive { id, until, reply } => {
+                let pool = self.pool.clone();
+                spawn_local(async move { reply(time_to_live(&pool, id, until).await) });
+            }
             Call::Revoke { id, until, done } => {
                 if let Some(keeper) = self.keeper.take() {
                     keeper.abort();
@@ -298,6 +321,17 @@ impl Server {
     }
 }
 
+async fn time_to_live(pool: &Pool, id: i64, until: Instant) -> Result<TimeToLive, Error> {
+    let mut connection = pool.connect(until).await?;
+    let asking = connection.client.lease_time_to_live(id, None);
+    let result = match tokio::time::timeout_at(until, asking).await {
+        Ok(answer) => answer.map_err(Error::from),
+        Err(_) => Err(Error::deadline("ask for a lease")),
+    };
+    let answer = result.map_err(|error| pool.failed(connection.member, error))?;
+    Ok(TimeToLive { left: answer.ttl(), granted: answer.granted_ttl() })
+}
+
 async fn revoke(pool: &Pool, id: i64, until: Instant) -> Result<(), Error> {
     let mut connection = pool.connect(until).await?;
     match tokio::time::timeout_at(until, connection.client.lease_revoke(id)).await {
@@ -311,6 +345,7 @@ impl fmt::Debug for Call {
         f.write_str(match self {
             Call::Transact { .. } => "transact",
             Call::KeepLease { .. } => "keep lease",
+            Call::TimeToLive { .. } => "time to live",
             Call::Revoke { .. } => "revoke",
             Call::Subscribe { .. } => "subscribe",
             Call::Unsubscribe(_) => "unsubscribe",

@@ -71,7 +71,7 @@ pub fn election_txn(request: &Request, cidr: Cidr, host: &str) -> Txn {
             then: vec![put_lock(&lock, &to.host, to.lease)],
             otherwise: look_around(),
         },
-        Request::Reclaim { lease, written } => Txn {
+        Request::Seize { lease, written } => Txn {
             when: vec![Compare::ModRevision(lock.clone(), *written)],
             then: vec![take(*lease)],
             otherwise: look_around(),
@@ -116,7 +116,7 @@ pub fn election_answer(request: &Request, cidr: Cidr, host: &str, reply: &Reply)
     let holder = match request {
         Request::Acquire { lease }
         | Request::Retake { lease }
-        | Request::Reclaim { lease, .. }
+        | Request::Seize { lease, .. }
         | Request::Oust { lease, .. }
             if reply.succeeded =>
         {
@@ -130,7 +130,7 @@ pub fn election_answer(request: &Request, cidr: Cidr, host: &str, reply: &Reply)
         | Request::Survey { .. }
         | Request::Release { .. }
         | Request::Pass { .. }
-        | Request::Reclaim { .. }
+        | Request::Seize { .. }
         | Request::Oust { .. }
         | Request::Yield { .. } => found(reply, &lock_key(cidr)).map(holder),
     };
@@ -149,7 +149,7 @@ fn reads_offers(request: &Request, reply: &Reply) -> bool {
         Request::Acquire { .. }
         | Request::Retake { .. }
         | Request::Pass { .. }
-        | Request::Reclaim { .. }
+        | Request::Seize { .. }
         | Request::Oust { .. } => !reply.succeeded,
     }
 }

@@ -49,9 +49,9 @@ fn a_lock_is_passed_to_a_host_only_if_it_is_ours_and_the_host_as_it_was() {
     let oust = txn(&Request::Oust { lease: 7, owner: other("h2", false, 9) });
     assert_eq!(oust.when, [Compare::Lease(LOCK.to_owned(), 9), unchanged]);
     assert_eq!(oust.then, [put("h1", 7)]);
-    let reclaim = txn(&Request::Reclaim { lease: 7, written: 8 });
-    assert_eq!(reclaim.when, [Compare::ModRevision(LOCK.to_owned(), 8)]);
-    assert_eq!(reclaim.then, [put("h1", 7)]);
+    let seize = txn(&Request::Seize { lease: 7, written: 8 });
+    assert_eq!(seize.when, [Compare::ModRevision(LOCK.to_owned(), 8)]);
+    assert_eq!(seize.then, [put("h1", 7)]);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn what_a_successful_write_has_made_is_not_read_back() {
     let mine = Some(("h1".to_owned(), 7, 9));
     assert_eq!(holder(&Request::Acquire { lease: 7 }), mine);
     assert_eq!(holder(&Request::Retake { lease: 7 }), mine);
-    assert_eq!(holder(&Request::Reclaim { lease: 7, written: 3 }), mine);
+    assert_eq!(holder(&Request::Seize { lease: 7, written: 3 }), mine);
     assert_eq!(holder(&Request::Oust { lease: 7, owner: other("h2", false, 9) }), mine);
     let theirs = Some(("h2".to_owned(), 9, 9));
     assert_eq!(holder(&Request::Pass { lease: 7, to: other("h2", true, 9) }), theirs);

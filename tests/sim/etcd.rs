@@ -120,7 +120,7 @@ impl Etcd {
         let lease = request.lease();
         let takes = matches!(
             request,
-            Request::Retake { .. } | Request::Reclaim { .. } | Request::Oust { .. }
+            Request::Retake { .. } | Request::Seize { .. } | Request::Oust { .. }
         );
         let writes = takes || request.offer().is_some_and(|offer| offer != Offer::Withdrawn);
         if writes && !self.data.leases.contains_key(&lease) {
@@ -160,7 +160,7 @@ impl Etcd {
             Request::Pass { lease, to } if held_by == Some(*lease) && self.is_unchanged(to) => {
                 Some(Some(Holder { host: to.host.clone(), lease: to.lease, written }))
             }
-            Request::Reclaim { lease, written }
+            Request::Seize { lease, written }
                 if holder.is_some_and(|holder| holder.written == *written) =>
             {
                 mine(*lease)
@@ -179,7 +179,7 @@ impl Etcd {
             | Request::Survey { .. }
             | Request::Release { .. }
             | Request::Pass { .. }
-            | Request::Reclaim { .. }
+            | Request::Seize { .. }
             | Request::Oust { .. }
             | Request::Yield { .. } => None,
         }
@@ -228,7 +228,7 @@ fn reads_offers(request: &Request, changed: bool) -> bool {
         Request::Acquire { .. }
         | Request::Retake { .. }
         | Request::Pass { .. }
-        | Request::Reclaim { .. }
+        | Request::Seize { .. }
         | Request::Oust { .. } => !changed,
     }
 }

@@ -32,7 +32,7 @@ impl Core {
 
     fn missing(&self, lease: i64) -> Option<Request> {
         if let Some(passing) = self.passing.as_ref().filter(|passing| passing.is_confirmed()) {
-            return passing.overdue().map(|written| Request::Reclaim { lease, written });
+            return passing.overdue().map(|written| Request::Seize { lease, written });
         }
         if let (Some(owner), None, false) = (self.yielded, &self.handover, self.bound) {
             return Some(Request::Yield { lease, owner });
@@ -61,12 +61,19 @@ impl Core {
             Ownership::Mine | Ownership::Ghost | Ownership::Other if !told => {
                 Some(Request::Acquire { lease })
             }
-            Ownership::Other => {
-                let owner = self.keeper_of_last_resort()?.clone();
-                Some(Request::Oust { lease, owner })
-            }
+            Ownership::Other => self.taking_over(lease),
             Ownership::Mine | Ownership::Ghost => None,
         }
+    }
+
+    /// Another host has the lock, but is dead or could not give it to anybody.
+    fn taking_over(&self, lease: i64) -> Option<Request> {
+        let holder = self.lock.as_ref()?.holder.as_ref()?;
+        if self.dead == Some(holder.lease) {
+            return Some(Request::Seize { lease, written: holder.written });
+        }
+        let owner = self.keeper_of_last_resort()?.clone();
+        Some(Request::Oust { lease, owner })
     }
 
     /// The owner, if it has said that its checks fail: it has the IP because no other host could.

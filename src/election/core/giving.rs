@@ -135,7 +135,7 @@ impl Core {
     pub(super) fn before_answer(&mut self, request: &Request, lock: &LockView) {
         let Some(passing) = &self.passing else { return };
         let there = lock.holder.as_ref().is_some_and(|holder| holder.lease == passing.to.lease);
-        let back = matches!(request, Request::Reclaim { .. });
+        let back = matches!(request, Request::Seize { .. });
         if back && !there {
             self.silent.push(passing.to.host.clone());
         }

@@ -86,8 +86,8 @@ fn from_who_is_not_heard_the_lock_is_taken_back() {
     story.find(Some(("h1", LEASE)), &[h2()]);
     assert_eq!(story.answer(Some(("h2", 9))), []);
     let passed = story.now;
-    let reclaim = Action::Ask(Request::Reclaim { lease: LEASE, written: story.written });
-    assert_eq!(story.wait(), [reclaim]);
+    let seize = Action::Ask(Request::Seize { lease: LEASE, written: story.written });
+    assert_eq!(story.wait(), [seize]);
     assert_eq!(story.now - passed, HEARD_BOUND);
     assert!(story.core.deadline().unwrap() > story.now, "nothing is due while that is asked");
     let kept = handed_over("host h2 got the lock but was not heard to announce the IP");
