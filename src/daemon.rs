@@ -3,13 +3,17 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use log::{Level, error, info, warn};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use sd_notify::NotifyState;
 
 use crate::VERSION;
@@ -17,9 +21,11 @@ use crate::api::Api;
 use crate::config::Config;
 use crate::etcd::Etcd;
 use crate::net::{Announce, Net};
+use crate::ping::Roll;
 use crate::policy::StopPolicy;
 use crate::state::StateFile;
 use crate::supervisor::{self, Supervisor};
+use crate::systemd::{Watchdog, notify};
 
 /// How long a program may take to tell its version before it replaces this one.
 const TRY_OUT: Duration = Duration::from_secs(3);
@@ -96,9 +102,16 @@ fn run(config: Config) -> Result<(), String> {
     let credentials = config.credentials.clone();
     let api =
         Api::start(&config.listen, credentials, supervisor.requests()).map_err(text("API"))?;
-    notify(&[NotifyState::Ready]);
+    notify(NotifyState::Ready);
 
-    let end = wait_for_end(&signals, &program)?;
+    let ask = |roll: &Roll| {
+        let etcd_io = roll.ask("etcd-io");
+        etcd.client().ping(Box::new(move || drop(etcd_io)));
+        net.client().ping(roll.ask("net"));
+        supervisor.ping(roll.ask("supervisor"));
+        api.ping(roll.ask("gate"));
+    };
+    let end = wait_for_end(&signals, &program, ask)?;
     supervisor.stop(match end {
         End::Stop => config.stop_policy,
         End::Reload => StopPolicy::Keep,
@@ -132,32 +145,60 @@ fn kernel_name() -> String {
     nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
 }
 
-fn block_signals() -> Result<SigSet, String> {
+fn block_signals() -> Result<SignalFd, String> {
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         signals.add(signal);
     }
     signals.thread_block().map_err(text("block signals"))?;
-    Ok(signals)
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    SignalFd::with_flags(&signals, flags).map_err(text("make a descriptor of signals"))
 }
 
-fn wait_for_end(signals: &SigSet, program: &Path) -> Result<End, String> {
+/// Waits for a signal that ends the agent. Meanwhile, if systemd wants to know whether all threads
+/// are alive, they are asked.
+fn wait_for_end(signals: &SignalFd, program: &Path, ask: impl Fn(&Roll)) -> Result<End, String> {
+    let mut watchdog = Watchdog::start();
     loop {
-        let signal = signals.wait().map_err(text("wait for a signal"))?;
+        let due = watchdog.as_mut().map(|watchdog| watchdog.turn(Instant::now(), &ask));
+        let Some(signal) = next_signal(signals, due).map_err(text("wait for a signal"))? else {
+            continue;
+        };
         if signal != Signal::SIGHUP {
             info!("{signal}: stopping");
-            notify(&[NotifyState::Stopping]);
+            notify(NotifyState::Stopping);
             return Ok(End::Stop);
         }
         match try_out(program, TRY_OUT) {
             Ok(()) => {
                 info!("{signal}: executing {} again", program.display());
-                notify(&[NotifyState::Reloading]);
+                notify(NotifyState::Reloading);
                 return Ok(End::Reload);
             }
             Err(error) => warn!("{signal} is ignored: {}: {error}", program.display()),
         }
     }
+}
+
+/// The next signal, or nothing if none has come by then.
+fn next_signal(signals: &SignalFd, until: Option<Instant>) -> nix::Result<Option<Signal>> {
+    let timeout = match until {
+        None => PollTimeout::NONE,
+        Some(until) => {
+            // Rounded up: a wait that ends too early would be repeated until the millisecond is over.
+            let left = until.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+            left.try_into().unwrap_or(PollTimeout::MAX)
+        }
+    };
+    match poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], timeout) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(errno) => return Err(errno),
+    }
+    let Some(info) = signals.read_signal()? else {
+        return Ok(None);
+    };
+    let number = i32::try_from(info.ssi_signo).unwrap_or_default();
+    Signal::try_from(number).map(Some)
 }
 
 /// Whether a program that has been put in the place of this one runs at all: a file for another
@@ -189,12 +230,6 @@ fn execute(program: &Path) -> String {
     // The file was there a moment ago. What runs now can still be executed, even if it is deleted.
     error!("execute {}: {error}; the old program goes on", program.display());
     format!("execute the old program: {}", Command::new("/proc/self/exe").exec())
-}
-
-fn notify(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        warn!("tell systemd: {error}");
-    }
 }
 
 /// Log lines go to stderr: with the time for people, with the priority for journald

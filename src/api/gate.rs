@@ -3,8 +3,8 @@
 //! It accepts, reads one whole request at a time from each client, answers itself what is wrong,
 //! hands the rest to the relays, oldest first, and writes their answers back. It blocks in `poll`
 //! only; no client can make it wait, read without end, or keep more than a bounded amount. The
-//! relays wake it through an event counter. It ends when its handle is dropped: clients to whom an
-//! answer is owed get it, if it comes at once.
+//! relays wake it through an event counter, as does who asks for a sign of life. It ends when its
+//! handle is dropped: clients to whom an answer is owed get it, if it comes at once.
 
 use std::convert::Infallible;
 use std::io::{self, ErrorKind};
@@ -14,13 +14,16 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 
 use super::client::Clients;
+use super::connection::Request;
+use super::probe::Probe;
 use super::relay::{Job, RELAYS, Served};
+use crate::ping::Ping;
 use crate::thread;
 
 /// Relays that are kept for requests that only read: when etcd hangs, and all changes with it, the
@@ -38,10 +41,14 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Between two warnings of the same kind.
 const WARN_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Who sends a request of the gate's own. No client ever has this number.
+const NOBODY: u64 = u64::MAX;
+
 /// Owns the thread.
 #[derive(Debug)]
 pub(crate) struct Gate {
     stop: Option<Sender<Infallible>>,
+    pings: Sender<Ping>,
     wake: Arc<EventFd>,
     thread: Option<JoinHandle<()>>,
 }
@@ -58,10 +65,18 @@ pub(crate) struct ToRelays {
 impl Gate {
     pub(crate) fn start(listeners: Vec<TcpListener>, relays: ToRelays) -> io::Result<Gate> {
         let (stop, stopped) = bounded(0);
+        let (pings, pings_rx) = unbounded();
         let wake = Arc::clone(&relays.wake);
-        let turnstile = Turnstile::new(listeners, relays, stopped);
+        let turnstile = Turnstile::new(listeners, relays, pings_rx, stopped);
         let thread = thread::spawn("gate", move || turnstile.run())?;
-        Ok(Gate { stop: Some(stop), wake, thread: Some(thread) })
+        Ok(Gate { stop: Some(stop), pings, wake, thread: Some(thread) })
+    }
+
+    /// Asks for a sign of life.
+    pub(crate) fn ping(&self, ping: Ping) {
+        let _ = self.pings.send(ping);
+        // It fails only when the counter is full, and then the thread is awake.
+        let _ = self.wake.write(1);
     }
 
     /// From now on nothing is accepted, and nothing read; answers that are owed are still given.
@@ -85,8 +100,10 @@ impl Drop for Gate {
 struct Turnstile {
     listeners: Vec<TcpListener>,
     relays: ToRelays,
+    pings: Receiver<Ping>,
     stopped: Receiver<Infallible>,
     clients: Clients,
+    probe: Probe,
     /// Requests that are with the relays, and those among them that change something.
     serving: usize,
     serving_changes: usize,
@@ -102,13 +119,16 @@ impl Turnstile {
     fn new(
         listeners: Vec<TcpListener>,
         relays: ToRelays,
+        pings: Receiver<Ping>,
         stopped: Receiver<Infallible>,
     ) -> Turnstile {
         Turnstile {
             listeners,
             relays,
+            pings,
             stopped,
             clients: Clients::default(),
+            probe: Probe::default(),
             serving: 0,
             serving_changes: 0,
             accept_after: None,
@@ -123,6 +143,7 @@ impl Turnstile {
             let events = self.wait();
             let now = Instant::now();
             self.take_answers(now);
+            self.take_ping(now);
             self.proceed(&events, now);
             self.accept(&events, now);
             // From here on listeners and clients may go, and the events no longer match them.
@@ -163,9 +184,10 @@ impl Turnstile {
     }
 
     fn timeout(&self, now: Instant) -> PollTimeout {
-        let due =
-            [self.clients.deadline(now), self.accept_after, self.end].into_iter().flatten().min();
-        let Some(due) = due else {
+        // Without a relay for it, it waits for one that becomes free.
+        let probe = self.probe.due().filter(|_| self.serving < RELAYS);
+        let due = [self.clients.deadline(now), self.accept_after, probe, self.end];
+        let Some(due) = due.into_iter().flatten().min() else {
             return PollTimeout::NONE;
         };
         // Rounded up: a poll that ends too early would be repeated until the millisecond is over.
@@ -193,9 +215,18 @@ impl Turnstile {
             self.serving_changes -= usize::from(changes);
             // When every place is taken by clients that wait for us, an answer has to free one.
             let may_keep_alive = !self.is_stopped() && self.clients.has_room(now);
-            if let Some(client) = self.clients.get_mut(client) {
+            if client == NOBODY {
+                self.probe.answered(&reply, now);
+            } else if let Some(client) = self.clients.get_mut(client) {
                 client.answer(&reply, may_keep_alive, now);
             }
+        }
+    }
+
+    /// That it is taken is this thread's answer; what is behind it is asked too.
+    fn take_ping(&mut self, now: Instant) {
+        if let Ok(ping) = self.pings.try_recv() {
+            self.probe.begin(&ping, now);
         }
     }
 
@@ -254,8 +285,7 @@ impl Turnstile {
     /// Gives the relays that are free the requests that have waited longest.
     fn hand_over(&mut self, now: Instant) {
         while self.serving < RELAYS {
-            let changes_too = self.serving_changes < RELAYS - RELAYS_FOR_READS;
-            let Some((client, request)) = self.clients.take_request(changes_too, now) else {
+            let Some((client, request)) = self.next_request(now) else {
                 return;
             };
             self.serving += 1;
@@ -263,6 +293,14 @@ impl Turnstile {
             let job = Job { client, request };
             self.relays.jobs.try_send(job).expect("there is room for one job per relay");
         }
+    }
+
+    fn next_request(&mut self, now: Instant) -> Option<(u64, Request)> {
+        if let Some(request) = self.probe.take_request(now) {
+            return Some((NOBODY, request));
+        }
+        let changes_too = self.serving_changes < RELAYS - RELAYS_FOR_READS;
+        self.clients.take_request(changes_too, now)
     }
 }
 

@@ -19,6 +19,7 @@ mod door;
 mod gate;
 mod head;
 mod listen;
+mod probe;
 mod relay;
 mod reply;
 mod route;
@@ -34,6 +35,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 pub use auth::Credentials;
 
 use crate::command;
+use crate::ping::Ping;
 use door::Door;
 use gate::{Gate, ToRelays};
 use relay::{RELAYS, Relays};
@@ -78,6 +80,11 @@ impl Api {
         let relays = Relays::start(&door, jobs_of_relays, &served_by_relays, &wake)?;
         let gate = Gate::start(listeners, ToRelays { jobs, served, wake })?;
         Ok(Api { addresses, gate, _relays: relays, pool })
+    }
+
+    /// Asks for a sign of life, of the way behind the gate too.
+    pub fn ping(&self, ping: Ping) {
+        self.gate.ping(ping);
     }
 
     /// The addresses that are listened on, with their real ports where 0 was asked for.

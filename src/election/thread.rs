@@ -18,6 +18,7 @@ use crate::checks::{Checks, Timing};
 use crate::etcd;
 use crate::fsm::State;
 use crate::net::{Desired, NetClient, Report};
+use crate::ping::Ping;
 use crate::policy::{AllFailingPolicy, LossPolicy};
 use crate::store;
 use crate::thread;
@@ -104,6 +105,7 @@ enum Control {
     LockNow,
     Failover(Option<String>),
     Leave,
+    Ping(Ping),
 }
 
 /// Everything that can wake the thread.
@@ -171,6 +173,11 @@ impl Election {
     /// Has it give the IP up; ends with [`Notice::Left`].
     pub fn leave(&self) {
         self.tell(Control::Leave);
+    }
+
+    /// Asks for a sign of life.
+    pub fn ping(&self, ping: Ping) {
+        self.tell(Control::Ping(ping));
     }
 
     fn tell(&self, control: Control) {
@@ -345,6 +352,7 @@ impl Actor {
                 return;
             }
             Event::Timer => Input::Timer,
+            Event::Control(Control::Ping(ping)) => return drop(ping),
             Event::Control(Control::Lease(lease)) => Input::Lease(lease),
             Event::Control(Control::LockNow) => Input::LockNow,
             Event::Control(Control::Failover(target)) => Input::Failover(target),

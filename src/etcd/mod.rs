@@ -131,6 +131,9 @@ pub struct TimeToLive {
 /// Hears what is left of a lease; called on the runtime's thread, must not block.
 pub type TtlSink = Box<dyn FnOnce(Result<TimeToLive, Error>) + Send>;
 
+/// Hears that the runtime works; called on its thread.
+pub type Pong = Box<dyn FnOnce() + Send>;
+
 /// Owns the runtime and its thread.
 #[derive(Debug)]
 pub struct Etcd {
@@ -153,6 +156,7 @@ enum Call {
     Revoke { id: i64, until: Instant, done: Box<dyn FnOnce(Result<(), Error>) + Send> },
     Subscribe { key: String, sink: KeySink },
     Unsubscribe(String),
+    Ping(Pong),
 }
 
 impl Etcd {
@@ -245,6 +249,11 @@ impl Client {
         self.send(Call::Unsubscribe(key.to_owned()));
     }
 
+    /// Asks for a sign of life of the runtime, whatever etcd does.
+    pub fn ping(&self, pong: Pong) {
+        self.send(Call::Ping(pong));
+    }
+
     fn send(&self, call: Call) {
         // Without a runtime nobody is left who would want to hear of it.
         if let Some(calls) = self.calls.upgrade() {
@@ -305,6 +314,7 @@ impl Server {
                 self.subscriptions.borrow_mut().insert(key, sink);
             }
             Call::Unsubscribe(key) => drop(self.subscriptions.borrow_mut().remove(&key)),
+            Call::Ping(pong) => pong(),
         }
     }
 
@@ -349,6 +359,7 @@ impl fmt::Debug for Call {
             Call::Revoke { .. } => "revoke",
             Call::Subscribe { .. } => "subscribe",
             Call::Unsubscribe(_) => "unsubscribe",
+            Call::Ping(_) => "ping",
         })
     }
 }

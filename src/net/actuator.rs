@@ -121,6 +121,7 @@ impl Actuator {
                 self.reconciler.remove_left_overs(unmarked, Instant::now());
             }
             Order::Addresses { interface, reply } => self.questions.push((interface, reply)),
+            Order::Ping(ping) => drop(ping),
             Order::Stop => self.stopping = true,
         }
     }

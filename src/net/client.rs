@@ -14,6 +14,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::actuator::Actuator;
 use super::{Address, Announce, Desired, NetError, Reports};
+use crate::ping::Ping;
 use crate::vip::Cidr;
 
 /// The thread's stack: far more than the actuator needs, in a debug build too.
@@ -44,6 +45,7 @@ pub(super) enum Order {
     Probe(Cidr, bool),
     RemoveLeftOvers { unmarked: Vec<(Cidr, String)> },
     Addresses { interface: String, reply: Sender<Result<Vec<Address>, NetError>> },
+    Ping(Ping),
     Stop,
 }
 
@@ -134,6 +136,11 @@ impl NetClient {
     /// with them, which a former life of this host is known to have managed.
     pub fn remove_left_overs(&self, unmarked: Vec<(Cidr, String)>) {
         self.send(Order::RemoveLeftOvers { unmarked });
+    }
+
+    /// Asks for a sign of life.
+    pub fn ping(&self, ping: Ping) {
+        self.send(Order::Ping(ping));
     }
 
     /// An order to an actuator that has ended is lost, as everything else at that time.

@@ -27,6 +27,7 @@ use crate::config::CheckDefaults;
 use crate::election::{self, Election, Notice, Status};
 use crate::etcd::{self, LeaseEvent};
 use crate::net::NetClient;
+use crate::ping::Ping;
 use crate::policy::{AllFailingPolicy, LossPolicy, StopPolicy};
 use crate::state::StateFile;
 use crate::store::Record;
@@ -70,6 +71,7 @@ pub struct Params {
 #[derive(Debug)]
 pub struct Supervisor {
     requests: Sender<Request>,
+    pings: Sender<Ping>,
     // Dropped before the thread is joined: the end of this channel stops the supervisor.
     stop: Option<Sender<StopPolicy>>,
     thread: Option<JoinHandle<()>>,
@@ -78,16 +80,22 @@ pub struct Supervisor {
 impl Supervisor {
     /// Starts the thread; it reads this host's records from etcd for as long as that takes.
     pub fn start(params: Params) -> io::Result<Supervisor> {
-        let (requests_tx, requests_rx) = bounded(REQUESTS);
+        let (requests, requests_rx) = bounded(REQUESTS);
+        let (pings, pings_rx) = unbounded();
         let (stop_tx, stop_rx) = bounded(1);
-        let run = move || Actor::new(params, requests_rx, stop_rx).run();
+        let run = move || Actor::new(params, requests_rx, pings_rx, stop_rx).run();
         let thread = thread::spawn("supervisor", run)?;
-        Ok(Supervisor { requests: requests_tx, stop: Some(stop_tx), thread: Some(thread) })
+        Ok(Supervisor { requests, pings, stop: Some(stop_tx), thread: Some(thread) })
     }
 
     /// Where the API sends its requests.
     pub fn requests(&self) -> Sender<Request> {
         self.requests.clone()
+    }
+
+    /// Asks for a sign of life, of the elections too.
+    pub fn ping(&self, ping: Ping) {
+        let _ = self.pings.send(ping);
     }
 
     /// Stops by this policy and waits until that is done, which is bounded.
@@ -154,6 +162,7 @@ enum Event {
 struct Actor {
     params: Params,
     requests_rx: Receiver<Request>,
+    pings_rx: Receiver<Ping>,
     stop_rx: Receiver<StopPolicy>,
     event_tx: Sender<Event>,
     event_rx: Receiver<Event>,
@@ -174,11 +183,17 @@ struct Actor {
 }
 
 impl Actor {
-    fn new(params: Params, requests_rx: Receiver<Request>, stop_rx: Receiver<StopPolicy>) -> Actor {
+    fn new(
+        params: Params,
+        requests_rx: Receiver<Request>,
+        pings_rx: Receiver<Ping>,
+        stop_rx: Receiver<StopPolicy>,
+    ) -> Actor {
         let (event_tx, event_rx) = unbounded();
         Actor {
             params,
             requests_rx,
+            pings_rx,
             stop_rx,
             event_tx,
             event_rx,
@@ -209,12 +224,21 @@ impl Actor {
                     // The API has ended, and so has the handle: nobody is left to ask.
                     Err(_) => self.requests_rx = crossbeam_channel::never(),
                 },
+                // Disconnected when the handle is dropped, which has stopped this thread before.
+                recv(self.pings_rx) -> ping => ping.iter().for_each(|ping| self.pass_on(ping)),
                 recv(self.stop_rx) -> policy => {
                     self.stop_rx = crossbeam_channel::never();
                     self.begin_stop(policy.unwrap_or(StopPolicy::Keep));
                 }
                 recv(timer) -> _ => self.on_timer(),
             }
+        }
+    }
+
+    /// That it was taken is this thread's answer; only it knows the elections, and asks them too.
+    fn pass_on(&self, ping: &Ping) {
+        for vip in self.vips.values() {
+            vip.election.ping(ping.pass_on(&format!("vip-{}", vip.record.cidr.addr())));
         }
     }
 

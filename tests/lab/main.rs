@@ -21,3 +21,5 @@ mod etcd;
 mod selftest;
 #[cfg(test)]
 mod start;
+#[cfg(test)]
+mod watchdog;

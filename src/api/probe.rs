@@ -1,0 +1,87 @@
+//! Whether the way behind the gate is alive: relay, tiny_http, and a thread that answers.
+//!
+//! A machine that the gate feeds, like a connection, and that has no socket: a [`Ping`] becomes a
+//! request like a client's, and is answered when the server has answered that. It goes before the
+//! requests of clients and takes the way of those that only read, so that neither many nor slow
+//! ones make the way look blocked.
+
+use std::time::{Duration, Instant};
+
+use super::connection::Request;
+use super::reply::Reply;
+use crate::ping::Ping;
+
+/// What the server answers from memory, whoever asks.
+const REQUEST: &[u8] = b"GET /version HTTP/1.1\r\nHost: link\r\n\r\n";
+/// Between two attempts when a relay could not reach the server.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The question that is open, if any.
+#[derive(Debug, Default)]
+pub(crate) struct Probe {
+    ping: Option<Ping>,
+    /// When the request is to be sent; nothing while it is on its way.
+    due: Option<Instant>,
+}
+
+impl Probe {
+    /// Takes the question over from the gate, in the name of what is behind it.
+    pub(crate) fn begin(&mut self, ping: &Ping, now: Instant) {
+        self.ping = Some(ping.pass_on("api"));
+        self.due = Some(now);
+    }
+
+    /// When the next request is to be sent, if one is.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// The request, if it is time for it.
+    pub(crate) fn take_request(&mut self, now: Instant) -> Option<Request> {
+        self.due.take_if(|due| now >= *due)?;
+        Some(Request { bytes: REQUEST.to_vec(), changes: false })
+    }
+
+    /// The answer to the request. A relay that did not reach the server says so with a 5xx, which
+    /// the server itself has no reason to.
+    pub(crate) fn answered(&mut self, reply: &Reply, now: Instant) {
+        if reply.status < 500 {
+            self.ping = None;
+        } else {
+            self.due = Some(now + RETRY);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ping::Roll;
+
+    #[test]
+    fn a_ping_is_answered_when_the_server_has_answered_its_request() {
+        let (mut roll, mut probe) = (Roll::new(), Probe::default());
+        let now = Instant::now();
+        assert_eq!(probe.take_request(now), None);
+        probe.begin(&roll.ask("gate"), now);
+        assert!(!probe.take_request(now).unwrap().changes);
+        assert_eq!((probe.take_request(now), probe.due()), (None, None), "it is on its way");
+        assert_eq!(roll.missing().iter().collect::<Vec<_>>(), ["api"]);
+        probe.answered(&Reply::unauthorized(), now);
+        assert!(roll.missing().is_empty());
+    }
+
+    #[test]
+    fn a_relay_that_does_not_reach_the_server_tries_again_and_not_at_once() {
+        let (mut roll, mut probe) = (Roll::new(), Probe::default());
+        let now = Instant::now();
+        probe.begin(&roll.ask("gate"), now);
+        probe.take_request(now).unwrap();
+        probe.answered(&Reply::unavailable("the api is not ready"), now);
+        assert_eq!((probe.take_request(now), probe.due()), (None, Some(now + RETRY)));
+        assert!(!roll.missing().is_empty());
+        probe.take_request(now + RETRY).unwrap();
+        probe.answered(&Reply::version(), now + RETRY);
+        assert!(roll.missing().is_empty());
+    }
+}
