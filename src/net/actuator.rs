@@ -26,6 +26,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::announcer::Announcer;
 use super::client::{Order, Orders};
 use super::events::Events;
+use super::listener::Listener;
 use super::reconcile::Reconciler;
 use super::route::{Route, words};
 use super::schedule::Schedule;
@@ -47,6 +48,7 @@ pub(super) struct Actuator {
     events: Events,
     reconciler: Reconciler,
     announcer: Announcer,
+    listener: Listener,
     questions: Vec<Question>,
     stopping: bool,
 }
@@ -66,6 +68,7 @@ impl Actuator {
             events,
             reconciler: Reconciler::new(route),
             announcer: Announcer::new(packets, schedule),
+            listener: Listener::new(),
             questions: Vec::new(),
             stopping: false,
         })
@@ -86,6 +89,7 @@ impl Actuator {
             self.reconciler.look_soon(Instant::now());
         }
         self.reconciler.look_if_due(Instant::now());
+        self.hear();
         let limit = if self.stopping { usize::MAX } else { MAX_CHANGES };
         self.reconciler.work(limit, Instant::now());
         self.announce();
@@ -111,6 +115,7 @@ impl Actuator {
     fn take_order(&mut self, order: Order) {
         match order {
             Order::Manage { cidr, interface, reports } => {
+                self.listener.listen_for(cidr.addr());
                 self.reconciler.manage(cidr, interface, reports, Instant::now());
             }
             Order::Set(cidr, desired) => self.reconciler.set(cidr, desired),
@@ -123,6 +128,14 @@ impl Actuator {
             Order::Addresses { interface, reply } => self.questions.push((interface, reply)),
             Order::Ping(ping) => drop(ping),
             Order::Stop => self.stopping = true,
+        }
+    }
+
+    /// After a look: by then the interfaces are known on which something is heard.
+    fn hear(&mut self) {
+        let now = Instant::now();
+        for (index, heard) in self.listener.hear() {
+            self.reconciler.hear(index, &heard, now);
         }
     }
 
@@ -144,10 +157,10 @@ impl Actuator {
 
     fn wait(&self) {
         let timeout = self.timeout(Instant::now());
-        let mut descriptors = [
-            PollFd::new(self.orders.wake.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.events.as_fd(), PollFlags::POLLIN),
-        ];
+        let always = [self.orders.wake.as_fd(), self.events.as_fd()];
+        let descriptors = always.into_iter().chain(self.listener.descriptors());
+        let mut descriptors: Vec<_> =
+            descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
         match poll(&mut descriptors, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => log::error!("poll: {}", words(errno)),

@@ -28,6 +28,11 @@ pub fn source(frame: &[u8]) -> Option<Mac> {
     frame.get(6..)?.first_chunk().copied()
 }
 
+/// A hardware address as people write it.
+pub fn text(mac: Mac) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
 /// The payload, if the frame is of this type and not cut short.
 pub fn payload(frame: &[u8], ethertype: u16) -> Option<&[u8]> {
     let header: &[u8; HEADER] = frame.first_chunk()?;

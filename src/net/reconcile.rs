@@ -5,6 +5,7 @@
 //! differs. What has to be told and announced is collected here and fetched by the actuator.
 //! Both block only in [`Route`].
 
+mod hear;
 mod look;
 mod work;
 
@@ -35,6 +36,7 @@ pub(super) struct Reconciler {
     left_overs: Option<Vec<(Cidr, String)>>,
     /// The last look failed, and the log says so.
     blind: bool,
+    own_macs: hear::OwnMacs,
     reports: Vec<(Cidr, Report)>,
     announcements: Vec<(Cidr, Extent)>,
 }
@@ -50,6 +52,7 @@ impl Reconciler {
             look_at: None,
             left_overs: None,
             blind: false,
+            own_macs: hear::OwnMacs::default(),
             reports: Vec::new(),
             announcements: Vec::new(),
         }

@@ -3,6 +3,7 @@
 //! Blocks: the kernel carries out a request while it is sent (behind its `rtnl` lock, which a busy
 //! host may hold for milliseconds); an answer that does not come is given up after a second.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use nix::errno::Errno;
 use nix::sys::socket::SockFlag;
 use nix::sys::utsname::uname;
 
+use super::ethernet::Mac;
 use super::netlink::{self, Message, Outcome};
 use super::rtnetlink::{self, AddressInfo, Change, Link};
 use super::sys::NetlinkSocket;
@@ -124,6 +126,17 @@ impl Route {
     /// The interface with this index, if there is one.
     pub(super) fn link_by_index(&mut self, index: u32) -> Result<Option<Link>, RouteError> {
         self.link(|sequence| rtnetlink::get_link_by_index(sequence, index))
+    }
+
+    /// The hardware addresses of all interfaces.
+    pub(super) fn hardware_addresses(&mut self) -> Result<HashSet<Mac>, RouteError> {
+        let mut macs = HashSet::new();
+        self.exchange(rtnetlink::dump_links, |message| {
+            if let Some(Change::Link(link)) = Change::decode(message) {
+                macs.extend(link.mac);
+            }
+        })?;
+        Ok(macs)
     }
 
     /// Sets `promote_secondaries` of one interface.

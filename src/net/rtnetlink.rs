@@ -220,6 +220,11 @@ pub fn dump_addresses(sequence: u32) -> Vec<u8> {
     Builder::new(RTM_GETADDR, netlink::DUMP, sequence, &[AF_UNSPEC; ADDRESS_HEADER]).finish()
 }
 
+/// Asks for all interfaces.
+pub fn dump_links(sequence: u32) -> Vec<u8> {
+    Builder::new(RTM_GETLINK, netlink::DUMP, sequence, &[AF_UNSPEC; LINK_HEADER]).finish()
+}
+
 /// Asks for the interface with this name.
 pub fn get_link_by_name(sequence: u32, name: &str) -> Vec<u8> {
     let kind = if name.len() > MAX_NAME { IFLA_ALT_IFNAME } else { IFLA_IFNAME };

@@ -1,7 +1,7 @@
 //! The actuator's system calls: netlink and packet sockets. The only file with `unsafe`.
 //!
 //! It moves bytes and knows no format: what a message or a frame means is said elsewhere. nix's
-//! safe wrappers are used where they exist; what is left is one socket option and one address.
+//! safe wrappers are used where they exist; what is left is two socket options and one address.
 
 #![allow(unsafe_code)]
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, LinkAddr, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrLike,
-    bind, recvfrom, sendto, setsockopt, socket, sockopt,
+    SockaddrStorage, bind, recvfrom, sendto, setsockopt, socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
@@ -92,13 +92,19 @@ impl NetlinkSocket {
     }
 }
 
+impl AsFd for PacketSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl AsFd for NetlinkSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 }
 
-/// An `AF_PACKET` socket that only sends.
+/// An `AF_PACKET` socket.
 ///
 /// It is opened once and kept: closing one waits for an RCU grace period, measured at 12 ms.
 #[derive(Debug)]
@@ -109,6 +115,47 @@ impl PacketSocket {
     pub(super) fn open() -> Result<PacketSocket, Errno> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         socket(AddressFamily::Packet, SockType::Raw, flags, None).map(PacketSocket)
+    }
+
+    /// Opens a socket that receives, from all interfaces, the frames of one type that the filter
+    /// accepts. The filter is there before the first frame can be.
+    pub(super) fn listen(
+        ethertype: u16,
+        filter: &[libc::sock_filter],
+    ) -> Result<PacketSocket, Errno> {
+        let socket = PacketSocket::open()?;
+        socket.attach(filter)?;
+        bind(socket.0.as_raw_fd(), &packet_address(0, ethertype)?)?;
+        Ok(socket)
+    }
+
+    fn attach(&self, filter: &[libc::sock_filter]) -> Result<(), Errno> {
+        let program = libc::sock_fprog {
+            len: libc::c_ushort::try_from(filter.len()).map_err(|_| Errno::EINVAL)?,
+            filter: filter.as_ptr().cast_mut(),
+        };
+        let length = libc::socklen_t::try_from(size_of_val(&program)).map_err(|_| Errno::EINVAL)?;
+        // SAFETY: nix has no wrapper for this option. The descriptor is open; the pointer is to a
+        // live sock_fprog of the stated length, and the one in it to as many instructions as it
+        // says. The kernel copies them during the call and writes to neither.
+        let result = unsafe {
+            libc::setsockopt(
+                self.0.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_ATTACH_FILTER,
+                (&raw const program).cast(),
+                length,
+            )
+        };
+        Errno::result(result).map(drop)
+    }
+
+    /// Receives a frame, as much of it as the buffer holds, with the index of its interface.
+    pub(super) fn receive<'a>(&self, buffer: &'a mut [u8]) -> Result<(u32, &'a [u8]), Errno> {
+        // Not a LinkAddr: kernels before 5.2 leave out the end of the address, which nix insists on.
+        let (length, sender) = retry(|| recvfrom::<SockaddrStorage>(self.0.as_raw_fd(), buffer))?;
+        let index = sender.and_then(|sender| u32::try_from(sender.as_link_addr()?.ifindex()).ok());
+        Ok((index.ok_or(Errno::EAFNOSUPPORT)?, &buffer[..length]))
     }
 
     /// Sends a complete Ethernet frame on the interface with this index.

@@ -17,6 +17,9 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 /// then four per second: still well within the second in which an address has to be back.
 const CHANGES: (u32, u32) = (4, 10);
 
+/// Between two reports that another host claims an address.
+const CLAIMS: Duration = Duration::from_secs(1);
+
 /// What the kernel has of an address on its interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -69,6 +72,8 @@ pub(super) struct Target {
     pub(super) not_before: Option<Instant>,
     /// How often another program changed it.
     pub(super) interference: Repeats,
+    /// How often another host said that it has it.
+    pub(super) claims: Repeats,
     /// What is being done only undoes what another program did, which has been logged.
     pub(super) restoring: bool,
     changes: Bucket,
@@ -77,12 +82,13 @@ pub(super) struct Target {
     told: Told,
 }
 
-/// The last report of each kind.
+/// The last report of each kind, or when it was made.
 #[derive(Debug, Default)]
 struct Told {
     interface: Option<Result<(), String>>,
     bound: Option<bool>,
     failure: Option<String>,
+    claim: Option<Instant>,
 }
 
 impl Target {
@@ -96,6 +102,7 @@ impl Target {
             queued: false,
             not_before: None,
             interference: Repeats::default(),
+            claims: Repeats::default(),
             restoring: false,
             changes: Bucket::new(CHANGES.0, CHANGES.1),
             retry: FIRST_RETRY,
@@ -160,6 +167,16 @@ impl Target {
         let new = self.told.failure.as_deref() != Some(failure);
         self.told.failure = Some(failure.to_owned());
         new.then(|| Report::Failed(failure.to_owned()))
+    }
+
+    /// The report to make of another host's claim, if a while has passed since the last.
+    pub(super) fn tell_claim(&mut self, precedes: bool, now: Instant) -> Option<Report> {
+        let told = self.told.claim;
+        if told.is_some_and(|told| now.saturating_duration_since(told) < CLAIMS) {
+            return None;
+        }
+        self.told.claim = Some(now);
+        Some(Report::Claimed { precedes })
     }
 
     /// Makes a report.
@@ -230,6 +247,16 @@ mod tests {
         assert_eq!(target.tell_failure("no"), None);
         target.relieve();
         assert!(target.tell_failure("no").is_some());
+    }
+
+    #[test]
+    fn a_claim_is_reported_once_a_second() {
+        let now = Instant::now();
+        let mut target = target();
+        let claim = Some(Report::Claimed { precedes: true });
+        assert_eq!(target.tell_claim(true, now), claim);
+        assert_eq!(target.tell_claim(true, now + CLAIMS / 2), None);
+        assert_eq!(target.tell_claim(true, now + CLAIMS), claim);
     }
 
     #[test]

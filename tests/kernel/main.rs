@@ -9,9 +9,11 @@
 mod announcing;
 mod binding;
 mod capture;
+mod hearing;
 mod interfaces;
 mod lab;
 mod left_overs;
+mod neighbour;
 mod prefixes;
 mod restoring;
 mod starting;

@@ -1,0 +1,118 @@
+//! What a received frame says of an address.
+//!
+//! Pure: reading never panics.
+
+use std::net::IpAddr;
+
+use super::arp::{self, Operation};
+use super::ethernet::{self, Mac};
+use super::ndp::{Advertisement, Solicitation};
+
+/// What somebody says of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// The address.
+    pub(super) ip: IpAddr,
+    /// What is said.
+    pub(super) says: Says,
+    /// Who says it, by his own account.
+    pub(super) mac: Mac,
+    /// Who sent the frame, which may be somebody who speaks for others.
+    pub(super) source: Mac,
+}
+
+/// What can be said of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Says {
+    /// "I have it."
+    Has,
+    /// "Does anybody have it? I want it."
+    Wants,
+}
+
+impl Heard {
+    /// Reads a frame; none if it says nothing of this kind.
+    pub(super) fn from_frame(frame: &[u8]) -> Option<Heard> {
+        let source = ethernet::source(frame)?;
+        let heard = |ip, says, mac| Heard { ip, says, mac, source };
+        if let Some(packet) = arp::Packet::from_frame(frame) {
+            let (ip, says) = arp_says(&packet)?;
+            Some(heard(ip, says, packet.sender_mac))
+        } else if let Some(advertisement) = Advertisement::from_frame(frame) {
+            let mac = advertisement.link_address.unwrap_or(source);
+            Some(heard(advertisement.target.into(), Says::Has, mac))
+        } else {
+            let solicitation = Solicitation::from_frame(frame)?;
+            let wants = solicitation.source.is_unspecified();
+            wants.then(|| heard(solicitation.target.into(), Says::Wants, source))
+        }
+    }
+}
+
+/// An ordinary request says that its sender has an address too, but it is sent far too often.
+fn arp_says(packet: &arp::Packet) -> Option<(IpAddr, Says)> {
+    let (sender, target) = (packet.sender_ip, packet.target_ip);
+    match packet.operation {
+        Operation::Request if sender.is_unspecified() => Some((target.into(), Says::Wants)),
+        Operation::Request if sender != target => None,
+        Operation::Request | Operation::Reply => Some((sender.into(), Says::Has)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::net::{arp, ndp};
+
+    const MAC: Mac = [0x02, 0, 0, 0, 0, 0x2a];
+
+    fn heard(ip: &str, says: Says) -> Option<Heard> {
+        Some(Heard { ip: ip.parse().unwrap(), says, mac: MAC, source: MAC })
+    }
+
+    #[test]
+    fn an_owner_says_that_he_has_an_address() {
+        for frame in arp::announcement(Ipv4Addr::new(10, 0, 0, 1), MAC) {
+            assert_eq!(Heard::from_frame(&frame), heard("10.0.0.1", Says::Has));
+        }
+        let frame = ndp::announcement("fd00::1".parse().unwrap(), MAC, false);
+        assert_eq!(Heard::from_frame(&frame), heard("fd00::1", Says::Has));
+    }
+
+    #[test]
+    fn a_probe_says_that_somebody_wants_an_address() {
+        let probe = arp::probe(Ipv4Addr::new(10, 0, 0, 1), MAC, ethernet::BROADCAST);
+        assert_eq!(Heard::from_frame(&probe), heard("10.0.0.1", Says::Wants));
+        let probe = ndp::probe("fd00::1".parse().unwrap(), MAC, [0x33; 6]);
+        assert_eq!(Heard::from_frame(&probe), heard("fd00::1", Says::Wants));
+    }
+
+    #[test]
+    fn who_speaks_for_another_is_told_from_him() {
+        let [_, mut reply] = arp::announcement(Ipv4Addr::new(10, 0, 0, 1), MAC);
+        reply[6..12].copy_from_slice(&[9; 6]);
+        let heard = Heard::from_frame(&reply).unwrap();
+        assert_eq!((heard.mac, heard.source), (MAC, [9; 6]));
+    }
+
+    #[test]
+    fn every_truncation_and_every_changed_byte_is_read_without_panic() {
+        let [request, reply] = arp::announcement(Ipv4Addr::new(10, 0, 0, 1), MAC);
+        let vip = "fd00::1".parse().unwrap();
+        let frames = [request, reply, ndp::announcement(vip, MAC, true), ndp::probe(vip, MAC, MAC)];
+        for frame in frames {
+            for end in 0..frame.len() {
+                assert_eq!(Heard::from_frame(&frame[..end]), None, "cut at {end}");
+            }
+            for position in 0..frame.len() {
+                let mut frame = frame.clone();
+                for value in 0..=u8::MAX {
+                    frame[position] = value;
+                    Heard::from_frame(&frame);
+                }
+            }
+        }
+    }
+}

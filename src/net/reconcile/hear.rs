@@ -1,0 +1,87 @@
+//! Whom it concerns what another host says on the wire.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use super::Reconciler;
+use crate::net::ethernet::{self, Mac};
+use crate::net::heard::{Heard, Says};
+use crate::vip::Cidr;
+
+/// How long the hardware addresses of this host are believed to be those that were read. They are
+/// needed only when somebody speaks of a managed address, and then this bounds the reading.
+const OWN_MACS: Duration = Duration::from_secs(1);
+
+/// The hardware addresses of all interfaces of this host.
+#[derive(Debug, Default)]
+pub(super) struct OwnMacs {
+    macs: HashSet<Mac>,
+    read_at: Option<Instant>,
+}
+
+impl Reconciler {
+    /// The managed addresses of which another host says something on their interface, each with
+    /// whether that host precedes this one: its hardware address is lower. That it has what is bound
+    /// here is reported.
+    pub(in crate::net) fn hear(
+        &mut self,
+        index: u32,
+        heard: &Heard,
+        now: Instant,
+    ) -> Vec<(Cidr, bool)> {
+        let concerned = self.concerned(index, heard);
+        if concerned.is_empty() || self.is_this_host(heard.mac, now) {
+            return Vec::new();
+        }
+        if heard.says == Says::Has {
+            for (cidr, precedes) in &concerned {
+                self.note_claim(*cidr, heard.mac, *precedes, now);
+            }
+        }
+        concerned
+    }
+
+    fn concerned(&self, index: u32, heard: &Heard) -> Vec<(Cidr, bool)> {
+        let lowest = Cidr::new(heard.ip, 0).expect("0 is a prefix length of both families");
+        let of_this_ip = self.targets.range(lowest..);
+        let of_this_ip = of_this_ip.take_while(|(cidr, _)| cidr.addr() == heard.ip);
+        let concerned = of_this_ip.filter_map(|(cidr, target)| {
+            let link = self.interfaces.link(&target.interface)?;
+            let own = link.announces_from().filter(|_| link.index == index)?;
+            let others = heard.mac != own && heard.source != own;
+            others.then_some((*cidr, heard.mac < own))
+        });
+        concerned.collect()
+    }
+
+    /// Whether one of this host's interfaces has this hardware address: by default a host answers
+    /// for its addresses on all interfaces on which it is asked (`arp_ignore`, ip-sysctl.rst), and
+    /// two of them may be attached to one segment.
+    fn is_this_host(&mut self, mac: Mac, now: Instant) -> bool {
+        let own = &mut self.own_macs;
+        if own.read_at.is_none_or(|at| now.saturating_duration_since(at) >= OWN_MACS) {
+            own.read_at = Some(now);
+            match self.route.hardware_addresses() {
+                Ok(macs) => own.macs = macs,
+                Err(error) => log::debug!("read the hardware addresses: {error}"),
+            }
+        }
+        own.macs.contains(&mac)
+    }
+
+    fn note_claim(&mut self, cidr: Cidr, mac: Mac, precedes: bool, now: Instant) {
+        let Some(target) = self.targets.get_mut(&cidr).filter(|target| target.is_bound()) else {
+            return;
+        };
+        let (interface, who) = (&target.interface, ethernet::text(mac));
+        match target.claims.count(now) {
+            None => {}
+            Some(1) => log::info!("{cidr} is on {interface}, and {who} says that it has it"),
+            Some(n) => {
+                log::info!("{cidr} is on {interface}, and {who} says that it has it: {n} times")
+            }
+        }
+        let report = target.tell_claim(precedes, now);
+        self.report(cidr, report);
+    }
+}

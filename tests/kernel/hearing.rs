@@ -1,0 +1,225 @@
+//! What other hosts say of addresses that are bound here.
+
+use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use link::net::ethernet::{BROADCAST, Mac};
+use link::net::{Announce, Desired, Report, arp, ndp};
+
+use super::capture::Capture;
+use super::lab::{Managed, PATIENCE, UNASKED, eventually, ip, mac, manage, manage_with, run};
+use super::neighbour::{Neighbour, speak};
+
+const LOWER: Mac = [0x00, 0, 0, 0, 0, 9];
+const HIGHER: Mac = [0xfe, 0, 0, 0, 0, 9];
+
+const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
+fn vip_v6() -> Ipv6Addr {
+    "fd00::1".parse().unwrap()
+}
+
+fn claimed(precedes: bool) -> Report {
+    Report::Claimed { precedes }
+}
+
+#[test]
+fn two_owners_hear_of_each_other() {
+    for text in ["10.0.0.1/32", "fd00::1/128"] {
+        run(move || {
+            let neighbour = Neighbour::start();
+            let here = manage(text);
+            here.bind();
+            let (there, mac_there) = neighbour.run(move || {
+                let there = manage_with(Announce::default(), text, "v1");
+                there.bind();
+                (there, mac("v1"))
+            });
+            let mac_here = mac("v0");
+            here.expect(claimed(mac_there < mac_here));
+            there.expect(claimed(mac_here < mac_there));
+        });
+    }
+}
+
+#[test]
+fn who_claims_an_address_precedes_if_his_hardware_address_is_lower() {
+    for (other, precedes) in [(LOWER, true), (HIGHER, false)] {
+        run(move || {
+            let [v4, v6] = ["10.0.0.1/32", "fd00::1/128"].map(manage);
+            v4.bind();
+            v6.bind();
+            speak("v1", &arp::announcement(VIP, other));
+            speak("v1", [&ndp::announcement(vip_v6(), other, false)]);
+            v4.expect(claimed(precedes));
+            v6.expect(claimed(precedes));
+        });
+    }
+}
+
+#[test]
+fn a_claim_that_is_repeated_is_told_once_a_second() {
+    run(|| {
+        let vip = manage("10.0.0.1/32");
+        vip.bind();
+        let claim = arp::announcement(VIP, LOWER);
+        let start = Instant::now();
+        let mut told = 0;
+        while told < 3 {
+            speak("v1", &claim);
+            told += vip.reports.recv_timeout(Duration::from_millis(10)).iter().count();
+            assert!(start.elapsed() < PATIENCE);
+        }
+        assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+    });
+}
+
+#[test]
+fn nobody_else_is_heard_where_this_host_speaks() {
+    run(|| {
+        let vip = manage("10.0.0.1/32");
+        vip.bind();
+        // An echo, and the other interface by which the host is attached to the segment.
+        for own in [mac("v0"), mac("v1")] {
+            speak("v1", &arp::announcement(VIP, own));
+        }
+        vip.expect_silence();
+    });
+}
+
+#[test]
+fn a_claim_is_only_what_is_said_of_this_address_on_this_interface_while_it_is_bound() {
+    run(|| {
+        ip("link add w0 type veth peer name w1");
+        ip("link set w0 up");
+        ip("link set w1 up");
+        let claim = arp::announcement(VIP, LOWER);
+        let vip = manage("10.0.0.1/32");
+        vip.expect_start(false);
+        speak("v1", &claim);
+        vip.expect_silence();
+        vip.set(Desired::Bound);
+        vip.expect(Report::Bound(true));
+        speak("w1", &claim);
+        speak("v1", &arp::announcement(Ipv4Addr::new(10, 0, 0, 2), LOWER));
+        speak("v1", [&arp::probe(VIP, LOWER, BROADCAST)]);
+        vip.expect_silence();
+        speak("v1", &claim);
+        vip.expect(claimed(true));
+    });
+}
+
+#[test]
+fn what_is_for_others_is_not_heard() {
+    run(|| {
+        let vip = manage("10.0.0.1/32");
+        vip.bind();
+        let [_, reply] = arp::announcement(VIP, LOWER);
+        let mut for_another = reply.clone();
+        for_another[..6].copy_from_slice(&HIGHER);
+        // IEEE 802.1Q: VLAN 5, which has no interface here.
+        let mut in_a_vlan = reply.clone();
+        in_a_vlan.splice(12..12, [0x81, 0x00, 0x00, 0x05]);
+        speak("v1", [&for_another, &in_a_vlan]);
+        vip.expect_silence();
+        speak("v1", [&reply]);
+        vip.expect(claimed(true));
+    });
+}
+
+#[test]
+fn garbage_on_the_wire_does_no_harm() {
+    run(|| {
+        let [v4, v6] = ["10.0.0.1/32", "fd00::1/128"].map(manage);
+        v4.bind();
+        v6.bind();
+        let [request, reply] = arp::announcement(VIP, LOWER);
+        let advertisement = ndp::announcement(vip_v6(), LOWER, false);
+        for frame in [request, reply, advertisement] {
+            // From the type on, after which the kernel does not care what comes.
+            for position in 14..frame.len() {
+                let mut changed = frame.clone();
+                changed[position] ^= 0xff;
+                let endless = [&changed[..], &[0xff; 1400]].concat();
+                speak("v1", [&changed, &changed[..position].to_vec(), &endless]);
+            }
+        }
+        // Some of that was a claim all the same. A good one is still told, if need be a second later.
+        v4.settle();
+        for vip in [&v4, &v6] {
+            vip.reports.try_iter().for_each(drop);
+            eventually("the claim", || {
+                speak("v1", &arp::announcement(VIP, LOWER));
+                speak("v1", [&ndp::announcement(vip_v6(), LOWER, false)]);
+                vip.reports.try_iter().any(|report| report == claimed(true))
+            });
+        }
+    });
+}
+
+/// How often the actuator of this namespace went to sleep.
+fn sleeps() -> u64 {
+    let here = fs::read_link("/proc/thread-self/ns/net").unwrap();
+    let tasks = fs::read_dir("/proc/self/task").unwrap().flatten().map(|task| task.path());
+    let actuator = tasks.filter(|task| {
+        let named = fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "net");
+        named && fs::read_link(task.join("ns/net")).is_ok_and(|there| there == here)
+    });
+    let status = actuator.map(|task| fs::read_to_string(task.join("status")).unwrap());
+    let switches = status.map(|status| {
+        let mut lines = status.lines();
+        let line = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.unwrap().trim().parse::<u64>().unwrap()
+    });
+    switches.sum()
+}
+
+/// Has the kernel ask for an IPv4 and an IPv6 address that nobody has.
+fn ask_for_others(n: u16) {
+    let v4 = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let v6 = UdpSocket::bind("[::]:0").unwrap();
+    v4.send_to(b"hello", format!("10.0.0.{n}:9")).unwrap();
+    v6.send_to(b"hello", format!("[fd00::{n}]:9")).unwrap();
+}
+
+fn await_questions(capture: &Capture) {
+    let is_arp = |frame: &[u8]| frame[12..14] == [0x08, 0x06];
+    let is_solicitation = |frame: &[u8]| frame[12..14] == [0x86, 0xdd] && frame[54] == 135;
+    let (mut arp, mut solicitation) = (false, false);
+    while !arp || !solicitation {
+        let (_, frame) = capture.frames.recv_timeout(PATIENCE).expect("a question");
+        arp |= is_arp(&frame);
+        solicitation |= is_solicitation(&frame);
+    }
+}
+
+#[test]
+fn ordinary_questions_of_others_do_not_wake_the_actuator() {
+    run(|| {
+        let neighbour = Neighbour::start();
+        neighbour.run(|| {
+            ip("addr add 10.0.0.200/24 dev v1");
+            ip("addr add fd00::200/64 dev v1 nodad");
+        });
+        let vips = ["10.0.0.1/32", "fd00::1/128"].map(manage);
+        vips.iter().for_each(Managed::settle);
+        let capture = Capture::on("v0");
+        let before = sleeps();
+        for n in 2..102 {
+            neighbour.run(move || ask_for_others(n));
+            await_questions(&capture);
+        }
+        // It wakes up anyway to compare everything, and for what the neighbour's start has caused.
+        let woken = sleeps() - before;
+        assert!(woken < 20, "woken {woken} times");
+
+        let start = Instant::now();
+        for _ in 0..20 {
+            let before = sleeps();
+            neighbour.run(|| speak("v1", &arp::announcement(VIP, LOWER)));
+            eventually("an announcement wakes it", || sleeps() > before);
+        }
+        assert!(start.elapsed() < UNASKED, "{:?}", start.elapsed());
+    });
+}
