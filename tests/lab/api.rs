@@ -296,15 +296,52 @@ fn a_failover_is_for_the_owner_with_another_candidate() {
 }
 
 #[test]
+fn a_failover_goes_to_the_host_that_was_named_or_nowhere() {
+    let lab = Lab::sharing(3, VIP);
+    let owner = lab.await_owner(VIP);
+    let named = lab.ids().into_iter().rev().find(|id| *id != owner).unwrap();
+    let to = |host: &str| {
+        let api = lab[owner].api();
+        let body = json!({ "host": host }).to_string();
+        api.send("POST", &format!("{}/failover", api.path(VIP)), Some(&body))
+    };
+    let nobody = to("h9").expect(409).error();
+    assert!(nobody.contains("h9"), "{nobody}");
+    to(&owner.to_string()).expect(409);
+    assert_eq!(lab.await_owner(VIP), owner);
+    to(&named.to_string()).expect(204);
+    assert_eq!(lab.await_owner(VIP), named);
+}
+
+#[test]
+fn a_failover_to_a_host_that_does_not_announce_the_ip_comes_back() {
+    let lab = Lab::sharing(2, VIP);
+    let owner = lab.await_owner(VIP);
+    let frozen = lab.other_than(owner);
+    lab[frozen].agent().freeze();
+    let mut addresses = lab[owner].monitor_addresses();
+    let refused = lab[owner].api().failover(VIP).expect(409).error();
+    assert!(refused.contains(&frozen.to_string()), "{refused}");
+    assert_eq!(lab.await_owner(VIP), owner);
+    assert_eq!(addresses.changes(), [], "it was never away");
+    lab[frozen].agent().thaw();
+    lab[frozen].await_status(VIP, "STANDBY");
+    lab[owner].api().failover(VIP).expect(204);
+    assert_eq!(lab.await_owner(VIP), frozen);
+}
+
+#[test]
 fn a_failover_that_a_delete_overtakes_is_refused() {
     let lab = Lab::sharing(2, VIP);
     let owner = lab.await_owner(VIP);
     // A candidate that does not react.
-    lab[lab.other_than(owner)].agent().freeze();
+    let other = lab.other_than(owner);
+    lab[other].agent().freeze();
     let api = lab[owner].api();
     std::thread::scope(|scope| {
         let failover = scope.spawn(|| api.failover(VIP));
-        eventually("the lock is free", || lab.lock(VIP).is_none());
+        let holder = || lab.lock(VIP).map(|lock| lock.holder);
+        eventually("the lock is passed on", || holder() == Some(other.to_string()));
         api.delete(&api.path(VIP)).expect(204);
         failover.join().unwrap().expect(409);
     });

@@ -51,9 +51,30 @@ fn a_failing_check_moves_the_ip_at_once() {
 }
 
 #[test]
+fn when_the_checks_fail_on_every_host_the_last_one_keeps_the_ip_until_one_recovers() {
+    let lab = checked_pair();
+    let services: Vec<_> = lab.ids().into_iter().map(|id| lab[id].listen(PORT)).collect();
+    lab.ids().iter().for_each(|id| drop(lab[*id].api().create(&with_check(VIP))));
+    let owner = lab.await_owner(VIP);
+    let other = lab.other_than(owner);
+    lab.await_reachable(VIP);
+    drop(services);
+    lab[H1].await_status(VIP, "FAILING");
+    lab[H2].await_status(VIP, "FAILING");
+    let last = lab.await_owner(VIP);
+    let shown = lab[last].api().find(VIP).unwrap();
+    assert_eq!((shown.status.as_str(), shown.bound), ("FAILING", true));
+    holds_for(Duration::from_secs(2), "it stays", || lab.bound_on(VIP) == [last]);
+    assert!(lab.client.reaches(VIP.ip()));
+    let recovered = if last == owner { other } else { owner };
+    let _service = lab[recovered].listen(PORT);
+    assert_eq!(lab.await_owner_other_than(last, VIP), recovered);
+}
+
+#[test]
 fn a_service_that_hangs_is_a_failure_and_recovers() {
     let mut lab = Lab::new(1);
-    lab[H1].start_with(&HURRY);
+    lab[H1].start_with(&[&HURRY[..], &[("ALL_FAILING_POLICY", "none")]].concat());
     let _service = lab[H1].listen(PORT);
     lab[H1].api().create(&with_check(VIP));
     lab.await_owner(VIP);
@@ -97,7 +118,7 @@ fn a_single_failure_moves_nothing() {
 #[test]
 fn changed_checks_take_effect_at_once() {
     let mut lab = Lab::new(1);
-    lab[H1].start_with(&HURRY);
+    lab[H1].start_with(&[&HURRY[..], &[("ALL_FAILING_POLICY", "none")]].concat());
     let api = lab[H1].api();
     api.create(&with_check(VIP));
     eventually("it is FAILING", || api.status(VIP) == "FAILING");
