@@ -27,11 +27,13 @@ use super::announcer::Announcer;
 use super::client::{Order, Orders};
 use super::events::Events;
 use super::listener::Listener;
+use super::prober::Prober;
 use super::reconcile::Reconciler;
 use super::route::{Route, words};
 use super::schedule::Schedule;
 use super::sys::PacketSocket;
-use super::{Address, Announce, NetError};
+use super::{Address, Announce, NetError, Report, Wire};
+use crate::vip::Cidr;
 
 /// How many orders are taken before the kernel has its turn. Taking one costs a microsecond.
 const MAX_ORDERS: usize = 10_000;
@@ -49,6 +51,7 @@ pub(super) struct Actuator {
     reconciler: Reconciler,
     announcer: Announcer,
     listener: Listener,
+    prober: Prober,
     questions: Vec<Question>,
     stopping: bool,
 }
@@ -69,6 +72,7 @@ impl Actuator {
             reconciler: Reconciler::new(route),
             announcer: Announcer::new(packets, schedule),
             listener: Listener::new(),
+            prober: Prober::new(PacketSocket::open()?),
             questions: Vec::new(),
             stopping: false,
         })
@@ -93,6 +97,8 @@ impl Actuator {
         let limit = if self.stopping { usize::MAX } else { MAX_CHANGES };
         self.reconciler.work(limit, Instant::now());
         self.announce();
+        let reconciler = &self.reconciler;
+        self.prober.ask_due(|cidr| reconciler.vantage(cidr));
         self.reconciler.make_reports();
         self.answer();
     }
@@ -115,13 +121,17 @@ impl Actuator {
     fn take_order(&mut self, order: Order) {
         match order {
             Order::Manage { cidr, interface, reports } => {
+                self.prober.stop(cidr);
                 self.listener.listen_for(cidr.addr());
                 self.reconciler.manage(cidr, interface, reports, Instant::now());
             }
             Order::Set(cidr, desired) => self.reconciler.set(cidr, desired),
             Order::Announce(cidr) => self.reconciler.announce(cidr),
-            Order::Forget(cidr) => self.reconciler.forget(cidr),
-            Order::Probe(cidr, on) => self.reconciler.probe(cidr, on),
+            Order::Forget(cidr) => {
+                self.prober.stop(cidr);
+                self.reconciler.forget(cidr);
+            }
+            Order::Probe(cidr, on) => self.probe(cidr, on),
             Order::RemoveLeftOvers { unmarked } => {
                 self.reconciler.remove_left_overs(unmarked, Instant::now());
             }
@@ -131,11 +141,33 @@ impl Actuator {
         }
     }
 
+    fn probe(&mut self, cidr: Cidr, on: bool) {
+        if !on {
+            self.prober.stop(cidr);
+        } else if self.reconciler.manages(cidr) {
+            self.prober.start(cidr, Instant::now());
+        } else {
+            log::debug!("{cidr} is not managed: it is not asked about");
+        }
+    }
+
+    /// Before anything is changed: what was said before an address was bound is not said against it.
     /// After a look: by then the interfaces are known on which something is heard.
     fn hear(&mut self) {
         let now = Instant::now();
+        for cidr in self.reconciler.take_renewed() {
+            self.prober.restart(cidr, now);
+        }
         for (index, heard) in self.listener.hear() {
-            self.reconciler.hear(index, &heard, now);
+            for (cidr, precedes) in self.reconciler.hear(index, &heard, now) {
+                if let Some(wire) = self.prober.heard(cidr, heard.says, precedes, now) {
+                    self.reconciler.tell(cidr, Report::Wire(wire));
+                }
+            }
+        }
+        let reconciler = &self.reconciler;
+        for cidr in self.prober.take_silent(now, |cidr| reconciler.vantage(cidr)) {
+            self.reconciler.tell(cidr, Report::Wire(Wire::Silent));
         }
     }
 
@@ -171,7 +203,11 @@ impl Actuator {
         if !self.orders.orders_rx.is_empty() {
             return PollTimeout::ZERO;
         }
-        let due = [self.reconciler.next_due(now), self.announcer.next_due(now)];
+        let due = [
+            self.reconciler.next_due(now),
+            self.announcer.next_due(now),
+            self.prober.next_due(now),
+        ];
         match due.into_iter().flatten().min() {
             None => PollTimeout::NONE,
             Some(due) => round_up(due.saturating_duration_since(now)),

@@ -26,6 +26,8 @@ mod interface;
 mod listener;
 pub mod ndp;
 pub mod netlink;
+mod prober;
+mod probes;
 mod queue;
 mod reconcile;
 mod repeats;

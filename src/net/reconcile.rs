@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use super::announcer::Origin;
 use super::interface::Interfaces;
+use super::prober::Vantage;
 use super::route::{Route, keeps_marks};
 use super::rtnetlink::{AddressInfo, Change, MARK};
 use super::schedule::Extent;
@@ -39,6 +40,7 @@ pub(super) struct Reconciler {
     own_macs: hear::OwnMacs,
     reports: Vec<(Cidr, Report)>,
     announcements: Vec<(Cidr, Extent)>,
+    renewed: Vec<Cidr>,
 }
 
 impl Reconciler {
@@ -55,6 +57,7 @@ impl Reconciler {
             own_macs: hear::OwnMacs::default(),
             reports: Vec::new(),
             announcements: Vec::new(),
+            renewed: Vec::new(),
         }
     }
 
@@ -73,11 +76,6 @@ impl Reconciler {
         self.enqueue(cidr);
     }
 
-    /// Starts or stops to ask the wire about an address. It cannot be heard yet.
-    pub(super) fn probe(&mut self, cidr: Cidr, on: bool) {
-        log::debug!("{cidr}: probing is not known yet: {on} is ignored");
-    }
-
     /// Stops to manage an address.
     pub(super) fn forget(&mut self, cidr: Cidr) {
         self.targets.remove(&cidr);
@@ -88,6 +86,16 @@ impl Reconciler {
     /// Announces an address in full, if it is bound.
     pub(super) fn announce(&mut self, cidr: Cidr) {
         self.announcements.push((cidr, Extent::Full));
+    }
+
+    /// Whether an address is managed.
+    pub(super) fn manages(&self, cidr: Cidr) -> bool {
+        self.targets.contains_key(&cidr)
+    }
+
+    /// Has this reported of an address.
+    pub(super) fn tell(&mut self, cidr: Cidr, report: Report) {
+        self.reports.push((cidr, report));
     }
 
     /// Whether a notice of the kernel says something that is not known.
@@ -140,6 +148,11 @@ impl Reconciler {
         }
     }
 
+    /// The addresses whose neighbours may be others than before.
+    pub(super) fn take_renewed(&mut self) -> Vec<Cidr> {
+        std::mem::take(&mut self.renewed)
+    }
+
     /// The announcements that have become necessary.
     pub(super) fn take_announcements(&mut self) -> Vec<(Cidr, Extent)> {
         std::mem::take(&mut self.announcements)
@@ -155,6 +168,12 @@ impl Reconciler {
             mac: link.announces_from()?,
             router: link.forwards_ipv6,
         })
+    }
+
+    /// From where to ask about an address; none if nobody could be heard.
+    pub(super) fn vantage(&self, cidr: Cidr) -> Option<Vantage> {
+        let link = self.interfaces.connected_link(&self.targets.get(&cidr)?.interface)?;
+        Some(Vantage { index: link.index, mac: link.announces_from() })
     }
 
     /// The addresses on an interface, read anew.

@@ -15,5 +15,6 @@ mod lab;
 mod left_overs;
 mod neighbour;
 mod prefixes;
+mod probing;
 mod restoring;
 mod starting;

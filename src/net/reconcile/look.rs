@@ -156,6 +156,7 @@ impl Reconciler {
         let renewed = renewed.contains(&target.interface);
         let before = target.found.replace(found);
         if renewed {
+            self.renewed.push(cidr);
             target.relieve();
         } else if usable {
             note_interference(cidr, target, before, now);

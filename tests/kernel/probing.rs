@@ -1,0 +1,254 @@
+//! Asking the wire who has an address.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use link::net::ethernet::BROADCAST;
+use link::net::{Announce, Desired, Report, Wire, arp, ndp};
+
+use super::capture::Capture;
+use super::lab::{Managed, UNASKED, cidr, ip, mac, manage, manage_with, run, settle};
+use super::neighbour::{Neighbour, speak};
+
+/// It takes no less until there is silence.
+const SILENCE: Duration = Duration::from_secs(1);
+/// What is not reported within this is not reported: longer than silence takes.
+const NOTHING: Duration = Duration::from_secs(2);
+
+const BOTH: [&str; 2] = ["10.0.0.1/32", "fd00::1/128"];
+
+fn answered(precedes: bool) -> Report {
+    Report::Wire(Wire::Answered { precedes })
+}
+
+const SILENT: Report = Report::Wire(Wire::Silent);
+
+/// Has the other host add or remove an address.
+fn ip_there(neighbour: &Neighbour, verb: &str, text: &str) {
+    let nodad = if verb == "add" && text.contains(':') { "nodad" } else { "" };
+    let words = format!("addr {verb} {text} dev v1 {nodad}");
+    neighbour.run(move || ip(&words));
+}
+
+/// Asks about an address that is managed, and not bound.
+fn ask(text: &str) -> Managed {
+    let vip = manage(text);
+    vip.expect_start(false);
+    vip.client.probe(vip.cidr, true);
+    vip
+}
+
+fn expect_nothing(vip: &Managed) {
+    assert_eq!(vip.reports.recv_timeout(NOTHING).ok(), None);
+}
+
+#[test]
+fn the_kernel_of_another_host_answers_until_it_has_the_address_no_more() {
+    for text in BOTH {
+        run(move || {
+            let neighbour = Neighbour::start();
+            let answered = answered(neighbour.run(|| mac("v1")) < mac("v0"));
+            ip_there(&neighbour, "add", text);
+            let start = Instant::now();
+            let vip = ask(text);
+            vip.expect(answered.clone());
+            assert!(start.elapsed() < SILENCE, "{:?}", start.elapsed());
+            expect_nothing(&vip);
+            ip_there(&neighbour, "del", text);
+            let start = Instant::now();
+            vip.expect(SILENT);
+            assert!(start.elapsed() < UNASKED, "{:?}", start.elapsed());
+            ip_there(&neighbour, "add", text);
+            vip.expect(answered);
+        });
+    }
+}
+
+#[test]
+fn silence_is_told_once_after_a_second() {
+    for text in BOTH {
+        run(move || {
+            let start = Instant::now();
+            let vip = ask(text);
+            vip.expect(SILENT);
+            assert!((SILENCE..UNASKED).contains(&start.elapsed()), "{:?}", start.elapsed());
+            expect_nothing(&vip);
+        });
+    }
+}
+
+#[test]
+fn of_two_hosts_that_ask_at_the_same_time_one_hears_silence() {
+    for text in BOTH {
+        run(move || {
+            let neighbour = Neighbour::start();
+            let here = manage(text);
+            let there = neighbour.run(move || manage_with(Announce::default(), text, "v1"));
+            for host in [&here, &there] {
+                host.expect_start(false);
+            }
+            for host in [&here, &there] {
+                host.client.probe(host.cidr, true);
+            }
+            let here_precedes = mac("v0") < neighbour.run(|| mac("v1"));
+            let (first, second) = if here_precedes { (&here, &there) } else { (&there, &here) };
+            second.expect(answered(true));
+            first.expect(SILENT);
+            expect_nothing(first);
+            expect_nothing(second);
+        });
+    }
+}
+
+#[test]
+fn this_host_does_not_answer_itself() {
+    for text in BOTH {
+        run(move || {
+            // The other end of the pair is another interface of this host, and answers too.
+            let vip = manage(text);
+            vip.bind();
+            vip.client.probe(vip.cidr, true);
+            vip.expect(SILENT);
+            expect_nothing(&vip);
+        });
+    }
+}
+
+#[test]
+fn two_owners_that_ask_hear_each_other() {
+    for text in BOTH {
+        run(move || {
+            let neighbour = Neighbour::start();
+            ip_there(&neighbour, "add", text);
+            let precedes = neighbour.run(|| mac("v1")) < mac("v0");
+            let vip = manage(text);
+            vip.bind();
+            vip.client.probe(vip.cidr, true);
+            vip.expect(Report::Claimed { precedes });
+            vip.expect(answered(precedes));
+            vip.expect(Report::Claimed { precedes });
+        });
+    }
+}
+
+#[test]
+fn nothing_is_told_where_nobody_can_be_heard() {
+    run(|| {
+        let neighbour = Neighbour::start();
+        ip_there(&neighbour, "add", "10.0.0.1/32");
+        let precedes = neighbour.run(|| mac("v1")) < mac("v0");
+        let vip = ask("10.0.0.1/32");
+        vip.expect(answered(precedes));
+        neighbour.run(|| ip("link set v1 down"));
+        vip.expect(Report::Interface(Err("v0: no carrier".to_owned())));
+        expect_nothing(&vip);
+        let start = Instant::now();
+        neighbour.run(|| ip("link set v1 up"));
+        vip.expect(Report::Interface(Ok(())));
+        vip.expect(answered(precedes));
+        assert!(start.elapsed() < SILENCE, "{:?}", start.elapsed());
+
+        ip("link set v0 down");
+        vip.expect(Report::Interface(Err("v0: interface is down".to_owned())));
+        ip_there(&neighbour, "del", "10.0.0.1/32");
+        expect_nothing(&vip);
+        ip("link set v0 up");
+        vip.expect_usable();
+        vip.expect(SILENT);
+    });
+}
+
+#[test]
+fn nobody_answers_where_nobody_resolves_addresses() {
+    run(|| {
+        let vip = manage_with(Announce::default(), "10.0.0.1/32", "lo");
+        vip.expect_start(false);
+        vip.client.probe(vip.cidr, true);
+        vip.expect(SILENT);
+    });
+}
+
+#[test]
+fn an_answer_can_come_from_anybody_who_speaks_of_the_address() {
+    run(|| {
+        let vip = ask("10.0.0.1/32");
+        let [request, _] = arp::announcement([10, 0, 0, 1].into(), [0xfe, 0, 0, 0, 0, 9]);
+        speak("v1", [&request]);
+        vip.expect(answered(false));
+        // Who wants it too says nothing of interest unless he precedes.
+        for mac in [[0xfe, 0, 0, 0, 0, 8], [0x00, 0, 0, 0, 0, 8]] {
+            speak("v1", [&arp::probe([10, 0, 0, 1].into(), mac, BROADCAST)]);
+        }
+        vip.expect(answered(true));
+        vip.expect(SILENT);
+    });
+}
+
+/// The questions about an address that come within a time.
+fn questions(capture: &Capture, question: &[u8], wait: Duration) -> usize {
+    let deadline = Instant::now() + wait;
+    let frames = std::iter::from_fn(|| capture.frames.recv_deadline(deadline).ok());
+    frames.filter(|(_, frame)| frame == question).count()
+}
+
+#[test]
+fn questions_come_three_in_a_row_then_every_second_until_they_are_to_stop() {
+    for text in BOTH {
+        run(move || {
+            let mac = mac("v0");
+            let question = match cidr(text).addr() {
+                IpAddr::V4(ip) => arp::probe(ip, mac, BROADCAST),
+                IpAddr::V6(ip) => ndp::probe(ip, mac, ndp::solicited_node_mac(ip)),
+            };
+            let capture = Capture::on("v1");
+            let vip = ask(text);
+            // To start twice changes nothing.
+            vip.client.probe(vip.cidr, true);
+            assert_eq!(questions(&capture, &question, Duration::from_millis(1300)), 3);
+            assert_eq!(questions(&capture, &question, Duration::from_millis(1000)), 1);
+            vip.client.probe(vip.cidr, false);
+            vip.settle();
+            questions(&capture, &question, Duration::from_millis(50));
+            assert_eq!(questions(&capture, &question, NOTHING), 0);
+            vip.client.probe(vip.cidr, true);
+            assert_ne!(questions(&capture, &question, Duration::from_millis(200)), 0);
+            vip.client.forget(vip.cidr);
+            vip.settle();
+            questions(&capture, &question, Duration::from_millis(50));
+            assert_eq!(questions(&capture, &question, NOTHING), 0);
+        });
+    }
+}
+
+#[test]
+fn an_address_that_is_not_managed_is_not_asked_about() {
+    run(|| {
+        let capture = Capture::on("v1");
+        let vip = manage("10.0.0.1/32");
+        vip.client.probe(cidr("10.0.0.2/32"), true);
+        settle(&vip.client);
+        let question = arp::probe([10, 0, 0, 2].into(), mac("v0"), BROADCAST);
+        assert_eq!(questions(&capture, &question, Duration::from_millis(300)), 0);
+    });
+}
+
+#[test]
+fn who_hears_silence_can_take_the_address_and_is_heard_by_the_other() {
+    run(|| {
+        let neighbour = Neighbour::start();
+        let here = ask("10.0.0.1/32");
+        here.expect(SILENT);
+        here.set(Desired::Bound);
+        here.expect(Report::Bound(true));
+        let start = Instant::now();
+        let there = neighbour.run(|| {
+            let there = manage_with(Announce::default(), "10.0.0.1/32", "v1");
+            there.expect_start(false);
+            there.client.probe(there.cidr, true);
+            there
+        });
+        there.expect(answered(mac("v0") < neighbour.run(|| mac("v1"))));
+        assert!(start.elapsed() < SILENCE, "{:?}", start.elapsed());
+        assert_eq!(here.reports.try_recv().ok(), None, "to ask is not to claim");
+    });
+}
