@@ -21,6 +21,7 @@ mod client;
 pub mod ethernet;
 mod events;
 mod filter;
+mod groups;
 mod heard;
 mod interface;
 mod listener;

@@ -1,6 +1,7 @@
 //! Asks the wire who has an address.
 //!
-//! Owns the packet socket for the questions and their schedule; lives on the actuator's thread.
+//! Owns the packet socket for the questions, their schedule, and memberships of the groups in which
+//! others ask; lives on the actuator's thread.
 //! Sending never blocks: a question that the interface cannot take is lost, as one may be on the
 //! wire. The answers come in through the listener.
 
@@ -10,6 +11,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 
 use super::ethernet::{self, BROADCAST, Mac};
+use super::groups::Groups;
 use super::heard::Says;
 use super::probes::Probes;
 use super::route::words;
@@ -34,6 +36,7 @@ pub(super) struct Vantage {
 pub(super) struct Prober {
     socket: PacketSocket,
     probes: Probes,
+    groups: Groups,
     /// The last question could not be sent.
     failing: bool,
 }
@@ -41,7 +44,7 @@ pub(super) struct Prober {
 impl Prober {
     /// A prober that has nothing to ask yet.
     pub(super) fn new(socket: PacketSocket) -> Prober {
-        Prober { socket, probes: Probes::new(), failing: false }
+        Prober { socket, probes: Probes::new(), groups: Groups::default(), failing: false }
     }
 
     /// Asks about an address from now on.
@@ -52,6 +55,7 @@ impl Prober {
     /// Asks about an address no more.
     pub(super) fn stop(&mut self, cidr: Cidr) {
         self.probes.stop(cidr);
+        self.groups.leave(cidr);
     }
 
     /// Starts afresh, if it is asked about that address: its neighbours may be others.
@@ -110,6 +114,7 @@ impl Prober {
         let Some(mac) = vantage.mac else {
             return;
         };
+        self.groups.join(cidr, vantage.index);
         let sent = self.send(cidr.addr(), vantage.index, mac);
         let failed_before = std::mem::replace(&mut self.failing, sent.is_err());
         match sent {

@@ -7,7 +7,9 @@ use link::net::ethernet::BROADCAST;
 use link::net::{Announce, Desired, Report, Wire, arp, ndp};
 
 use super::capture::Capture;
-use super::lab::{Managed, UNASKED, cidr, ip, mac, manage, manage_with, run, settle};
+use super::lab::{
+    Managed, UNASKED, cidr, eventually, ip, ip_json, mac, manage, manage_with, run, settle,
+};
 use super::neighbour::{Neighbour, speak};
 
 /// It takes no less until there is silence.
@@ -218,6 +220,31 @@ fn questions_come_three_in_a_row_then_every_second_until_they_are_to_stop() {
             assert_eq!(questions(&capture, &question, NOTHING), 0);
         });
     }
+}
+
+/// Whether this host receives on `v0` what is sent to this group.
+fn is_member(group: &str) -> bool {
+    ip_json("maddr show dev v0").to_string().contains(&format!("\"{group}\""))
+}
+
+#[test]
+fn who_asks_about_an_ipv6_address_is_in_the_group_of_those_that_are_asked() {
+    run(|| {
+        // Both belong to one group.
+        let [one, other] = ["fd00::12:3440/128", "fd00::99:12:3440/128"].map(ask);
+        for vip in [&one, &other] {
+            eventually("it joins", || is_member("ff02::1:ff12:3440"));
+            vip.expect(SILENT);
+            vip.client.probe(vip.cidr, false);
+            vip.settle();
+        }
+        assert!(!is_member("ff02::1:ff12:3440"));
+        one.client.probe(one.cidr, true);
+        eventually("it joins again", || is_member("ff02::1:ff12:3440"));
+        one.client.forget(one.cidr);
+        one.settle();
+        assert!(!is_member("ff02::1:ff12:3440"));
+    });
 }
 
 #[test]
