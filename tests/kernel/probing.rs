@@ -186,6 +186,17 @@ fn an_answer_can_come_from_anybody_who_speaks_of_the_address() {
     });
 }
 
+#[test]
+fn who_asks_for_an_address_that_is_bound_here_says_nothing_of_interest() {
+    run(|| {
+        let vip = manage("10.0.0.1/32");
+        vip.bind();
+        vip.client.probe(vip.cidr, true);
+        speak("v1", [&arp::probe([10, 0, 0, 1].into(), [0, 0, 0, 0, 0, 8], BROADCAST)]);
+        vip.expect(SILENT);
+    });
+}
+
 /// The questions about an address that come within a time.
 fn questions(capture: &Capture, question: &[u8], wait: Duration) -> usize {
     let deadline = Instant::now() + wait;

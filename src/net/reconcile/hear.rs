@@ -49,7 +49,9 @@ impl Reconciler {
             let link = self.interfaces.link(&target.interface)?;
             let own = link.announces_from().filter(|_| link.index == index)?;
             let others = heard.mac != own && heard.source != own;
-            others.then_some((*cidr, heard.mac < own))
+            // Who asks for what is bound here is answered by the kernel, and does not get it.
+            let answered = heard.says == Says::Wants && target.is_bound();
+            (others && !answered).then_some((*cidr, heard.mac < own))
         });
         concerned.collect()
     }
