@@ -18,6 +18,8 @@ mod election;
 #[cfg(test)]
 mod etcd;
 #[cfg(test)]
+mod loss;
+#[cfg(test)]
 mod selftest;
 #[cfg(test)]
 mod start;

@@ -1,0 +1,159 @@
+//! What the policies for the loss of etcd come to: on the kernels of the hosts and for the client.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::harness::*;
+
+/// A lab of three hosts whose agents have this policy, and that share the VIP.
+fn sharing(policy: &str) -> Lab {
+    let mut lab = Lab::new(3);
+    for id in lab.ids() {
+        lab[id].start_with(&[("ETCD_LOSS_POLICY", policy)]);
+    }
+    lab.offer(VIP);
+    lab.await_owner(VIP);
+    lab.await_reachable(VIP);
+    lab
+}
+
+/// Waits until each agent has noticed that etcd does not answer.
+fn await_loss(lab: &Lab) {
+    for id in lab.ids() {
+        eventually("etcd is lost", || lab[id].agent().log().contains("etcd is lost"));
+    }
+}
+
+/// Has etcd answer again: from then on exactly one host has the VIP, and the client finds it there.
+fn await_peace(lab: &mut Lab) -> HostId {
+    lab.etcd.start_all();
+    let answered = Instant::now();
+    let owner = lab.await_owner(VIP);
+    println!("one owner {:?} after etcd answers", answered.elapsed());
+    let mac = lab[owner].mac().to_string();
+    eventually("the client sends to the owner", || {
+        lab.client.reaches(VIP.ip()) && lab.client.neighbour(VIP.ip()).as_ref() == Some(&mac)
+    });
+    holds_for(Duration::from_secs(2), "one owner", || lab.bound_on(VIP) == [owner]);
+    owner
+}
+
+#[test]
+fn by_take_every_host_has_the_ip_while_etcd_is_away() {
+    let mut lab = sharing("take");
+    lab.etcd.stop();
+    eventually("all have it", || lab.bound_on(VIP).len() == 3);
+    assert!(lab.client.reaches(VIP.ip()));
+    await_peace(&mut lab);
+}
+
+#[test]
+fn by_probe_the_owner_alone_keeps_the_ip_while_etcd_is_away() {
+    let mut lab = sharing("probe");
+    let owner = lab.await_owner(VIP);
+    lab.etcd.stop();
+    await_loss(&lab);
+    holds_for(Duration::from_secs(3), "the owner alone", || lab.bound_on(VIP) == [owner]);
+    let standby = lab.other_than(owner);
+    let shown = lab[standby].api().find(VIP).unwrap();
+    assert_eq!((shown.status.as_str(), shown.bound), ("STANDBY", false));
+    assert!(shown.reason.contains("another host answers"), "{}", shown.reason);
+    assert_eq!(await_peace(&mut lab), owner, "and it keeps it then");
+}
+
+#[test]
+fn by_probe_exactly_one_takes_the_ip_of_an_owner_that_dies_while_etcd_is_away() {
+    let mut lab = sharing("probe");
+    let owner = lab.await_owner(VIP);
+    lab.etcd.stop();
+    await_loss(&lab);
+    lab[owner].power_off();
+    let mut heirs = Vec::new();
+    let died = Instant::now();
+    eventually("one of the others takes it", || {
+        heirs = lab.bound_on(VIP);
+        !heirs.is_empty()
+    });
+    println!("taken {:?} after the owner died", died.elapsed());
+    eventually("the others leave it to one", || lab.bound_on(VIP).len() == 1);
+    let heir = lab.bound_on(VIP)[0];
+    holds_for(Duration::from_secs(5), "one owner", || lab.bound_on(VIP) == [heir]);
+    lab.await_reachable(VIP);
+    assert_eq!(await_peace(&mut lab), heir);
+}
+
+#[test]
+fn by_hold_everything_stays_as_it_is_while_etcd_is_away() {
+    let mut lab = sharing("hold");
+    let owner = lab.await_owner(VIP);
+    lab.etcd.stop();
+    await_loss(&lab);
+    holds_for(Duration::from_secs(3), "it stays", || lab.bound_on(VIP) == [owner]);
+    lab[owner].power_off();
+    holds_for(Duration::from_secs(3), "nobody takes it", || lab.bound_on(VIP).is_empty());
+    let after = await_peace(&mut lab);
+    assert_ne!(after, owner);
+}
+
+#[test]
+fn an_ip_may_have_a_policy_of_its_own() {
+    let mut lab = Lab::new(2);
+    lab.start_all();
+    for id in lab.ids() {
+        let body = json!({ "ip": VIP.to_string(), "etcd_loss_policy": "hold" });
+        lab[id].api().create(&body);
+    }
+    lab.offer(VIP2);
+    let (owner, _) = (lab.await_owner(VIP), lab.await_owner(VIP2));
+    lab.etcd.stop();
+    eventually("the other IP is taken by both", || lab.bound_on(VIP2).len() == 2);
+    assert_eq!(lab.bound_on(VIP), [owner]);
+}
+
+/// Boots all hosts without etcd; gives the time after which the first of them has the VIP.
+fn boot_without_etcd(lab: &mut Lab, policy: &str) -> Duration {
+    lab.etcd.stop();
+    for id in lab.ids() {
+        lab[id].power_off();
+        lab[id].power_on();
+    }
+    let booted = Instant::now();
+    for id in lab.ids() {
+        lab[id].start_without_etcd(&[("ETCD_LOSS_POLICY", policy)]);
+    }
+    eventually("somebody has it", || !lab.bound_on(VIP).is_empty());
+    let taken = booted.elapsed();
+    println!("{policy}: taken {taken:?} after the boot");
+    taken
+}
+
+/// The bound is the promise of the default settings: 3 s of silence, and one of listening.
+const BOOT: Duration = Duration::from_secs(5);
+
+#[test]
+fn hosts_that_boot_without_etcd_have_the_ip_soon_and_by_probe_only_one_of_them() {
+    let mut lab = sharing("probe");
+    let taken = boot_without_etcd(&mut lab, "probe");
+    eventually("it is left to one", || lab.bound_on(VIP).len() == 1);
+    let owner = lab.bound_on(VIP)[0];
+    holds_for(Duration::from_secs(4), "one owner", || lab.bound_on(VIP) == [owner]);
+    lab.await_reachable(VIP);
+    assert!(taken < BOOT * 2, "{taken:?}");
+    await_peace(&mut lab);
+}
+
+#[test]
+fn by_hold_an_agent_that_boots_without_etcd_keeps_what_is_there_and_takes_nothing() {
+    let mut lab = sharing("hold");
+    let owner = lab.await_owner(VIP);
+    lab.etcd.stop();
+    for id in lab.ids() {
+        lab[id].kill();
+        lab[id].restart_without_etcd();
+    }
+    await_loss(&lab);
+    lab[owner].await_status(VIP, "ACTIVATED");
+    assert_eq!(lab.bound_on(VIP), [owner]);
+    await_peace(&mut lab);
+}
