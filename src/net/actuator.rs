@@ -1,19 +1,22 @@
 //! The actuator: the thread `net`, which alone talks to the kernel about addresses.
 //!
-//! - Owns: the request socket and the table of managed addresses ([`Reconciler`]), the packet
-//!   socket and the queue of announcements ([`Announcer`]), and the event socket ([`Events`]).
+//! - Owns: the request socket and the table of managed addresses ([`Reconciler`]), the queue of
+//!   announcements ([`Announcer`]) and that of questions ([`Prober`]), each with a packet socket, the
+//!   packet sockets that hear other hosts ([`Listener`]), and the event socket ([`Events`]).
 //! - Spoken to by: everybody who has a [`NetClient`](super::NetClient), over one channel without a
-//!   limit; and by the kernel, over the event socket. It answers through each address's `Reports`,
-//!   which must not block, and over the reply channel of a question, which has room for the answer.
-//! - Blocks in: one `poll` over the eventfd that follows each order and the event socket, until
-//!   the next deadline (announcement, retry, full comparison). Requests to the kernel last as long
-//!   as the kernel takes, a second at most; frames are sent without waiting.
+//!   limit; by the kernel, over the event socket; and by other hosts. It answers through each
+//!   address's `Reports`, which must not block, and over the reply channel of a question, which has
+//!   room for the answer.
+//! - Blocks in: one `poll` over the eventfd that follows each order and the sockets that receive,
+//!   until the next deadline (announcement, question, silence, retry, full comparison). Requests to
+//!   the kernel last as long as the kernel takes, a second at most; frames are sent without waiting.
 //! - Stops: on the order that dropping [`Net`](super::Net) sends, after carrying out what was
 //!   ordered before it. Addresses stay as they are.
 //!
-//! One round: take all orders, read all notices, look if that is due, change what differs,
-//! announce what is due, report, answer. So a thousand orders that come together are all bound
-//! before the announcements begin, and nothing is announced that was taken back meanwhile.
+//! One round: take all orders, read all notices, look if that is due, hear what others say, change
+//! what differs, announce and ask what is due, report, answer. So a thousand orders that come
+//! together are all bound before the announcements begin, and nothing is announced that was taken
+//! back meanwhile.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -22,6 +25,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, TryRecvError};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::time::ClockId;
 
 use super::announcer::Announcer;
 use super::client::{Order, Orders};
@@ -40,6 +44,12 @@ const MAX_ORDERS: usize = 10_000;
 /// How many addresses are changed before announcements have their turn: 0.1 s for IPv4 and a
 /// quarter of a second for IPv6, as measured.
 const MAX_CHANGES: usize = 1024;
+
+/// A wait that is so late was no wait: the process was stopped, or the machine suspended.
+const STANDSTILL: Duration = Duration::from_millis(500);
+/// How long announcements wait after that. An election renews its lease within a second, or hears
+/// that it has none.
+const HOLD: Duration = Duration::from_secs(2);
 
 type Question = (String, Sender<Result<Vec<Address>, NetError>>);
 
@@ -81,7 +91,9 @@ impl Actuator {
     /// Works until it is told to stop.
     pub(super) fn run(mut self) {
         while !self.stopping {
-            self.wait();
+            if let Some(late) = self.wait() {
+                self.resume(late);
+            }
             self.round();
         }
     }
@@ -187,32 +199,54 @@ impl Actuator {
         }
     }
 
-    fn wait(&self) {
+    /// Waits until there is something to do. If that took much longer than it should have, how long
+    /// the process or the machine stood still.
+    fn wait(&self) -> Option<Duration> {
         let timeout = self.timeout(Instant::now());
+        let start = uptime();
         let always = [self.orders.wake.as_fd(), self.events.as_fd()];
         let descriptors = always.into_iter().chain(self.listener.descriptors());
         let mut descriptors: Vec<_> =
             descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
-        match poll(&mut descriptors, timeout) {
+        match poll(&mut descriptors, timeout.map_or(PollTimeout::NONE, round_up)) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => log::error!("poll: {}", words(errno)),
         }
+        standstill(timeout, uptime().saturating_sub(start))
     }
 
-    fn timeout(&self, now: Instant) -> PollTimeout {
+    /// Other hosts may have taken the addresses by now, and the elections need a moment to find that
+    /// out: until then nothing is said of them. What the wire said is old.
+    fn resume(&mut self, late: Duration) {
+        let now = Instant::now();
+        log::warn!("stood still for {late:?}: announcements wait for {HOLD:?}");
+        self.announcer.hold(now + HOLD);
+        self.prober.restart_all(now);
+    }
+
+    fn timeout(&self, now: Instant) -> Option<Duration> {
         if !self.orders.orders_rx.is_empty() {
-            return PollTimeout::ZERO;
+            return Some(Duration::ZERO);
         }
         let due = [
             self.reconciler.next_due(now),
             self.announcer.next_due(now),
             self.prober.next_due(now),
         ];
-        match due.into_iter().flatten().min() {
-            None => PollTimeout::NONE,
-            Some(due) => round_up(due.saturating_duration_since(now)),
-        }
+        let due = due.into_iter().flatten().min()?;
+        Some(due.saturating_duration_since(now))
     }
+}
+
+/// The time since the machine was started, in which it may have been suspended: that counts here.
+fn uptime() -> Duration {
+    ClockId::CLOCK_BOOTTIME.now().map_or(Duration::ZERO, Duration::from)
+}
+
+/// How much longer than its timeout a wait has taken, if that is so long that others may have acted.
+fn standstill(timeout: Option<Duration>, waited: Duration) -> Option<Duration> {
+    let late = waited.saturating_sub(timeout?);
+    (late >= STANDSTILL).then_some(late)
 }
 
 /// Whole milliseconds, so that the time has come when `poll` returns.
@@ -239,4 +273,29 @@ fn open_packets(may_change: bool) -> io::Result<PacketSocket> {
     };
     let error = format!("missing capability: {missing}");
     Err(io::Error::new(io::ErrorKind::PermissionDenied, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_that_is_half_a_second_late_was_a_standstill() {
+        let timeout = Some(Duration::from_secs(1));
+        for (millis, late) in [(0, None), (1000, None), (1499, None), (1500, Some(500))] {
+            let waited = Duration::from_millis(millis);
+            assert_eq!(standstill(timeout, waited), late.map(Duration::from_millis));
+        }
+        let hour = Duration::from_secs(3600);
+        assert_eq!(standstill(Some(Duration::ZERO), hour), Some(hour));
+        assert_eq!(standstill(None, hour), None, "nothing was to be done");
+    }
+
+    #[test]
+    fn a_wait_is_never_shorter_than_what_is_waited_for() {
+        for (micros, millis) in [(0, 0), (1, 1), (1000, 1), (1001, 2)] {
+            let timeout = round_up(Duration::from_micros(micros));
+            assert_eq!(timeout.duration(), Some(Duration::from_millis(millis)));
+        }
+    }
 }

@@ -56,6 +56,11 @@ impl Announcer {
         self.queue.start(cidr, extent, now);
     }
 
+    /// Sends nothing of what is planned before that time.
+    pub(super) fn hold(&mut self, until: Instant) {
+        self.queue.hold(until);
+    }
+
     /// Sends what is due. Just before each announcement `origin` is asked whether the address is
     /// still this host's; if not, it is announced no more.
     pub(super) fn send_due(&mut self, origin: impl Fn(Cidr) -> Option<Origin>) {

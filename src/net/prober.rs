@@ -63,6 +63,11 @@ impl Prober {
         self.probes.restart(cidr, now);
     }
 
+    /// Starts afresh with all addresses about which it is asked.
+    pub(super) fn restart_all(&mut self, now: Instant) {
+        self.probes.restart_all(now);
+    }
+
     /// Takes note of what another host says; what that tells of the address, if it is new.
     pub(super) fn heard(
         &mut self,

@@ -89,6 +89,13 @@ impl Probes {
         self.change(cidr, |asked| *asked = Asked::new(now));
     }
 
+    /// Starts afresh with all of them.
+    pub(super) fn restart_all(&mut self, now: Instant) {
+        for cidr in self.asked.keys().copied().collect::<Vec<_>>() {
+            self.restart(cidr, now);
+        }
+    }
+
     /// Nobody can be heard at the moment: starts afresh in a while.
     pub(super) fn suspend(&mut self, cidr: Cidr, now: Instant) {
         self.restart(cidr, now + GAP);

@@ -33,6 +33,15 @@ pub(super) struct Queue {
     repeats: Waiting,
     refreshes: Waiting,
     first_bucket: Bucket,
+    held: Option<Hold>,
+}
+
+/// Nothing that was planned before leaves before a time.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    until: Instant,
+    /// How many of `firsts`, from the oldest on, were planned before.
+    firsts: usize,
 }
 
 /// How far an address has come.
@@ -61,6 +70,7 @@ impl Queue {
             repeats: Waiting::new(REPEAT),
             refreshes: Waiting::new(REFRESH),
             first_bucket: Bucket::new(FIRST.0, FIRST.1),
+            held: None,
         }
     }
 
@@ -89,14 +99,17 @@ impl Queue {
         }
     }
 
+    /// Holds back what is planned. What is started from now on is announced the first time at once.
+    pub(super) fn hold(&mut self, until: Instant) {
+        self.held = Some(Hold { until, firsts: self.firsts.len() });
+    }
+
     /// The address whose turn it is, if one is due and its lane's limit allows it.
     ///
     /// Its next announcement is planned from `now`: when the limits delay it, the gaps stay.
     pub(super) fn pop(&mut self, now: Instant) -> Option<Cidr> {
-        let cidr = self
-            .pop_first(now)
-            .or_else(|| self.repeats.pop(now))
-            .or_else(|| self.refreshes.pop(now))?;
+        self.held = self.held.filter(|held| now < held.until);
+        let cidr = self.pop_first(now).or_else(|| self.pop_later(now))?;
         let made = self.states.remove(&cidr)?.made.saturating_add(1);
         let random = self.jitter.hash_one((cidr, made));
         if let Some((lane, gap)) = self.schedule.next(made, random) {
@@ -107,13 +120,32 @@ impl Queue {
 
     /// When `pop` will have something, if nothing changes until then.
     pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
-        let first = self.firsts.last().map(|cidr| self.first_bucket.ready_at(frames(cidr), now));
-        let due = [first, self.repeats.next_due(now), self.refreshes.next_due(now)];
-        due.into_iter().flatten().min()
+        let held = self.held.map_or(now, |held| held.until.max(now));
+        let first = self.firsts.last().map(|cidr| {
+            let ready = self.first_bucket.ready_at(frames(cidr), now);
+            if self.holds_firsts() { ready.max(held) } else { ready }
+        });
+        let later = [self.repeats.next_due(now), self.refreshes.next_due(now)];
+        let later = later.into_iter().flatten().map(|due| due.max(held));
+        first.into_iter().chain(later).min()
+    }
+
+    fn holds_firsts(&self) -> bool {
+        self.held.is_some_and(|held| self.firsts.len() <= held.firsts)
+    }
+
+    fn pop_later(&mut self, now: Instant) -> Option<Cidr> {
+        if self.held.is_some() {
+            return None;
+        }
+        self.repeats.pop(now).or_else(|| self.refreshes.pop(now))
     }
 
     fn pop_first(&mut self, now: Instant) -> Option<Cidr> {
         while let Some(cidr) = self.firsts.last().copied() {
+            if self.holds_firsts() {
+                return None;
+            }
             let waits = self.states.get(&cidr).is_some_and(|state| state.lane == Lane::First);
             if waits && self.first_bucket.take(frames(&cidr), now).is_err() {
                 return None;

@@ -17,4 +17,5 @@ mod neighbour;
 mod prefixes;
 mod probing;
 mod restoring;
+mod standstill;
 mod starting;

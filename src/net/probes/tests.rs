@@ -188,6 +188,8 @@ fn starting_twice_changes_nothing_and_starting_afresh_tells_again() {
     assert_eq!(bench.run(1200), [(600, Ask), (1000, SILENT)]);
     bench.probes.restart(vip(0), bench.now);
     assert_eq!(bench.run(2300), [(1200, Ask), (1500, Ask), (1800, Ask), (2200, SILENT)]);
+    bench.probes.restart_all(bench.now);
+    assert_eq!(bench.run(2400), [(2300, Ask)]);
 }
 
 #[test]

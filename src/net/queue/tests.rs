@@ -144,3 +144,42 @@ fn an_announcement_of_ipv6_counts_as_one_frame() {
     }
     assert_eq!(pop_all(&mut queue, now).len(), usize::try_from(FIRST.1).unwrap());
 }
+
+#[test]
+fn what_is_held_back_waits_and_what_comes_after_that_does_not() {
+    let start = Instant::now();
+    let mut queue = queue();
+    queue.start(vip(1), Extent::Full, start);
+    assert_eq!(pop_all(&mut queue, start), [vip(1)]);
+    queue.start(vip(2), Extent::Full, start);
+    queue.start(vip(3), Extent::Full, start);
+    queue.hold(start + Duration::from_secs(2));
+    assert_eq!(pop_all(&mut queue, start), []);
+    queue.start(vip(4), Extent::Full, start);
+    let log = run(&mut queue, start, Duration::from_millis(3500));
+    let expected = [
+        (0, vip(4)),
+        (2000, vip(3)),
+        (2000, vip(2)),
+        (2000, vip(1)),
+        (2000, vip(4)),
+        (3100, vip(1)),
+        (3100, vip(2)),
+        (3100, vip(3)),
+        (3100, vip(4)),
+    ];
+    assert_eq!(log, expected);
+}
+
+#[test]
+fn what_is_held_back_can_be_taken_back_or_started_anew() {
+    let start = Instant::now();
+    let mut queue = queue();
+    queue.start(vip(1), Extent::Full, start);
+    queue.start(vip(2), Extent::Full, start);
+    queue.hold(start + Duration::from_secs(2));
+    queue.stop(vip(1));
+    queue.start(vip(2), Extent::Full, start);
+    let log = run(&mut queue, start, Duration::from_millis(2500));
+    assert_eq!(log, [(0, vip(2)), (2000, vip(2))]);
+}
