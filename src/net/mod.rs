@@ -1,17 +1,20 @@
 //! The edge to the kernel: the addresses of interfaces, and announcements on the wire.
 //!
 //! One thread, the actuator, alone talks to the kernel: it adds and removes addresses over
-//! rtnetlink and sends ARP and NDP frames over a packet socket. It is told where addresses should
-//! be, makes it so and keeps it so, whatever other programs do. It knows no reasons.
+//! rtnetlink, and sends and hears ARP and NDP frames over packet sockets. It is told where addresses
+//! should be, makes it so and keeps it so, whatever other programs do, and tells what other hosts say
+//! of them. It knows no reasons.
 //!
 //! ```text
 //!  NetClient --Order--> actuator --+-- reconcile  (what is, what should be) -- route --+
-//!            <-Report--            +-- announcer  (queue, schedule, bucket) -----------+-- sys
+//!            <-Report--            +-- announcer  (queue, schedule, bucket) -----------+
+//!                                  +-- prober     (probes, bucket, groups) ------------+-- sys
+//!                                  +-- listener   (filter, heard) ---------------------+
 //!                                  +-- events     (something changed) -----------------+
 //! ```
 //!
 //! Formats and sockets are apart: `netlink`, `rtnetlink`, `ethernet`, `arp` and `ndp` are pure
-//! codecs, `sys` moves bytes.
+//! codecs, `filter` and `heard` pure rules over them, `sys` moves bytes.
 
 mod actuator;
 mod announcer;
