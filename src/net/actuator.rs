@@ -25,7 +25,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, TryRecvError};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::time::ClockId;
 
 use super::announcer::Announcer;
 use super::client::{Order, Orders};
@@ -203,7 +202,7 @@ impl Actuator {
     /// the process or the machine stood still.
     fn wait(&self) -> Option<Duration> {
         let timeout = self.timeout(Instant::now());
-        let start = uptime();
+        let start = clock::since_boot();
         let always = [self.orders.wake.as_fd(), self.events.as_fd()];
         let descriptors = always.into_iter().chain(self.listener.descriptors());
         let mut descriptors: Vec<_> =
@@ -212,7 +211,7 @@ impl Actuator {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => log::error!("poll: {}", words(errno)),
         }
-        standstill(timeout, uptime().saturating_sub(start))
+        standstill(timeout, clock::since_boot().saturating_sub(start))
     }
 
     /// Other hosts may have taken the addresses by now, and the elections need a moment to find that
@@ -236,11 +235,6 @@ impl Actuator {
         let due = due.into_iter().flatten().min()?;
         Some(due.saturating_duration_since(now))
     }
-}
-
-/// The time since the machine was started, in which it may have been suspended: that counts here.
-fn uptime() -> Duration {
-    ClockId::CLOCK_BOOTTIME.now().map_or(Duration::ZERO, Duration::from)
 }
 
 /// How much longer than its timeout a wait has taken, if that is so long that others may have acted.
