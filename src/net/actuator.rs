@@ -36,6 +36,7 @@ use super::route::{Route, words};
 use super::schedule::Schedule;
 use super::sys::PacketSocket;
 use super::{Address, Announce, NetError, Report, Wire};
+use crate::clock;
 use crate::vip::Cidr;
 
 /// How many orders are taken before the kernel has its turn. Taking one costs a microsecond.
