@@ -65,6 +65,7 @@ mod systemd;
 mod thread;
 pub mod vip;
 pub mod wire;
+pub mod witness;
 
 /// The version, as `GET /version` tells it.
 pub const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));

@@ -8,8 +8,9 @@ use link::election::core::{Core, Setting};
 use link::election::message::{Input, Lease, Request};
 use link::fsm::State;
 use link::policy::{AllFailingPolicy, LossPolicy};
+use link::witness::Witness;
 
-use crate::wire::Probing;
+use crate::wire::{Probing, Watching};
 use crate::world::Millis;
 
 /// Between two renewals.
@@ -62,6 +63,11 @@ pub(crate) struct Agent {
     pub(crate) lan_in: u32,
     /// What the network has answered, while it is asked.
     pub(crate) probing: Option<Probing>,
+    /// The owner's host, as the network and etcd tell of it.
+    pub(crate) witness: Witness,
+    pub(crate) watched: Option<Watching>,
+    /// Numbers the times that it begins or ends to watch.
+    pub(crate) watches: u64,
     /// When another host was last heard to claim the address.
     pub(crate) claimed: Millis,
     /// Counts what makes an address be announced from the beginning.
@@ -108,6 +114,9 @@ impl Agent {
             lan_out: 0,
             lan_in: 0,
             probing: None,
+            witness: Witness::default(),
+            watched: None,
+            watches: 0,
             claimed: 0,
             announcing: 0,
             leaving: false,
@@ -135,6 +144,8 @@ impl Agent {
         self.core = Core::new(setting, epoch + Duration::from_millis(now));
         self.desired = None;
         self.probing = None;
+        self.witness = Witness::default();
+        self.watched = None;
         self.claimed = 0;
         self.leaving = false;
         self.watching = false;

@@ -27,12 +27,14 @@ pub(crate) enum Bug {
     BreakBeforeMake,
     /// The network is not asked: silence is all that is heard.
     NetworkIsNotHeard,
+    /// An owner that is silent on the network is taken for dead, whatever etcd says of it.
+    OneWitnessIsEnough,
     /// A failing owner gives the IP up though no other host could take it.
     LastOneLetsGo,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Bug; 13] = [
+    pub(crate) const ALL: [Bug; 14] = [
         Bug::UnconditionalUnlock,
         Bug::OwnershipSurvivesTheLease,
         Bug::DeadLeaseLooksAlive,
@@ -45,6 +47,7 @@ impl Bug {
         Bug::PrefixesWithoutSlash,
         Bug::BreakBeforeMake,
         Bug::NetworkIsNotHeard,
+        Bug::OneWitnessIsEnough,
         Bug::LastOneLetsGo,
     ];
 }

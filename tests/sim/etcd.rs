@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use link::election::message::{Candidate, Holder, LockAnswer, LockView, Offer, Request};
-use link::etcd::Gap;
+use link::etcd::{Gap, TimeToLive};
 
 use crate::bugs::Bug;
 use crate::world::Millis;
@@ -57,6 +57,17 @@ impl Etcd {
                 true
             }
             None => self.bug == Some(Bug::DeadLeaseLooksAlive),
+        }
+    }
+
+    /// What is left of a lease, in whole seconds.
+    pub(crate) fn time_to_live(&self, lease: i64, now: Millis) -> TimeToLive {
+        let seconds = |millis: Millis| i64::try_from(millis / 1000).expect("a lease is short");
+        match self.data.leases.get(&lease) {
+            Some(until) => {
+                TimeToLive { left: seconds(until.saturating_sub(now)), granted: seconds(TTL) }
+            }
+            None => TimeToLive { left: -1, granted: 0 },
         }
     }
 

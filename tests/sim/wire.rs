@@ -2,7 +2,7 @@
 //! address, and where the client sends what is meant for it.
 
 use link::election::message::Input;
-use link::net::Wire;
+use link::net::{Presence, Wire};
 
 use crate::agent::Agent;
 use crate::faults::HostId;
@@ -17,6 +17,10 @@ const SILENCE: Millis = 1_000;
 /// When an address is announced again after it was bound, and how often from then on.
 pub(crate) const REPEATS: [Millis; 3] = [0, 1_100, 5_000];
 pub(crate) const REFRESH: Millis = 60_000;
+
+/// Between two questions to the owner's host, and how many without an answer make it silent.
+pub(crate) const WATCH: Millis = 250;
+const UNANSWERED: u32 = 3;
 
 /// At most one claim in this time is told.
 const CLAIMS: Millis = 1_000;
@@ -50,6 +54,34 @@ impl Probing {
     }
 }
 
+/// What an agent that watches the owner's host has heard of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Watching {
+    unanswered: u32,
+    told: Option<Presence>,
+}
+
+impl Watching {
+    /// What the next question brings, if that is news.
+    pub(crate) fn ask(&mut self, host: HostId, agents: &[Agent]) -> Option<Presence> {
+        let answered = (0..agents.len()).any(|other| has_it(host, other, agents));
+        self.unanswered = if answered { 0 } else { self.unanswered + 1 };
+        let presence = match self.unanswered {
+            0 => Presence::Present,
+            UNANSWERED.. if self.told.is_some() => Presence::Silent,
+            _ => return None,
+        };
+        let news = self.told.replace(presence) != Some(presence);
+        news.then_some(presence)
+    }
+}
+
+/// Whether another host answers for the address.
+fn has_it(host: HostId, other: HostId, agents: &[Agent]) -> bool {
+    let (asker, asked) = (&agents[host], &agents[other]);
+    host != other && asked.bound && reaches(asker, asked) && reaches(asked, asker)
+}
+
 /// True when what one host sends reaches another.
 pub(crate) fn reaches(from: &Agent, to: &Agent) -> bool {
     from.power && to.power && from.lan_out == 0 && to.lan_in == 0
@@ -62,9 +94,8 @@ fn answers(host: HostId, other: HostId, agents: &[Agent]) -> bool {
     if host == other || !reaches(asked, asker) {
         return false;
     }
-    let has_it = asked.bound && reaches(asker, asked);
     let wants_it = asked.probing.is_some() && asked.runs() && other < host && !asker.bound;
-    has_it || wants_it
+    has_it(host, other, agents) || wants_it
 }
 
 /// Who hears the announcement of a host as a claim of an address that it has itself.

@@ -8,8 +8,10 @@ use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
 use link::election::message::{Action, Input, LockAnswer, LockView, Request};
-use link::etcd::Gap;
+use link::etcd::{Gap, TimeToLive};
 use link::policy::{AllFailingPolicy, LossPolicy};
+use link::vip::VipId;
+use link::witness::Step;
 
 use crate::agent::{Agent, CHECK, Policies, RENEWAL, RETRY};
 use crate::audit::{Audit, Violation};
@@ -17,7 +19,7 @@ use crate::bugs::Bug;
 use crate::etcd::{Data, Etcd};
 use crate::faults::{Fault, HostId, Plan};
 use crate::random::Random;
-use crate::wire::{self, PROBE, Probing, REFRESH, REPEATS};
+use crate::wire::{self, PROBE, Probing, REFRESH, REPEATS, WATCH, Watching};
 
 /// Milliseconds since the beginning of the world.
 pub(crate) type Millis = u64;
@@ -46,6 +48,10 @@ enum Event {
     SafetyRead { host: HostId, life: u64 },
     Reread { host: HostId, life: u64 },
     Probe { host: HostId, life: u64 },
+    Watch { host: HostId, life: u64, number: u64 },
+    LeaseAsked { host: HostId, life: u64, lease: i64 },
+    LeaseTold { host: HostId, life: u64, era: u64, lease: i64, answer: Option<TimeToLive> },
+    Wake { host: HostId, life: u64 },
     Announce { host: HostId, life: u64, announcing: u64, refresh: bool },
     Expire,
     Snapshot,
@@ -213,6 +219,22 @@ impl World {
             }
             Event::Reread { host, life } if self.alive(host, life) => drop(self.reread(host, life)),
             Event::Probe { host, life } if self.alive(host, life) => self.probe(host, life),
+            Event::Watch { host, life, number } if self.alive(host, life) => {
+                self.watch(host, life, number);
+            }
+            Event::LeaseAsked { host, life, lease } => self.lease_asked(host, life, lease),
+            Event::LeaseTold { host, life, era, lease, answer }
+                if self.alive(host, life) && (era == self.era || answer.is_none()) =>
+            {
+                let now = self.instant();
+                let steps = self.agents[host].witness.told(lease, answer, now);
+                self.follow(host, steps);
+            }
+            Event::Wake { host, life } if self.alive(host, life) => {
+                let now = self.instant();
+                let steps = self.agents[host].witness.wake(now);
+                self.follow(host, steps);
+            }
             Event::Announce { host, life, announcing, refresh } if self.alive(host, life) => {
                 self.announce(host, announcing, refresh);
             }
@@ -234,6 +256,9 @@ impl World {
             | Event::SafetyRead { .. }
             | Event::Reread { .. }
             | Event::Probe { .. }
+            | Event::Watch { .. }
+            | Event::LeaseTold { .. }
+            | Event::Wake { .. }
             | Event::Announce { .. } => {}
         }
     }
@@ -244,12 +269,13 @@ impl World {
             return self.agents[host].held_up.push_back(input);
         }
         self.trace(host, || format!("<- {input:?}"));
-        let now = self.epoch + Duration::from_millis(self.now);
+        let now = self.instant();
         let bound = self.agents[host].bound;
         for action in self.agents[host].core.handle(input, now) {
             self.perform(host, action);
         }
         self.set_timer(host);
+        self.note_owner(host);
         let changed = self.agents[host].bound;
         if changed != bound && self.agents[host].running {
             self.tell(host, Input::Bound(changed));
@@ -279,6 +305,84 @@ impl World {
             Action::Left => self.left(host),
             Action::Transition { .. } | Action::HandedOver(_) => {}
         }
+    }
+
+    fn instant(&self) -> Instant {
+        self.epoch + Duration::from_millis(self.now)
+    }
+
+    /// Has the owner's host watched, as the supervisor does.
+    fn note_owner(&mut self, host: HostId) {
+        let agent = &mut self.agents[host];
+        let owner = agent.core.awaited().map(|lease| (agent.core.owner().unwrap_or(""), lease));
+        let steps = agent.witness.awaits(&ip(), owner);
+        self.follow(host, steps);
+    }
+
+    fn follow(&mut self, host: HostId, steps: Vec<Step>) {
+        let life = self.agents[host].life;
+        for step in steps {
+            self.trace(host, || format!("-- {step:?}"));
+            match step {
+                Step::Watch(_, on) => {
+                    let agent = &mut self.agents[host];
+                    agent.watched = on.then(Watching::default);
+                    agent.watches += 1;
+                    let number = agent.watches;
+                    self.after(WATCH, Event::Watch { host, life, number });
+                }
+                Step::AskLease(lease) if self.bug == Some(Bug::OneWitnessIsEnough) => {
+                    self.tell(host, Input::OwnerDead(lease));
+                }
+                Step::AskLease(lease) => self.ask_lease(host, lease),
+                Step::Dead { lease, .. } => self.tell(host, Input::OwnerDead(lease)),
+                Step::Tell(_) => {}
+            }
+        }
+        if let Some(deadline) = self.agents[host].witness.deadline() {
+            let pause = deadline.saturating_duration_since(self.instant()).as_millis();
+            let pause = u64::try_from(pause).expect("a short pause") + 1;
+            self.after(pause, Event::Wake { host, life });
+        }
+    }
+
+    fn watch(&mut self, host: HostId, life: u64, number: u64) {
+        let Some(mut watched) = self.agents[host].watched else { return };
+        if self.agents[host].watches != number {
+            return;
+        }
+        self.after(WATCH, Event::Watch { host, life, number });
+        // Without a carrier, and after a standstill, it counts from the beginning.
+        if self.agents[host].unplugged > 0 || self.agents[host].frozen {
+            self.agents[host].watched = Some(Watching::default());
+            return;
+        }
+        let news = watched.ask(host, &self.agents);
+        self.agents[host].watched = Some(watched);
+        if let Some(presence) = news {
+            let now = self.instant();
+            let steps = self.agents[host].witness.heard(&ip(), presence, now);
+            self.follow(host, steps);
+        }
+    }
+
+    fn ask_lease(&mut self, host: HostId, lease: i64) {
+        let (life, era, out) = (self.agents[host].life, self.era, self.agents[host].cut_out == 0);
+        let way = self.way(host);
+        if out && self.etcd.up && !self.random.one_in(50) {
+            self.after(way, Event::LeaseAsked { host, life, lease });
+        } else {
+            let answer = None;
+            self.after(DEADLINE, Event::LeaseTold { host, life, era, lease, answer });
+        }
+    }
+
+    fn lease_asked(&mut self, host: HostId, life: u64, lease: i64) {
+        let heard = self.etcd.up && self.agents[host].cut_in == 0;
+        let answer = heard.then(|| self.etcd.time_to_live(lease, self.now));
+        let way = if heard { self.way(host) } else { DEADLINE };
+        let era = self.era;
+        self.after(way, Event::LeaseTold { host, life, era, lease, answer });
     }
 
     /// The agent has handed over: it revokes its lease and ends.
@@ -714,6 +818,11 @@ impl World {
             self.tell(host, input);
         }
     }
+}
+
+/// The one IP of the world.
+fn ip() -> VipId {
+    "vip-00000000-0000-4000-8000-000000000001".parse().expect("an id")
 }
 
 /// How the agents of a world are set: as most of them are, or otherwise.
