@@ -123,12 +123,3 @@ pub struct Announce {
     /// many announcements, so far apart, and no refresh after them.
     pub fixed: Option<(std::time::Duration, u32)>,
 }
-
-/// Whether the host that has an address is heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// It answers.
-    Present,
-    /// It has answered before.
-    Silent,
-}

@@ -32,6 +32,10 @@ const PROBED: Millis = 3_000;
 /// After a fault of the network, how long the client may send to the wrong host: until the refresh.
 const REFRESHED: Millis = 70_000;
 
+/// Within this time an owner takes a lock back that it has passed on in vain: half a second, and a
+/// request that is lost once.
+const NOT_HEARD: Millis = 3_000;
+
 /// How long a planned move is watched, during which somebody has the IP at every moment.
 const PLANNED: Millis = 6_000;
 
@@ -65,6 +69,8 @@ pub(crate) struct Audit {
     able_since: Vec<Option<Millis>>,
     sick_since: Vec<Option<Millis>>,
     holder: Option<(String, i64)>,
+    /// Who held the lock before, and until when.
+    moved: Option<(String, Millis)>,
     /// A restart that must not move the IP, and until when.
     quick_restart: Option<(HostId, Millis)>,
     /// Until when somebody must have the IP at every moment.
@@ -93,6 +99,7 @@ impl Audit {
             able_since: vec![None; hosts],
             sick_since: vec![None; hosts],
             holder: None,
+            moved: None,
             quick_restart: None,
             planned_until: 0,
             disturbed_wire: 0,
@@ -315,11 +322,12 @@ impl Audit {
         let host = world.agents.iter().position(|agent| agent.name == name);
         let host = host.expect("only agents take the lock");
         // An owner takes a lock back that it has passed on, if it does not hear the other.
-        let back = world.etcd.data.lock.as_ref().and_then(|(holder, _)| {
-            world.agents.iter().position(|agent| agent.name == holder.host)
+        let from = self.moved.replace((name.clone(), world.now));
+        let seized = from.is_some_and(|(from, at)| {
+            Some(from) == self.holder.as_ref().map(|(host, _)| host.clone())
+                && world.now <= at + NOT_HEARD
         });
-        let reclaimed = back.is_some_and(|back| back != host && !self.undisturbed(back, world.now));
-        if self.undisturbed(host, world.now) && !reclaimed {
+        if self.undisturbed(host, world.now) && !seized {
             return Err(format!("{name} has lost the lock for no reason"));
         }
         match self.quick_restart {
