@@ -296,6 +296,8 @@ impl Actor {
                 Report::Failed(error) => Event::NetFailed(error),
                 Report::Wire(wire) => Event::Input(Input::Wire(wire)),
                 Report::Claimed { precedes } => Event::Input(Input::Claimed { precedes }),
+                // Only whoever has the host watched is concerned.
+                Report::Owner(_) => return,
             };
             let _ = event_tx.send(event);
         };

@@ -144,6 +144,7 @@ impl Actuator {
                 self.reconciler.forget(cidr);
             }
             Order::Probe(cidr, on) => self.probe(cidr, on),
+            Order::Watch(cidr, timing) => log::debug!("{cidr} is not watched: {timing:?}"),
             Order::RemoveLeftOvers { unmarked } => {
                 self.reconciler.remove_left_overs(unmarked, Instant::now());
             }

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::actuator::Actuator;
-use super::{Address, Announce, Desired, NetError, Reports};
+use super::{Address, Announce, Desired, NetError, Reports, WatchTiming};
 use crate::ping::Ping;
 use crate::vip::Cidr;
 
@@ -43,6 +43,7 @@ pub(super) enum Order {
     Announce(Cidr),
     Forget(Cidr),
     Probe(Cidr, bool),
+    Watch(Cidr, Option<WatchTiming>),
     RemoveLeftOvers { unmarked: Vec<(Cidr, String)> },
     Addresses { interface: String, reply: Sender<Result<Vec<Address>, NetError>> },
     Ping(Ping),
@@ -129,6 +130,13 @@ impl NetClient {
     /// more.
     pub fn probe(&self, cidr: Cidr, on: bool) {
         self.send(Order::Probe(cidr, on));
+    }
+
+    /// Starts to watch the host that has an address, by asking it for the address again and again;
+    /// none stops that. Whether it answers is reported whenever that changes. Another timing takes
+    /// the place of the one before, and an address that is forgotten is watched no more.
+    pub fn watch(&self, cidr: Cidr, timing: Option<WatchTiming>) {
+        self.send(Order::Watch(cidr, timing));
     }
 
     /// Removes from all interfaces what carries LinK's mark and is not managed; on a kernel that

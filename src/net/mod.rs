@@ -43,6 +43,7 @@ mod sys;
 mod target;
 
 use std::fmt;
+use std::time::Duration;
 
 pub use client::{Net, NetClient};
 
@@ -86,6 +87,8 @@ pub enum Report {
         /// As in [`Wire::Answered`].
         precedes: bool,
     },
+    /// What is seen on the wire of the host that has the address: see [`NetClient::watch`].
+    Owner(Presence),
 }
 
 /// What the wire says of an address about which it is being asked.
@@ -98,6 +101,16 @@ pub enum Wire {
         precedes: bool,
     },
     /// Nobody has answered for about a second.
+    Silent,
+}
+
+/// What is seen on the wire of a host that is being watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It answers.
+    Present,
+    /// It has answered before, and does not any more: so many questions in a row were not answered,
+    /// the last one for one interval, although this host's own interface has a carrier.
     Silent,
 }
 
@@ -121,5 +134,14 @@ impl std::error::Error for NetError {}
 pub struct Announce {
     /// `ARP_GRATUITOUS_INTERVAL` and `_COUNT`: a fixed schedule instead of the built-in one. So
     /// many announcements, so far apart, and no refresh after them.
-    pub fixed: Option<(std::time::Duration, u32)>,
+    pub fixed: Option<(Duration, u32)>,
+}
+
+/// How the host that has an address is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WatchTiming {
+    /// `PROBE_INTERVAL`: between two questions, 10 ms to 10 s.
+    pub interval: Duration,
+    /// `PROBE_COUNT`: how many in a row are not answered when the host is silent, 1 to 100.
+    pub count: u32,
 }
