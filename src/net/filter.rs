@@ -49,8 +49,8 @@ const FOR_WHOM: u32 = 0xffff_f004;
 /// or was sent by this host.
 const MULTICAST: u32 = 2;
 
-/// Operation codes (`linux/bpf_common.h`): loads at an offset in the frame, which give 0 to the end
-/// of the program beyond the frame's, ...
+/// Operation codes (`linux/bpf_common.h`): loads at an offset in the frame, which beyond its end drop
+/// it, ...
 const WORD: u16 = 0x20;
 const HALF: u16 = 0x28;
 /// ... comparisons of what was loaded with a number, or with X, ...

@@ -92,12 +92,6 @@ impl NetlinkSocket {
     }
 }
 
-impl AsFd for PacketSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
 impl AsFd for NetlinkSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
@@ -162,6 +156,12 @@ impl PacketSocket {
     pub(super) fn send(&self, index: u32, ethertype: u16, frame: &[u8]) -> Result<(), Errno> {
         let address = packet_address(index, ethertype)?;
         retry(|| sendto(self.0.as_raw_fd(), frame, &address, MsgFlags::empty())).map(drop)
+    }
+}
+
+impl AsFd for PacketSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
