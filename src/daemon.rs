@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::etcd::Etcd;
 use crate::net::{Announce, Net};
 use crate::ping::Roll;
-use crate::policy::StopPolicy;
+use crate::policy::{CrashDetection, StopPolicy};
 use crate::state::StateFile;
 use crate::supervisor::{self, Supervisor};
 use crate::systemd::{Watchdog, notify};
@@ -75,8 +75,11 @@ and managed over HTTP on port 1313, with curl or linkctl.
 fn run(config: Config) -> Result<(), String> {
     info!("LinK {VERSION}: {config}");
     info!(
-        "a crashed owner is replaced within {:?}; etcd loss is acted on after {:?} at the latest",
+        "a crashed owner is replaced within {:?}{}; etcd loss is acted on after {:?} at the latest",
         config.crash_failover(),
+        config
+            .crash_detection()
+            .map_or(String::new(), |time| format!(", if its host is dead within {time:?}")),
         config.etcd.loss_after(),
     );
     let program = std::env::current_exe().map_err(text("find the own program"))?;
@@ -94,6 +97,7 @@ fn run(config: Config) -> Result<(), String> {
         all_failing: config.all_failing_policy,
         ttl: config.etcd.ttl(),
         loss_after: config.etcd.loss_after(),
+        watch: (config.crash_detection == CrashDetection::Strict).then_some(config.probes),
         etcd: etcd.client(),
         net: net.client(),
         state,

@@ -30,6 +30,16 @@ pub enum AllFailingPolicy {
     None,
 }
 
+/// How a standby finds out that the host of an owner is dead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CrashDetection {
+    /// The host is silent on the network, and its lease was not renewed in time.
+    #[default]
+    Strict,
+    /// Its lease has ended.
+    Off,
+}
+
 /// What SIGTERM means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StopPolicy {
@@ -75,6 +85,11 @@ impl Words for AllFailingPolicy {
         &[("keep-last", AllFailingPolicy::KeepLast), ("none", AllFailingPolicy::None)];
 }
 
+impl Words for CrashDetection {
+    const ALL: &'static [(&'static str, CrashDetection)] =
+        &[("strict", CrashDetection::Strict), ("off", CrashDetection::Off)];
+}
+
 impl Words for StopPolicy {
     const ALL: &'static [(&'static str, StopPolicy)] =
         &[("release", StopPolicy::Release), ("keep", StopPolicy::Keep)];
@@ -87,6 +102,12 @@ impl fmt::Display for LossPolicy {
 }
 
 impl fmt::Display for AllFailingPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl fmt::Display for CrashDetection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
     }
@@ -111,6 +132,14 @@ impl FromStr for AllFailingPolicy {
 
     fn from_str(text: &str) -> Result<AllFailingPolicy, UnknownWord> {
         AllFailingPolicy::of_word(text)
+    }
+}
+
+impl FromStr for CrashDetection {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<CrashDetection, UnknownWord> {
+        CrashDetection::of_word(text)
     }
 }
 
@@ -155,6 +184,7 @@ mod tests {
     fn a_policy_is_read_as_it_is_written_and_what_is_none_is_told_the_words() {
         assert_has_words::<LossPolicy>(&["take", "probe", "hold"]);
         assert_has_words::<AllFailingPolicy>(&["keep-last", "none"]);
+        assert_has_words::<CrashDetection>(&["strict", "off"]);
         assert_has_words::<StopPolicy>(&["release", "keep"]);
     }
 

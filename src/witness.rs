@@ -32,6 +32,12 @@ const HOLD_DOWN: (Duration, Duration) = (Duration::from_secs(10), Duration::from
 /// After how long without a death the first hold-down is due again.
 const FORGIVEN: Duration = Duration::from_secs(3600);
 
+/// After how long at most etcd shows that a lease of this TTL is not renewed any more: its seconds are
+/// whole ones.
+pub fn unrenewed_after(ttl: Duration) -> Duration {
+    Duration::from_secs(ttl.as_secs().div_ceil(5)) + LATE + ASK
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -182,6 +188,11 @@ impl Witness {
         self.deaths.insert(owner.host.clone(), Death { at: now, hold_down });
         let (host, ips) = (owner.host.clone(), owner.ips.clone());
         vec![Step::Dead { host, lease, ips }]
+    }
+
+    /// This process did not run for a while: what was heard before it counts no more.
+    pub fn forget(&mut self) {
+        self.owners.values_mut().for_each(Owner::hear);
     }
 
     /// When [`Witness::wake`] has something to do.

@@ -14,13 +14,18 @@ use std::time::Duration;
 
 use crate::api::Credentials;
 use crate::etcd::{self, TlsFiles};
-use crate::policy::{AllFailingPolicy, LossPolicy, StopPolicy, UnknownWord};
+use crate::net::WatchTiming;
+use crate::policy::{AllFailingPolicy, CrashDetection, LossPolicy, StopPolicy, UnknownWord};
 use crate::secret::Secret;
 use crate::store;
+use crate::witness;
 
 /// Where the authorities that a system trusts are, on Debian, Fedora and Alpine.
 const SYSTEM_CA: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+/// A host that is asked less often than this would be found dead by its lease before.
+const LONGEST_PROBE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// etcd grants no shorter lease than this (1.5 election timeouts, by default).
 const SHORTEST_TTL: Duration = Duration::from_secs(2);
@@ -51,6 +56,10 @@ pub struct Config {
     pub loss_policy: LossPolicy,
     /// `ALL_FAILING_POLICY`.
     pub all_failing_policy: AllFailingPolicy,
+    /// `CRASH_DETECTION`.
+    pub crash_detection: CrashDetection,
+    /// `PROBE_INTERVAL` and `PROBE_COUNT`: how the host of an owner is watched.
+    pub probes: WatchTiming,
     /// `STOP_POLICY`.
     pub stop_policy: StopPolicy,
     /// `STATE_DIR`: where the local copy of this host's configuration is.
@@ -87,6 +96,14 @@ impl Config {
     pub fn crash_failover(&self) -> Duration {
         self.etcd.ttl().max(SHORTEST_TTL) + EXPIRY_DELAY
     }
+
+    /// The same if the network and etcd agree that its host is dead.
+    pub fn crash_detection(&self) -> Option<Duration> {
+        let WatchTiming { interval, count } = self.probes;
+        let silent = interval * (count + 1);
+        let on = self.crash_detection != CrashDetection::Off;
+        on.then(|| silent.max(witness::unrenewed_after(self.etcd.ttl().max(SHORTEST_TTL))))
+    }
 }
 
 impl fmt::Display for Config {
@@ -96,8 +113,8 @@ impl fmt::Display for Config {
         write!(
             f,
             "host {}, interface {}, API on {} ({}), etcd {}, lease {:?} renewed every {:?}, \
-             checks every {:?} (timeout {:?}, {} failures), policies: etcd loss {}, \
-             all failing {}, stop {}",
+             checks every {:?} (timeout {:?}, {} failures), crash detection {} ({} probes every \
+             {:?}), policies: etcd loss {}, all failing {}, stop {}",
             self.hostname,
             self.interface,
             listen.join(" and "),
@@ -108,6 +125,9 @@ impl fmt::Display for Config {
             self.checks.interval,
             self.checks.timeout,
             self.checks.fall,
+            self.crash_detection,
+            self.probes.count,
+            self.probes.interval,
             self.loss_policy,
             self.all_failing_policy,
             self.stop_policy,
@@ -148,6 +168,8 @@ impl Reader<'_> {
             max_ips: self.max_ips(),
             loss_policy: self.policy("ETCD_LOSS_POLICY"),
             all_failing_policy: self.policy("ALL_FAILING_POLICY"),
+            crash_detection: self.policy("CRASH_DETECTION"),
+            probes: self.probes(),
             stop_policy: self.policy("STOP_POLICY"),
             state_dir: self.state_dir(),
         }
@@ -295,6 +317,15 @@ impl Reader<'_> {
         }
         let system = || SYSTEM_CA.iter().map(PathBuf::from).find(|path| Path::exists(path));
         Some(TlsFiles { identity, ca: ca.or_else(system) })
+    }
+
+    fn probes(&mut self) -> WatchTiming {
+        let interval = self.duration("PROBE_INTERVAL", "250ms", 10);
+        if interval > LONGEST_PROBE_INTERVAL {
+            let text = format!("{interval:?}");
+            self.mistake("PROBE_INTERVAL", &text, "is out of range (10ms to 10s)");
+        }
+        WatchTiming { interval, count: self.number("PROBE_COUNT", 3, 1..=100) }
     }
 
     fn announce(&mut self) -> Option<(Duration, u32)> {

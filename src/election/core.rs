@@ -180,12 +180,12 @@ impl Core {
         }
     }
 
-    /// The lease of the host that has the IP, while this one waits for it to be free.
-    pub fn awaited(&self) -> Option<i64> {
+    /// The host that has the IP, and its lease, while this one waits for it to be free.
+    pub fn awaited(&self) -> Option<(&str, i64)> {
         let waits = self.state == State::Standby && self.ownership() == Ownership::Other;
         let holder = self.lock.as_ref()?.holder.as_ref()?;
         let held = matches!(self.lease, Lease::Held(_));
-        (waits && held && holder.lease != 0).then_some(holder.lease)
+        (waits && held && holder.lease != 0).then_some((holder.host.as_str(), holder.lease))
     }
 
     /// True when the IP was given up and etcd could not be told: as long as this host's lease lives,

@@ -17,7 +17,7 @@ use super::message::{Action, Input, Lease, Request};
 use crate::checks::{Checks, Timing};
 use crate::etcd;
 use crate::fsm::State;
-use crate::net::{Desired, NetClient, Report};
+use crate::net::{Desired, NetClient, Presence, Report, WatchTiming};
 use crate::ping::Ping;
 use crate::policy::{AllFailingPolicy, LossPolicy};
 use crate::store;
@@ -66,6 +66,8 @@ pub struct Status {
     pub reason: String,
     /// The host that holds the lock, as last seen.
     pub owner: Option<String>,
+    /// The host and the lease of the owner, while this host waits for the lock.
+    pub awaited: Option<(String, i64)>,
     /// Whether the kernel has the address, as last seen.
     pub bound: bool,
 }
@@ -75,6 +77,8 @@ pub struct Status {
 pub enum Notice {
     /// Its status has changed.
     Status(Status),
+    /// The host of the owner, which is watched, is heard on the network, or not.
+    Owner(Presence),
     /// A failover has ended: another host holds the lock, or why none does.
     HandedOver(Result<(), String>),
     /// It has given the IP up and ended.
@@ -102,6 +106,8 @@ enum Control {
     SetChecks(Vec<Check>, Timing),
     SetLossPolicy(LossPolicy),
     Paused,
+    Watch(Option<WatchTiming>),
+    OwnerDead(i64),
     LockNow,
     Failover(Option<String>),
     Leave,
@@ -120,6 +126,8 @@ enum Event {
     Answered(Request, Result<etcd::Reply, etcd::Error>),
     /// The kernel has the address, or not.
     Bound(bool),
+    /// The host of the owner is heard on the network, or not.
+    Owner(Presence),
     /// The actuator could not do what it was told.
     NetFailed(String),
     /// The core's deadline.
@@ -157,6 +165,17 @@ impl Election {
     /// Has it try to get the lock now.
     pub fn lock_now(&self) {
         self.tell(Control::LockNow);
+    }
+
+    /// Begins, changes or ends to watch the host of the owner on the network; what is heard comes back as
+    /// [`Notice::Owner`].
+    pub fn watch(&self, timing: Option<WatchTiming>) {
+        self.tell(Control::Watch(timing));
+    }
+
+    /// The owner with this lease is dead.
+    pub fn owner_dead(&self, lease: i64) {
+        self.tell(Control::OwnerDead(lease));
     }
 
     /// This process did not run for a while.
@@ -297,7 +316,7 @@ impl Actor {
                 Report::Wire(wire) => Event::Input(Input::Wire(wire)),
                 Report::Claimed { precedes } => Event::Input(Input::Claimed { precedes }),
                 // Only whoever has the host watched is concerned.
-                Report::Owner(_) => return,
+                Report::Owner(presence) => Event::Owner(presence),
             };
             let _ = event_tx.send(event);
         };
@@ -349,6 +368,10 @@ impl Actor {
             Event::Checked(setting, _) if setting != self.setting => return,
             Event::Checked(_, result) => Input::Checked(result),
             Event::Answered(request, result) => self.answer(request, result),
+            Event::Owner(presence) => {
+                (self.notices)(Notice::Owner(presence));
+                return;
+            }
             Event::NetFailed(error) => {
                 warn!("{}: {error}", self.params.cidr);
                 return;
@@ -360,6 +383,11 @@ impl Actor {
             Event::Control(Control::Failover(target)) => Input::Failover(target),
             Event::Control(Control::SetLossPolicy(policy)) => Input::LossPolicy(policy),
             Event::Control(Control::Paused) => Input::Paused,
+            Event::Control(Control::Watch(timing)) => {
+                self.params.net.watch(self.params.cidr, timing);
+                return;
+            }
+            Event::Control(Control::OwnerDead(lease)) => Input::OwnerDead(lease),
             Event::Control(Control::Leave) => Input::Leave,
             Event::Control(Control::SetChecks(checks, timing)) => {
                 self.params.checks = checks;
@@ -420,6 +448,7 @@ impl Actor {
             since: self.core.since(),
             reason: self.core.reason().to_owned(),
             owner: self.core.owner().map(str::to_owned),
+            awaited: self.core.awaited().map(|(host, lease)| (host.to_owned(), lease)),
             bound: self.bound,
         };
         if self.shown.as_ref() != Some(&status) {

@@ -82,6 +82,7 @@ impl Actor {
             }
             LeaseEvent::Paused(time) => {
                 warn!("this process did not run for {time:.1?}: looking who owns its IPs");
+                self.witness.forget();
                 self.vips.values().for_each(|vip| vip.election.paused());
             }
             LeaseEvent::Lost(why) => {

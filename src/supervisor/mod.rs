@@ -7,6 +7,7 @@
 //! when it is told to, with everything handed over, or when its handle is dropped.
 
 mod commands;
+mod crashes;
 mod debts;
 mod lease;
 mod records;
@@ -25,14 +26,15 @@ use crate::checks::Timing;
 use crate::command::{Answer, Change, Refusal, Request};
 use crate::config::CheckDefaults;
 use crate::election::{self, Election, Notice, Status};
-use crate::etcd::{self, LeaseEvent};
-use crate::net::NetClient;
+use crate::etcd::{self, LeaseEvent, TimeToLive};
+use crate::net::{NetClient, WatchTiming};
 use crate::ping::Ping;
 use crate::policy::{AllFailingPolicy, LossPolicy, StopPolicy};
 use crate::state::StateFile;
 use crate::store::Record;
 use crate::thread;
 use crate::vip::VipId;
+use crate::witness::Witness;
 
 /// How long a request of the supervisor to etcd may take; an API client waits for it.
 const STORE: Duration = Duration::from_secs(2);
@@ -59,6 +61,8 @@ pub struct Params {
     pub ttl: Duration,
     /// The silence after which etcd counts as lost.
     pub loss_after: Duration,
+    /// How the hosts of owners are watched, if they are.
+    pub watch: Option<WatchTiming>,
     /// The way to etcd.
     pub etcd: etcd::Client,
     /// The way to the kernel.
@@ -157,6 +161,7 @@ enum Event {
     Stored(Pending, Result<etcd::Reply, etcd::Error>),
     Lease(LeaseEvent),
     Election(VipId, Notice),
+    OwnerLease(i64, Result<TimeToLive, etcd::Error>),
 }
 
 struct Actor {
@@ -178,6 +183,7 @@ struct Actor {
     load_at: Option<Instant>,
     lease: lease::HostLease,
     debts: debts::Debts,
+    witness: Witness,
     stopping: Option<stop::Stopping>,
     ended: bool,
 }
@@ -205,6 +211,7 @@ impl Actor {
             load_at: None,
             lease: lease::HostLease::default(),
             debts: debts::Debts::default(),
+            witness: Witness::default(),
             stopping: None,
             ended: false,
         }
@@ -244,7 +251,7 @@ impl Actor {
 
     fn deadline(&self) -> Option<Instant> {
         let stop = self.stopping.as_ref().map(|stopping| stopping.until);
-        [self.load_at, stop].into_iter().flatten().min()
+        [self.load_at, stop, self.witness.deadline()].into_iter().flatten().min()
     }
 
     fn on_timer(&mut self) {
@@ -252,6 +259,7 @@ impl Actor {
         if self.load_at.is_some_and(|at| now >= at) {
             self.load();
         }
+        self.wake_witness();
         self.end_stop();
     }
 
@@ -259,6 +267,10 @@ impl Actor {
         match event {
             Event::Lease(event) => self.on_lease(event),
             Event::Election(id, notice) => self.on_notice(&id, notice),
+            Event::OwnerLease(lease, answer) => {
+                let steps = self.witness.told(lease, answer.ok(), Instant::now());
+                self.follow(steps);
+            }
             Event::Stored(Pending::Load, result) => self.on_loaded(result),
             Event::Stored(Pending::SaveLease(id), result) => self.on_lease_saved(id, result),
             Event::Stored(Pending::Debt, result) => self.on_debt_paid(result),
@@ -271,7 +283,11 @@ impl Actor {
             return;
         };
         match notice {
-            Notice::Status(status) => vip.status = status,
+            Notice::Status(status) => {
+                vip.status = status;
+                self.note_owner(id);
+            }
+            Notice::Owner(presence) => self.on_presence(id, presence),
             Notice::HandedOver(result) => {
                 let answer = result.map(|()| Answer::Done).map_err(Refusal::Conflict);
                 answer_to(vip.failover.take(), answer);
@@ -279,6 +295,7 @@ impl Actor {
             Notice::Left { owes } => {
                 let cidr = vip.record.cidr;
                 let vip = self.vips.remove(id);
+                self.note_owner(id);
                 // At the end, the lease is revoked or ends by itself.
                 if owes && self.stopping.is_none() {
                     warn!("{cidr}: given up, but etcd could not be told: its lock may block it");

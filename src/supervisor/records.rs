@@ -127,6 +127,7 @@ impl Actor {
         if !same {
             // Its election ends here, and the address is a left-over.
             self.vips.remove(&record.id);
+            self.note_owner(&record.id);
             return false;
         }
         let checked = (&record.checks, record.healthcheck_interval);

@@ -15,6 +15,7 @@ pub(super) fn initial_status() -> Status {
         since: Instant::now(),
         reason: "starting".to_owned(),
         owner: None,
+        awaited: None,
         bound: false,
     }
 }

@@ -314,8 +314,7 @@ impl World {
     /// Has the owner's host watched, as the supervisor does.
     fn note_owner(&mut self, host: HostId) {
         let agent = &mut self.agents[host];
-        let owner = agent.core.awaited().map(|lease| (agent.core.owner().unwrap_or(""), lease));
-        let steps = agent.witness.awaits(&ip(), owner);
+        let steps = agent.witness.awaits(&ip(), agent.core.awaited());
         self.follow(host, steps);
     }
 

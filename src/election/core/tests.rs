@@ -362,7 +362,7 @@ fn by_the_other_policy_the_last_one_lets_go() {
 #[test]
 fn from_a_dead_owner_the_lock_is_seized_as_it_was_seen() {
     let mut story = Story::standby();
-    assert_eq!(story.core.awaited(), Some(9));
+    assert_eq!(story.core.awaited(), Some(("h2", 9)));
     let seize = Action::Ask(Request::Seize { lease: LEASE, written: story.written });
     assert_eq!(story.feed(Input::OwnerDead(9)), [seize]);
     assert_eq!(story.answer(Some(("h1", LEASE))), [elected(), Action::Bind]);

@@ -1,0 +1,68 @@
+//! The crash of an owner's host, before etcd ends its lease: what the witnesses say goes to
+//! [`crate::witness`], and what follows from it to the network, to etcd and to the elections.
+
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+
+use super::{Actor, Event};
+use crate::net::Presence;
+use crate::vip::VipId;
+use crate::witness::Step;
+
+/// How long etcd may take to say what is left of a lease. Later, it has nothing to say of a crash.
+const ASK: Duration = Duration::from_secs(1);
+
+impl Actor {
+    /// Takes note of the owner on which an IP waits now.
+    pub(super) fn note_owner(&mut self, id: &VipId) {
+        if self.params.watch.is_none() {
+            return;
+        }
+        let awaited = self.vips.get(id).and_then(|vip| vip.status.awaited.as_ref());
+        let awaited = awaited.map(|(host, lease)| (host.as_str(), *lease));
+        let steps = self.witness.awaits(id, awaited);
+        self.follow(steps);
+    }
+
+    pub(super) fn on_presence(&mut self, id: &VipId, presence: Presence) {
+        let steps = self.witness.heard(id, presence, Instant::now());
+        self.follow(steps);
+    }
+
+    pub(super) fn wake_witness(&mut self) {
+        let steps = self.witness.wake(Instant::now());
+        self.follow(steps);
+    }
+
+    pub(super) fn follow(&mut self, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Watch(id, on) => {
+                    let timing = self.params.watch.filter(|_| on);
+                    if let Some(vip) = self.vips.get(&id) {
+                        vip.election.watch(timing);
+                    }
+                }
+                Step::AskLease(lease) => self.ask_for_lease(lease),
+                Step::Dead { host, lease, ips } => {
+                    warn!(
+                        "host {host} is dead: silent on the network, and its lease is not renewed"
+                    );
+                    for vip in ips.iter().filter_map(|id| self.vips.get(id)) {
+                        vip.election.owner_dead(lease);
+                    }
+                }
+                Step::Tell(text) => info!("{text}"),
+            }
+        }
+    }
+
+    fn ask_for_lease(&self, lease: i64) {
+        let event_tx = self.event_tx.clone();
+        let reply = move |answer| {
+            let _ = event_tx.send(Event::OwnerLease(lease, answer));
+        };
+        self.params.etcd.time_to_live(lease, ASK, Box::new(reply));
+    }
+}
