@@ -247,7 +247,8 @@ impl Connection {
         // RFC 9112, 2.2: some clients send a line end too many after a body.
         let empty_lines = self.input.chunks(2).take_while(|line| line == b"\r\n").count();
         self.input.drain(..2 * empty_lines);
-        if self.input.is_empty() {
+        // The first half of such a line end is no beginning of a request either.
+        if matches!(self.input[..], [] | [b'\r']) {
             return;
         }
         if matches!(self.phase, Phase::Idle) {
