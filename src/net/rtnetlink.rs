@@ -40,6 +40,8 @@ const ADDRESS_HEADER: usize = 8;
 const LINK_HEADER: usize = 16;
 /// The longest name of an interface (`IFNAMSIZ` without the NUL); longer ones are alternative names.
 const MAX_NAME: usize = 15;
+/// The longest alternative name (`ALTIFNAMSIZ` without the NUL).
+const MAX_ALTERNATIVE_NAME: usize = 127;
 
 /// Flags of an interface (`linux/if.h`, in the four bytes that netlink has).
 const IFF_UP: u32 = 0x1;
@@ -225,10 +227,12 @@ pub fn dump_links(sequence: u32) -> Vec<u8> {
     Builder::new(RTM_GETLINK, netlink::DUMP, sequence, &[AF_UNSPEC; LINK_HEADER]).finish()
 }
 
-/// Asks for the interface with this name.
+/// Asks for the interface with this name. Of a name that is too long for any, as much is sent as the
+/// kernel needs to refuse it.
 pub fn get_link_by_name(sequence: u32, name: &str) -> Vec<u8> {
     let kind = if name.len() > MAX_NAME { IFLA_ALT_IFNAME } else { IFLA_IFNAME };
-    let terminated = [name.as_bytes(), &[0]].concat();
+    let sent = name.len().min(MAX_ALTERNATIVE_NAME + 1);
+    let terminated = [&name.as_bytes()[..sent], &[0]].concat();
     link_request(RTM_GETLINK, sequence, 0).attribute(kind, &terminated).finish()
 }
 

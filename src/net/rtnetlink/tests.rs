@@ -174,6 +174,15 @@ fn a_name_that_is_too_long_for_an_interface_is_looked_up_as_an_alternative_name(
     assert_eq!(attribute("a-name-with-16-b"), [53]);
 }
 
+/// A record in etcd may have any text for an interface; an attribute ends at 64 KiB.
+#[test]
+fn of_a_name_that_no_interface_can_have_only_the_beginning_is_sent() {
+    for length in [128, 1 << 17] {
+        let payload = payload_of(&get_link_by_name(1, &"x".repeat(length)));
+        assert_eq!(netlink::find(&payload[16..], 53).map(<[u8]>::len), Some(129), "{length}");
+    }
+}
+
 #[test]
 fn promote_secondaries_is_a_setting_inside_the_link() {
     let payload = payload_of(&set_promote_secondaries(1, 3, true));
