@@ -79,13 +79,19 @@ fn secrets_are_never_printed() {
     assert!(!format!("{config} {config:?}").contains("hunter2"));
     let Mistakes(mistakes) = read(&[("ETCD_PASSWORD", "hunter2")]).unwrap_err();
     assert!(!mistakes.concat().contains("hunter2"));
-    let endpoint = [("ETCD_HOSTS", "http://root:hunter2@a")];
-    let Mistakes(mistakes) = read(&endpoint).unwrap_err();
-    assert!(!mistakes.concat().contains("hunter2"), "{mistakes:?}");
+    for hosts in ["http://root:hunter2@a", "http://root:hunter2,@a", "http://root:x,hunter2@y@a"] {
+        let Mistakes(mistakes) = read(&[("ETCD_HOSTS", hosts)]).unwrap_err();
+        assert!(!mistakes.concat().contains("hunter2"), "{mistakes:?}");
+        assert!(mistakes.iter().any(|mistake| mistake.starts_with("ETCD_HOSTS=@a ")));
+    }
     let garbled = |name: &str| {
         use std::os::unix::ffi::OsStringExt as _;
-        let value = std::ffi::OsString::from_vec(b"hunter2\xff".to_vec());
-        name.ends_with("PASSWORD").then_some(value)
+        let value = match name {
+            "ETCD_HOSTS" => b"http://root:hunter2@a\xff".to_vec(),
+            _ => b"hunter2\xff".to_vec(),
+        };
+        let may_be_secret = name.ends_with("PASSWORD") || name == "ETCD_HOSTS";
+        may_be_secret.then_some(std::ffi::OsString::from_vec(value))
     };
     let Mistakes(mistakes) = Config::read(garbled, "kernel-name").unwrap_err();
     assert!(!mistakes.concat().contains("hunter2"), "{mistakes:?}");

@@ -184,7 +184,8 @@ impl Reader<'_> {
                 None
             }
             Err(raw) => {
-                self.mistakes.push(format!("{name}={} is not UTF-8", raw.to_string_lossy()));
+                let raw = raw.to_string_lossy();
+                self.mistake(name, &raw[password_end(&raw)..], "is not UTF-8");
                 None
             }
         }
@@ -263,14 +264,18 @@ impl Reader<'_> {
     fn endpoints(&mut self) -> Vec<String> {
         let list = self.text("ETCD_HOSTS").unwrap_or_else(|| "http://127.0.0.1:2379".to_owned());
         let mut endpoints = Vec::new();
-        for item in list.split(',').map(str::trim) {
-            match endpoint::parse(item) {
+        let mut start = 0;
+        for item in list.split(',') {
+            let end = start + item.len();
+            match endpoint::parse(item.trim()) {
                 Ok(endpoint) => endpoints.push(endpoint),
-                // A user and a password may stand before the host.
                 Err(why) => {
-                    self.mistake("ETCD_HOSTS", item.rsplit('@').next().unwrap_or(item), why)
+                    // A comma may be the password's own.
+                    let shown = password_end(&list).clamp(start, end);
+                    self.mistake("ETCD_HOSTS", list[shown..end].trim(), why);
                 }
             }
+            start = end + 1;
         }
         endpoints
     }
@@ -392,6 +397,11 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// From where on endpoints may be shown: a user and a password may stand before a host.
+fn password_end(endpoints: &str) -> usize {
+    endpoints.rfind('@').unwrap_or(0)
 }
 
 /// Whether a text can be the name of an interface (kernel: `dev_valid_name`, net/core/dev.c).
