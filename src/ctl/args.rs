@@ -229,8 +229,9 @@ fn check(text: &str) -> Result<Check, &'static str> {
     })
 }
 
+/// `why` may repeat a part of the value.
 fn refuse(what: &str, value: &str, why: &str) -> Failure {
-    Failure::usage(format!("{what} \"{}\": {why}", clean(value)))
+    Failure::usage(format!("{what} \"{}\": {}", clean(value), clean(why)))
 }
 
 #[cfg(test)]
@@ -360,6 +361,7 @@ mod tests {
             (&["failover", "10.0.0.1", "--to", "h/2"], "h/2"),
             (&["failover", "10.0.0.1", "--to", "a\nb"], r"a\nb"),
             (&["add", "10.0.0.1/33"], "/33"),
+            (&["add", "10.0.0.1/\x1b[2J"], r"out of range: /\u{1b}[2J"),
             (&["add", "10.0.0.1", "--check", "db"], "port"),
             (&["add", "10.0.0.1", "--check", "db:0"], "db:0"),
             (&["add", "10.0.0.1", "--check", "http://db:80"], "tcp://"),
