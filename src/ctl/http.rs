@@ -136,13 +136,14 @@ fn parse_head(received: &[u8]) -> Result<Option<(usize, u16, Framing)>, Error> {
     let mut head = httparse::Response::new(&mut fields);
     let not_http = || Error::NotHttp(beginning(received));
     match head.parse(received) {
-        Err(_) => Err(not_http()),
         Ok(httparse::Status::Partial) => Ok(None),
-        Ok(httparse::Status::Complete(length)) => {
+        // The end may be in the same piece that goes beyond the limit.
+        Ok(httparse::Status::Complete(length)) if length <= HEAD_LIMIT => {
             let status = head.code.ok_or_else(not_http)?;
             let framing = framing(status, head.headers).ok_or_else(not_http)?;
             Ok(Some((length, status, framing)))
         }
+        Ok(httparse::Status::Complete(_)) | Err(_) => Err(not_http()),
     }
 }
 
@@ -202,14 +203,14 @@ fn read_chunks(mut incoming: Incoming) -> Result<Vec<u8>, Error> {
 fn read_chunk_size(incoming: &mut Incoming) -> Result<usize, Error> {
     loop {
         match httparse::parse_chunk_size(&incoming.received) {
-            Ok(httparse::Status::Complete((line, size))) => {
+            Ok(httparse::Status::Complete((line, size))) if line <= HEAD_LIMIT => {
                 incoming.received.drain(..line);
                 return usize::try_from(size).map_err(|_| Error::TooLong);
             }
             Ok(httparse::Status::Partial) if incoming.received.len() <= HEAD_LIMIT => {
                 incoming.at_least(incoming.received.len() + 1)?;
             }
-            Ok(httparse::Status::Partial) | Err(_) => return Err(incoming.not_http()),
+            Ok(_) | Err(_) => return Err(incoming.not_http()),
         }
     }
 }
@@ -344,12 +345,20 @@ mod tests {
             &[b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"],
             &[b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"],
             &[b"HTTP/1.1 200 OK\r\nX: ", &[b'x'; 2 * HEAD_LIMIT], b"\r\n\r\n"],
+            &[&[b"HTTP/1.1 200 OK\r\nX: ", &[b'x'; HEAD_LIMIT][..], b"\r\n\r\n{}"].concat()],
         ] {
             let Err(Error::NotHttp(beginning)) = answer(pieces) else {
                 panic!("{:?} is an answer", str::from_utf8(pieces[0]));
             };
             assert!(pieces[0].starts_with(&beginning[..4]) && beginning.len() <= BEGINNING);
         }
+    }
+
+    #[test]
+    fn a_line_before_a_chunk_is_no_longer_than_a_head() {
+        let line = [b"1;", &[b'x'; HEAD_LIMIT][..], b"\r\na\r\n0\r\n\r\n"].concat();
+        let answer = answer(&[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &line]);
+        assert!(matches!(answer, Err(Error::NotHttp(_))), "{answer:?}");
     }
 
     #[test]
