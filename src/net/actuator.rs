@@ -7,7 +7,7 @@
 //!   limit; by the kernel, over the event socket; and by other hosts. It answers through each
 //!   address's `Reports`, which must not block, and over the reply channel of a question, which has
 //!   room for the answer.
-//! - Blocks in: one `poll` over the eventfd that follows each order and the sockets that receive,
+//! - Blocks in: one `ppoll` over the eventfd that follows each order and the sockets that receive,
 //!   until the next deadline (announcement, question, silence, retry, full comparison). Requests to
 //!   the kernel last as long as the kernel takes, a second at most; frames are sent without waiting.
 //! - Stops: on the order that dropping [`Net`](super::Net) sends, after carrying out what was
@@ -24,7 +24,6 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, TryRecvError};
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::announcer::Announcer;
 use super::client::{Order, Orders};
@@ -32,11 +31,11 @@ use super::events::Events;
 use super::listener::Listener;
 use super::prober::Prober;
 use super::reconcile::Reconciler;
-use super::route::{Route, words};
+use super::route::Route;
 use super::schedule::Schedule;
 use super::sys::PacketSocket;
+use super::wait::wait;
 use super::{Address, Announce, NetError, Report, Wire};
-use crate::clock;
 use crate::vip::Cidr;
 
 /// How many orders are taken before the kernel has its turn. Taking one costs a microsecond.
@@ -45,9 +44,7 @@ const MAX_ORDERS: usize = 10_000;
 /// quarter of a second for IPv6, as measured.
 const MAX_CHANGES: usize = 1024;
 
-/// A wait that is so late was no wait: the process was stopped, or the machine suspended.
-const STANDSTILL: Duration = Duration::from_millis(500);
-/// How long announcements wait after that. An election renews its lease within a second, or hears
+/// How long announcements wait after a standstill. An election renews its lease within a second, or hears
 /// that it has none.
 const HOLD: Duration = Duration::from_secs(2);
 
@@ -203,17 +200,9 @@ impl Actuator {
     /// Waits until there is something to do. If that took much longer than it should have, how long
     /// the process or the machine stood still.
     fn wait(&self) -> Option<Duration> {
-        let timeout = self.timeout(Instant::now());
-        let start = clock::since_boot();
         let always = [self.orders.wake.as_fd(), self.events.as_fd()];
         let descriptors = always.into_iter().chain(self.listener.descriptors());
-        let mut descriptors: Vec<_> =
-            descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
-        match poll(&mut descriptors, timeout.map_or(PollTimeout::NONE, round_up)) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => log::error!("poll: {}", words(errno)),
-        }
-        standstill(timeout, clock::since_boot().saturating_sub(start))
+        wait(descriptors, self.timeout(Instant::now()))
     }
 
     /// Other hosts may have taken the addresses by now, and the elections need a moment to find that
@@ -239,18 +228,6 @@ impl Actuator {
     }
 }
 
-/// How much longer than its timeout a wait has taken, if that is so long that others may have acted.
-fn standstill(timeout: Option<Duration>, waited: Duration) -> Option<Duration> {
-    let late = waited.saturating_sub(timeout?);
-    (late >= STANDSTILL).then_some(late)
-}
-
-/// Whole milliseconds, so that the time has come when `poll` returns.
-fn round_up(wait: Duration) -> PollTimeout {
-    let millis = wait.as_nanos().div_ceil(1_000_000);
-    i32::try_from(millis).ok().and_then(|millis| millis.try_into().ok()).unwrap_or(PollTimeout::MAX)
-}
-
 fn may_change(route: &mut Route) -> io::Result<bool> {
     route.may_change().map_err(|error| io::Error::other(format!("ask for addresses: {error}")))
 }
@@ -269,29 +246,4 @@ fn open_packets(may_change: bool) -> io::Result<PacketSocket> {
     };
     let error = format!("missing capability: {missing}");
     Err(io::Error::new(io::ErrorKind::PermissionDenied, error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wait_that_is_half_a_second_late_was_a_standstill() {
-        let timeout = Some(Duration::from_secs(1));
-        for (millis, late) in [(0, None), (1000, None), (1499, None), (1500, Some(500))] {
-            let waited = Duration::from_millis(millis);
-            assert_eq!(standstill(timeout, waited), late.map(Duration::from_millis));
-        }
-        let hour = Duration::from_secs(3600);
-        assert_eq!(standstill(Some(Duration::ZERO), hour), Some(hour));
-        assert_eq!(standstill(None, hour), None, "nothing was to be done");
-    }
-
-    #[test]
-    fn a_wait_is_never_shorter_than_what_is_waited_for() {
-        for (micros, millis) in [(0, 0), (1, 1), (1000, 1), (1001, 2)] {
-            let timeout = round_up(Duration::from_micros(micros));
-            assert_eq!(timeout.duration(), Some(Duration::from_millis(millis)));
-        }
-    }
 }

@@ -41,6 +41,7 @@ mod schedule;
 mod secondaries;
 mod sys;
 mod target;
+mod wait;
 
 use std::fmt;
 use std::time::Duration;
