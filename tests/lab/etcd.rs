@@ -258,3 +258,49 @@ fn the_lan_may_fail_without_etcd_noticing() {
     lab.await_reachable(VIP);
     assert_eq!(lab.await_owner(VIP), owner);
 }
+
+/// A client of the lab's etcd on a host, as the agent has it.
+fn client_on(lab: &Lab, host: HostId) -> link::etcd::Etcd {
+    let options = link::etcd::Options {
+        endpoints: vec![lab.etcd.endpoints()],
+        tls: None,
+        user: None,
+        renewal: Duration::from_secs(1),
+        retries: 5,
+        watch_prefix: "/nothing/".to_owned(),
+    };
+    lab[host].namespace().run(|| link::etcd::Etcd::start(options).expect("start a client"))
+}
+
+#[test]
+fn transactions_that_come_together_go_together_and_an_impossible_one_fails_alone() {
+    use link::etcd::{ErrorKind, Op, Txn};
+    const COUNT: usize = 500;
+    let lab = Lab::new(1);
+    let etcd = client_on(&lab, H1);
+    let (outcome_tx, outcome_rx) = crossbeam_channel::unbounded();
+    for number in 0..COUNT {
+        // Nobody has granted this lease.
+        let lease = if number == COUNT / 2 { 4_711 } else { 0 };
+        let put = Op::Put { key: format!("/test/{number:03}"), value: b"x".to_vec(), lease };
+        let outcome_tx = outcome_tx.clone();
+        let reply = Box::new(move |outcome| drop(outcome_tx.send((number, outcome))));
+        etcd.client().submit(Txn { then: vec![put], ..Txn::default() }, PATIENCE, reply);
+    }
+    let mut revisions = std::collections::BTreeSet::new();
+    for _ in 0..COUNT {
+        let (number, outcome) = outcome_rx.recv_timeout(PATIENCE).expect("each is answered");
+        match outcome {
+            Ok(reply) => drop(revisions.insert(reply.revision)),
+            Err(error) => {
+                assert_eq!((number, error.kind), (COUNT / 2, ErrorKind::LeaseNotFound), "{error}");
+            }
+        }
+    }
+    assert_eq!(lab.etcd.list("/test/").len(), COUNT - 1);
+    // What goes in one request gets one revision; the batch of the impossible one was taken apart.
+    assert!(revisions.len() < COUNT / 2, "{} requests", revisions.len());
+}
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
