@@ -55,6 +55,18 @@ fn the_monitor_sees_each_change_of_an_address() {
     }
 }
 
+#[test]
+fn monitors_are_waited_for_and_tell_each_change_once() {
+    let lab = bare(2);
+    let mut monitors = [H1, H2].map(|host| lab[host].monitor_addresses());
+    bind(&lab, H2, VIP);
+    // Much less than a minute, or the test is noticed.
+    AddressMonitor::wait(&monitors, Duration::from_secs(60));
+    let [nothing, change] = monitors.each_mut().map(AddressMonitor::take);
+    assert_eq!((nothing, change), (vec![], vec![AddressChange::Set(VIP.ip())]));
+    assert_eq!(monitors[1].take(), []);
+}
+
 /// Makes the host's kernel announce all addresses of `eth0`.
 fn announce(lab: &Lab, host: HostId) {
     lab[host].namespace().sysctl("net/ipv4/conf/eth0/arp_notify", "1");
@@ -124,8 +136,10 @@ fn the_pinger_measures_an_outage_and_nothing_else() {
     assert!(calm.sent > 100 && calm.lost == 0, "{calm:?}");
     assert!(calm.longest_gap <= calm.longest_stall + Duration::from_millis(20), "{calm:?}");
 
+    let mut began = Instant::now();
     let outage = ping_during(&lab, VIP, || {
         pause(50);
+        began = Instant::now();
         unbind(&lab, H1, VIP);
         pause(250);
         bind(&lab, H1, VIP);
@@ -133,6 +147,9 @@ fn the_pinger_measures_an_outage_and_nothing_else() {
     });
     assert!(outage.lost > 10, "{outage:?}");
     assert!(outage.longest_gap >= Duration::from_millis(250), "{outage:?}");
+    // The last answer was a moment before.
+    let ago = outage.gap_began.map(|gap| gap.max(began) - gap.min(began));
+    assert!(ago < Some(Duration::from_millis(100)), "{ago:?}: {outage:?}");
 }
 
 #[test]
@@ -188,6 +205,9 @@ fn the_wire_can_be_blocked_in_one_direction_and_cut_with_the_carrier_up() {
     };
     lab.block_wire(H1, H2);
     assert!(!hears(H2, H1) && hears(H1, H2));
+    lab.heal_wire();
+    lab.isolate_one_way(H1, Way::In);
+    assert!(hears(H2, H1) && !hears(H1, H2));
     lab.heal_wire();
     assert!(hears(H2, H1));
     lab.isolate(H2);
@@ -321,6 +341,54 @@ fn a_lab_is_gone_after_a_panic() {
     };
     assert_eq!(left("/run/netns"), 0);
     assert!(!Path::new("/dev/shm").join(ours.trim_end_matches('-')).exists());
+}
+
+#[test]
+fn members_lead_in_turn_and_one_can_be_cut_off() {
+    let lab = Lab::builder(1).etcd_members(3).build();
+    for member in [2, 0] {
+        eventually("it leads", || {
+            lab.etcd.move_leader(member);
+            lab.etcd.leader() == Some(member)
+        });
+    }
+    lab.etcd.put("/link/x", "1");
+    // The lab itself asks the others then; a leader that has nobody is none.
+    for cut in [Lab::isolate_member, Lab::cut_from_members] {
+        let leader = lab.etcd.leader().expect("there is one");
+        cut(&lab, leader);
+        let has_successor = || lab.etcd.leader().is_some_and(|successor| successor != leader);
+        eventually("another leads", has_successor);
+        assert_eq!(lab.etcd.get("/link/x").unwrap().value, "1");
+        lab.heal_wire();
+        lab.etcd.await_ready();
+    }
+}
+
+#[test]
+fn etcd_forgets_and_goes_back_when_it_is_told_to() {
+    let mut lab = Lab::builder(1).etcd_members(3).build();
+    lab.etcd.put_again_and_again("/link/x", "before", 3);
+    let snapshot = lab.folder().join("snapshot");
+    lab.etcd.save(&snapshot);
+    lab.etcd.put("/link/x", "after");
+    assert!(lab.etcd.compact());
+    let first = lab.etcd.get("/link/x").unwrap().created;
+    let past = lab.etcd.try_ctl(&["get", "/link/x", "--rev", &first.to_string()]);
+    assert!(past.unwrap_err().contains("compacted"));
+    lab.etcd.restore(&snapshot);
+    assert_eq!(lab.etcd.get("/link/x").unwrap().value, "before");
+}
+
+#[test]
+fn an_agent_can_be_executed_by_another_program_and_ends_by_itself() {
+    let mut lab = Lab::new(1);
+    lab[H1].wrap(&["sh", "-c", "echo wrapped; exec $0 --version"]);
+    lab[H1].spawn();
+    eventually("it ends", || lab[H1].agent_ended().is_some());
+    assert!(lab[H1].agent_ended().unwrap().success());
+    let log = lab[H1].agent().log();
+    assert!(log.starts_with("wrapped\nlinkd "), "{log}");
 }
 
 #[test]

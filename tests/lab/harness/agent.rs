@@ -46,6 +46,12 @@ impl Host {
         self.restart();
     }
 
+    /// Has agents that are started here from now on be executed by another program: its words come
+    /// before the agent's path.
+    pub(crate) fn wrap(&mut self, words: &[&str]) {
+        self.wrapper = words.iter().map(|word| (*word).to_owned()).collect();
+    }
+
     /// Starts the agent again, as it was started before.
     #[track_caller]
     pub(crate) fn restart(&mut self) {
@@ -80,10 +86,18 @@ impl Host {
         });
     }
 
-    fn launch(&mut self, path: &str, is_ready: impl Fn(u16) -> bool) {
+    /// Starts the agent again, as it was started before, and waits for nothing.
+    pub(crate) fn spawn(&mut self) {
         self.agent = None;
-        let program = Program { environment: self.environment.clone(), ..Program::new(linkd()) };
+        let agent = linkd().display().to_string();
+        let mut words = self.wrapper.iter().cloned().chain([agent]);
+        let program = Program::new(words.next().unwrap_or_default()).args(words);
+        let program = Program { environment: self.environment.clone(), ..program };
         self.agent = Some(Process::start(&self.namespace, &program, &self.log()));
+    }
+
+    fn launch(&mut self, path: &str, is_ready: impl Fn(u16) -> bool) {
+        self.spawn();
         let api = self.api();
         wait::eventually(&format!("the agent of {} is ready", self.id), || {
             let ended = self.agent_mut().ended();
@@ -129,9 +143,14 @@ impl Host {
         self.agent = None;
     }
 
-    /// True while an agent runs here.
+    /// True from the start of an agent here until it is killed or terminated.
     pub(crate) fn has_agent(&self) -> bool {
         self.agent.is_some()
+    }
+
+    /// How the agent has ended, if it did so by itself.
+    pub(crate) fn agent_ended(&mut self) -> Option<ExitStatus> {
+        self.agent.as_mut()?.ended()
     }
 
     /// The agent's local copy of what is registered on this host.

@@ -131,6 +131,12 @@ impl Api {
         self.send("POST", &format!("{}/failover", self.path(vip)), None)
     }
 
+    /// Asks to hand a VIP to a certain host, whatever the answer.
+    #[track_caller]
+    pub(crate) fn failover_to(&self, vip: Vip, host: &str) -> Response {
+        self.post(&format!("{}/failover", self.path(vip)), &json!({ "host": host }))
+    }
+
     /// The names of the hosts that offer a VIP.
     #[track_caller]
     pub(crate) fn hosts(&self, vip: Vip) -> Vec<String> {

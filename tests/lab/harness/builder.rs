@@ -19,12 +19,19 @@ pub(crate) struct Builder {
     members: u8,
     protection: Protection,
     management: bool,
+    etcd_flags: &'static [&'static str],
 }
 
 impl Builder {
     /// So many hosts and one etcd member, without TLS and passwords.
     pub(crate) fn new(hosts: u8) -> Builder {
-        Builder { hosts, members: 1, protection: Protection::default(), management: false }
+        Builder {
+            hosts,
+            members: 1,
+            protection: Protection::default(),
+            management: false,
+            etcd_flags: &[],
+        }
     }
 
     /// With so many etcd members, 0 for none.
@@ -51,6 +58,12 @@ impl Builder {
         self
     }
 
+    /// With these flags for each etcd member, beside those that the lab needs.
+    pub(crate) fn etcd_flags(mut self, flags: &'static [&'static str]) -> Builder {
+        self.etcd_flags = flags;
+        self
+    }
+
     /// Makes it, and starts etcd. No agent runs yet.
     pub(crate) fn build(self) -> Lab {
         static SWEPT: Once = Once::new();
@@ -73,9 +86,10 @@ impl Builder {
             let name = format!("etcd{number}");
             let (member, nic) = (namespace(&name), nic(&name, 20 + number, self.etcd_bridge()));
             switch.plug_in(&member, &nic);
-            (member, nic.ipv4)
+            (member, nic)
         });
-        let etcd = Etcd::start(members.collect(), self.protection, folder.path());
+        let members = members.collect();
+        let etcd = Etcd::start(members, self.protection, self.etcd_flags, folder.path());
         Lab::new_from(hosts, etcd, Client::new(client), switch, folder)
     }
 

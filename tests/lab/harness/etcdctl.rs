@@ -36,6 +36,62 @@ pub(crate) fn parse_range(answer: &str) -> serde_json::Result<Vec<Entry>> {
     Ok(range.kvs.into_iter().map(Entry::from).collect())
 }
 
+/// What a member says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Status {
+    /// Its URL.
+    pub(crate) endpoint: String,
+    /// Its id in the cluster.
+    pub(crate) member: u64,
+    /// The id of the member that leads.
+    pub(crate) leader: u64,
+    /// The revision that it has.
+    pub(crate) revision: i64,
+}
+
+impl Status {
+    /// True when the member itself leads.
+    pub(crate) fn leads(&self) -> bool {
+        self.member == self.leader
+    }
+}
+
+/// The members in the answer of `etcdctl endpoint status -w json`.
+pub(crate) fn parse_status(answer: &str) -> Vec<Status> {
+    let list: Vec<EndpointStatus> = serde_json::from_str(answer)
+        .unwrap_or_else(|error| panic!("etcdctl says {answer}: {error}"));
+    let status = |read: EndpointStatus| Status {
+        endpoint: read.endpoint,
+        member: read.status.header.member_id,
+        leader: read.status.leader,
+        revision: read.status.header.revision,
+    };
+    list.into_iter().map(status).collect()
+}
+
+/// The answer of `etcdctl endpoint status -w json`.
+#[derive(Deserialize)]
+struct EndpointStatus {
+    #[serde(rename = "Endpoint")]
+    endpoint: String,
+    #[serde(rename = "Status")]
+    status: StatusBody,
+}
+
+#[derive(Deserialize)]
+struct StatusBody {
+    header: StatusHeader,
+    #[serde(default)]
+    leader: u64,
+}
+
+#[derive(Deserialize)]
+struct StatusHeader {
+    member_id: u64,
+    #[serde(default)]
+    revision: i64,
+}
+
 /// The answer of `etcdctl get -w json`: what is zero or empty is left out.
 #[derive(Deserialize)]
 struct Range {

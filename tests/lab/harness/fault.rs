@@ -50,6 +50,11 @@ impl Host {
         self.ip("link del eth0");
     }
 
+    /// False from [`Host::remove_card`] to [`Host::insert_card`].
+    pub(crate) fn has_card(&self) -> bool {
+        self.ip("-o link show").contains("eth0")
+    }
+
     /// Puts in a new card, with another index and another Ethernet address.
     pub(crate) fn insert_card(&mut self) {
         let nic = &mut self.nics[0];

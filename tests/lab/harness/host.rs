@@ -44,6 +44,8 @@ pub(crate) struct Host {
     /// What an agent here is started with, unless a test changes it.
     pub(super) defaults: Environment,
     pub(super) environment: Environment,
+    /// What executes the agent, if not the lab itself.
+    pub(super) wrapper: Vec<String>,
     pub(super) agent: Option<Process>,
 }
 
@@ -65,6 +67,7 @@ impl Host {
             folder: folder.to_owned(),
             defaults: Environment::new(),
             environment: Environment::new(),
+            wrapper: Vec::new(),
             agent: None,
         };
         host.plug_in();

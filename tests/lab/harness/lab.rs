@@ -73,6 +73,12 @@ impl Lab {
         self.hosts.iter_mut().for_each(Host::start);
     }
 
+    /// Starts an agent on each host, with these variables beside or instead of the lab's defaults.
+    #[track_caller]
+    pub(crate) fn start_all_with(&mut self, changes: &[(&str, &str)]) {
+        self.hosts.iter_mut().for_each(|host| host.start_with(changes));
+    }
+
     /// Registers the VIP on each host that has an agent, in order.
     #[track_caller]
     pub(crate) fn offer(&self, vip: Vip) {
@@ -147,12 +153,42 @@ impl Lab {
 
     /// Cuts a host off the LAN silently: its carrier stays.
     pub(crate) fn isolate(&self, host: HostId) {
-        self.switch.isolate(&host.to_string());
+        self.isolate_one_way(host, Way::Both);
     }
 
-    /// Undoes [`Lab::block_wire`] and [`Lab::isolate`].
+    /// Drops, silently, what comes in from the LAN, what goes out to it, or both.
+    pub(crate) fn isolate_one_way(&self, host: HostId, way: Way) {
+        self.switch.isolate(&host.to_string(), way);
+    }
+
+    /// Cuts a member of etcd off everything silently, as if it had lost its power; the first is 0.
+    pub(crate) fn isolate_member(&self, member: usize) {
+        self.switch.isolate(self.etcd.ports()[member], Way::Both);
+        self.etcd.expect_nothing_of(member);
+    }
+
+    /// Cuts a member of etcd off the other members, silently, but not off the hosts.
+    pub(crate) fn cut_from_members(&self, member: usize) {
+        let ports = self.etcd.ports();
+        for other in ports.iter().filter(|port| **port != ports[member]) {
+            self.switch.block(ports[member], other);
+            self.switch.block(other, ports[member]);
+        }
+        self.etcd.expect_nothing_of(member);
+    }
+
+    /// The member of etcd to which a host has a connection.
+    #[track_caller]
+    pub(crate) fn member_in_use(&self, host: HostId) -> usize {
+        let addresses = self.etcd.addresses();
+        let in_use = addresses.iter().position(|member| self[host].is_connected_to(*member, 2379));
+        in_use.unwrap_or_else(|| panic!("{host} is connected to no member"))
+    }
+
+    /// Undoes all that was cut at the switch: [`Lab::block_wire`], [`Lab::isolate`] and the like.
     pub(crate) fn heal_wire(&self) {
         self.switch.unblock();
+        self.etcd.expect_all();
     }
 
     /// Takes the carrier from a host's `eth0`, or gives it back.

@@ -1,7 +1,9 @@
 //! One member of the etcd cluster, and the certificates of the cluster.
 
+use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::Signal;
 
@@ -16,14 +18,30 @@ pub(crate) struct Pki {
     pub(crate) client: Certificate,
 }
 
+/// Where a member is.
+pub(crate) struct Place<'a> {
+    /// It runs there.
+    pub(crate) namespace: Namespace,
+    /// The port of the switch to which it is connected.
+    pub(crate) port: String,
+    /// For its files.
+    pub(crate) folder: &'a Path,
+}
+
 /// One member, running or not.
 pub(crate) struct Member {
     namespace: Namespace,
+    port: String,
     address: Ipv4Addr,
     url: String,
+    data: PathBuf,
+    /// What it has in common with a restore of its data.
+    identity: Vec<String>,
     program: Program,
     log: PathBuf,
     process: Option<Process>,
+    /// Whether the lab itself may expect answers from it.
+    in_service: AtomicBool,
 }
 
 impl Pki {
@@ -50,31 +68,62 @@ impl Member {
     /// The member with that index in the list of all members' addresses; it does not run yet.
     pub(crate) fn new(
         index: usize,
-        namespace: Namespace,
+        place: Place<'_>,
         addresses: &[Ipv4Addr],
         pki: Option<&Pki>,
-        folder: &Path,
+        flags: &[&str],
     ) -> Member {
         let (name, address) = (name(index), addresses[index]);
         let scheme = if pki.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{address}:2379");
-        let data = folder.join(&name).display().to_string();
+        let data = place.folder.join(&name);
+        let identity = [
+            "--name",
+            &name,
+            "--data-dir",
+            &data.display().to_string(),
+            "--initial-advertise-peer-urls",
+            &peer_url(address),
+            "--initial-cluster",
+            &initial_cluster(addresses),
+        ];
+        let identity = identity.map(str::to_owned).to_vec();
         let program = Program::new("etcd")
-            .args(["--name", &name, "--data-dir", &data])
+            .args(identity.clone())
             .args(["--listen-client-urls", &url, "--advertise-client-urls", &url])
             .args(["--listen-peer-urls", &peer_url(address)])
-            .args(["--initial-advertise-peer-urls", &peer_url(address)])
-            .args(["--initial-cluster", &initial_cluster(addresses)])
             .args(["--listen-metrics-urls", "http://127.0.0.1:2381"])
-            .args(pki.map(|pki| pki.server_flags(&name, address)).unwrap_or_default());
+            .args(pki.map(|pki| pki.server_flags(&name, address)).unwrap_or_default())
+            .args(flags.iter().copied());
         Member {
-            namespace,
+            namespace: place.namespace,
+            port: place.port,
             address,
             url,
+            log: place.folder.join(format!("{name}.log")),
+            data,
+            identity,
             program,
-            log: folder.join(format!("{name}.log")),
             process: None,
+            in_service: AtomicBool::new(true),
         }
+    }
+
+    /// The port of the switch to which it is connected.
+    pub(crate) fn port(&self) -> &str {
+        &self.port
+    }
+
+    /// Deletes its data. It must not run.
+    pub(crate) fn clear(&self) {
+        let data = &self.data;
+        fs::remove_dir_all(data)
+            .unwrap_or_else(|error| panic!("delete {}: {error}", data.display()));
+    }
+
+    /// What `etcdctl snapshot restore` has to know of it.
+    pub(crate) fn restore_flags(&self) -> Vec<String> {
+        self.identity.clone()
     }
 
     /// Its namespace.
@@ -116,6 +165,13 @@ impl Member {
         if let Some(process) = &self.process {
             process.freeze();
         }
+        self.set_in_service(false);
+    }
+
+    /// SIGCONT, if it runs.
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+        self.set_in_service(true);
     }
 
     /// Waits for its end, if it runs.
@@ -130,9 +186,14 @@ impl Member {
         self.process = None;
     }
 
-    /// True from its start to its end.
-    pub(crate) fn is_running(&self) -> bool {
-        self.process.is_some()
+    /// Tells whether it can be reached and has the others, or is cut off.
+    pub(crate) fn set_in_service(&self, in_service: bool) {
+        self.in_service.store(in_service, Ordering::Relaxed);
+    }
+
+    /// True when it runs and nothing was done to it that keeps it from answering.
+    pub(crate) fn serves(&self) -> bool {
+        self.process.is_some() && self.in_service.load(Ordering::Relaxed)
     }
 
     /// Asks where neither TLS nor passwords are in the way; etcd answers after a read by quorum.

@@ -40,12 +40,16 @@ pub(crate) use api::{Api, read_response};
 pub(crate) use capture::{Capture, Mac, Payload};
 pub(crate) use etcd::PASSWORD as ETCD_PASSWORD;
 pub(crate) use fault::Way;
-pub(crate) use host::{H1, H2, H3, HostId};
+pub(crate) use host::{H1, H2, H3, Host, HostId};
 pub(crate) use lab::Lab;
-pub(crate) use monitor::AddressChange;
+pub(crate) use monitor::{AddressChange, AddressMonitor};
 pub(crate) use namespace::{Namespace, sweep};
 pub(crate) use ping::PingReport;
-pub(crate) use pki::Authority;
+#[allow(unused_imports, reason = "the chaos run names them")]
+pub(crate) use ping::Pinger;
+pub(crate) use pki::{Authority, Certificate};
+#[allow(unused_imports, reason = "the chaos run names them")]
+pub(crate) use process::tail;
 pub(crate) use process::{Process, Program};
 pub(crate) use vip::{VIP, VIP2, VIP6, Vip};
 pub(crate) use wait::{eventually, holds_for, until, within};

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -11,6 +12,7 @@ use nix::sys::socket::{
 };
 
 use super::namespace::Namespace;
+use super::socket;
 
 /// From `linux/rtnetlink.h`: the groups for addresses of both families, and the messages.
 const GROUPS: u32 = 0x10 | 0x100;
@@ -64,6 +66,17 @@ impl AddressMonitor {
                 Err(error) => panic!("listen to the addresses: {error}"),
             }
         }
+    }
+
+    /// The changes since the last time, oldest first; they are not kept.
+    pub(crate) fn take(&mut self) -> Vec<AddressChange> {
+        self.changes();
+        std::mem::take(&mut self.seen)
+    }
+
+    /// Waits until one of the monitors has something to tell, or that long.
+    pub(crate) fn wait<const N: usize>(monitors: &[AddressMonitor; N], timeout: Duration) {
+        socket::readable(monitors.each_ref().map(|monitor| &monitor.socket), timeout);
     }
 }
 

@@ -72,6 +72,8 @@ pub(crate) struct PingReport {
     pub(crate) lost: usize,
     /// The longest time without an answer, from the first probe to the last.
     pub(crate) longest_gap: Duration,
+    /// When that time began.
+    pub(crate) gap_began: Option<Instant>,
     /// The longest time between two probes: above [`PERIOD`] it is the lab's own noise in the gap.
     pub(crate) longest_stall: Duration,
 }
@@ -84,17 +86,16 @@ impl PingReport {
         // The time before the first answer and after the last one is without an answer too.
         answers.splice(0..0, sent.first().copied());
         answers.extend(sent.last().filter(|last| answers.last() < Some(last)).copied());
-        PingReport {
-            sent: sent.len(),
-            lost,
-            longest_gap: longest_step(&answers),
-            longest_stall: longest_step(sent),
-        }
+        let (longest_gap, gap_began) = longest_step(&answers);
+        let (longest_stall, _) = longest_step(sent);
+        PingReport { sent: sent.len(), lost, longest_gap, gap_began, longest_stall }
     }
 }
 
-fn longest_step(moments: &[Instant]) -> Duration {
-    let steps = moments.windows(2).map(|pair| pair[1].saturating_duration_since(pair[0]));
+/// The longest time between two moments, and when it began.
+fn longest_step(moments: &[Instant]) -> (Duration, Option<Instant>) {
+    let steps = moments.windows(2);
+    let steps = steps.map(|pair| (pair[1].saturating_duration_since(pair[0]), Some(pair[0])));
     steps.max().unwrap_or_default()
 }
 

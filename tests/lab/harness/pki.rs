@@ -45,15 +45,20 @@ impl Authority {
     pub(crate) fn server(&self, name: &str, addresses: &[IpAddr]) -> Certificate {
         let names: Vec<String> = addresses.iter().map(|ip| format!("IP:{ip}")).collect();
         let names = format!("subjectAltName={}", names.join(","));
-        self.issue(name, &format!("extendedKeyUsage=serverAuth,clientAuth\n{names}\n"))
+        self.issue(name, &format!("extendedKeyUsage=serverAuth,clientAuth\n{names}\n"), 1)
     }
 
     /// Issues a certificate for a client.
     pub(crate) fn client(&self, name: &str) -> Certificate {
-        self.issue(name, "extendedKeyUsage=clientAuth\n")
+        self.issue(name, "extendedKeyUsage=clientAuth\n", 1)
     }
 
-    fn issue(&self, name: &str, extensions: &str) -> Certificate {
+    /// Issues a certificate for a client that ends as it begins.
+    pub(crate) fn expired_client(&self, name: &str) -> Certificate {
+        self.issue(name, "extendedKeyUsage=clientAuth\n", 0)
+    }
+
+    fn issue(&self, name: &str, extensions: &str, days: u32) -> Certificate {
         let ca = self.pair("ca");
         let (ca_key, ca_certificate) = (path(&ca.key), path(&ca.certificate));
         let pair = self.pair(name);
@@ -63,7 +68,7 @@ impl Authority {
         let (request, asked) = (path(&request), path(&asked));
         openssl(&format!("req -subj /CN={name} {NEW_KEY} -keyout {key} -out {request}"));
         openssl(&format!(
-            "x509 -req -days 1 -in {request} -extfile {asked} -CA {ca_certificate} -CAkey {ca_key} \
+            "x509 -req -days {days} -in {request} -extfile {asked} -CA {ca_certificate} -CAkey {ca_key} \
              -CAcreateserial -out {certificate}"
         ));
         pair

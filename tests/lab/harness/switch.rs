@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::capture::Mac;
+use super::fault::Way;
 use super::namespace::Namespace;
 
 /// The bridge of the LAN: hosts and the client.
@@ -58,10 +59,14 @@ impl Switch {
         self.drop_frames(&format!("iifname {from} oifname {to}"));
     }
 
-    /// Drops, silently, all frames from and to a port; the carrier stays.
-    pub(crate) fn isolate(&self, port: &str) {
-        self.drop_frames(&format!("iifname {port}"));
-        self.drop_frames(&format!("oifname {port}"));
+    /// Drops, silently, all frames from or to a port, or both; the carrier stays.
+    pub(crate) fn isolate(&self, port: &str, way: Way) {
+        if way != Way::In {
+            self.drop_frames(&format!("iifname {port}"));
+        }
+        if way != Way::Out {
+            self.drop_frames(&format!("oifname {port}"));
+        }
     }
 
     /// Undoes all blocks.
