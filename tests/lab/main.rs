@@ -12,6 +12,8 @@ mod api;
 #[cfg(test)]
 mod checks;
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod ctl;
 #[cfg(test)]
 mod election;
