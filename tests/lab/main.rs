@@ -22,6 +22,8 @@ mod etcd;
 #[cfg(test)]
 mod loss;
 #[cfg(test)]
+mod partition;
+#[cfg(test)]
 mod selftest;
 #[cfg(test)]
 mod start;

@@ -1,0 +1,117 @@
+//! A host that is cut off: from etcd, from the LAN, from both, in one direction or in both.
+
+use std::time::Duration;
+
+use crate::harness::*;
+
+/// Longer than a lease of 3 s lasts without renewals.
+const LEASE_AND_MORE: Duration = Duration::from_secs(4);
+
+/// For the processes of a dozen labs on one machine to do what they have to.
+const LOAD: Duration = Duration::from_secs(2);
+
+/// Three hosts that share the VIP, and etcd on a network of its own.
+fn three_hosts() -> Lab {
+    let mut lab = Lab::builder(3).management_network().build();
+    lab.start_all_with(&[("KEEPALIVE_INTERVAL", "500ms")]);
+    lab.offer(VIP);
+    lab.await_owner(VIP);
+    lab.await_reachable(VIP);
+    lab
+}
+
+/// Waits until the client reaches the VIP at that host.
+fn await_heard(lab: &Lab, owner: HostId) {
+    let mac = Some(lab[owner].mac().to_string());
+    eventually("the client sends to the owner", || {
+        lab.client.reaches(VIP.ip()) && lab.client.neighbour(VIP.ip()) == mac
+    });
+}
+
+/// Waits until one host has the VIP within the second that is promised, and the client knows it.
+fn await_peace(lab: &Lab) -> HostId {
+    let took = within(Duration::from_secs(1) + LOAD, "one owner", || lab.bound_on(VIP).len() == 1);
+    let owner = lab.await_owner(VIP);
+    println!("{owner} alone after {took:?}");
+    await_heard(lab, owner);
+    holds_for(Duration::from_secs(1), "it stays so", || lab.bound_on(VIP) == [owner]);
+    owner
+}
+
+/// Waits until another host than the owner has the VIP too, and holds its lock.
+fn await_heir(lab: &Lab, owner: HostId) -> HostId {
+    let mut heir = None;
+    eventually("another host holds the lock and has it", || {
+        let holder = lab.lock(VIP).map(|lock| lock.holder);
+        heir = lab.bound_on(VIP).into_iter().find(|host| Some(host.to_string()) == holder);
+        heir.is_some_and(|heir| heir != owner)
+    });
+    heir.expect("there is one")
+}
+
+#[test]
+fn an_owner_cut_off_etcd_alone_is_replaced_and_lets_go_when_it_is_back() {
+    let lab = three_hosts();
+    for way in [Way::Both, Way::Out] {
+        let owner = lab.await_owner(VIP);
+        lab.cut_from_etcd(owner, way);
+        let heir = await_heir(&lab, owner);
+        assert!(lab[owner].binds(VIP.ip()), "it cannot know that it was replaced");
+        await_heard(&lab, heir);
+        lab[owner].heal();
+        assert_eq!(await_peace(&lab), heir);
+    }
+    // etcd hears its renewals, but it does not hear that: nobody is replaced before it falls silent.
+    let owner = lab.await_owner(VIP);
+    lab.cut_from_etcd(owner, Way::In);
+    holds_for(LEASE_AND_MORE, "it is bound", || lab[owner].binds(VIP.ip()));
+    lab[owner].heal();
+    await_peace(&lab);
+}
+
+#[test]
+fn an_owner_off_the_lan_alone_keeps_the_ip_and_is_reached_when_it_is_back() {
+    let lab = three_hosts();
+    let owner = lab.await_owner(VIP);
+    let lock = lab.lock(VIP);
+    for way in [Way::Both, Way::In, Way::Out] {
+        lab.isolate_one_way(owner, way);
+        eventually("the client does not reach it", || !lab.client.reaches(VIP.ip()));
+        // Nobody can know: its carrier is up, and etcd hears from it.
+        holds_for(LEASE_AND_MORE, "no move", || lab.bound_on(VIP) == [owner]);
+        lab.heal_wire();
+        assert_eq!(await_peace(&lab), owner);
+    }
+    assert_eq!(lab.lock(VIP), lock);
+}
+
+#[test]
+fn an_owner_off_both_networks_is_replaced_and_lets_go_when_it_is_back() {
+    let lab = three_hosts();
+    for way in [Way::Both, Way::Out] {
+        let owner = lab.await_owner(VIP);
+        lab.isolate_one_way(owner, way);
+        lab.cut_from_etcd(owner, way);
+        let heir = await_heir(&lab, owner);
+        await_heard(&lab, heir);
+        lab.heal_wire();
+        lab[owner].heal();
+        assert_eq!(await_peace(&lab), heir);
+    }
+}
+
+#[test]
+fn standbys_cut_off_etcd_one_after_the_other_cost_the_owner_nothing() {
+    let lab = three_hosts();
+    let owner = lab.await_owner(VIP);
+    let lock = lab.lock(VIP);
+    let mut addresses = lab[owner].monitor_addresses();
+    for standby in lab.ids().into_iter().filter(|host| *host != owner) {
+        lab.cut_from_etcd(standby, Way::Both);
+        eventually("it takes the IP", || lab[standby].binds(VIP.ip()));
+        lab[standby].heal();
+        assert_eq!(await_peace(&lab), owner);
+    }
+    assert_eq!(lab.lock(VIP), lock);
+    assert_eq!(addresses.changes(), []);
+}
