@@ -20,6 +20,8 @@ mod election;
 #[cfg(test)]
 mod etcd;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod loss;
 #[cfg(test)]
 mod partition;
