@@ -30,4 +30,6 @@ mod selftest;
 #[cfg(test)]
 mod start;
 #[cfg(test)]
+mod surroundings;
+#[cfg(test)]
 mod watchdog;
