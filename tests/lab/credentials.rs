@@ -1,0 +1,129 @@
+//! Passwords and certificates for etcd that change, expire and go wrong while the agents run.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::harness::*;
+
+/// A lease of 3 s, so that what depends on it need not be waited for.
+const QUICK: [(&str, &str); 1] = [("KEEPALIVE_INTERVAL", "500ms")];
+
+/// Longer than that lease lasts without renewals: what holds for this long is no after-effect.
+const LEASE_AND_MORE: Duration = Duration::from_secs(4);
+
+/// The files of an agent's identity, to be replaced while it runs.
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Files {
+    fn new(lab: &Lab) -> Files {
+        let folder = lab.folder();
+        Files { certificate: folder.join("used.pem"), key: folder.join("used.key") }
+    }
+
+    /// One file after the other, as people do it.
+    fn replace(&self, with: &Certificate) {
+        fs::copy(&with.certificate, &self.certificate).unwrap();
+        fs::copy(&with.key, &self.key).unwrap();
+    }
+}
+
+/// Two hosts that share the VIP and show etcd the certificate in those files.
+fn with_certificate() -> (Lab, Files) {
+    let mut lab = Lab::builder(2).tls().build();
+    let files = Files::new(&lab);
+    files.replace(&lab.etcd.authority().client("first"));
+    lab.start_all_with(&[
+        QUICK[0],
+        ("ETCD_TLS_CERT", &files.certificate.display().to_string()),
+        ("ETCD_TLS_KEY", &files.key.display().to_string()),
+    ]);
+    lab.offer(VIP);
+    lab.await_owner(VIP);
+    (lab, files)
+}
+
+/// Waits until both agents have said something.
+fn await_said(lab: &Lab, what: &str) {
+    for host in [H1, H2] {
+        eventually(&format!("{host} says {what:?}"), || lab[host].agent().log().contains(what));
+    }
+}
+
+/// Does something to etcd's users or to files that must not move the IP, nor make anybody ill.
+fn moves_nothing(lab: &mut Lab, something: impl FnOnce(&mut Lab)) {
+    let (owner, lock) = (lab.await_owner(VIP), lab.lock(VIP));
+    something(lab);
+    holds_for(LEASE_AND_MORE, "no move", || lab.bound_on(VIP) == [owner]);
+    assert_eq!(lab.lock(VIP), lock);
+    for host in [H1, H2] {
+        assert_eq!(lab[host].api().get("/health").status, 200);
+    }
+}
+
+#[test]
+fn certificates_that_are_replaced_are_used_without_a_move() {
+    let (mut lab, files) = with_certificate();
+    let another = lab.etcd.authority().client("another");
+    moves_nothing(&mut lab, |lab| {
+        files.replace(&another);
+        await_said(lab, "TLS files have changed");
+        // Whatever they had open is gone: from now on it is the new one that they show.
+        lab.etcd.restart();
+    });
+}
+
+#[test]
+fn certificates_that_cannot_be_read_leave_the_old_ones_in_use() {
+    let (mut lab, files) = with_certificate();
+    moves_nothing(&mut lab, |lab| {
+        fs::remove_file(&files.certificate).unwrap();
+        await_said(lab, "stays in use");
+        lab.etcd.restart();
+    });
+    moves_nothing(&mut lab, |lab| {
+        files.replace(&lab.etcd.authority().client("another"));
+        await_said(lab, "TLS files have changed");
+    });
+}
+
+#[test]
+fn tokens_that_end_and_users_that_are_added_move_nothing() {
+    let flags = &["--auth-token-ttl=1"];
+    let mut lab = Lab::builder(2).password().etcd_flags(flags).build();
+    lab.start_all_with(&QUICK);
+    lab.offer(VIP);
+    moves_nothing(&mut lab, |_| {});
+    moves_nothing(&mut lab, |lab| lab.etcd.add_user("somebody"));
+    let owner = lab.await_owner(VIP);
+    lab[owner].api().failover(VIP).expect(204);
+    lab.await_owner_other_than(owner, VIP);
+    lab[owner].api().add(VIP2);
+}
+
+#[test]
+fn certificates_that_are_garbage_leave_the_old_ones_in_use() {
+    let (mut lab, files) = with_certificate();
+    moves_nothing(&mut lab, |lab| {
+        fs::write(&files.certificate, "rubbish").unwrap();
+        await_said(lab, "stays in use");
+        lab.etcd.restart();
+    });
+}
+
+#[test]
+fn certificates_that_have_expired_are_reported_and_replaced_by_good_ones() {
+    let (lab, files) = with_certificate();
+    let owner = lab.await_owner(VIP);
+    files.replace(&lab.etcd.authority().expired_client("expired"));
+    await_said(&lab, "BadCertificate");
+    holds_for(LEASE_AND_MORE, "it is bound", || lab[owner].binds(VIP.ip()));
+    files.replace(&lab.etcd.authority().client("another"));
+    for host in [H1, H2] {
+        eventually("it is well again", || lab[host].api().get("/health").status == 200);
+    }
+    lab.await_owner(VIP);
+}
