@@ -21,6 +21,9 @@ use super::{Options, TlsFiles};
 /// (`--grpc-keepalive-min-time`). They only clean up; deadlines are what finds a black hole.
 const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(3));
 
+/// How long a complaint is not repeated.
+const SILENCE: Duration = Duration::from_secs(60);
+
 /// The clients, and which member is in use. Lives on the runtime's thread.
 pub(super) struct Pool {
     options: Options,
@@ -31,8 +34,16 @@ pub(super) struct Pool {
     /// The newest revision that any answer carried.
     revision: Cell<i64>,
     identity: RefCell<LoadedIdentity>,
-    /// Whether the last thing said about the connection was that it failed.
-    complained: Cell<bool>,
+    complaint: RefCell<Complaint>,
+}
+
+/// What was said of members that do not answer.
+#[derive(Default)]
+struct Complaint {
+    /// The last of it, and when that was.
+    last: Option<(String, Instant)>,
+    /// It has not been said since that they answer.
+    open: bool,
 }
 
 /// A client of one member, which is made when it is needed.
@@ -65,7 +76,7 @@ impl Pool {
             epoch: watch::Sender::new(0),
             revision: Cell::new(0),
             identity: RefCell::default(),
-            complained: Cell::new(false),
+            complaint: RefCell::default(),
         })
     }
 
@@ -195,6 +206,7 @@ impl Pool {
     /// gets a new connection when its turn comes again. Gives the error back, naming the member.
     pub(super) fn failed(&self, member: usize, error: Error) -> Error {
         let Member { endpoint, client } = &self.members[member];
+        let reason = error.to_string();
         let error = error.on(endpoint);
         match error.kind {
             ErrorKind::Unreachable | ErrorKind::Auth => {}
@@ -206,7 +218,7 @@ impl Pool {
         if self.is_current(member) {
             self.current.set((member + 1) % self.members.len());
             self.epoch.send_modify(|epoch| *epoch += 1);
-            if !self.complained.replace(true) {
+            if self.complaint.borrow_mut().is_new(reason) {
                 warn!("etcd: {error}");
             }
         }
@@ -215,8 +227,23 @@ impl Pool {
 
     /// Takes note that a member answers.
     pub(super) fn works(&self, member: usize) {
-        if self.complained.replace(false) {
+        if std::mem::take(&mut self.complaint.borrow_mut().open) {
             info!("etcd: {} answers", self.members[member].endpoint);
         }
+    }
+}
+
+impl Complaint {
+    /// Whether a reason has to be told: the first, and one that is another than the last or has lasted
+    /// for long. With a password that was changed, say, what is asked fails again and again, and the
+    /// lease goes on being renewed in between.
+    fn is_new(&mut self, reason: String) -> bool {
+        let known = |(last, at): &(String, Instant)| *last == reason && at.elapsed() < SILENCE;
+        if self.open || self.last.as_ref().is_some_and(known) {
+            return false;
+        }
+        self.last = Some((reason, Instant::now()));
+        self.open = true;
+        true
     }
 }

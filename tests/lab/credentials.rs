@@ -127,3 +127,29 @@ fn certificates_that_have_expired_are_reported_and_replaced_by_good_ones() {
     }
     lab.await_owner(VIP);
 }
+
+#[test]
+fn a_password_that_is_changed_and_changed_back_leaves_one_owner() {
+    let mut lab = Lab::builder(2).password().build();
+    lab.start_all_with(&QUICK);
+    lab.offer(VIP);
+    let owner = lab.await_owner(VIP);
+    lab.etcd.change_password("another");
+    await_said(&lab, "authentication failed");
+    holds_for(LEASE_AND_MORE, "it is bound", || lab[owner].binds(VIP.ip()));
+    lab.etcd.change_password(ETCD_PASSWORD);
+    for host in [H1, H2] {
+        eventually("it is well again", || lab[host].api().get("/health").status == 200);
+    }
+    // Everybody hears again of what happens.
+    let owner = lab.await_owner(VIP);
+    eventually("it can be handed over", || lab[owner].api().failover(VIP).status == 204);
+    lab.await_owner_other_than(owner, VIP);
+    for host in [H1, H2] {
+        let log = lab[host].agent().log();
+        let told = log.lines().filter(|line| !line.contains(" DEBUG "));
+        let complaints = told.filter(|line| line.contains("authentication failed")).count();
+        assert!(complaints <= 2, "{complaints} complaints:\n{log}");
+        assert!(!log.contains(ETCD_PASSWORD), "a secret in the log");
+    }
+}
