@@ -7,20 +7,21 @@
 //! Requests to etcd are *level-triggered*: after every input, [`Core`] compares what etcd was told
 //! and what is known of the lock with what should be, and asks for the one request that brings them
 //! closer (`ask`). At most one is under way; a lost answer or an unknown outcome makes the lock
-//! unknown, which makes the next request read it. What is done without etcd is in `loss`, how the IP
-//! is given to another host in `giving`.
+//! unknown, which makes the next request read it. What is known of the lock, and what follows from it,
+//! is in `lock`, how the IP is given to another host in `giving`, what is done without etcd in `loss`.
 
 mod ask;
 mod giving;
+mod lock;
 mod loss;
 
 use std::time::{Duration, Instant};
 
 pub use self::giving::{HANDOVER_BOUND, HEARD_BOUND};
 use self::giving::{Handover, Passing};
+use self::lock::Ownership;
 use super::health::Health;
 use super::message::{Action, Candidate, Input, Lease, LockAnswer, LockView, Offer, Request};
-use crate::etcd::Gap;
 use crate::fsm::{Effect, Event, State, step};
 use crate::policy::{AllFailingPolicy, LossPolicy};
 
@@ -102,18 +103,6 @@ pub struct Core {
     gone: bool,
     /// It was, and etcd has not confirmed it: lock and offer may still be there.
     owes: bool,
-}
-
-/// Whose the lock is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ownership {
-    Unknown,
-    Free,
-    Mine,
-    /// It carries this host's name, but another lease: the lease of a former life that etcd has
-    /// not ended yet. Neither a reason to let go nor a lock to rely on.
-    Ghost,
-    Other,
 }
 
 impl Core {
@@ -279,74 +268,6 @@ impl Core {
         }
     }
 
-    fn on_lock(&mut self, view: LockView, now: Instant, actions: &mut Vec<Action>) {
-        let known = self.lock.as_ref().map_or(0, |lock| lock.revision);
-        // Events of a watch overtake answers: what is older than what is known is old news.
-        if view.revision < known && view.gap != Gap::Restored {
-            return;
-        }
-        // A restored etcd has forgotten what it was told since the snapshot; that it was restored does
-        // not show in every case.
-        if view.gap != Gap::None {
-            self.offered = None;
-            self.others = None;
-        }
-        let before = self.lock.replace(view);
-        match self.ownership() {
-            Ownership::Mine => self.on_mine(before, now, actions),
-            Ownership::Other => self.on_other(now, actions),
-            Ownership::Free => self.on_free(before, now, actions),
-            Ownership::Unknown | Ownership::Ghost => {}
-        }
-    }
-
-    fn on_mine(&mut self, before: Option<LockView>, now: Instant, actions: &mut Vec<Action>) {
-        let holder = self.lock.as_ref().and_then(|lock| lock.holder.as_ref());
-        let touched = before.and_then(|lock| lock.holder).is_some_and(|before| {
-            holder.is_some_and(|now| now.lease == before.lease && now != &before)
-        });
-        let had = self.state == State::Activated || self.kept;
-        self.step(Event::Elected, "holds the lock", now, actions);
-        let contested = std::mem::take(&mut self.contested) || touched;
-        if contested && had {
-            actions.push(Action::Announce);
-        }
-    }
-
-    fn on_other(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let Some(holder) = self.lock.as_ref().and_then(|lock| lock.holder.clone()) else {
-            return;
-        };
-        if self.is_to_be_heard(&holder, now) {
-            return;
-        }
-        let had = self.state == State::Activated || self.bound;
-        if std::mem::take(&mut self.contested) || had {
-            self.yielded = Some(holder.lease);
-        }
-        self.kept = false;
-        self.step(Event::Demoted, &format!("{} holds the lock", holder.host), now, actions);
-        self.believed = (self.lease == Lease::Lost).then_some(now + BELIEF);
-    }
-
-    fn on_free(&mut self, before: Option<LockView>, now: Instant, actions: &mut Vec<Action>) {
-        // It cannot be taken: as with an etcd that is silent.
-        if self.lease == Lease::Lost {
-            return self.on_loss(now, actions);
-        }
-        self.kept = false;
-        self.passing = None;
-        let was_free = before.is_some_and(|lock| lock.holder.is_none());
-        let failing = self.state == State::Failing;
-        if !was_free && (failing || self.handover.is_some()) {
-            self.others = None;
-        }
-        if !was_free && failing {
-            self.courteous.get_or_insert(now + COURTESY);
-        }
-        self.retry_now();
-    }
-
     fn on_answer(
         &mut self,
         result: Result<LockAnswer, String>,
@@ -419,23 +340,6 @@ impl Core {
         }
     }
 
-    /// Forgets what is known of a lock that is not ours, so that it is asked for again.
-    fn on_lock_now(&mut self) {
-        if self.ownership() != Ownership::Mine {
-            self.lock = None;
-            self.courteous = None;
-            self.retry_now();
-        }
-    }
-
-    /// Has the lock read, and the IP announced again if it is still ours: others may have had it.
-    fn doubt(&mut self) {
-        if self.state == State::Activated || self.kept {
-            self.contested = true;
-            self.doubted = true;
-        }
-    }
-
     /// Whether the address is on the interface, or will be when the last order is carried out.
     fn has_address(&self) -> bool {
         self.ordered.unwrap_or(self.bound)
@@ -444,18 +348,6 @@ impl Core {
     fn order(&mut self, bound: bool, actions: &mut Vec<Action>) {
         self.ordered = Some(bound);
         actions.push(if bound { Action::Bind } else { Action::Unbind });
-    }
-
-    fn ownership(&self) -> Ownership {
-        let Some(lock) = &self.lock else {
-            return Ownership::Unknown;
-        };
-        match &lock.holder {
-            None => Ownership::Free,
-            Some(holder) if self.lease == Lease::Held(holder.lease) => Ownership::Mine,
-            Some(holder) if holder.host == self.me => Ownership::Ghost,
-            Some(_) => Ownership::Other,
-        }
     }
 
     fn step(&mut self, event: Event, reason: &str, now: Instant, actions: &mut Vec<Action>) {

@@ -5,114 +5,24 @@
 //! something never waits for it. It stops when its handle is dropped, leaving address and lock as
 //! they are, or when it has given the IP up.
 
-use std::io;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
 use log::{debug, info, warn};
 
 use super::core::{Core, Setting};
-use super::message::{Action, Input, Lease, Request};
-use crate::checks::{Checks, Timing};
+use super::handle::{Control, Notice, Notices, Params, Status};
+use super::message::{Action, Input, Request};
+use crate::checks::Checks;
 use crate::etcd;
-use crate::fsm::State;
-use crate::net::{Desired, NetClient, Presence, Report, WatchTiming};
-use crate::ping::Ping;
-use crate::policy::{AllFailingPolicy, LossPolicy};
+use crate::net::{Desired, Presence, Report};
 use crate::store;
-use crate::thread;
-use crate::vip::{Check, Cidr};
 
 /// How long a request to etcd may take before it is tried anew.
 const REQUEST: Duration = Duration::from_secs(2);
 
 /// How long an election that has left waits for the address to be off the interface.
 const UNBIND: Duration = Duration::from_secs(1);
-
-/// What an election needs.
-#[derive(Debug)]
-pub struct Params {
-    /// The IP.
-    pub cidr: Cidr,
-    /// The interface on which it is bound.
-    pub interface: String,
-    /// This host's name.
-    pub host: String,
-    /// The health checks, possibly none.
-    pub checks: Vec<Check>,
-    /// When they are made.
-    pub timing: Timing,
-    /// Failures in a row before the host is failing.
-    pub fall: u32,
-    /// What is done when etcd is lost.
-    pub loss: LossPolicy,
-    /// What is done when the checks fail on every host.
-    pub all_failing: AllFailingPolicy,
-    /// The way to etcd.
-    pub etcd: etcd::Client,
-    /// The way to the kernel.
-    pub net: NetClient,
-}
-
-/// What an election shows of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// Its state.
-    pub state: State,
-    /// Since when.
-    pub since: Instant,
-    /// Why.
-    pub reason: String,
-    /// The host that holds the lock, as last seen.
-    pub owner: Option<String>,
-    /// The host and the lease of the owner, while this host waits for the lock.
-    pub awaited: Option<(String, i64)>,
-    /// Whether the kernel has the address, as last seen.
-    pub bound: bool,
-}
-
-/// What an election tells the supervisor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// Its status has changed.
-    Status(Status),
-    /// The host of the owner, which is watched, is heard on the network, or not.
-    Owner(Presence),
-    /// A failover has ended: another host holds the lock, or why none does.
-    HandedOver(Result<(), String>),
-    /// It has given the IP up and ended.
-    Left {
-        /// etcd could not be told: the lock may still be attached to this host's lease.
-        owes: bool,
-    },
-}
-
-/// Hears of an election; called on its thread, must not block.
-pub type Notices = Box<dyn Fn(Notice) + Send>;
-
-/// Owns the thread of an election.
-#[derive(Debug)]
-pub struct Election {
-    // Dropped before the thread is joined: its end is what stops the thread.
-    control: Option<Sender<Control>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// What the supervisor tells an election.
-#[derive(Debug)]
-enum Control {
-    Lease(Lease),
-    SetChecks(Vec<Check>, Timing),
-    SetLossPolicy(LossPolicy),
-    Paused,
-    Watch(Option<WatchTiming>),
-    OwnerDead(i64),
-    LockNow,
-    Failover(Option<String>),
-    Leave,
-    Ping(Ping),
-}
 
 /// Everything that can wake the thread.
 #[derive(Debug)]
@@ -134,89 +44,6 @@ enum Event {
     Timer,
 }
 
-impl Election {
-    /// Starts the thread. Nothing is asked of etcd before there is a lease.
-    pub fn start(params: Params, notices: Notices) -> io::Result<Election> {
-        let (control_tx, control_rx) = unbounded();
-        let name = format!("vip-{}", params.cidr.addr());
-        let actor = Actor::new(params, notices, control_rx);
-        // Here, and not on the thread: when the left-overs of a former life are removed, the actuator
-        // must know by then of every address that is none.
-        actor.subscribe();
-        let thread = thread::spawn(&name, move || actor.run())?;
-        Ok(Election { control: Some(control_tx), thread: Some(thread) })
-    }
-
-    /// Tells of the lease.
-    pub fn lease(&self, lease: Lease) {
-        self.tell(Control::Lease(lease));
-    }
-
-    /// Replaces the health checks.
-    pub fn set_checks(&self, checks: Vec<Check>, timing: Timing) {
-        self.tell(Control::SetChecks(checks, timing));
-    }
-
-    /// Replaces what it does when etcd is lost.
-    pub fn set_loss_policy(&self, loss: LossPolicy) {
-        self.tell(Control::SetLossPolicy(loss));
-    }
-
-    /// Has it try to get the lock now.
-    pub fn lock_now(&self) {
-        self.tell(Control::LockNow);
-    }
-
-    /// Begins, changes or ends to watch the host of the owner on the network; what is heard comes back as
-    /// [`Notice::Owner`].
-    pub fn watch(&self, timing: Option<WatchTiming>) {
-        self.tell(Control::Watch(timing));
-    }
-
-    /// The owner with this lease is dead.
-    pub fn owner_dead(&self, lease: i64) {
-        self.tell(Control::OwnerDead(lease));
-    }
-
-    /// This process did not run for a while.
-    pub fn paused(&self) {
-        self.tell(Control::Paused);
-    }
-
-    /// Has it hand the IP over, to the named host if one is named; ends with
-    /// [`Notice::HandedOver`].
-    pub fn failover(&self, target: Option<String>) {
-        self.tell(Control::Failover(target));
-    }
-
-    /// Has it give the IP up; ends with [`Notice::Left`].
-    pub fn leave(&self) {
-        self.tell(Control::Leave);
-    }
-
-    /// Asks for a sign of life.
-    pub fn ping(&self, ping: Ping) {
-        self.tell(Control::Ping(ping));
-    }
-
-    fn tell(&self, control: Control) {
-        if let Some(control_tx) = &self.control {
-            // A thread that has left has nothing more to be told.
-            let _ = control_tx.send(control);
-        }
-    }
-}
-
-impl Drop for Election {
-    fn drop(&mut self) {
-        self.control = None;
-        if let Some(thread) = self.thread.take() {
-            // An error would be a panic, and a panic aborts the process.
-            let _ = thread.join();
-        }
-    }
-}
-
 impl Drop for Actor {
     /// Also when the thread could not be started.
     fn drop(&mut self) {
@@ -226,7 +53,8 @@ impl Drop for Actor {
     }
 }
 
-struct Actor {
+/// The thread's state.
+pub(super) struct Actor {
     params: Params,
     core: Core,
     notices: Notices,
@@ -247,6 +75,17 @@ struct Actor {
 }
 
 impl Actor {
+    /// One that hears already of the lock and of the interface.
+    pub(super) fn subscribed(
+        params: Params,
+        notices: Notices,
+        control_rx: Receiver<Control>,
+    ) -> Actor {
+        let actor = Actor::new(params, notices, control_rx);
+        actor.subscribe();
+        actor
+    }
+
     fn new(params: Params, notices: Notices, control_rx: Receiver<Control>) -> Actor {
         let (event_tx, event_rx) = unbounded();
         let setting = Setting {
@@ -273,7 +112,8 @@ impl Actor {
         }
     }
 
-    fn run(mut self) {
+    /// Works until the IP was given up, or until the handle is gone.
+    pub(super) fn run(mut self) {
         self.start_checks();
         self.show();
         while !self.is_over() {
@@ -364,7 +204,6 @@ impl Actor {
                 self.bound = bound;
                 Input::Bound(bound)
             }
-            Event::Input(input) => input,
             Event::Checked(setting, _) if setting != self.setting => return,
             Event::Checked(_, result) => Input::Checked(result),
             Event::Answered(request, result) => self.answer(request, result),
@@ -378,17 +217,11 @@ impl Actor {
             }
             Event::Timer => Input::Timer,
             Event::Control(Control::Ping(ping)) => return drop(ping),
-            Event::Control(Control::Lease(lease)) => Input::Lease(lease),
-            Event::Control(Control::LockNow) => Input::LockNow,
-            Event::Control(Control::Failover(target)) => Input::Failover(target),
-            Event::Control(Control::SetLossPolicy(policy)) => Input::LossPolicy(policy),
-            Event::Control(Control::Paused) => Input::Paused,
+            Event::Input(input) | Event::Control(Control::Input(input)) => input,
             Event::Control(Control::Watch(timing)) => {
                 self.params.net.watch(self.params.cidr, timing);
                 return;
             }
-            Event::Control(Control::OwnerDead(lease)) => Input::OwnerDead(lease),
-            Event::Control(Control::Leave) => Input::Leave,
             Event::Control(Control::SetChecks(checks, timing)) => {
                 self.params.checks = checks;
                 self.params.timing = timing;

@@ -3,8 +3,9 @@
 
 use std::time::Instant;
 
+use super::Core;
 use super::giving::Handover;
-use super::{Core, Ownership};
+use super::lock::Ownership;
 use crate::election::message::{Action, Candidate, Lease, Offer, Request};
 use crate::fsm::State;
 use crate::policy::AllFailingPolicy;

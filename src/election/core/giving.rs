@@ -10,7 +10,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Core, Ownership};
+use super::Core;
+use super::lock::Ownership;
 use crate::election::message::{Action, Candidate, Holder, Lease, LockView, Offer, Request};
 use crate::fsm::State;
 

@@ -3,7 +3,8 @@
 
 use std::time::Instant;
 
-use super::{Core, Ownership};
+use super::Core;
+use super::lock::Ownership;
 use crate::election::message::{Action, Lease};
 use crate::fsm::{Event, State};
 use crate::net::Wire;

@@ -1,0 +1,182 @@
+//! The handle of an election, and what goes between it and the supervisor.
+
+use std::io;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crossbeam_channel::{Sender, unbounded};
+
+use super::message::{Input, Lease};
+use super::thread::Actor;
+use crate::checks::Timing;
+use crate::etcd;
+use crate::fsm::State;
+use crate::net::{NetClient, Presence, WatchTiming};
+use crate::ping::Ping;
+use crate::policy::{AllFailingPolicy, LossPolicy};
+use crate::thread;
+use crate::vip::{Check, Cidr};
+
+/// What an election needs.
+#[derive(Debug)]
+pub struct Params {
+    /// The IP.
+    pub cidr: Cidr,
+    /// The interface on which it is bound.
+    pub interface: String,
+    /// This host's name.
+    pub host: String,
+    /// The health checks, possibly none.
+    pub checks: Vec<Check>,
+    /// When they are made.
+    pub timing: Timing,
+    /// Failures in a row before the host is failing.
+    pub fall: u32,
+    /// What is done when etcd is lost.
+    pub loss: LossPolicy,
+    /// What is done when the checks fail on every host.
+    pub all_failing: AllFailingPolicy,
+    /// The way to etcd.
+    pub etcd: etcd::Client,
+    /// The way to the kernel.
+    pub net: NetClient,
+}
+
+/// What an election shows of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Its state.
+    pub state: State,
+    /// Since when.
+    pub since: Instant,
+    /// Why.
+    pub reason: String,
+    /// The host that holds the lock, as last seen.
+    pub owner: Option<String>,
+    /// The host and the lease of the owner, while this host waits for the lock.
+    pub awaited: Option<(String, i64)>,
+    /// Whether the kernel has the address, as last seen.
+    pub bound: bool,
+}
+
+/// What an election tells the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Its status has changed.
+    Status(Status),
+    /// The host of the owner, which is watched, is heard on the network, or not.
+    Owner(Presence),
+    /// A failover has ended: another host holds the lock, or why none does.
+    HandedOver(Result<(), String>),
+    /// It has given the IP up and ended.
+    Left {
+        /// etcd could not be told: the lock may still be attached to this host's lease.
+        owes: bool,
+    },
+}
+
+/// Hears of an election; called on its thread, must not block.
+pub type Notices = Box<dyn Fn(Notice) + Send>;
+
+/// Owns the thread of an election.
+#[derive(Debug)]
+pub struct Election {
+    // Dropped before the thread is joined: its end is what stops the thread.
+    control: Option<Sender<Control>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the supervisor tells an election.
+#[derive(Debug)]
+pub(super) enum Control {
+    /// Something for the core.
+    Input(Input),
+    /// Other health checks, and when they are made.
+    SetChecks(Vec<Check>, Timing),
+    /// How the host of the owner is watched, or that it is not.
+    Watch(Option<WatchTiming>),
+    /// The question for a sign of life.
+    Ping(Ping),
+}
+
+impl Election {
+    /// Starts the thread. Nothing is asked of etcd before there is a lease.
+    pub fn start(params: Params, notices: Notices) -> io::Result<Election> {
+        let (control_tx, control_rx) = unbounded();
+        let name = format!("vip-{}", params.cidr.addr());
+        // Its subscriptions are made here, and not on the thread: when the left-overs of a former life are
+        // removed, the actuator must know by then of every address that is none.
+        let actor = Actor::subscribed(params, notices, control_rx);
+        let thread = thread::spawn(&name, move || actor.run())?;
+        Ok(Election { control: Some(control_tx), thread: Some(thread) })
+    }
+
+    /// Tells of the lease.
+    pub fn lease(&self, lease: Lease) {
+        self.tell(Control::Input(Input::Lease(lease)));
+    }
+
+    /// Replaces the health checks.
+    pub fn set_checks(&self, checks: Vec<Check>, timing: Timing) {
+        self.tell(Control::SetChecks(checks, timing));
+    }
+
+    /// Replaces what it does when etcd is lost.
+    pub fn set_loss_policy(&self, loss: LossPolicy) {
+        self.tell(Control::Input(Input::LossPolicy(loss)));
+    }
+
+    /// Has it try to get the lock now.
+    pub fn lock_now(&self) {
+        self.tell(Control::Input(Input::LockNow));
+    }
+
+    /// Begins, changes or ends to watch the host of the owner on the network; what is heard comes back as
+    /// [`Notice::Owner`].
+    pub fn watch(&self, timing: Option<WatchTiming>) {
+        self.tell(Control::Watch(timing));
+    }
+
+    /// The owner with this lease is dead.
+    pub fn owner_dead(&self, lease: i64) {
+        self.tell(Control::Input(Input::OwnerDead(lease)));
+    }
+
+    /// This process did not run for a while.
+    pub fn paused(&self) {
+        self.tell(Control::Input(Input::Paused));
+    }
+
+    /// Has it hand the IP over, to the named host if one is named; ends with
+    /// [`Notice::HandedOver`].
+    pub fn failover(&self, target: Option<String>) {
+        self.tell(Control::Input(Input::Failover(target)));
+    }
+
+    /// Has it give the IP up; ends with [`Notice::Left`].
+    pub fn leave(&self) {
+        self.tell(Control::Input(Input::Leave));
+    }
+
+    /// Asks for a sign of life.
+    pub fn ping(&self, ping: Ping) {
+        self.tell(Control::Ping(ping));
+    }
+
+    fn tell(&self, control: Control) {
+        if let Some(control_tx) = &self.control {
+            // A thread that has left has nothing more to be told.
+            let _ = control_tx.send(control);
+        }
+    }
+}
+
+impl Drop for Election {
+    fn drop(&mut self) {
+        self.control = None;
+        if let Some(thread) = self.thread.take() {
+            // An error would be a panic, and a panic aborts the process.
+            let _ = thread.join();
+        }
+    }
+}
