@@ -26,6 +26,7 @@ use crossbeam_channel::{Sender, TryRecvError};
 use nix::errno::Errno;
 
 use super::announcer::Announcer;
+use super::asker::Asker;
 use super::client::{Order, Orders};
 use super::events::Events;
 use super::listener::Listener;
@@ -79,7 +80,7 @@ impl Actuator {
             reconciler: Reconciler::new(route),
             announcer: Announcer::new(packets, schedule),
             listener: Listener::new(),
-            prober: Prober::new(PacketSocket::open()?),
+            prober: Prober::new(Asker::new(PacketSocket::open()?)),
             questions: Vec::new(),
             stopping: false,
         })

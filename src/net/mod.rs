@@ -8,7 +8,7 @@
 //! ```text
 //!  NetClient --Order--> actuator --+-- reconcile  (what is, what should be) -- route --+
 //!            <-Report--            +-- announcer  (queue, schedule, bucket) -----------+
-//!                                  +-- prober     (probes, bucket, groups) ------------+-- sys
+//!                                  +-- prober     (probes, bucket, groups) -- asker ---+-- sys
 //!                                  +-- listener   (filter, heard) ---------------------+
 //!                                  +-- events     (something changed) -----------------+
 //! ```
@@ -19,6 +19,7 @@
 mod actuator;
 mod announcer;
 pub mod arp;
+mod asker;
 mod bucket;
 mod client;
 pub mod ethernet;

@@ -1,50 +1,32 @@
 //! Asks the wire who has an address.
 //!
-//! Owns the packet socket for the questions, their schedule, and memberships of the groups in which
-//! others ask; lives on the actuator's thread.
-//! Sending never blocks: a question that the interface cannot take is lost, as one may be on the
-//! wire. The answers come in through the listener.
+//! Owns the schedule of the questions, and memberships of the groups in which others ask; lives on the
+//! actuator's thread. Nothing here blocks.
 
-use std::net::IpAddr;
 use std::time::Instant;
 
-use nix::errno::Errno;
-
-use super::ethernet::{self, BROADCAST, Mac};
+use super::Wire;
+use super::asker::{Asker, Vantage};
 use super::groups::Groups;
 use super::heard::Says;
 use super::probes::Probes;
-use super::route::words;
-use super::sys::PacketSocket;
-use super::{Wire, arp, ndp};
 use crate::vip::Cidr;
 
 /// How many addresses are asked about before other work has its turn.
 const MAX_AT_ONCE: u32 = 32;
 
-/// From where it is asked about an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Vantage {
-    /// The interface's index.
-    pub(super) index: u32,
-    /// Its hardware address; none where nobody resolves addresses, and so nobody answers.
-    pub(super) mac: Option<Mac>,
-}
-
-/// Sends questions.
+/// The questions who has an address.
 #[derive(Debug)]
 pub(super) struct Prober {
-    socket: PacketSocket,
+    asker: Asker,
     probes: Probes,
     groups: Groups,
-    /// The last question could not be sent.
-    failing: bool,
 }
 
 impl Prober {
     /// A prober that has nothing to ask yet.
-    pub(super) fn new(socket: PacketSocket) -> Prober {
-        Prober { socket, probes: Probes::new(), groups: Groups::default(), failing: false }
+    pub(super) fn new(asker: Asker) -> Prober {
+        Prober { asker, probes: Probes::new(), groups: Groups::default() }
     }
 
     /// Asks about an address from now on.
@@ -116,28 +98,9 @@ impl Prober {
     }
 
     fn ask(&mut self, cidr: Cidr, vantage: Vantage) {
-        let Some(mac) = vantage.mac else {
-            return;
-        };
-        self.groups.join(cidr, vantage.index);
-        let sent = self.send(cidr.addr(), vantage.index, mac);
-        let failed_before = std::mem::replace(&mut self.failing, sent.is_err());
-        match sent {
-            Ok(()) => log::debug!("asked who has {cidr}"),
-            Err(errno) if !failed_before => log::warn!("ask who has {cidr}: {}", words(errno)),
-            Err(_) => {}
-        }
-    }
-
-    fn send(&self, ip: IpAddr, index: u32, mac: Mac) -> Result<(), Errno> {
-        match ip {
-            IpAddr::V4(ip) => {
-                self.socket.send(index, ethernet::ARP, &arp::probe(ip, mac, BROADCAST))
-            }
-            IpAddr::V6(ip) => {
-                let frame = ndp::probe(ip, mac, ndp::solicited_node_mac(ip));
-                self.socket.send(index, ethernet::IPV6, &frame)
-            }
+        if vantage.mac.is_some() {
+            self.groups.join(cidr, vantage.index);
+            self.asker.ask(cidr, vantage, None);
         }
     }
 }

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use super::announcer::Origin;
+use super::asker::Vantage;
 use super::interface::Interfaces;
-use super::prober::Vantage;
 use super::route::{Route, keeps_marks};
 use super::rtnetlink::{AddressInfo, Change, MARK};
 use super::schedule::Extent;
