@@ -10,6 +10,8 @@ pub const ARP: u16 = 0x0806;
 /// The type of a frame that carries IPv6.
 pub const IPV6: u16 = 0x86dd;
 
+/// In the first byte of a destination, the bit that all and groups have: I/G (IEEE 802).
+const GROUP: u8 = 0x01;
 /// The length of the header.
 const HEADER: usize = 14;
 
@@ -26,6 +28,11 @@ pub fn encode(destination: Mac, source: Mac, ethertype: u16, payload: &[u8]) -> 
 /// Who sent the frame.
 pub fn source(frame: &[u8]) -> Option<Mac> {
     frame.get(6..)?.first_chunk().copied()
+}
+
+/// Whether the frame is for all, or for a group.
+pub fn is_for_many(frame: &[u8]) -> bool {
+    frame.first().is_some_and(|first| first & GROUP != 0)
 }
 
 /// A hardware address as people write it.

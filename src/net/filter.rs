@@ -6,39 +6,44 @@
 
 use libc::sock_filter;
 
-/// ARP replies, announcements (sender and target are one) and probes (the sender has no address).
-pub(super) const ARP: [sock_filter; 12] = [
+/// ARP replies, announcements (sender and target are one) and probes (the sender has no address) that
+/// are for all.
+pub(super) const ARP: [sock_filter; 14] = [
     load(WORD, FOR_WHOM),
-    jump(GREATER, MULTICAST, 9, 0),
+    jump(GREATER, MULTICAST, 11, 0),
     load(HALF, 20), // operation
-    jump(EQUAL, 2, 6, 0),
-    jump(EQUAL, 1, 0, 6),
+    jump(EQUAL, 2, 8, 0),
+    jump(EQUAL, 1, 0, 8),
     load(WORD, 28), // sender's address
     jump(EQUAL, 0, 3, 0),
     instruction(COPY_TO_X, 0, 0, 0),
     load(WORD, 38), // target's address
-    jump(EQUAL_TO_X, 0, 0, 1),
+    jump(EQUAL_TO_X, 0, 2, 3),
+    load(WORD, 0), // destination
+    jump(ANY_BIT, GROUP, 0, 1),
     ACCEPT,
     DROP,
 ];
 
-/// Neighbour advertisements, and solicitations from the unspecified address.
-pub(super) const NDP: [sock_filter; 17] = [
+/// Neighbour advertisements, and solicitations from the unspecified address that are for all.
+pub(super) const NDP: [sock_filter; 19] = [
     load(WORD, FOR_WHOM),
-    jump(GREATER, MULTICAST, 14, 0),
+    jump(GREATER, MULTICAST, 16, 0),
     load(HALF, 20), // next header and hop limit
-    jump(EQUAL, 0x3aff, 0, 12),
+    jump(EQUAL, 0x3aff, 0, 14),
     load(HALF, 54), // type and code
-    jump(EQUAL, 0x8800, 9, 0),
-    jump(EQUAL, 0x8700, 0, 9),
+    jump(EQUAL, 0x8800, 11, 0),
+    jump(EQUAL, 0x8700, 0, 11),
     load(WORD, 22), // source
-    jump(EQUAL, 0, 0, 7),
+    jump(EQUAL, 0, 0, 9),
     load(WORD, 26),
-    jump(EQUAL, 0, 0, 5),
+    jump(EQUAL, 0, 0, 7),
     load(WORD, 30),
-    jump(EQUAL, 0, 0, 3),
+    jump(EQUAL, 0, 0, 5),
     load(WORD, 34),
-    jump(EQUAL, 0, 0, 1),
+    jump(EQUAL, 0, 0, 3),
+    load(WORD, 0), // destination
+    jump(ANY_BIT, GROUP, 0, 1),
     ACCEPT,
     DROP,
 ];
@@ -48,15 +53,18 @@ const FOR_WHOM: u32 = 0xffff_f004;
 /// `PACKET_MULTICAST`. What is greater is for another host, or for a VLAN that has no interface here,
 /// or was sent by this host.
 const MULTICAST: u32 = 2;
+/// In the first four bytes of a destination, the bit that all and groups have: I/G (IEEE 802).
+const GROUP: u32 = 0x0100_0000;
 
 /// Operation codes (`linux/bpf_common.h`): loads at an offset in the frame, which beyond its end drop
 /// it, ...
 const WORD: u16 = 0x20;
 const HALF: u16 = 0x28;
-/// ... comparisons of what was loaded with a number, or with X, ...
+/// ... comparisons of what was loaded with a number, with its bits, or with X, ...
 const EQUAL: u16 = 0x15;
 const GREATER: u16 = 0x25;
 const EQUAL_TO_X: u16 = 0x1d;
+const ANY_BIT: u16 = 0x45;
 /// ... and the rest.
 const COPY_TO_X: u16 = 0x07;
 const RETURN: u16 = 0x06;
@@ -105,6 +113,7 @@ mod tests {
                 }
                 EQUAL => position += skip(a == k),
                 GREATER => position += skip(a > k),
+                ANY_BIT => position += skip(a & k != 0),
                 EQUAL_TO_X => position += skip(a == x),
                 COPY_TO_X => x = a,
                 RETURN => return k != 0,
@@ -159,6 +168,21 @@ mod tests {
         let mut from_somebody = announcement.clone();
         from_somebody[54] = 135;
         assert!(!accepts(&NDP, 2, &from_somebody));
+    }
+
+    #[test]
+    fn a_probe_that_is_for_this_host_alone_is_dropped() {
+        let vip = "fd00::1".parse().unwrap();
+        let arp = arp::probe([10, 0, 0, 1].into(), MAC, MAC);
+        let ndp = ndp::probe(vip, MAC, MAC);
+        for (program, frame) in [(&ARP[..], arp), (&NDP[..], ndp)] {
+            assert!(!accepts(program, 0, &frame), "{frame:x?}");
+            assert_eq!(Heard::from_frame(&frame), None, "{frame:x?}");
+        }
+        let mut reply = arp_frame(arp::Operation::Reply, [10, 0, 0, 1], [10, 0, 0, 2]);
+        reply[..6].copy_from_slice(&MAC);
+        assert!(accepts(&ARP, 0, &reply));
+        assert!(Heard::from_frame(&reply).is_some());
     }
 
     #[test]

@@ -26,7 +26,8 @@ pub(super) struct Heard {
 pub(super) enum Says {
     /// "I have it."
     Has,
-    /// "Does anybody have it? I want it."
+    /// "Does anybody have it? I want it." Who asks a single host wants to know whether that one is
+    /// still there, and says nothing.
     Wants,
 }
 
@@ -37,13 +38,14 @@ impl Heard {
         let heard = |ip, says, mac| Heard { ip, says, mac, source };
         if let Some(packet) = arp::Packet::from_frame(frame) {
             let (ip, says) = arp_says(&packet)?;
-            Some(heard(ip, says, packet.sender_mac))
+            let said = says == Says::Has || ethernet::is_for_many(frame);
+            said.then(|| heard(ip, says, packet.sender_mac))
         } else if let Some(advertisement) = Advertisement::from_frame(frame) {
             let mac = advertisement.link_address.unwrap_or(source);
             Some(heard(advertisement.target.into(), Says::Has, mac))
         } else {
             let solicitation = Solicitation::from_frame(frame)?;
-            let wants = solicitation.source.is_unspecified();
+            let wants = solicitation.source.is_unspecified() && ethernet::is_for_many(frame);
             wants.then(|| heard(solicitation.target.into(), Says::Wants, source))
         }
     }

@@ -195,7 +195,7 @@ fn await_questions(capture: &Capture) {
 }
 
 #[test]
-fn ordinary_questions_of_others_do_not_wake_the_actuator() {
+fn ordinary_questions_and_those_for_one_host_do_not_wake_the_actuator() {
     run(|| {
         let neighbour = Neighbour::start();
         neighbour.run(|| {
@@ -210,6 +210,9 @@ fn ordinary_questions_of_others_do_not_wake_the_actuator() {
             neighbour.run(move || ask_for_others(n));
             await_questions(&capture);
         }
+        let own = mac("v0");
+        let questions = [arp::probe(VIP, LOWER, own), ndp::probe(vip_v6(), LOWER, own)];
+        neighbour.run(move || (0..100).for_each(|_| speak("v1", &questions)));
         // It wakes up anyway to compare everything, and for what the neighbour's start has caused.
         let woken = sleeps() - before;
         assert!(woken < 20, "woken {woken} times");
