@@ -1,8 +1,9 @@
 //! The actuator: the thread `net`, which alone talks to the kernel about addresses.
 //!
 //! - Owns: the request socket and the table of managed addresses ([`Reconciler`]), the queue of
-//!   announcements ([`Announcer`]) and that of questions ([`Prober`]), each with a packet socket, the
-//!   packet sockets that hear other hosts ([`Listener`]), and the event socket ([`Events`]).
+//!   announcements ([`Announcer`]) and those of questions ([`Prober`], [`Watcher`]), each with a packet
+//!   socket, the packet sockets that hear other hosts ([`Listener`]), and the event socket
+//!   ([`Events`]).
 //! - Spoken to by: everybody who has a [`NetClient`](super::NetClient), over one channel without a
 //!   limit; by the kernel, over the event socket; and by other hosts. It answers through each
 //!   address's `Reports`, which must not block, and over the reply channel of a question, which has
@@ -36,7 +37,8 @@ use super::route::Route;
 use super::schedule::Schedule;
 use super::sys::PacketSocket;
 use super::wait::wait;
-use super::{Address, Announce, NetError, Report, Wire};
+use super::watcher::Watcher;
+use super::{Address, Announce, NetError, Presence, Report, WatchTiming, Wire};
 use crate::vip::Cidr;
 
 /// How many orders are taken before the kernel has its turn. Taking one costs a microsecond.
@@ -60,6 +62,7 @@ pub(super) struct Actuator {
     announcer: Announcer,
     listener: Listener,
     prober: Prober,
+    watcher: Watcher,
     questions: Vec<Question>,
     stopping: bool,
 }
@@ -81,6 +84,7 @@ impl Actuator {
             announcer: Announcer::new(packets, schedule),
             listener: Listener::new(),
             prober: Prober::new(Asker::new(PacketSocket::open()?)),
+            watcher: Watcher::new(Asker::new(PacketSocket::open()?)),
             questions: Vec::new(),
             stopping: false,
         })
@@ -98,17 +102,22 @@ impl Actuator {
 
     fn round(&mut self) {
         self.take_orders();
+        let now = Instant::now();
         let reconciler = &self.reconciler;
-        if self.events.drain(|change| reconciler.matters(change)) {
-            self.reconciler.look_soon(Instant::now());
+        let changed = self.events.drain(|change| reconciler.matters(change));
+        // That this host itself has lost its carrier is noticed up to a second late
+        // (net/core/link_watch.c), and must not be taken for somebody's silence.
+        if changed || self.watcher.is_silence_due(now) {
+            self.reconciler.look_soon(now);
         }
-        self.reconciler.look_if_due(Instant::now());
-        self.hear();
+        self.reconciler.look_if_due(now);
+        self.hear(now);
         let limit = if self.stopping { usize::MAX } else { MAX_CHANGES };
         self.reconciler.work(limit, Instant::now());
         self.announce();
         let reconciler = &self.reconciler;
         self.prober.ask_due(|cidr| reconciler.vantage(cidr));
+        self.watcher.ask_due(|cidr| reconciler.vantage(cidr));
         self.reconciler.make_reports();
         self.answer();
     }
@@ -131,18 +140,18 @@ impl Actuator {
     fn take_order(&mut self, order: Order) {
         match order {
             Order::Manage { cidr, interface, reports } => {
-                self.prober.stop(cidr);
+                self.stop_asking(cidr);
                 self.listener.listen_for(cidr.addr());
                 self.reconciler.manage(cidr, interface, reports, Instant::now());
             }
             Order::Set(cidr, desired) => self.reconciler.set(cidr, desired),
             Order::Announce(cidr) => self.reconciler.announce(cidr),
             Order::Forget(cidr) => {
-                self.prober.stop(cidr);
+                self.stop_asking(cidr);
                 self.reconciler.forget(cidr);
             }
             Order::Probe(cidr, on) => self.probe(cidr, on),
-            Order::Watch(cidr, timing) => log::debug!("{cidr} is not watched: {timing:?}"),
+            Order::Watch(cidr, timing) => self.watch(cidr, timing),
             Order::RemoveLeftOvers { unmarked } => {
                 self.reconciler.remove_left_overs(unmarked, Instant::now());
             }
@@ -162,23 +171,52 @@ impl Actuator {
         }
     }
 
+    fn watch(&mut self, cidr: Cidr, timing: Option<WatchTiming>) {
+        match timing {
+            None => self.watcher.stop(cidr),
+            Some(timing) if self.reconciler.manages(cidr) => {
+                self.watcher.start(cidr, timing, Instant::now());
+            }
+            Some(_) => log::debug!("{cidr} is not managed: its owner is not watched"),
+        }
+    }
+
+    fn stop_asking(&mut self, cidr: Cidr) {
+        self.prober.stop(cidr);
+        self.watcher.stop(cidr);
+    }
+
     /// Before anything is changed: what was said before an address was bound is not said against it.
-    /// After a look: by then the interfaces are known on which something is heard.
-    fn hear(&mut self) {
+    /// After a look, at `looked`: by then the interfaces are known on which something is heard.
+    fn hear(&mut self, looked: Instant) {
         let now = Instant::now();
         for cidr in self.reconciler.take_renewed() {
             self.prober.restart(cidr, now);
+            self.watcher.restart(cidr, now);
         }
         for (index, heard) in self.listener.hear() {
             for (cidr, precedes) in self.reconciler.hear(index, &heard, now) {
                 if let Some(wire) = self.prober.heard(cidr, heard.says, precedes, now) {
                     self.reconciler.tell(cidr, Report::Wire(wire));
                 }
+                if let Some(presence) = self.watcher.heard(cidr, &heard, now) {
+                    self.reconciler.tell(cidr, Report::Owner(presence));
+                }
             }
         }
-        let reconciler = &self.reconciler;
+        self.notice_silence(looked, now);
+    }
+
+    fn notice_silence(&mut self, looked: Instant, now: Instant) {
+        let reconciler = &mut self.reconciler;
         for cidr in self.prober.take_silent(now, |cidr| reconciler.vantage(cidr)) {
-            self.reconciler.tell(cidr, Report::Wire(Wire::Silent));
+            reconciler.tell(cidr, Report::Wire(Wire::Silent));
+        }
+        if !self.listener.has_heard_all() || reconciler.is_blind() {
+            self.watcher.recount();
+        }
+        for cidr in self.watcher.take_silent(looked, |cidr| reconciler.vantage(cidr)) {
+            reconciler.tell(cidr, Report::Owner(Presence::Silent));
         }
     }
 
@@ -213,6 +251,7 @@ impl Actuator {
         log::warn!("stood still for {late:?}: announcements wait for {HOLD:?}");
         self.announcer.hold(now + HOLD);
         self.prober.restart_all(now);
+        self.watcher.restart_all(now);
     }
 
     fn timeout(&self, now: Instant) -> Option<Duration> {
@@ -223,6 +262,7 @@ impl Actuator {
             self.reconciler.next_due(now),
             self.announcer.next_due(now),
             self.prober.next_due(now),
+            self.watcher.next_due(now),
         ];
         let due = due.into_iter().flatten().min()?;
         Some(due.saturating_duration_since(now))

@@ -25,12 +25,13 @@ pub(super) struct Listener {
     arp: Option<PacketSocket>,
     ndp: Option<PacketSocket>,
     buffer: Vec<u8>,
+    heard_all: bool,
 }
 
 impl Listener {
     /// A listener that hears nothing yet.
     pub(super) fn new() -> Listener {
-        Listener { arp: None, ndp: None, buffer: vec![0; BUFFER] }
+        Listener { arp: None, ndp: None, buffer: vec![0; BUFFER], heard_all: true }
     }
 
     /// Hears from now on what is said of addresses of this one's family.
@@ -50,25 +51,38 @@ impl Listener {
     /// What was heard since the last time, each with the index of the interface.
     pub(super) fn hear(&mut self) -> Vec<(u32, Heard)> {
         let mut all = Vec::new();
+        self.heard_all = true;
         for socket in [&self.arp, &self.ndp].into_iter().flatten() {
-            for _ in 0..MAX_AT_ONCE {
-                match socket.receive(&mut self.buffer) {
-                    Ok((index, frame)) => {
-                        all.extend(Heard::from_frame(frame).map(|heard| (index, heard)));
-                    }
-                    Err(Errno::EAGAIN) => break,
-                    Err(errno) => {
-                        log::debug!("listen to others: {}", words(errno));
-                        break;
-                    }
-                }
-            }
+            self.heard_all &= drain(socket, &mut self.buffer, &mut all);
         }
         all
+    }
+
+    /// Whether `hear` left nothing behind the last time. If it did, so much has come that some of it
+    /// may be lost.
+    pub(super) fn has_heard_all(&self) -> bool {
+        self.heard_all
     }
 
     /// Readable when there is something to hear.
     pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         [&self.arp, &self.ndp].into_iter().flatten().map(AsFd::as_fd)
     }
+}
+
+/// Reads what a socket has received, and tells whether that was all.
+fn drain(socket: &PacketSocket, buffer: &mut [u8], all: &mut Vec<(u32, Heard)>) -> bool {
+    for _ in 0..MAX_AT_ONCE {
+        match socket.receive(buffer) {
+            Ok((index, frame)) => {
+                all.extend(Heard::from_frame(frame).map(|heard| (index, heard)));
+            }
+            Err(Errno::EAGAIN) => return true,
+            Err(errno) => {
+                log::debug!("listen to others: {}", words(errno));
+                return false;
+            }
+        }
+    }
+    false
 }

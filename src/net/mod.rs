@@ -9,6 +9,7 @@
 //!  NetClient --Order--> actuator --+-- reconcile  (what is, what should be) -- route --+
 //!            <-Report--            +-- announcer  (queue, schedule, bucket) -----------+
 //!                                  +-- prober     (probes, bucket, groups) -- asker ---+-- sys
+//!                                  +-- watcher    (watches, bucket) -- asker ----------+
 //!                                  +-- listener   (filter, heard) ---------------------+
 //!                                  +-- events     (something changed) -----------------+
 //! ```
@@ -43,6 +44,8 @@ mod secondaries;
 mod sys;
 mod target;
 mod wait;
+mod watcher;
+mod watches;
 
 use std::fmt;
 use std::time::Duration;
@@ -112,7 +115,8 @@ pub enum Presence {
     /// It answers.
     Present,
     /// It has answered before, and does not any more: so many questions in a row were not answered,
-    /// the last one for one interval, although this host's own interface has a carrier.
+    /// the last one for one interval, although this host's own interface has a carrier. Who has not
+    /// answered since that carrier came, or since this process stood still, is not said to be silent.
     Silent,
 }
 

@@ -132,6 +132,11 @@ impl Reconciler {
         self.look_at = self.look_at.map(|_| now);
     }
 
+    /// Whether the last look has failed, so that what is known may be old.
+    pub(super) fn is_blind(&self) -> bool {
+        self.blind
+    }
+
     /// When there is something to do next; not in the future if work is left.
     pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
         let left = (!self.queue.is_empty()).then_some(now);

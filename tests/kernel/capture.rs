@@ -89,6 +89,12 @@ impl Capture {
         self.expect_none(ip, Duration::from_millis(300));
     }
 
+    /// Waits until exactly this frame comes.
+    pub(crate) fn await_frame(&self, frame: &[u8]) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.frames.recv_deadline(deadline).expect("the frame").1 != frame {}
+    }
+
     /// No announcement of this address comes for a while.
     pub(crate) fn expect_none(&self, ip: &str, wait: Duration) {
         assert_eq!(self.next_before(ip, Instant::now() + wait), None);

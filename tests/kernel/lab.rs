@@ -111,7 +111,7 @@ pub(crate) fn read_sysctl(path: &str) -> String {
 }
 
 /// Waits until a condition holds.
-pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "never came: {what}");

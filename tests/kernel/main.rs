@@ -19,3 +19,4 @@ mod probing;
 mod restoring;
 mod standstill;
 mod starting;
+mod watching;

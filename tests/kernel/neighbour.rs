@@ -58,6 +58,13 @@ impl Drop for Neighbour {
     }
 }
 
+/// Has the other host add, replace or remove (`del`) an address.
+pub(crate) fn ip_there(neighbour: &Neighbour, verb: &str, text: &str) {
+    let nodad = if verb != "del" && text.contains(':') { "nodad" } else { "" };
+    let words = format!("addr {verb} {text} dev v1 {nodad}");
+    neighbour.run(move || ip(&words));
+}
+
 /// Sends frames as they are.
 pub(crate) fn speak<'a>(interface: &str, frames: impl IntoIterator<Item = &'a Vec<u8>>) {
     let flags = SockFlag::SOCK_CLOEXEC;

@@ -10,7 +10,7 @@ use super::capture::Capture;
 use super::lab::{
     Managed, UNASKED, cidr, eventually, ip, ip_json, mac, manage, manage_with, run, settle,
 };
-use super::neighbour::{Neighbour, speak};
+use super::neighbour::{Neighbour, ip_there, speak};
 
 /// It takes no less until there is silence.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -24,13 +24,6 @@ fn answered(precedes: bool) -> Report {
 }
 
 const SILENT: Report = Report::Wire(Wire::Silent);
-
-/// Has the other host add or remove an address.
-fn ip_there(neighbour: &Neighbour, verb: &str, text: &str) {
-    let nodad = if verb == "add" && text.contains(':') { "nodad" } else { "" };
-    let words = format!("addr {verb} {text} dev v1 {nodad}");
-    neighbour.run(move || ip(&words));
-}
 
 /// Asks about an address that is managed, and not bound.
 fn ask(text: &str) -> Managed {

@@ -4,12 +4,14 @@ use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use link::net::{Announce, Desired};
+use link::net::ethernet::BROADCAST;
+use link::net::{Announce, Desired, Presence, Report, WatchTiming, arp};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::capture::Capture;
-use super::lab::{manage_with, run};
+use super::lab::{eventually, mac, manage, manage_with, run};
+use super::neighbour::{Neighbour, ip_there};
 
 /// Set in the child, which is the process that is stopped.
 const CHILD: &str = "LINK_TEST_IS_CHILD";
@@ -22,6 +24,14 @@ fn announce_until_stdin_ends() {
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
 }
 
+/// Watches the host that has an address until that is silent.
+fn watch_until_silence() {
+    let vip = manage("10.0.0.1/32");
+    let timing = WatchTiming { interval: Duration::from_millis(50), count: 2 };
+    vip.client.watch(vip.cidr, Some(timing));
+    while vip.reports.recv().unwrap() != Report::Owner(Presence::Silent) {}
+}
+
 /// A test that runs again, in the same namespace but in a process of its own.
 struct Again(Child);
 
@@ -30,6 +40,10 @@ impl Again {
         let mut child = Command::new(std::env::current_exe().unwrap());
         child.args(["--exact", test, "--nocapture"]).env(CHILD, "yes");
         Again(child.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    fn is_running(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
     }
 
     fn signal(&self, signal: Signal) {
@@ -62,5 +76,33 @@ fn nothing_is_announced_for_a_while_after_a_standstill() {
         child.signal(Signal::SIGCONT);
         capture.expect_none("10.0.0.1", Duration::from_millis(1900));
         capture.next("10.0.0.1");
+    });
+}
+
+#[test]
+fn nobody_is_silent_because_this_host_stood_still() {
+    if std::env::var_os(CHILD).is_some() {
+        return watch_until_silence();
+    }
+    run(|| {
+        let neighbour = Neighbour::start();
+        let capture = neighbour.run(|| Capture::on("v1"));
+        let [to_owner, to_all] = [neighbour.run(|| mac("v1")), BROADCAST]
+            .map(|whom| arp::probe([10, 0, 0, 1].into(), mac("v0"), whom));
+        ip_there(&neighbour, "add", "10.0.0.1/32");
+        let mut child = Again::start("standstill::nobody_is_silent_because_this_host_stood_still");
+        capture.await_frame(&to_owner);
+        child.signal(Signal::SIGSTOP);
+        ip_there(&neighbour, "del", "10.0.0.1/32");
+        capture.expect_none("10.0.0.1", Duration::from_secs(1));
+        child.signal(Signal::SIGCONT);
+        // It asks all hosts anew, for longer than silence would take.
+        (0..3).for_each(|_| capture.await_frame(&to_all));
+        assert!(child.is_running());
+        ip_there(&neighbour, "add", "10.0.0.1/32");
+        capture.await_frame(&to_owner);
+        assert!(child.is_running());
+        ip_there(&neighbour, "del", "10.0.0.1/32");
+        eventually("silence", || !child.is_running());
     });
 }

@@ -1,0 +1,250 @@
+//! Which hosts are watched, when they are asked, and what their answers and their silence mean.
+//!
+//! Pure: time comes in as an argument. A host is known by an address that it has. It is asked for that
+//! at its hardware address, once in an interval; until that is known, all hosts are asked, once a
+//! second. Silence is a number of questions in a row that are not answered, and an interval after the
+//! last of them.
+//!
+//! Only what was asked in time counts: who sent a question late, or looks for the answer late, has
+//! missed something itself and does not tell others dead.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::time::{Duration, Instant};
+
+use super::bucket::Bucket;
+use super::ethernet::Mac;
+use super::heard::Says;
+use super::{Presence, WatchTiming};
+use crate::vip::Cidr;
+
+/// Between two questions to all hosts, as long as it is not known whom to ask; and how long nobody is
+/// asked where nobody can be heard.
+const GAP: Duration = Duration::from_secs(1);
+
+/// Frames per second and at once: twenty hosts at the shortest interval, 1 Mbit/s. Beyond that
+/// questions are late, and do not count.
+const RATE: (u32, u32) = (2000, 50);
+
+/// In so many parts an interval is divided to choose where in it a host is asked.
+const PARTS: u32 = 1000;
+
+/// The hosts that are watched. They are few, so all are looked through.
+#[derive(Debug)]
+pub(super) struct Watches {
+    watched: BTreeMap<Cidr, Watch>,
+    jitter: RandomState,
+    bucket: Bucket,
+}
+
+/// How far the watching of one host has come.
+#[derive(Debug)]
+struct Watch {
+    timing: WatchTiming,
+    /// How long it is waited before the first question, so that many hosts do not ask together.
+    phase: Duration,
+    /// When to ask next.
+    due: Instant,
+    /// How many questions in a row were not answered, as far as they count.
+    unanswered: u32,
+    /// When it is silence, if nobody answers until then.
+    silent_at: Option<Instant>,
+    /// Who said last that he has the address; nobody, since it was started afresh.
+    owner: Option<Mac>,
+    told: Option<Presence>,
+}
+
+impl Watches {
+    /// Nobody is watched yet. `jitter` spreads the questions.
+    pub(super) fn new(jitter: RandomState) -> Watches {
+        Watches { watched: BTreeMap::new(), jitter, bucket: Bucket::new(RATE.0, RATE.1) }
+    }
+
+    /// Watches the host that has an address from now on, or watches it at another pace.
+    pub(super) fn start(&mut self, cidr: Cidr, timing: WatchTiming, now: Instant) {
+        let phase = phase(timing.interval, self.jitter.hash_one(cidr));
+        match self.watched.entry(cidr) {
+            Entry::Vacant(place) => {
+                place.insert(Watch::new(timing, phase, now));
+            }
+            Entry::Occupied(mut place) => place.get_mut().change(timing, phase, now),
+        }
+    }
+
+    /// Watches it no more.
+    pub(super) fn stop(&mut self, cidr: Cidr) {
+        self.watched.remove(&cidr);
+    }
+
+    /// Starts afresh with a host that is watched: whoever has the address now has to be heard before
+    /// his silence means anything.
+    pub(super) fn restart(&mut self, cidr: Cidr, now: Instant) {
+        if let Some(watch) = self.watched.get_mut(&cidr) {
+            watch.restart(now);
+        }
+    }
+
+    /// Starts afresh with all of them.
+    pub(super) fn restart_all(&mut self, now: Instant) {
+        self.watched.values_mut().for_each(|watch| watch.restart(now));
+    }
+
+    /// Nobody can be heard at the moment: starts afresh in a while.
+    pub(super) fn suspend(&mut self, cidr: Cidr, now: Instant) {
+        self.restart(cidr, now + GAP);
+    }
+
+    /// The last question did not leave: counts anew.
+    pub(super) fn recount(&mut self, cidr: Cidr) {
+        if let Some(watch) = self.watched.get_mut(&cidr) {
+            watch.recount();
+        }
+    }
+
+    /// Answers may have been lost: counts anew with all of them.
+    pub(super) fn recount_all(&mut self) {
+        self.watched.values_mut().for_each(Watch::recount);
+    }
+
+    /// The address for which to ask now, if one is due and the limit allows it, and whom; all, if that
+    /// is not known. It counts as asked.
+    pub(super) fn pop(&mut self, now: Instant) -> Option<(Cidr, Option<Mac>)> {
+        let due = self.watched.iter_mut().filter(|(_, watch)| watch.due <= now);
+        let (cidr, watch) = due.min_by_key(|(_, watch)| watch.due)?;
+        self.bucket.take(1, now).ok()?;
+        Some((*cidr, watch.ask(now)))
+    }
+
+    /// Whether there will be silence if nobody has answered until now.
+    pub(super) fn is_silence_due(&self, now: Instant) -> bool {
+        self.watched.values().any(|watch| watch.silent_at.is_some_and(|at| at <= now))
+    }
+
+    /// The addresses of hosts that are silent now. All that has come until `now` must have been heard.
+    /// Where nobody `can_be_heard`, nobody is silent.
+    pub(super) fn take_silent(
+        &mut self,
+        now: Instant,
+        can_be_heard: impl Fn(Cidr) -> bool,
+    ) -> Vec<Cidr> {
+        let mut silent = Vec::new();
+        for (cidr, watch) in &mut self.watched {
+            let Some(at) = watch.silent_at.filter(|at| *at <= now) else {
+                continue;
+            };
+            if !can_be_heard(*cidr) {
+                watch.restart(now + GAP);
+            } else if watch.is_late(at, now) {
+                watch.recount();
+            } else {
+                watch.silent_at = None;
+                watch.told = Some(Presence::Silent);
+                silent.push(*cidr);
+            }
+        }
+        silent
+    }
+
+    /// Takes note of what another host says; what that tells of the owner, if it is new.
+    pub(super) fn heard(
+        &mut self,
+        cidr: Cidr,
+        says: Says,
+        mac: Mac,
+        now: Instant,
+    ) -> Option<Presence> {
+        match says {
+            Says::Has => self.watched.get_mut(&cidr)?.answered(mac, now),
+            Says::Wants => None,
+        }
+    }
+
+    /// When there is something to do next, if nothing changes until then.
+    pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
+        let watches = self.watched.values();
+        let ask = watches.clone().map(|watch| watch.due).min();
+        let ask = ask.map(|due| self.bucket.ready_at(1, now).max(due));
+        watches.filter_map(|watch| watch.silent_at).chain(ask).min()
+    }
+}
+
+impl Watch {
+    fn new(timing: WatchTiming, phase: Duration, now: Instant) -> Watch {
+        Watch {
+            timing,
+            phase,
+            due: now + phase,
+            unanswered: 0,
+            silent_at: None,
+            owner: None,
+            told: None,
+        }
+    }
+
+    fn change(&mut self, timing: WatchTiming, phase: Duration, now: Instant) {
+        if timing != self.timing {
+            (self.timing, self.phase) = (timing, phase);
+            self.due = self.due.min(now + phase);
+            self.recount();
+        }
+    }
+
+    /// What was told stays told.
+    fn restart(&mut self, now: Instant) {
+        self.owner = None;
+        self.due = now + self.phase;
+        self.recount();
+    }
+
+    fn recount(&mut self) {
+        self.unanswered = 0;
+        self.silent_at = None;
+    }
+
+    /// Between two questions.
+    fn gap(&self) -> Duration {
+        if self.owner.is_some() { self.timing.interval } else { GAP }
+    }
+
+    /// Whether it is so late that answers may be missing for the same reason.
+    fn is_late(&self, due: Instant, now: Instant) -> bool {
+        now.saturating_duration_since(due) > self.gap() / 2
+    }
+
+    /// Whom to ask. The last question before silence is for everybody: the owner may have got another
+    /// hardware address, and what he said of that may have been lost.
+    fn ask(&mut self, now: Instant) -> Option<Mac> {
+        // The gaps do not grow by what each question is late.
+        let mut asked = self.due;
+        if self.is_late(self.due, now) {
+            asked = now;
+            self.recount();
+        }
+        self.due = asked + self.gap();
+        self.unanswered = self.unanswered.saturating_add(1);
+        let is_last = self.unanswered == self.timing.count;
+        if is_last && self.owner.is_some() && self.told == Some(Presence::Present) {
+            self.silent_at = Some(now + self.timing.interval);
+        }
+        self.owner.filter(|_| !is_last || self.timing.count == 1)
+    }
+
+    fn answered(&mut self, mac: Mac, now: Instant) -> Option<Presence> {
+        self.recount();
+        if self.owner.replace(mac).is_none() {
+            self.due = self.due.min(now + self.phase);
+        }
+        let new = self.told.replace(Presence::Present) != Some(Presence::Present);
+        new.then_some(Presence::Present)
+    }
+}
+
+fn phase(interval: Duration, random: u64) -> Duration {
+    let part = u32::try_from(random % u64::from(PARTS)).unwrap_or(0);
+    interval / PARTS * part
+}
+
+#[cfg(test)]
+mod tests;
