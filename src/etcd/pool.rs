@@ -40,8 +40,8 @@ pub(super) struct Pool {
 /// What was said of members that do not answer.
 #[derive(Default)]
 struct Complaint {
-    /// The last of it, and when that was.
-    last: Option<(String, Instant)>,
+    /// The reasons of late, and when each was told.
+    told: Vec<(String, Instant)>,
     /// It has not been said since that they answer.
     open: bool,
 }
@@ -234,15 +234,15 @@ impl Pool {
 }
 
 impl Complaint {
-    /// Whether a reason has to be told: the first, and one that is another than the last or has lasted
-    /// for long. With a password that was changed, say, what is asked fails again and again, and the
-    /// lease goes on being renewed in between.
+    /// Whether a reason has to be told: the first since a member has answered, unless it was told of
+    /// late. With a password that was changed, say, what is asked fails again and again, and the lease
+    /// goes on being renewed in between.
     fn is_new(&mut self, reason: String) -> bool {
-        let known = |(last, at): &(String, Instant)| *last == reason && at.elapsed() < SILENCE;
-        if self.open || self.last.as_ref().is_some_and(known) {
+        self.told.retain(|(_, at)| at.elapsed() < SILENCE);
+        if self.open || self.told.iter().any(|(told, _)| *told == reason) {
             return false;
         }
-        self.last = Some((reason, Instant::now()));
+        self.told.push((reason, Instant::now()));
         self.open = true;
         true
     }
