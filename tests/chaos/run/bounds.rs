@@ -195,11 +195,12 @@ impl Effect {
                 delay: CRASH,
                 ..Bound::contested()
             },
-            // The address stays until it is given up, but nobody hears of it.
+            // The address stays until it is given up, but nobody hears of it; and whether the new
+            // owner is there cannot be heard either.
             OnHost::Unplug => Bound {
                 silence: DEBOUNCE + REACTION + HANDOVER,
                 delay: self.lasted,
-                ..Bound::given_away()
+                ..Bound::taken_over_after(HANDOVER)
             },
             OnHost::Blip => Bound { silence: self.lasted + NEIGHBOUR, ..NOTHING },
             OnHost::LinkDown | OnHost::RemoveCard => {

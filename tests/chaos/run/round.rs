@@ -99,26 +99,26 @@ impl Round<'_> {
         self.violations.extend(wrong);
     }
 
-    /// Waits until all is well, and looks whether that lasts.
+    /// Waits until all is well and stays so: a lease that could not be renewed in time may end
+    /// after that.
     fn await_calm(&mut self, healed: Instant) -> Option<Vec<HostId>> {
-        let mut found = Err(String::new());
+        let mut calm = Err(String::new());
         let patience = (healed + WELL).saturating_duration_since(Instant::now());
         until(patience, || {
-            found = self.stage.owners();
-            found.is_ok()
-        });
-        let calm = found.and_then(|owners| {
-            self.stage.pass_until(Instant::now() + CALM);
-            match self.stage.owners() {
-                Ok(same) if same == owners => Ok(owners),
-                Ok(others) => Err(format!("the owners are {others:?} after {owners:?}")),
-                Err(why) => Err(format!("after all was well: {why}")),
-            }
+            calm = self.calm();
+            calm.is_ok()
         });
         calm.map_err(|why| {
             self.violations.push(format!("not well {WELL:?} after everything was healed: {why}"));
         })
         .ok()
+    }
+
+    fn calm(&mut self) -> Result<Vec<HostId>, String> {
+        let owners = self.stage.owners()?;
+        self.stage.pass_until(Instant::now() + CALM);
+        let same = self.stage.owners()?;
+        if same == owners { Ok(owners) } else { Err("the owners change".to_owned()) }
     }
 
     fn judge(mut self, healed: Instant, owners: Option<Vec<HostId>>) -> Outcome {
