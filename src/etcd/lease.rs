@@ -39,6 +39,8 @@ pub(super) struct Keeper {
     pub(super) heard: Instant,
     /// Whether the loss was reported.
     pub(super) lost: bool,
+    /// Until when all members get a turn since this process did not run, if that was so.
+    pub(super) turn: Option<Instant>,
 }
 
 impl Keeper {
@@ -77,7 +79,8 @@ impl Keeper {
 
     /// Renews the lease through the member in use until that fails or another member is in use.
     async fn session(&mut self) -> Result<(), Error> {
-        let connection = self.pool.connect(self.deadline(self.pool.attempt())).await?;
+        let until = self.deadline(self.pool.attempt());
+        let connection = self.pool.connect(until).await?;
         let result = self.renew(&connection).await;
         result.map_err(|error| self.pool.failed(connection.member, error))
     }
@@ -170,25 +173,44 @@ impl Keeper {
     fn acknowledged(&mut self, sent: Instant, event: LeaseEvent) {
         self.heard = sent;
         self.lost = false;
+        self.turn = None;
         (self.events)(event);
     }
 
-    /// Reports, once, that as many renewals as configured have failed.
+    /// Reports, once, that as many renewals as configured have failed. Attempts end when that is so:
+    /// what ends much later was held up by a pause of this process, and says nothing of etcd.
     fn report_loss(&mut self, error: &Error) {
-        if !self.lost && Instant::now() >= self.lost_at() {
-            self.lost = true;
-            let silent = self.heard.elapsed();
-            (self.events)(LeaseEvent::Lost(format!("silent for {silent:.1?}: {error}")));
+        let late = Instant::now().checked_duration_since(self.lost_at());
+        let Some(late) = late.filter(|_| !self.lost) else {
+            return;
+        };
+        if late >= ROUND_PAUSE && self.turn.is_none() {
+            self.give_a_turn();
+            return;
         }
+        self.lost = true;
+        let silent = self.heard.elapsed();
+        (self.events)(LeaseEvent::Lost(format!("silent for {silent:.1?}: {error}")));
     }
 
     fn lost_at(&self) -> Instant {
-        self.heard + self.pool.options().loss_after()
+        let silent = self.heard + self.pool.options().loss_after();
+        self.turn.map_or(silent, |turn| silent.max(turn))
+    }
+
+    /// Lets every member be asked once more: while this process did not run, nobody was.
+    fn give_a_turn(&mut self) {
+        let members = u32::try_from(self.pool.members()).unwrap_or(u32::MAX);
+        self.turn = Some(Instant::now() + self.pool.attempt() * members);
     }
 
     /// A time from now, but not beyond the moment at which the lease is lost.
-    fn deadline(&self, within: Duration) -> Instant {
-        let until = Instant::now() + within;
-        if self.lost { until } else { until.min(self.lost_at().max(Instant::now())) }
+    fn deadline(&mut self, within: Duration) -> Instant {
+        let now = Instant::now();
+        if !self.lost && self.turn.is_none() && now >= self.lost_at() {
+            self.give_a_turn();
+        }
+        let until = now + within;
+        if self.lost { until } else { until.min(self.lost_at().max(now)) }
     }
 }

@@ -326,6 +326,7 @@ impl Server {
             id: resume,
             heard,
             lost: false,
+            turn: None,
         };
         self.keeper = Some(spawn_local(keeper.run()));
     }
