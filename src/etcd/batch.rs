@@ -9,6 +9,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_local;
@@ -25,6 +26,9 @@ const LARGEST: usize = 100;
 
 /// How many requests are under way. A slow one does not hold up all the others.
 const IN_FLIGHT: usize = 4;
+
+/// A request that is given up tells why at the very end of its time: so much longer it is listened to.
+const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// The transactions that wait, and those under way. Lives on the runtime's thread.
 pub(super) struct Batcher {
@@ -48,7 +52,7 @@ impl Batcher {
         Rc::new(Batcher { pool, suspect, waiting, in_flight: Cell::new(0) })
     }
 
-    /// Has a transaction carried out; `reply` is called once, by `until` at the latest.
+    /// Has a transaction carried out; `reply` is called once, by `until` or a moment later.
     pub(super) fn submit(self: &Rc<Self>, txn: Txn, until: Instant, reply: ReplySink) {
         let (outcome, answer) = oneshot::channel();
         self.waiting.borrow_mut().push_back(Job { txn, until, outcome });
@@ -57,7 +61,7 @@ impl Batcher {
             spawn_local(self.clone().send_all());
         }
         spawn_local(async move {
-            reply(match timeout_at(until, answer).await {
+            reply(match timeout_at(until + LAST_WORD, answer).await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(_)) | Err(_) => Err(Error::deadline("transaction")),
             });
