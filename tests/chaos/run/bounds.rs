@@ -58,6 +58,8 @@ pub(crate) struct Effect {
     pub(crate) on_owner: bool,
     /// It was about this very IP.
     pub(crate) about: bool,
+    /// Without etcd, nobody takes an IP that he does not have (`ETCD_LOSS_POLICY`).
+    pub(crate) hold: bool,
 }
 
 /// What may become of an IP in a round.
@@ -143,6 +145,18 @@ impl Bound {
 
 impl Effect {
     fn bound(self, vip: usize) -> Bound {
+        let bound = self.bound_with_etcd(vip);
+        let parted = match self.kind {
+            Kind::Host(OnHost::Cut | OnHost::CutIn | OnHost::CutOut | OnHost::CutOff) => true,
+            Kind::Etcd(_) => true,
+            Kind::Host(_) | Kind::Agent(_) | Kind::Lock(_) | Kind::Service(_) => false,
+        };
+        // Who cannot reach etcd waits for it.
+        let wait = if parted && self.hold { self.lasted } else { Duration::ZERO };
+        Bound { delay: bound.delay + wait, ..bound }
+    }
+
+    fn bound_with_etcd(self, vip: usize) -> Bound {
         match self.kind {
             Kind::Agent(kind) => self.on_agent(kind),
             Kind::Host(OnHost::RemoveAddress) | Kind::Lock(OnLock::Delete | OnLock::Failover)

@@ -38,6 +38,7 @@ pub(crate) struct Stage {
     pub(super) services: BTreeMap<HostId, TcpListener>,
     /// The addresses of each host without the IPs: they must stay as they are.
     own: BTreeMap<HostId, Vec<IpAddr>>,
+    holds: bool,
     /// Who must not be touched now: a fault that lasts is being done to it.
     pub(super) struck: Vec<HostId>,
 }
@@ -52,8 +53,14 @@ impl Stage {
         for host in HOSTS {
             lab[host].start_with(&[&ENVIRONMENT[..], &[("ETCD_LOSS_POLICY", policy)]].concat());
         }
-        let mut stage =
-            Stage { lab, watch, services: services.into(), own: own.into(), struck: Vec::new() };
+        let mut stage = Stage {
+            lab,
+            watch,
+            services: services.into(),
+            own: own.into(),
+            holds: policy == "hold",
+            struck: Vec::new(),
+        };
         for (number, vip) in VIPS.into_iter().enumerate() {
             for host in 0..HOSTS.len() {
                 stage.offer(HOSTS[(number + host) % HOSTS.len()], number, vip);
@@ -70,6 +77,11 @@ impl Stage {
             self.serve();
             self.lab.owner(vip).is_some()
         });
+    }
+
+    /// Whether nobody takes an IP without etcd that he does not have.
+    pub(crate) fn holds(&self) -> bool {
+        self.holds
     }
 
     /// Starts to ping all IPs.
