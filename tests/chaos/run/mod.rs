@@ -3,7 +3,7 @@
 //! A round is one fault or two, each healed after a while, then calm until all is well. All the time
 //! the kernels tell who binds the IPs, and a client pings them every millisecond: that is held
 //! against [`bounds`]. In the calm, what the APIs, etcd, the kernels and the client's neighbour table
-//! say has to agree ([`stage::Stage::owners`]).
+//! say has to agree ([`well`]).
 
 pub(crate) mod audit;
 pub(crate) mod bounds;
@@ -17,6 +17,7 @@ pub(crate) mod stage;
 mod strike;
 mod table;
 pub(crate) mod watch;
+mod well;
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! The lab in which it happens: what can be done to it, and whether all is well in it.
+//! The lab in which it happens. What is done to it is in [`super::strike`], whether all is well in it
+//! in [`super::well`].
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, TcpListener};
@@ -8,6 +9,7 @@ use link::wire::{Ip, IpList};
 use serde_json::json;
 
 use super::watch::Watch;
+use super::well::lasting_addresses;
 use crate::harness::{H1, H2, H3, HostId, Lab, Pinger, VIP, VIP2, VIP6, Vip, eventually, until};
 
 /// The IPs that the hosts share. Each is first offered on another host.
@@ -37,7 +39,7 @@ pub(crate) struct Stage {
     pub(crate) watch: Watch,
     pub(super) services: BTreeMap<HostId, TcpListener>,
     /// The addresses of each host without the IPs: they must stay as they are.
-    own: BTreeMap<HostId, Vec<IpAddr>>,
+    pub(super) own: BTreeMap<HostId, Vec<IpAddr>>,
     holds: bool,
     /// Who must not be touched now: a fault that lasts is being done to it.
     pub(super) struck: Vec<HostId>,
@@ -99,7 +101,7 @@ impl Stage {
     }
 
     /// Takes the connections of the health checks away: the queue of a listener is not endless.
-    fn serve(&self) {
+    pub(super) fn serve(&self) {
         for service in self.services.values() {
             while service.accept().is_ok() {}
         }
@@ -110,78 +112,6 @@ impl Stage {
         for host in HOSTS {
             self.services.entry(host).or_insert_with(|| listen(&self.lab, host));
         }
-    }
-
-    /// Whether all is well: the owner of each IP, or what is not as it should be.
-    pub(crate) fn owners(&mut self) -> Result<Vec<HostId>, String> {
-        self.serve();
-        for host in HOSTS {
-            if let Some(status) = self.lab[host].agent_ended() {
-                return Err(format!("the agent of {host} has ended: {status}"));
-            }
-        }
-        if !self.lab.etcd.is_ready() {
-            return Err("etcd is not ready".to_owned());
-        }
-        let shown = HOSTS.map(|host| (host, self.shown(host)));
-        let owners = (0..VIPS.len()).map(|vip| self.owner_of(vip, &shown));
-        let owners = owners.collect::<Result<Vec<_>, _>>()?;
-        self.addresses_are_right(&owners)?;
-        Ok(owners)
-    }
-
-    fn owner_of(&self, number: usize, shown: &[(HostId, Vec<Ip>)]) -> Result<HostId, String> {
-        let vip = VIPS[number];
-        let lock = self.lab.etcd.try_ctl(&[
-            "get",
-            "--print-value-only",
-            &format!("/link/default/{}", vip.election_key()),
-        ])?;
-        let holder = lock.trim();
-        let bound = self.lab.bound_on(vip);
-        let owner = match bound.as_slice() {
-            [one] if one.to_string() == holder => *one,
-            _ => return Err(format!("{vip} is bound on {bound:?} while {holder:?} has the lock")),
-        };
-        for (host, ips) in shown {
-            let ip = ips.iter().find(|ip| ip.ip == vip.to_string());
-            let ip = ip.ok_or_else(|| format!("{host} does not show {vip}"))?;
-            let status = if *host == owner { "ACTIVATED" } else { "STANDBY" };
-            let told = (ip.status.as_str(), ip.bound, ip.owner.as_deref());
-            if told != (status, *host == owner, Some(holder)) {
-                return Err(format!("{host} says of {vip} {told:?}, but {holder} owns it"));
-            }
-        }
-        let offered = format!("/link/ips/{}/", vip.election_key());
-        let offered = self.lab.etcd.try_ctl(&["get", "--prefix", "--keys-only", &offered])?;
-        let hosts = offered.split_whitespace().count();
-        if hosts != HOSTS.len() {
-            return Err(format!("{vip} is offered by {hosts} hosts"));
-        }
-        self.client_knows(vip, owner).map(|()| owner)
-    }
-
-    fn client_knows(&self, vip: Vip, owner: HostId) -> Result<(), String> {
-        let mac = self.lab[owner].mac().to_string();
-        match self.lab.client.neighbour(vip.ip()) {
-            Some(known) if known == mac => Ok(()),
-            known => Err(format!("the client has {known:?} for {vip} instead of {mac}")),
-        }
-    }
-
-    fn addresses_are_right(&self, owners: &[HostId]) -> Result<(), String> {
-        for host in HOSTS {
-            let owned = VIPS.iter().zip(owners).filter(|(_, owner)| **owner == host);
-            let mut right = self.own[&host].clone();
-            right.extend(owned.map(|(vip, _)| vip.ip()));
-            let mut now = lasting_addresses(&self.lab, host);
-            right.sort_unstable();
-            now.sort_unstable();
-            if now != right {
-                return Err(format!("{host} has {now:?} instead of {right:?}"));
-            }
-        }
-        Ok(())
     }
 
     /// What a host's API shows.
@@ -196,10 +126,4 @@ fn listen(lab: &Lab, host: HostId) -> TcpListener {
     let service = lab[host].listen(PORT);
     service.set_nonblocking(true).expect("a listener can be asked without waiting");
     service
-}
-
-/// All addresses of a host but those that the kernel makes of a card's Ethernet address.
-fn lasting_addresses(lab: &Lab, host: HostId) -> Vec<IpAddr> {
-    let made = |ip: &IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
-    lab[host].addresses().into_iter().filter(|ip| !made(ip)).collect()
 }
