@@ -296,10 +296,11 @@ impl Core {
                 self.retry_wait = (self.retry_wait * 2).min(RETRY.1);
             }
         }
-        match request {
-            Request::Yield { .. } => self.yielded = None,
-            Request::Seize { .. } => self.dead = None,
-            _ => {}
+        if matches!(request, Request::Yield { .. }) {
+            self.yielded = None;
+        }
+        if matches!(request, Request::Seize { .. }) {
+            self.dead = None;
         }
     }
 

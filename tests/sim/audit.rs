@@ -134,10 +134,12 @@ impl Audit {
     /// Faults that go on, those apart that make hosts sick and those of etcd: what has to be is
     /// told for them, too.
     fn active(&mut self, fault: Fault) -> &mut u32 {
-        match fault {
-            Fault::Sick { .. } | Fault::AllSick { .. } => &mut self.active_sick,
-            Fault::EtcdDown { .. } => &mut self.active_etcd,
-            _ => &mut self.active,
+        if matches!(fault, Fault::Sick { .. } | Fault::AllSick { .. }) {
+            &mut self.active_sick
+        } else if matches!(fault, Fault::EtcdDown { .. }) {
+            &mut self.active_etcd
+        } else {
+            &mut self.active
         }
     }
 

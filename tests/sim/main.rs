@@ -106,6 +106,7 @@ fn tell(failure: &Failure) -> String {
 }
 
 /// Tells the story of a failure step by step, if that is wanted: its last minute is what matters.
+#[allow(clippy::print_stdout, reason = "libtest shows it with the failed test")]
 fn retell(failure: &Failure) {
     if std::env::var_os("LINK_SIM_TELL").is_some() {
         let mut world = World::new(failure.seed, HOSTS, failure.plan.clone(), None);

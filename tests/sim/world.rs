@@ -148,6 +148,7 @@ impl World {
     }
 
     /// Tells what happens, if the failure that is looked for is to be understood.
+    #[allow(clippy::print_stdout, reason = "libtest shows it with the failed test")]
     fn trace(&self, host: HostId, what: impl FnOnce() -> String) {
         if self.told {
             println!("{:>9} h{} {}", self.now, host + 1, what());

@@ -156,14 +156,14 @@ impl Core {
         if self.state != State::Failing {
             return;
         }
-        match request {
-            Request::Release { .. } => self.courteous = Some(now + HANDOVER_BOUND),
-            // None of them has taken it: there may be none, their offers have no end.
-            Request::Retake { .. } if self.ownership() == Ownership::Mine => {
-                let unheard = self.others.iter().flatten().filter(|other| other.lease == 0);
-                self.silent.extend(unheard.map(|other| other.host.clone()));
-            }
-            _ => {}
+        if matches!(request, Request::Release { .. }) {
+            self.courteous = Some(now + HANDOVER_BOUND);
+        }
+        // None of them has taken it: there may be none, their offers have no end.
+        let retaken = matches!(request, Request::Retake { .. });
+        if retaken && self.ownership() == Ownership::Mine {
+            let unheard = self.others.iter().flatten().filter(|other| other.lease == 0);
+            self.silent.extend(unheard.map(|other| other.host.clone()));
         }
     }
 
