@@ -1,5 +1,7 @@
 //! Tests of the harness: what the scenarios take for granted.
 
+mod moments;
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -225,6 +227,8 @@ fn etcd_keeps_its_keys_over_a_restart_and_says_which_lease_they_have() {
     let mut lab = Lab::new(1);
     assert_eq!(lab.lock(VIP), None);
     lab.etcd.put("/link/x/1", "{\"a\": 1}");
+    let puts = "grpc_server_started_total{grpc_method=\"Put\"";
+    assert!(lab.etcd.metrics().lines().any(|line| line.starts_with(puts)));
     lab.etcd.put("/link/x/2", "--two");
     lab.etcd.restart();
     let keys: Vec<_> = lab.etcd.list("/link/x/").into_iter().map(|entry| entry.value).collect();

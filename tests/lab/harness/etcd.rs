@@ -377,6 +377,11 @@ impl Etcd {
         &self.pki.as_ref().expect("the lab has TLS").authority
     }
 
+    /// What the first member counts, in the text format of Prometheus.
+    pub(crate) fn metrics(&self) -> String {
+        self.members[0].metrics()
+    }
+
     /// The members' log files.
     pub(crate) fn logs(&self) -> impl Iterator<Item = &Path> {
         self.members.iter().map(Member::log)

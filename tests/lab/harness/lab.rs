@@ -9,6 +9,7 @@ use super::client::Client;
 use super::etcd::Etcd;
 use super::etcdctl::Lock;
 use super::fault::Way;
+use super::holders::Holders;
 use super::host::{Host, HostId};
 use super::process::{self, Program};
 use super::scratch::Scratch;
@@ -91,6 +92,11 @@ impl Lab {
     pub(crate) fn bound_on(&self, vip: Vip) -> Vec<HostId> {
         let hosts = self.hosts.iter().filter(|host| host.is_powered());
         hosts.filter(|host| host.binds(vip.ip())).map(Host::id).collect()
+    }
+
+    /// Starts to watch which hosts have the address, on one clock for all of them.
+    pub(crate) fn watch_holders(&self, vip: Vip) -> Holders {
+        Holders::watch(&self.hosts, vip.ip())
     }
 
     /// The lock of the VIP, if somebody holds it.

@@ -1,13 +1,14 @@
 //! One member of the etcd cluster, and the certificates of the cluster.
 
 use std::fs;
+use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::Signal;
 
-use super::api;
+use super::api::{self, Response};
 use super::namespace::Namespace;
 use super::pki::{Authority, Certificate};
 use super::process::{Process, Program};
@@ -196,12 +197,21 @@ impl Member {
         self.process.is_some() && self.in_service.load(Ordering::Relaxed)
     }
 
-    /// Asks where neither TLS nor passwords are in the way; etcd answers after a read by quorum.
+    /// True when etcd answers, which it does after a read by quorum.
     pub(crate) fn is_healthy(&self) -> bool {
-        let request = "GET /health HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n\r\n";
-        let metrics = (Ipv4Addr::LOCALHOST, 2381).into();
-        api::exchange(&self.namespace, metrics, request.as_bytes())
-            .is_ok_and(|answer| answer.body.contains("true"))
+        self.ask("/health").is_ok_and(|answer| answer.body.contains("true"))
+    }
+
+    /// What it counts, in the text format of Prometheus.
+    pub(crate) fn metrics(&self) -> String {
+        self.ask("/metrics").unwrap_or_else(|error| panic!("metrics of {}: {error}", self.url)).body
+    }
+
+    /// Asks where neither TLS nor passwords are in the way, in a version of HTTP without chunks.
+    fn ask(&self, path: &str) -> io::Result<Response> {
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        let address = (Ipv4Addr::LOCALHOST, 2381).into();
+        api::exchange(&self.namespace, address, request.as_bytes())
     }
 }
 

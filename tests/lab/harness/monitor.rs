@@ -43,29 +43,13 @@ pub(crate) enum AddressChange {
 impl AddressMonitor {
     /// Starts to listen in the namespace; what happens after this returns is seen.
     pub(crate) fn start(namespace: &Namespace) -> AddressMonitor {
-        let socket = namespace.run(|| {
-            let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-            let protocol = SockProtocol::NetlinkRoute;
-            let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol);
-            let socket = socket.expect("open a netlink socket");
-            setsockopt(&socket, sockopt::RcvBufForce, &(1 << 20)).expect("enlarge its buffer");
-            bind(socket.as_raw_fd(), &NetlinkAddr::new(0, GROUPS)).expect("listen to addresses");
-            socket
-        });
-        AddressMonitor { socket, seen: Vec::new() }
+        AddressMonitor { socket: open(namespace), seen: Vec::new() }
     }
 
     /// All changes so far, oldest first.
     pub(crate) fn changes(&mut self) -> &[AddressChange] {
-        let mut buffer = [0; 65_536];
-        loop {
-            match recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-                Ok(length) => self.seen.extend(changes(&buffer[..length])),
-                Err(Errno::EAGAIN) => return &self.seen,
-                Err(Errno::EINTR) => {}
-                Err(error) => panic!("listen to the addresses: {error}"),
-            }
-        }
+        self.seen.extend(read(&self.socket));
+        &self.seen
     }
 
     /// The changes since the last time, oldest first; they are not kept.
@@ -77,6 +61,33 @@ impl AddressMonitor {
     /// Waits until one of the monitors has something to tell, or that long.
     pub(crate) fn wait<const N: usize>(monitors: &[AddressMonitor; N], timeout: Duration) {
         socket::readable(monitors.each_ref().map(|monitor| &monitor.socket), timeout);
+    }
+}
+
+/// Opens a non-blocking socket that is told of all changes in the namespace.
+pub(super) fn open(namespace: &Namespace) -> OwnedFd {
+    namespace.run(|| {
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        let protocol = SockProtocol::NetlinkRoute;
+        let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol);
+        let socket = socket.expect("open a netlink socket");
+        setsockopt(&socket, sockopt::RcvBufForce, &(1 << 20)).expect("enlarge its buffer");
+        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, GROUPS)).expect("listen to addresses");
+        socket
+    })
+}
+
+/// Reads all changes that have come, oldest first.
+pub(super) fn read(socket: &OwnedFd) -> Vec<AddressChange> {
+    let mut buffer = [0; 65_536];
+    let mut read = Vec::new();
+    loop {
+        match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+            Ok(length) => read.extend(changes(&buffer[..length])),
+            Err(Errno::EAGAIN) => return read,
+            Err(Errno::EINTR) => {}
+            Err(error) => panic!("listen to the addresses: {error}"),
+        }
     }
 }
 

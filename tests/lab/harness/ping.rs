@@ -38,7 +38,7 @@ pub(crate) fn reaches(namespace: &Namespace, ip: IpAddr) -> bool {
 /// Probes an address every millisecond until it is stopped.
 pub(crate) struct Pinger {
     stop: Sender<()>,
-    thread: JoinHandle<PingReport>,
+    thread: JoinHandle<Probes>,
 }
 
 impl Pinger {
@@ -55,11 +55,35 @@ impl Pinger {
 
     /// Ends the probing and says how it went; answers under way are waited for.
     pub(crate) fn stop(self) -> PingReport {
+        self.probes().report()
+    }
+
+    /// Ends the probing like [`Pinger::stop`], for a report on parts of it.
+    pub(crate) fn probes(self) -> Probes {
         drop(self.stop);
         match self.thread.join() {
-            Ok(report) => report,
+            Ok(probes) => probes,
             Err(panic) => std::panic::resume_unwind(panic),
         }
+    }
+}
+
+/// All probes of a pinger: when each was sent, and when it was answered.
+pub(crate) struct Probes {
+    sent: Vec<Instant>,
+    answered: Vec<Option<Instant>>,
+}
+
+impl Probes {
+    /// What became of all of them.
+    pub(crate) fn report(&self) -> PingReport {
+        PingReport::new(&self.sent, &self.answered)
+    }
+
+    /// What became of those that were sent from that moment on.
+    pub(crate) fn report_since(&self, moment: Instant) -> PingReport {
+        let first = self.sent.partition_point(|sent| *sent < moment);
+        PingReport::new(&self.sent[first..], &self.answered[first..])
     }
 }
 
@@ -100,7 +124,7 @@ fn longest_step(moments: &[Instant]) -> (Duration, Option<Instant>) {
 }
 
 /// The pinger's life: sends at fixed times, reads in between.
-fn probe(echo: &Echo, stopped: &Receiver<()>) -> PingReport {
+fn probe(echo: &Echo, stopped: &Receiver<()>) -> Probes {
     run_in_real_time();
     let mut sent: Vec<Instant> = Vec::new();
     let mut answered: Vec<Option<Instant>> = Vec::new();
@@ -113,7 +137,7 @@ fn probe(echo: &Echo, stopped: &Receiver<()>) -> PingReport {
         collect(echo, &mut answered, next);
     }
     collect(echo, &mut answered, Instant::now() + GRACE);
-    PingReport::new(&sent, &answered)
+    Probes { sent, answered }
 }
 
 /// Reads answers until that moment.
@@ -126,9 +150,9 @@ fn collect(echo: &Echo, answered: &mut [Option<Instant>], until: Instant) {
     }
 }
 
-/// Asks for a real-time priority, so that the gaps measured are the network's and not the
+/// Asks for a real-time priority, so that what is measured is the network's time and not the
 /// scheduler's. Where that is refused, `longest_stall` tells.
-fn run_in_real_time() {
+pub(super) fn run_in_real_time() {
     let thread = nix::unistd::gettid().to_string();
     let _ = Command::new("chrt").args(["--fifo", "--pid", "10", &thread]).output();
 }
