@@ -1,0 +1,69 @@
+//! The owner's host dies, without a farewell.
+
+use super::contender::{Contender, measured};
+use super::harness::{PingReport, VIP};
+use super::keepalived::Keepalived;
+use super::linkd::Linkd;
+use super::options::Options;
+use super::table::{Row, gaps};
+use super::watch::Watch;
+
+/// As an operator would leave it, with VRRP's usual second between two advertisements.
+pub(crate) fn defaults(options: &Options) -> Vec<Row> {
+    let keepalived = || Keepalived::advertising("1");
+    measured(
+        options,
+        || Linkd::sharing(&[]),
+        keepalived,
+        |contender, runs| dies(contender, runs, "as configured by default", (1200.0, 1800.0)),
+    )
+}
+
+/// The lease alone tells.
+pub(crate) fn lease(options: &Options) -> Vec<Row> {
+    let variables = [("KEEPALIVE_INTERVAL", "1s"), ("CRASH_DETECTION", "off")];
+    let mut linkd = Linkd::sharing(&variables);
+    dies(&mut linkd, options.runs, "no crash detection", (5000.0, 5600.0))
+}
+
+pub(crate) fn fast(options: &Options) -> Vec<Row> {
+    let linkd = || Linkd::sharing(&probing("100ms"));
+    let keepalived = || Keepalived::advertising("0.1");
+    measured(options, linkd, keepalived, |contender, runs| {
+        dies(contender, runs, "a probe or advert in 100 ms", (250.0, 350.0))
+    })
+}
+
+pub(crate) fn fastest(options: &Options) -> Vec<Row> {
+    let linkd = || Linkd::sharing(&probing("10ms"));
+    let keepalived = || Keepalived::advertising("0.01");
+    measured(options, linkd, keepalived, |contender, runs| {
+        dies(contender, runs, "a probe or advert in 10 ms", (28.0, 60.0))
+    })
+}
+
+fn probing(interval: &str) -> [(&str, &str); 3] {
+    [("CRASH_DETECTION", "fast"), ("PROBE_INTERVAL", interval), ("PROBE_COUNT", "2")]
+}
+
+fn dies(
+    contender: &mut dyn Contender,
+    runs: usize,
+    what: &str,
+    (median, worst): (f64, f64),
+) -> Vec<Row> {
+    let mut owner = contender.owner();
+    let once = |_| {
+        let mut watch = Watch::start(contender.lab());
+        contender.power_off(owner);
+        let heir = watch.await_heir(owner);
+        contender.lab().await_reachable(VIP);
+        let report = watch.end();
+        contender.power_on(owner);
+        owner = heir;
+        report
+    };
+    let pings: Vec<PingReport> = (0..runs).map(once).collect();
+    let [gap, lost, noise] = gaps(&format!("owner's host dies, {what}"), &pings);
+    vec![gap.marks(median, worst), lost, noise]
+}
