@@ -32,6 +32,7 @@ mod options;
 mod planned;
 mod table;
 mod watch;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -45,7 +46,7 @@ struct Case {
     run: fn(&Options) -> Vec<Row>,
 }
 
-/// What is measured, in this order.
+/// What is measured when nobody names a case.
 const CASES: [Case; 20] = [
     Case { name: "create", run: appear::create },
     Case { name: "start", run: appear::start },
@@ -69,8 +70,11 @@ const CASES: [Case; 20] = [
     Case { name: "size", run: cost::size },
 ];
 
+/// What is measured only when it is named: a table of another kind.
+const EXTRA: [Case; 1] = [Case { name: "wire", run: wire::matrix }];
+
 fn main() -> ExitCode {
-    let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+    let names: Vec<&str> = CASES.iter().chain(&EXTRA).map(|case| case.name).collect();
     let options = match Options::read(std::env::args().skip(1), &names) {
         Ok(options) => options,
         Err((code, help)) => {
@@ -84,7 +88,7 @@ fn main() -> ExitCode {
     println!("{}", table::head());
     let chosen: Vec<&Case> = match options.chosen.as_slice() {
         [] => CASES.iter().collect(),
-        chosen => CASES.iter().filter(|case| chosen.contains(&case.name)).collect(),
+        chosen => CASES.iter().chain(&EXTRA).filter(|case| chosen.contains(&case.name)).collect(),
     };
     let failed = chosen.iter().filter(|case| !measure(case, &options)).count();
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
