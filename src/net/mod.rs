@@ -87,7 +87,7 @@ pub enum Report {
     /// What the wire says of the address, while that is asked: see [`NetClient::probe`].
     Wire(Wire),
     /// Another hardware address says on the wire that it has the address, which is bound here; at
-    /// most once a second.
+    /// most ten times a second.
     Claimed {
         /// As in [`Wire::Answered`].
         precedes: bool,

@@ -59,7 +59,7 @@ fn who_claims_an_address_precedes_if_his_hardware_address_is_lower() {
 }
 
 #[test]
-fn a_claim_that_is_repeated_is_told_once_a_second() {
+fn a_claim_that_is_repeated_is_told_ten_times_a_second_at_most() {
     run(|| {
         let vip = manage("10.0.0.1/32");
         vip.bind();
@@ -71,7 +71,7 @@ fn a_claim_that_is_repeated_is_told_once_a_second() {
             told += vip.reports.recv_timeout(Duration::from_millis(10)).iter().count();
             assert!(start.elapsed() < PATIENCE);
         }
-        assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+        assert!(start.elapsed() >= Duration::from_millis(200), "{:?}", start.elapsed());
     });
 }
 
@@ -145,7 +145,7 @@ fn garbage_on_the_wire_does_no_harm() {
                 speak("v1", [&changed, &changed[..position].to_vec(), &endless]);
             }
         }
-        // Some of that was a claim all the same. A good one is still told, if need be a second later.
+        // Some of that was a claim all the same. A good one is still told, if need be a little later.
         v4.settle();
         for vip in [&v4, &v6] {
             vip.reports.try_iter().for_each(drop);
