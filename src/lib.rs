@@ -54,6 +54,8 @@ pub mod daemon;
 pub mod election;
 pub mod etcd;
 pub mod fsm;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod net;
 pub mod ping;
 pub mod policy;

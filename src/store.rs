@@ -11,6 +11,8 @@
 //! what it means. What is read is untrusted: what cannot be understood is named and skipped.
 
 mod election;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod record;
 
 use serde::{Deserialize, Serialize};

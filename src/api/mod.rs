@@ -16,6 +16,8 @@ mod body;
 mod client;
 mod connection;
 mod door;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod gate;
 mod head;
 mod listen;

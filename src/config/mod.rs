@@ -5,6 +5,8 @@
 
 mod duration;
 mod endpoint;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

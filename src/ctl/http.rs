@@ -72,7 +72,7 @@ fn send(stream: &mut TcpStream, request: &[u8], deadline: Deadline) -> io::Resul
     stream.write_all(request)
 }
 
-fn encode(server: &Server, request: &Request<'_>) -> Vec<u8> {
+pub(super) fn encode(server: &Server, request: &Request<'_>) -> Vec<u8> {
     let mut head = format!(
         "{} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: linkctl/{}\r\n\
          Accept: application/json\r\nConnection: close\r\n",
@@ -101,7 +101,7 @@ enum Framing {
     UntilClose,
 }
 
-fn read_response(mut incoming: Incoming) -> Result<Response, Error> {
+pub(super) fn read_response(mut incoming: Incoming) -> Result<Response, Error> {
     let (status, framing) = read_head(&mut incoming)?;
     let body = match framing {
         Framing::Length(length) => read_length(incoming, length)?,
@@ -216,10 +216,10 @@ fn read_chunk_size(incoming: &mut Incoming) -> Result<usize, Error> {
 }
 
 /// What has arrived, and the connection on which more may.
-struct Incoming {
-    stream: TcpStream,
-    deadline: Deadline,
-    received: Vec<u8>,
+pub(super) struct Incoming {
+    pub(super) stream: TcpStream,
+    pub(super) deadline: Deadline,
+    pub(super) received: Vec<u8>,
 }
 
 impl Incoming {

@@ -9,6 +9,8 @@ mod args;
 mod command;
 mod dial;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod help;
 mod http;
 mod output;

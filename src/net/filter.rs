@@ -86,6 +86,34 @@ const fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
     sock_filter { code, jt, jf, k }
 }
 
+/// Runs a program as the kernel does, as far as programs here go.
+#[cfg(any(test, fuzzing))]
+pub(super) fn accepts(program: &[sock_filter], for_whom: u32, frame: &[u8]) -> bool {
+    let (mut position, mut a, mut x) = (0, 0, 0);
+    loop {
+        let sock_filter { code, jt, jf, k } = program[position];
+        let skip = |holds: bool| usize::from(if holds { jt } else { jf });
+        position += 1;
+        match code {
+            WORD if k == FOR_WHOM => a = for_whom,
+            WORD | HALF => {
+                let length = if code == WORD { 4 } else { 2 };
+                let Some(bytes) = frame.get(k as usize..k as usize + length) else {
+                    return false;
+                };
+                a = bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
+            }
+            EQUAL => position += skip(a == k),
+            GREATER => position += skip(a > k),
+            ANY_BIT => position += skip(a & k != 0),
+            EQUAL_TO_X => position += skip(a == x),
+            COPY_TO_X => x = a,
+            RETURN => return k != 0,
+            _ => panic!("unknown instruction {code:#x}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,33 +122,6 @@ mod tests {
     use crate::net::{arp, ndp};
 
     const MAC: Mac = [0x02, 0, 0, 0, 0, 0x2a];
-
-    /// Runs a program as the kernel does, as far as programs here go.
-    fn accepts(program: &[sock_filter], for_whom: u32, frame: &[u8]) -> bool {
-        let (mut position, mut a, mut x) = (0, 0, 0);
-        loop {
-            let sock_filter { code, jt, jf, k } = program[position];
-            let skip = |holds: bool| usize::from(if holds { jt } else { jf });
-            position += 1;
-            match code {
-                WORD if k == FOR_WHOM => a = for_whom,
-                WORD | HALF => {
-                    let length = if code == WORD { 4 } else { 2 };
-                    let Some(bytes) = frame.get(k as usize..k as usize + length) else {
-                        return false;
-                    };
-                    a = bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
-                }
-                EQUAL => position += skip(a == k),
-                GREATER => position += skip(a > k),
-                ANY_BIT => position += skip(a & k != 0),
-                EQUAL_TO_X => position += skip(a == x),
-                COPY_TO_X => x = a,
-                RETURN => return k != 0,
-                _ => panic!("unknown instruction {code:#x}"),
-            }
-        }
-    }
 
     fn arp_frame(operation: arp::Operation, sender: [u8; 4], target: [u8; 4]) -> Vec<u8> {
         let packet = arp::Packet {

@@ -26,6 +26,8 @@ mod client;
 pub mod ethernet;
 mod events;
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod groups;
 mod heard;
 mod interface;

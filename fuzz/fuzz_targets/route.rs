@@ -1,0 +1,5 @@
+//! Feeds `route` in `src/api/fuzzing.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| link::fuzzing::route(input));
