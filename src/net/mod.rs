@@ -88,8 +88,8 @@ pub enum Report {
     Failed(String),
     /// What the wire says of the address, while that is asked: see [`NetClient::probe`].
     Wire(Wire),
-    /// Another hardware address says on the wire that it has the address, which is bound here; at
-    /// most ten times a second.
+    /// Another hardware address says on the wire that it has the address, which is bound here; once
+    /// for the frames of one announcement.
     Claimed {
         /// As in [`Wire::Answered`].
         precedes: bool,

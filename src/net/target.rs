@@ -18,8 +18,8 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 const CHANGES: (u32, u32) = (4, 10);
 
 /// Between two reports that another host claims an address: the frames of one announcement are one
-/// claim, and a flood is few. It is short, because an owner that hands over waits for the next claim.
-const CLAIMS: Duration = Duration::from_millis(100);
+/// claim. No longer, because an owner that hands over waits for the next one.
+const CLAIMS: Duration = Duration::from_millis(1);
 
 /// What the kernel has of an address on its interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,6 +14,8 @@ mod checks;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod ctl;
