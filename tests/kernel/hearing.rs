@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use link::net::ethernet::{BROADCAST, Mac};
 use link::net::{Announce, Desired, Report, arp, ndp};
