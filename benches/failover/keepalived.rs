@@ -88,8 +88,10 @@ impl Keepalived {
             let _ = fs::remove_file(self.file(host, suffix));
         }
         self.configure(host);
+        // Without details in the log: those of 1000 announcements cost it ten seconds, in which the
+        // other hosts hear nothing and take over too.
         let program = Program::new("keepalived")
-            .args(["-n", "-l", "-D", "-P", "-f", &file("conf")])
+            .args(["-n", "-l", "-P", "-f", &file("conf")])
             .args(["-p", &file("pid"), "-r", &file("vrrp.pid")]);
         let process = Process::start(self.lab[host].namespace(), &program, &self.file(host, "log"));
         self.processes[index(host)] = Some(process);
