@@ -97,8 +97,9 @@ fn main() -> ExitCode {
 /// Runs a case and prints its rows.
 fn measure(case: &Case, options: &Options) -> bool {
     let rows = attempt(|| (case.run)(options));
-    rows.iter().for_each(|row| println!("{row}"));
-    !rows.iter().any(Row::is_failure)
+    let failed = rows.iter().any(Row::is_failure);
+    rows.into_iter().for_each(|row| println!("{}", row.of_case(case.name)));
+    !failed
 }
 
 fn say_what_is_measured(options: &Options) {

@@ -59,6 +59,12 @@ impl Row {
         matches!(self.content, Content::Failure(_))
     }
 
+    /// The same; where nothing was measured, with the name of the case.
+    pub(crate) fn of_case(self, name: &str) -> Row {
+        let what = if self.is_failure() { format!("{name} FAILED") } else { self.what };
+        Row { what, ..self }
+    }
+
     /// With the median that is to be reached.
     pub(crate) fn mark(self, median: f64) -> Row {
         self.with_mark(Mark { median, worst: None })
@@ -92,7 +98,7 @@ pub(crate) fn attempt(measure: impl FnOnce() -> Vec<Row>) -> Vec<Row> {
     catch_unwind(AssertUnwindSafe(measure)).unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<String>().map_or("see stderr", String::as_str);
         let said = said.lines().next().unwrap_or_default().to_owned();
-        vec![Row { program: "linkd", what: "FAILED".to_owned(), content: Content::Failure(said) }]
+        vec![Row { program: "linkd", what: String::new(), content: Content::Failure(said) }]
     })
 }
 
