@@ -128,6 +128,11 @@ impl Target {
         self.desired == Desired::Bound && self.found == Some(Found::Usable)
     }
 
+    /// The kernel has it and answers for it, whether it should or nobody has decided yet.
+    pub(super) fn is_there(&self) -> bool {
+        self.found == Some(Found::Usable)
+    }
+
     /// Allows a change now, or puts it off.
     pub(super) fn may_change(&mut self, now: Instant) -> bool {
         if self.not_before.is_none_or(|not_before| not_before <= now) {

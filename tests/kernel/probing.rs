@@ -190,6 +190,18 @@ fn who_asks_for_an_address_that_is_bound_here_says_nothing_of_interest() {
     });
 }
 
+#[test]
+fn who_asks_for_what_a_former_life_left_here_says_nothing_of_interest() {
+    run(|| {
+        ip("addr add 10.0.0.1/32 dev v0");
+        let vip = manage("10.0.0.1/32");
+        vip.expect_start(true);
+        vip.client.probe(vip.cidr, true);
+        speak("v1", [&arp::probe([10, 0, 0, 1].into(), [0, 0, 0, 0, 0, 8], BROADCAST)]);
+        vip.expect(SILENT);
+    });
+}
+
 /// The questions about an address that come within a time.
 fn questions(capture: &Capture, question: &[u8], wait: Duration) -> usize {
     let deadline = Instant::now() + wait;

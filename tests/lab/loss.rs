@@ -63,6 +63,28 @@ fn by_probe_the_owner_alone_keeps_the_ip_while_etcd_is_away() {
 }
 
 #[test]
+fn by_probe_an_owner_that_restarts_without_etcd_keeps_the_ip_though_others_ask_for_it() {
+    let mut lab = Lab::new(3);
+    lab.start_all_with(&[("KEEPALIVE_INTERVAL", "500ms"), ("ETCD_LOSS_POLICY", "probe")]);
+    // Of hosts that ask at the same time it comes last: its hardware address is the highest.
+    let owner = H3;
+    lab[owner].api().add(VIP);
+    [H1, H2].iter().for_each(|host| drop(lab[*host].api().add(VIP)));
+    lab.await_reachable(VIP);
+    let mut addresses = lab[owner].monitor_addresses();
+    lab.etcd.stop();
+    lab[owner].kill();
+    lab[owner].restart_without_etcd();
+    await_loss(&lab);
+    eventually("it takes what it has", || {
+        lab[owner].api().find(VIP).is_some_and(|ip| ip.status == "ACTIVATED")
+    });
+    assert_eq!(await_peace(&mut lab), owner);
+    let was_away = |change: &AddressChange| matches!(change, AddressChange::Removed(_));
+    assert!(!addresses.changes().iter().any(was_away), "it was away");
+}
+
+#[test]
 fn by_probe_exactly_one_takes_the_ip_of_an_owner_that_dies_while_etcd_is_away() {
     let mut lab = sharing("probe");
     let owner = lab.await_owner(VIP);

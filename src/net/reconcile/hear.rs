@@ -49,8 +49,8 @@ impl Reconciler {
             let link = self.interfaces.link(&target.interface)?;
             let own = link.announces_from().filter(|_| link.index == index)?;
             let others = heard.mac != own && heard.source != own;
-            // Who asks for what is bound here is answered by the kernel, and does not get it.
-            let answered = heard.says == Says::Wants && target.is_bound();
+            // Who asks for what is here is answered by the kernel, and does not get it.
+            let answered = heard.says == Says::Wants && target.is_there();
             (others && !answered).then_some((*cidr, heard.mac < own))
         });
         concerned.collect()
