@@ -20,10 +20,11 @@ const ELECTION_AND_LEASE: Duration = Duration::from_millis(6_500);
 /// For the processes of a dozen labs on one machine to do what they have to.
 const LOAD: Duration = Duration::from_secs(2);
 
-/// Three hosts that share the VIP, and three members on a network of their own.
+/// Three hosts that share the VIP, and three members on a network of their own. Whatever is done to the
+/// members may have them elect a leader, also when it is over.
 fn cluster(agents: &[(&str, &str)]) -> Lab {
     let mut lab = Lab::builder(3).etcd_members(3).management_network().build();
-    lab.start_all_with(&[&QUICK[..], agents].concat());
+    lab.start_all_with(&[&QUICK[..], &PATIENT, agents].concat());
     lab.offer(VIP);
     lab.await_owner(VIP);
     lab.await_reachable(VIP);
@@ -162,8 +163,7 @@ fn a_probing_standby_takes_the_ip_when_the_owner_falls_silent_too() {
 
 #[test]
 fn a_member_without_the_others_is_left_for_one_that_has_them() {
-    // The member that comes back has the others elect a leader, which takes seconds.
-    let lab = cluster(&PATIENT);
+    let lab = cluster(&[]);
     let owner = lab.await_owner(VIP);
     let lock = lab.lock(VIP);
     // All agents use it, and it goes on answering them.
@@ -185,7 +185,7 @@ fn a_member_without_the_others_is_left_for_one_that_has_them() {
 
 #[test]
 fn leaders_may_come_and_go_without_a_move() {
-    let mut lab = cluster(&PATIENT);
+    let mut lab = cluster(&[]);
     let owner = lab.await_owner(VIP);
     let lock = lab.lock(VIP);
     let mut addresses: Vec<_> = lab.ids().iter().map(|id| lab[*id].monitor_addresses()).collect();
@@ -206,7 +206,7 @@ fn leaders_may_come_and_go_without_a_move() {
 
 #[test]
 fn a_leader_that_is_frozen_and_wakes_up_costs_the_ip_nothing() {
-    let lab = cluster(&PATIENT);
+    let lab = cluster(&[]);
     let pinger = lab.client.ping(VIP.ip());
     let leader = lab.etcd.leader().expect("there is a leader");
     lab.etcd.freeze_member(leader);
