@@ -94,6 +94,9 @@ impl Member {
             .args(["--listen-client-urls", &url, "--advertise-client-urls", &url])
             .args(["--listen-peer-urls", &peer_url(address)])
             .args(["--listen-metrics-urls", "http://127.0.0.1:2381"])
+            // The default since etcd 3.5. Without it, a member that comes back may have the others vote
+            // again and again, for many seconds.
+            .args(["--pre-vote"])
             .args(pki.map(|pki| pki.server_flags(&name, address)).unwrap_or_default())
             .args(flags.iter().copied());
         Member {
