@@ -8,10 +8,12 @@
 //! and what is known of the lock with what should be, and asks for the one request that brings them
 //! closer (`ask`). At most one is under way; a lost answer or an unknown outcome makes the lock
 //! unknown, which makes the next request read it. What is known of the lock, and what follows from it,
-//! is in `lock`, how the IP is given to another host in `giving`, what is done without etcd in `loss`.
+//! is in `lock`, how the IP is given to another host in `giving`, what is done without etcd in `loss`,
+//! and what becomes of that when etcd is back in `heir`.
 
 mod ask;
 mod giving;
+mod heir;
 mod lock;
 mod loss;
 
@@ -19,6 +21,7 @@ use std::time::{Duration, Instant};
 
 pub use self::giving::{HANDOVER_BOUND, HEARD_BOUND};
 use self::giving::{Handover, Passing};
+use self::heir::{Before, Heir};
 use self::lock::Ownership;
 use super::health::Health;
 use super::message::{Action, Candidate, Input, Lease, LockAnswer, LockView, Offer, Request};
@@ -95,6 +98,12 @@ pub struct Core {
     doubted: bool,
     /// The lease is lost, but another host was seen to hold the lock; so long is that believed.
     believed: Option<Instant>,
+    /// etcd is back: what was known of the lock before, until it is known again; and the waiting for
+    /// its owner.
+    before: Option<Before>,
+    heir: Option<Heir>,
+    /// The lock has to be written anew: this host is back, and others may wait to hear of it.
+    back: bool,
     /// The lease of an owner that is dead, though its lease goes on for a while.
     dead: Option<i64>,
     /// The lease of the owner for whom this host has let go of the IP, until it is told.
@@ -137,6 +146,9 @@ impl Core {
             contested: false,
             doubted: false,
             believed: None,
+            before: None,
+            heir: None,
+            back: false,
             dead: None,
             yielded: None,
             gone: false,
@@ -193,7 +205,8 @@ impl Core {
         let until = handover.map(|handover| handover.until);
         let recheck = handover.and_then(|handover| handover.recheck);
         let passing = self.passing.as_ref().and_then(|passing| passing.until);
-        let others = [until, recheck, passing, self.believed, self.health.deadline()];
+        let heir = self.heir.as_ref().map(Heir::deadline);
+        let others = [until, recheck, passing, heir, self.believed, self.health.deadline()];
         asking.chain(others.into_iter().flatten()).min()
     }
 
@@ -227,6 +240,7 @@ impl Core {
             Input::Leave => self.on_leave(now),
             Input::Timer => self.on_timer(now, &mut actions),
         }
+        self.settle_heir(now, &mut actions);
         self.settle_failing(&mut actions);
         self.end_handover(now, &mut actions);
         self.settle_probe(&mut actions);
@@ -238,6 +252,7 @@ impl Core {
         self.on_health(|health| health.settle(now), now, actions);
         self.end_belief(now, actions);
         self.on_giving_timer(now);
+        self.on_heir_timer(now, actions);
         self.courteous = self.courteous.filter(|until| now < *until);
         if self.reaffirm_at.take_if(|at| now >= *at).is_some() {
             self.offered = None;
@@ -248,7 +263,11 @@ impl Core {
         if lease == self.lease {
             return;
         }
+        if lease == Lease::Lost {
+            self.remember_owner();
+        }
         let before = std::mem::replace(&mut self.lease, lease);
+        self.heir = None;
         self.believed = None;
         self.passing = None;
         match lease {
@@ -259,6 +278,7 @@ impl Core {
                 self.offered = None;
                 self.kept = false;
                 self.doubted = false;
+                self.back = before == Lease::Lost;
                 self.retry_now();
                 let waits = before == Lease::Lost && !self.has_address();
                 self.courteous = waits.then_some(now + COURTESY);
@@ -286,8 +306,10 @@ impl Core {
                 }
                 self.doubted = false;
                 self.before_answer(&request, &answer.lock);
+                let offers_read_at = answer.others.as_ref().map(|_| answer.lock.revision);
                 self.on_lock(answer.lock, now, actions);
                 self.others = answer.others.or(self.others.take());
+                self.look_for_owner(offers_read_at, now, actions);
                 self.after_answer(&request, now);
             }
             Err(_) => {
@@ -296,7 +318,8 @@ impl Core {
                 self.retry_wait = (self.retry_wait * 2).min(RETRY.1);
             }
         }
-        if matches!(request, Request::Yield { .. }) {
+        if let Request::Touch { lease, owner } = request {
+            self.back &= lease != owner;
             self.yielded = None;
         }
         if matches!(request, Request::Seize { .. }) {

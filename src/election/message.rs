@@ -133,9 +133,10 @@ pub enum Request {
         /// The owner, as its offer describes it.
         owner: Candidate,
     },
-    /// Write the lock again as it is if it is attached to the owner's lease: the owner hears that this
-    /// host has let go of the IP, and announces it again.
-    Yield {
+    /// Write the lock again as it is if it is attached to the owner's lease. The owner hears that this
+    /// host has let go of the IP, and announces it again; or this host is the owner, and the others
+    /// hear that it is back.
+    Touch {
         /// The lease that is held; the request does not rely on it.
         lease: i64,
         /// The lease of the owner.
@@ -222,7 +223,7 @@ impl Request {
             | Request::Pass { lease, .. }
             | Request::Seize { lease, .. }
             | Request::Oust { lease, .. }
-            | Request::Yield { lease, .. } => lease,
+            | Request::Touch { lease, .. } => lease,
         }
     }
 
@@ -236,7 +237,7 @@ impl Request {
             | Request::Pass { .. }
             | Request::Seize { .. }
             | Request::Oust { .. }
-            | Request::Yield { .. } => None,
+            | Request::Touch { .. } => None,
         }
     }
 }

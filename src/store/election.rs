@@ -81,7 +81,7 @@ pub fn election_txn(request: &Request, cidr: Cidr, host: &str) -> Txn {
             then: vec![take(*lease)],
             otherwise: look_around(),
         },
-        Request::Yield { owner, .. } => Txn {
+        Request::Touch { owner, .. } => Txn {
             when: vec![Compare::Lease(lock.clone(), *owner)],
             then: vec![Op::Touch(lock.clone()), look.clone()],
             otherwise: vec![look],
@@ -132,7 +132,7 @@ pub fn election_answer(request: &Request, cidr: Cidr, host: &str, reply: &Reply)
         | Request::Pass { .. }
         | Request::Seize { .. }
         | Request::Oust { .. }
-        | Request::Yield { .. } => found(reply, &lock_key(cidr)).map(holder),
+        | Request::Touch { .. } => found(reply, &lock_key(cidr)).map(holder),
     };
     let lock = LockView { holder, revision: reply.revision, gap: Gap::None };
     LockAnswer { lock, others: reads_offers(request, reply).then(|| others(cidr, host, reply)) }
@@ -145,7 +145,7 @@ fn found<'a>(reply: &'a Reply, key: &str) -> Option<&'a Kv> {
 fn reads_offers(request: &Request, reply: &Reply) -> bool {
     match request {
         Request::Survey { .. } | Request::Release { .. } => true,
-        Request::Look { .. } | Request::Yield { .. } => false,
+        Request::Look { .. } | Request::Touch { .. } => false,
         Request::Acquire { .. }
         | Request::Retake { .. }
         | Request::Pass { .. }

@@ -102,8 +102,29 @@ fn by_probe_exactly_one_takes_the_ip_of_an_owner_that_dies_while_etcd_is_away() 
     let heir = lab.bound_on(VIP)[0];
     holds_for(Duration::from_secs(5), "one owner", || lab.bound_on(VIP) == [heir]);
     lab.await_reachable(VIP);
-    // Whichever of the two: the lock of the dead owner comes back with etcd, and they wait for its end.
-    assert_ne!(await_peace(&mut lab), owner);
+    assert_ne!(await_peace_unnoticed(&mut lab), owner);
+}
+
+#[test]
+fn by_take_the_ip_of_an_owner_that_dies_while_etcd_is_away_stays_with_those_that_took_it() {
+    let mut lab = sharing("take");
+    let owner = lab.await_owner(VIP);
+    lab.etcd.stop();
+    eventually("all have it", || lab.bound_on(VIP).len() == 3);
+    lab[owner].power_off();
+    lab.await_reachable(VIP);
+    assert_ne!(await_peace_unnoticed(&mut lab), owner);
+}
+
+/// As [`await_peace`], but the lock that comes back with etcd is that of an owner that has died: whoever
+/// has the IP keeps it until that ends, so that the client notices nothing.
+fn await_peace_unnoticed(lab: &mut Lab) -> HostId {
+    let pinger = lab.client.ping(VIP.ip());
+    let owner = await_peace(lab);
+    let pings = pinger.stop();
+    println!("longest gap {:?}", pings.longest_gap);
+    assert!(pings.longest_gap < Duration::from_millis(500), "{pings:?}");
+    owner
 }
 
 #[test]

@@ -69,6 +69,9 @@ pub(crate) struct Audit {
     able_since: Vec<Option<Millis>>,
     sick_since: Vec<Option<Millis>>,
     holder: Option<(String, i64)>,
+    /// The revision of etcd up to which each host has heard of it before it last lost it.
+    lost_from: Vec<i64>,
+    was_lost: Vec<bool>,
     /// Who held the lock before, and until when.
     moved: Option<(String, Millis)>,
     /// A restart that must not move the IP, and until when.
@@ -81,8 +84,14 @@ pub(crate) struct Audit {
     alone_since: Vec<Millis>,
     /// Since when all hosts are sick, if all was well before and nothing has happened since.
     all_sick: Option<Millis>,
+    /// When etcd was last restored: its word counts, also of the dead.
+    restored: Millis,
+    /// The host that alone had the IP.
+    last: Option<HostId>,
     /// The longest times seen, in milliseconds.
     pub(crate) longest_without_owner: Millis,
+    pub(crate) without_owner: Millis,
+    nobody: Millis,
     pub(crate) moves: u64,
 }
 
@@ -99,13 +108,19 @@ impl Audit {
             able_since: vec![None; hosts],
             sick_since: vec![None; hosts],
             holder: None,
+            lost_from: vec![0; hosts],
+            was_lost: vec![false; hosts],
             moved: None,
             quick_restart: None,
             planned_until: 0,
             disturbed_wire: 0,
             alone_since: vec![0; hosts],
             all_sick: None,
+            restored: 0,
+            last: None,
             longest_without_owner: 0,
+            without_owner: 0,
+            nobody: 0,
             moves: 0,
         }
     }
@@ -119,10 +134,15 @@ impl Audit {
         };
         self.quick_restart = quick.map(|(host, after)| (host, now + after + AFTER_RESTART));
         let planned = matches!(fault, Fault::Failover { .. } | Fault::Stop { .. });
-        self.planned_until = if planned && self.calm(now) { now + PLANNED } else { 0 };
+        // To whom, if nobody else is healthy?
+        let possible = planned && self.calm(now) && self.active_sick == 0;
+        self.planned_until = if possible { now + PLANNED } else { 0 };
         let sick = matches!(fault, Fault::AllSick { .. });
         self.all_sick = (sick && self.calm(now) && self.active_sick == 0).then_some(now);
         self.disturb(now, fault);
+        if fault == Fault::Restore {
+            self.restored = now;
+        }
         if lasts(fault) {
             *self.active(fault) += 1;
             if let Some(host) = victim(fault) {
@@ -186,6 +206,7 @@ impl Audit {
         self.sick_hosts_let_go(world)?;
         self.moves_have_reasons(world)?;
         self.planned_moves_have_no_gap(world)?;
+        self.nobody_lets_go_for_the_dead(world)?;
         self.the_last_one_keeps_it(world)?;
         self.the_network_settles_it(world)?;
         if !self.calm(world.now) {
@@ -200,6 +221,36 @@ impl Audit {
         let planned = world.now < self.planned_until && self.active_sick == 0;
         let nobody = !world.agents.iter().any(|agent| agent.power && agent.bound);
         if planned && nobody { Err("a planned move has a gap".to_owned()) } else { Ok(()) }
+    }
+
+    /// An owner that has died is no reason for a host that took the IP without etcd to let go of what
+    /// nobody else has.
+    fn nobody_lets_go_for_the_dead(&mut self, world: &World) -> Result<(), String> {
+        for (host, agent) in world.agents.iter().enumerate() {
+            if agent.lost && !self.was_lost[host] {
+                self.lost_from[host] = agent.known;
+            }
+            self.was_lost[host] = agent.lost;
+        }
+        let agents = world.agents.iter().enumerate();
+        let mut bound = agents.filter(|(_, agent)| agent.power && agent.bound);
+        let (first, second) = (bound.next().map(|(host, _)| host), bound.next());
+        let last = std::mem::replace(&mut self.last, first.filter(|_| second.is_none()));
+        let (None, Some(last), Some((holder, _))) = (first, last, &world.etcd.data.lock) else {
+            return Ok(());
+        };
+        let owner = world.agents.iter().find(|agent| agent.name == holder.host);
+        let was_back = world.etcd.offered_after(&holder.host, self.lost_from[last]);
+        let dead = owner.is_some_and(|owner| !owner.power) && world.now >= self.restored + CALM;
+        let agent = &world.agents[last];
+        let able = agent.runs() && agent.is_healthy() && agent.unplugged == 0 && !agent.leaving;
+        if dead && !was_back && able {
+            return Err(format!(
+                "{} lets go of the IP for {}, which is dead",
+                agent.name, holder.host
+            ));
+        }
+        Ok(())
     }
 
     /// By the policy `keep-last`, the IP stays with the last one when the checks fail on every host.
@@ -251,10 +302,12 @@ impl Audit {
         let able = self.able_since.iter().flatten().min();
         let (false, Some(able)) = (bound, able) else {
             self.nobody_since = None;
+            self.without_owner += std::mem::take(&mut self.nobody);
             return Ok(());
         };
         let since = (*self.nobody_since.get_or_insert(world.now)).max(*able);
         let nobody = world.now - since;
+        self.nobody = nobody;
         self.longest_without_owner = self.longest_without_owner.max(nobody);
         if nobody > NOBODY { Err(format!("nobody has the IP for {nobody} ms")) } else { Ok(()) }
     }

@@ -29,12 +29,14 @@ pub(crate) enum Bug {
     NetworkIsNotHeard,
     /// An owner that is silent on the network is taken for dead, whatever etcd says of it.
     OneWitnessIsEnough,
+    /// When etcd is back, who took the IP lets go of it for the owner of the lock, though that has died.
+    TheDeadAreObeyed,
     /// A failing owner gives the IP up though no other host could take it.
     LastOneLetsGo,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Bug; 14] = [
+    pub(crate) const ALL: [Bug; 15] = [
         Bug::UnconditionalUnlock,
         Bug::OwnershipSurvivesTheLease,
         Bug::DeadLeaseLooksAlive,
@@ -48,6 +50,7 @@ impl Bug {
         Bug::BreakBeforeMake,
         Bug::NetworkIsNotHeard,
         Bug::OneWitnessIsEnough,
+        Bug::TheDeadAreObeyed,
         Bug::LastOneLetsGo,
     ];
 }

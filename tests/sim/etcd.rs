@@ -105,6 +105,11 @@ impl Etcd {
         held
     }
 
+    /// Whether a host has told of itself after this revision.
+    pub(crate) fn offered_after(&self, host: &str, revision: i64) -> bool {
+        self.data.offers.get(host).is_some_and(|told| told.written > revision)
+    }
+
     /// Whether a host is a candidate that could be elected under this lease.
     pub(crate) fn offers(&self, host: &str, lease: Option<i64>) -> bool {
         let Some(lease) = lease else { return false };
@@ -181,7 +186,7 @@ impl Etcd {
             {
                 mine(*lease)
             }
-            Request::Yield { owner, .. } if held_by == Some(*owner) => {
+            Request::Touch { owner, .. } if held_by == Some(*owner) => {
                 holder.map(|holder| Some(Holder { written, ..holder.clone() }))
             }
             Request::Look { .. }
@@ -192,7 +197,7 @@ impl Etcd {
             | Request::Pass { .. }
             | Request::Seize { .. }
             | Request::Oust { .. }
-            | Request::Yield { .. } => None,
+            | Request::Touch { .. } => None,
         }
     }
 
@@ -235,7 +240,7 @@ impl Etcd {
 fn reads_offers(request: &Request, changed: bool) -> bool {
     match request {
         Request::Survey { .. } | Request::Release { .. } => true,
-        Request::Look { .. } | Request::Yield { .. } => false,
+        Request::Look { .. } | Request::Touch { .. } => false,
         Request::Acquire { .. }
         | Request::Retake { .. }
         | Request::Pass { .. }

@@ -33,6 +33,7 @@ struct Tally {
     moves: u64,
     faults: usize,
     longest_without_owner: u64,
+    without_owner: u64,
 }
 
 /// A failure, with the plan that is left of the one that caused it.
@@ -54,6 +55,7 @@ fn fails(seed: u64, plan: &Plan, bug: Option<Bug>, tally: &mut Tally) -> Option<
     tally.faults += plan.len();
     tally.moves += world.audit().moves;
     let longest = world.audit().longest_without_owner;
+    tally.without_owner += world.audit().without_owner;
     tally.longest_without_owner = tally.longest_without_owner.max(longest);
     result.err()
 }

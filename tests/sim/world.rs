@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use link::election::message::{Action, Input, LockAnswer, LockView, Request};
 use link::etcd::{Gap, TimeToLive};
+use link::net::Wire;
 use link::policy::{AllFailingPolicy, LossPolicy};
 use link::vip::VipId;
 use link::witness::Step;
@@ -421,9 +422,11 @@ impl World {
             return;
         }
         let deaf = self.bug == Some(Bug::NetworkIsNotHeard);
-        let news = match deaf {
-            true => Probing::begin(0).probe(host, &[], self.now),
-            false => probing.probe(host, &self.agents, self.now),
+        let obeys = self.bug == Some(Bug::TheDeadAreObeyed) && !self.agents[host].lost;
+        let news = match (deaf, obeys) {
+            (true, _) => Probing::begin(0).probe(host, &[], self.now),
+            (false, true) => Some(Input::Wire(Wire::Answered { precedes: true })),
+            (false, false) => probing.probe(host, &self.agents, self.now),
         };
         self.agents[host].probing = Some(probing);
         if let Some(news) = news {

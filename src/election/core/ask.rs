@@ -36,7 +36,13 @@ impl Core {
             return passing.overdue().map(|written| Request::Seize { lease, written });
         }
         if let (Some(owner), None, false) = (self.yielded, &self.handover, self.bound) {
-            return Some(Request::Yield { lease, owner });
+            return Some(Request::Touch { lease, owner });
+        }
+        if self.heir.is_some_and(|heir| heir.asks()) {
+            return Some(Request::Survey { lease, offer: Offer::Available });
+        }
+        if self.back && self.ownership() == Ownership::Mine {
+            return Some(Request::Touch { lease, owner: lease });
         }
         if self.doubted {
             return Some(Request::Look { lease });

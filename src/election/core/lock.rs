@@ -46,6 +46,7 @@ impl Core {
         let touched = before.and_then(|lock| lock.holder).is_some_and(|before| {
             holder.is_some_and(|now| now.lease == before.lease && now != &before)
         });
+        self.forget_owner();
         let had = self.state == State::Activated || self.kept;
         self.step(Event::Elected, "holds the lock", now, actions);
         let contested = std::mem::take(&mut self.contested) || touched;
@@ -58,7 +59,8 @@ impl Core {
         let Some(holder) = self.lock.as_ref().and_then(|lock| lock.holder.clone()) else {
             return;
         };
-        if self.is_to_be_heard(&holder, now) {
+        self.back = false;
+        if self.is_to_be_heard(&holder, now) || self.waits_to_hear(&holder, now, actions) {
             return;
         }
         let had = self.state == State::Activated || self.bound;
@@ -71,10 +73,12 @@ impl Core {
     }
 
     fn on_free(&mut self, before: Option<LockView>, now: Instant, actions: &mut Vec<Action>) {
+        self.forget_owner();
         // It cannot be taken: as with an etcd that is silent.
         if self.lease == Lease::Lost {
             return self.on_loss(now, actions);
         }
+        self.back = false;
         self.kept = false;
         self.passing = None;
         let was_free = before.is_some_and(|lock| lock.holder.is_none());

@@ -50,12 +50,13 @@ impl Core {
     /// Has the network asked for as long as only it can tell who has the address.
     pub(super) fn settle_probe(&mut self, actions: &mut Vec<Action>) {
         let lost = self.lease == Lease::Lost && self.believed.is_none() && !self.gone;
-        let wanted = lost
+        let asks_by_policy = lost
             && match self.state {
                 // An owner goes on asking: the network may have been in two parts, with one in each.
                 State::Activated | State::Standby => self.loss == LossPolicy::Probe,
                 State::Failing => self.has_address(),
             };
+        let wanted = asks_by_policy || self.heir.is_some();
         if wanted != std::mem::replace(&mut self.probing, wanted) {
             actions.push(Action::Probe(wanted));
         }
@@ -63,6 +64,10 @@ impl Core {
 
     pub(super) fn on_wire(&mut self, wire: Wire, now: Instant, actions: &mut Vec<Action>) {
         if !self.probing {
+            return;
+        }
+        if let (Some(_), Wire::Answered { precedes }) = (self.heir, wire) {
+            self.hear_owner(precedes, now, actions);
             return;
         }
         match (self.state, wire) {
@@ -92,7 +97,7 @@ impl Core {
 
     /// Another host announces the address that is bound here.
     pub(super) fn on_claim(&mut self, precedes: bool, now: Instant, actions: &mut Vec<Action>) {
-        if self.hear_new_owner(now, actions) {
+        if self.hear_new_owner(now, actions) || self.hear_owner(precedes, now, actions) {
             return;
         }
         match (self.lease, self.state) {

@@ -2,6 +2,7 @@
 
 mod failing;
 mod giving;
+mod heir;
 mod loss;
 
 use super::*;
@@ -145,7 +146,7 @@ fn release(offer: Offer) -> Action {
 }
 
 fn yields(owner: i64) -> Action {
-    Action::Ask(Request::Yield { lease: LEASE, owner })
+    Action::Ask(Request::Touch { lease: LEASE, owner })
 }
 
 fn refused() -> Input {
@@ -219,8 +220,10 @@ fn etcd_lost_means_take_and_etcd_back_means_ask_and_yield() {
     story.feed(Input::Bound(true));
     assert_eq!(story.core.owner(), None);
     assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), [acquire()]);
-    // The owner is told when it is true, not before.
-    assert_eq!(story.answer(Some(("h2", 9))), [demoted(), Action::Unbind]);
+    // The owner is back. It is told when it is true, not before.
+    let back = Candidate { written: story.revision + 1, ..h2() };
+    let lets_go = [demoted(), Action::Unbind];
+    assert_eq!(story.find(Some(("h2", 9)), &[back]), lets_go);
     assert_eq!(story.unbound(), [yields(9)]);
     // That was all: nothing more is asked.
     assert_eq!(story.answer(Some(("h2", 9))), [Action::Unbind]);
@@ -236,11 +239,11 @@ fn an_owner_to_whom_another_host_yields_announces_again() {
 }
 
 #[test]
-fn who_keeps_the_ip_after_etcd_was_lost_announces_it_again_once() {
+fn who_keeps_the_ip_after_etcd_was_lost_announces_it_again() {
     let mut story = Story::owner();
     assert_eq!(story.feed(Input::Lease(Lease::Lost)), []);
     assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), [acquire()]);
-    assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Announce]);
+    assert!(story.answer(Some(("h1", LEASE))).contains(&Action::Announce));
     assert_eq!(story.see(Some(("h1", LEASE))), []);
 }
 
@@ -248,7 +251,9 @@ fn who_keeps_the_ip_after_etcd_was_lost_announces_it_again_once() {
 fn a_lock_that_comes_free_while_no_lease_is_held_is_a_fault_too() {
     let mut story = Story::standby();
     story.feed(Input::Lease(Lease::Lost));
-    assert_eq!(story.see(Some(("h2", 9))), [demoted(), Action::Unbind]);
+    assert_eq!(story.see(Some(("h2", 9))), [Action::Probe(true)]);
+    let lets_go = [demoted(), Action::Unbind, Action::Probe(false)];
+    assert_eq!(story.feed(Input::Claimed { precedes: true }), lets_go);
     let fault = transition(State::Standby, State::Activated, Event::Fault);
     assert_eq!(story.see(None), [fault, Action::Bind]);
 }
@@ -257,7 +262,9 @@ fn a_lock_that_comes_free_while_no_lease_is_held_is_a_fault_too() {
 fn an_owner_of_whom_nothing_is_heard_any_more_is_not_believed_in_for_ever() {
     let mut story = Story::standby();
     story.feed(Input::Lease(Lease::Lost));
-    assert_eq!(story.see(Some(("h2", 9))), [demoted(), Action::Unbind]);
+    assert_eq!(story.see(Some(("h2", 9))), [Action::Probe(true)]);
+    let lets_go = [demoted(), Action::Unbind, Action::Probe(false)];
+    assert_eq!(story.feed(Input::Claimed { precedes: true }), lets_go);
     let heard = story.now;
     let fault = transition(State::Standby, State::Activated, Event::Fault);
     assert_eq!(story.wait(), [fault, Action::Bind]);

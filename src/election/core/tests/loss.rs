@@ -52,7 +52,7 @@ fn by_probe_and_by_hold_an_owner_keeps_the_ip() {
         assert_eq!(story.feed(lost()).contains(&Action::Probe(true)), asks);
         assert_eq!(story.core.state(), State::Activated);
         assert!(story.feed(held()).contains(&acquire()));
-        assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Announce]);
+        assert!(story.answer(Some(("h1", LEASE))).contains(&Action::Announce));
     }
 }
 

@@ -1,0 +1,174 @@
+//! What a host does that took the IP while etcd was lost, when etcd is back with another's lock.
+
+use super::*;
+
+const LATER: Input = Input::Wire(Wire::Answered { precedes: false });
+const EARLIER: Input = Input::Wire(Wire::Answered { precedes: true });
+
+/// h2, which has not offered the IP since etcd was lost.
+fn dead() -> Candidate {
+    Candidate { written: 1, ..h2() }
+}
+
+/// A standby of h2 that took the IP when etcd was lost; etcd is back, and the lock is what it was.
+fn heir() -> Story {
+    let mut story = Story::standby();
+    story.feed(Input::Bound(false));
+    story.answer(Some(("h2", 9)));
+    story.feed(Input::Lease(Lease::Lost));
+    story.feed(Input::Bound(true));
+    assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), [acquire()]);
+    assert_eq!(story.find(Some(("h2", 9)), &[dead()]), [Action::Probe(true)]);
+    assert_eq!(story.core.reason(), "h2 holds the lock, and is not heard");
+    story
+}
+
+/// The same, when all others that took the IP have had the time to leave it to this one.
+fn alone() -> Story {
+    let mut story = heir();
+    let asks_anew = [Action::Announce, Action::Probe(false), Action::Probe(true)];
+    assert_eq!(story.wait(), asks_anew);
+    story
+}
+
+fn lets_go() -> [Action; 3] {
+    [demoted(), Action::Unbind, Action::Probe(false)]
+}
+
+#[test]
+fn of_an_owner_that_is_not_heard_the_ip_is_kept_until_its_lease_ends() {
+    let mut story = alone();
+    assert_eq!(story.feed(Input::Wire(Wire::Silent)), []);
+    assert_eq!(story.see(Some(("h2", 9))), []);
+    assert_eq!(story.core.state(), State::Activated);
+    assert_eq!(story.see(None), [Action::Probe(false), acquire()]);
+    assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Announce]);
+}
+
+#[test]
+fn an_owner_that_is_back_is_heard_through_etcd() {
+    for mut story in [heir(), alone()] {
+        let offered = story.revision + 1;
+        story.written = offered + 1;
+        story.revision = offered;
+        let asks = [Action::Announce, survey(Offer::Available)];
+        assert_eq!(story.see(Some(("h2", 9))), asks);
+        let back = Candidate { written: offered, ..h2() };
+        assert_eq!(story.find(Some(("h2", 9)), &[back]), lets_go());
+        assert_eq!(story.unbound(), [yields(9)]);
+    }
+}
+
+#[test]
+fn a_third_host_that_lets_go_of_the_ip_is_not_taken_for_the_owner() {
+    let mut story = heir();
+    story.revision += 1;
+    story.written = story.revision + 1;
+    // The client may send to that host still.
+    assert_eq!(story.see(Some(("h2", 9))), [Action::Announce, survey(Offer::Available)]);
+    assert_eq!(story.find(Some(("h2", 9)), &[dead()]), []);
+    assert_eq!(story.core.state(), State::Activated);
+}
+
+#[test]
+fn offers_that_were_read_before_the_lock_was_written_say_nothing() {
+    let mut story = heir();
+    story.feed(Input::Lock(story.core.lock.clone().unwrap()));
+    story.revision += 10;
+    story.written = story.revision + 1;
+    assert_eq!(story.see(Some(("h2", 9))), [Action::Announce, survey(Offer::Available)]);
+    story.revision -= 5;
+    let asks_again = [survey(Offer::Available)];
+    assert_eq!(story.find(Some(("h2", 9)), &[dead()]), asks_again);
+}
+
+#[test]
+fn an_owner_that_was_back_first_or_offers_nothing_any_more_is_not_waited_for() {
+    for others in [vec![Candidate { written: 9, ..h2() }], Vec::new()] {
+        let mut story = Story::standby();
+        story.feed(Input::Lease(Lease::Lost));
+        story.feed(Input::Bound(true));
+        story.feed(Input::Lease(Lease::Held(LEASE)));
+        story.revision = 9;
+        let lets_go = [demoted(), Action::Unbind];
+        assert_eq!(story.find(Some(("h2", 9)), &others), lets_go);
+    }
+}
+
+#[test]
+fn who_has_got_the_lock_since_etcd_was_lost_is_not_waited_for() {
+    for mut story in [Story::standby(), Story::owner()] {
+        story.feed(Input::Lease(Lease::Lost));
+        story.feed(Input::Bound(true));
+        story.feed(Input::Lease(Lease::Held(LEASE)));
+        let h3 = other("h3", 10, true);
+        let lets_go = [demoted(), Action::Unbind];
+        assert_eq!(story.find(Some(("h3", 10)), &[h3]), lets_go);
+    }
+}
+
+#[test]
+fn a_host_that_has_booted_without_etcd_waits_for_an_owner_too() {
+    let mut story = Story::new(false);
+    story.feed(Input::Interface(Ok(())));
+    story.feed(Input::Lease(Lease::Lost));
+    story.feed(Input::Bound(true));
+    assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), [acquire()]);
+    assert_eq!(story.find(Some(("h2", 9)), &[dead()]), [Action::Probe(true)]);
+}
+
+#[test]
+fn of_those_that_took_the_ip_the_first_stays() {
+    assert_eq!(heir().feed(EARLIER), lets_go());
+    assert_eq!(heir().feed(Input::Claimed { precedes: true }), lets_go());
+    assert_eq!(heir().feed(LATER), []);
+    assert_eq!(heir().feed(Input::Claimed { precedes: false }), []);
+}
+
+#[test]
+fn whoever_is_heard_when_they_have_agreed_is_the_owner() {
+    assert_eq!(alone().feed(LATER), lets_go());
+    assert_eq!(alone().feed(Input::Claimed { precedes: false }), lets_go());
+}
+
+#[test]
+fn an_owner_is_not_waited_for_by_a_host_that_fails_or_leaves() {
+    let mut story = heir();
+    story.feed(Input::Leave);
+    assert!(!story.core.has_address());
+    let mut story = heir();
+    story.feed(Input::Interface(Err("no carrier".to_owned())));
+    story.now += DOWN;
+    story.feed(Input::Timer);
+    assert_eq!(story.core.state(), State::Failing);
+    assert!(!story.core.has_address());
+}
+
+#[test]
+fn an_owner_that_renews_its_lease_unheard_is_not_waited_for_for_ever() {
+    let mut story = alone();
+    story.now += Duration::from_secs(60);
+    story.feed(Input::Timer);
+    assert_eq!(story.core.state(), State::Standby);
+    assert!(!story.core.has_address());
+}
+
+#[test]
+fn who_loses_etcd_again_acts_by_its_policy_again() {
+    let mut story = alone();
+    assert_eq!(story.feed(Input::Lease(Lease::Lost)), [Action::Probe(false)]);
+    assert_eq!(story.core.state(), State::Activated);
+    assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), [acquire()]);
+    assert_eq!(story.find(Some(("h2", 9)), &[dead()]), [Action::Probe(true)]);
+}
+
+#[test]
+fn an_owner_that_is_back_writes_its_lock_once() {
+    let mut story = Story::owner();
+    story.feed(Input::Lease(Lease::Lost));
+    story.feed(Input::Lease(Lease::Held(LEASE)));
+    assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Announce, yields(LEASE)]);
+    story.written += 1;
+    assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Announce]);
+    assert_eq!(story.see(Some(("h1", LEASE))), []);
+}
