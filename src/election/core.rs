@@ -98,6 +98,8 @@ pub struct Core {
     doubted: bool,
     /// The lease is lost, but another host was seen to hold the lock; so long is that believed.
     believed: Option<Instant>,
+    /// The newest revision of etcd of which was heard when it was lost; 0 if of none.
+    heard: i64,
     /// etcd is back: what was known of the lock before, until it is known again; and the waiting for
     /// its owner.
     before: Option<Before>,
@@ -146,6 +148,7 @@ impl Core {
             contested: false,
             doubted: false,
             believed: None,
+            heard: 0,
             before: None,
             heir: None,
             back: false,
@@ -218,6 +221,7 @@ impl Core {
         }
         match input {
             Input::Lease(lease) => self.on_lease(lease, now, &mut actions),
+            Input::EtcdHeard(revision) => self.heard = revision,
             Input::Lock(view) => self.on_lock(view, now, &mut actions),
             Input::Answered(result) => self.on_answer(result, now, &mut actions),
             Input::Interface(usable) => {

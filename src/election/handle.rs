@@ -116,6 +116,11 @@ impl Election {
         self.tell(Control::Input(Input::Lease(lease)));
     }
 
+    /// Tells of the newest revision of etcd that was heard of.
+    pub fn etcd_heard(&self, revision: i64) {
+        self.tell(Control::Input(Input::EtcdHeard(revision)));
+    }
+
     /// Replaces the health checks.
     pub fn set_checks(&self, checks: Vec<Check>, timing: Timing) {
         self.tell(Control::SetChecks(checks, timing));

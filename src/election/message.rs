@@ -11,6 +11,8 @@ use crate::policy::LossPolicy;
 pub enum Input {
     /// The state of this host's lease changed.
     Lease(Lease),
+    /// The newest revision of etcd that was heard of, before it is lost.
+    EtcdHeard(i64),
     /// The lock was seen, by a watch or by a read.
     Lock(LockView),
     /// The answer to the request that is under way.

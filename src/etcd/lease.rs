@@ -6,7 +6,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use etcd_client::{Client, LeaseKeepAliveStream, LeaseKeeper};
+use etcd_client::{Client, LeaseKeepAliveStream, LeaseKeeper, ResponseHeader};
 use log::{info, warn};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -144,6 +144,7 @@ impl Keeper {
         let answer = renewal.await.map_err(|_| Error::deadline("renew the lease"))??;
         match answer {
             Some(answer) if answer.ttl() > 0 => {
+                self.pool.heard(answer.header().map_or(0, ResponseHeader::revision));
                 self.acknowledged(sent, LeaseEvent::Held(keeper.id()));
                 Ok(())
             }
@@ -190,7 +191,8 @@ impl Keeper {
         }
         self.lost = true;
         let silent = self.heard.elapsed();
-        (self.events)(LeaseEvent::Lost(format!("silent for {silent:.1?}: {error}")));
+        let why = format!("silent for {silent:.1?}: {error}");
+        (self.events)(LeaseEvent::Lost { why, revision: self.pool.revision() });
     }
 
     fn lost_at(&self) -> Instant {

@@ -81,8 +81,13 @@ pub enum LeaseEvent {
     Granted(i64),
     /// The lease was renewed, just now.
     Held(i64),
-    /// etcd has been silent for too long; the text says how long and why.
-    Lost(String),
+    /// etcd has been silent for too long.
+    Lost {
+        /// How long, and why.
+        why: String,
+        /// The newest revision of which was heard before.
+        revision: i64,
+    },
     /// This process did not run for so long: what it knows of etcd may be old.
     Paused(Duration),
 }

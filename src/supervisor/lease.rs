@@ -85,9 +85,10 @@ impl Actor {
                 self.witness.forget();
                 self.vips.values().for_each(|vip| vip.election.paused());
             }
-            LeaseEvent::Lost(why) => {
+            LeaseEvent::Lost { why, revision } => {
                 warn!("etcd is lost: {why}; each IP is dealt with by its policy");
                 self.lease.trouble = Some(format!("etcd is lost: {why}"));
+                self.vips.values().for_each(|vip| vip.election.etcd_heard(revision));
                 self.tell_elections(Lease::Lost);
             }
         }

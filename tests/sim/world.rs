@@ -585,6 +585,7 @@ impl World {
         if let Some(lost) = agent.silence(self.now)
             && self.bug != Some(Bug::LossIsOverheard)
         {
+            self.tell(host, Input::EtcdHeard(self.agents[host].known));
             self.tell(host, lost);
         }
         let agent = &mut self.agents[host];

@@ -30,7 +30,7 @@ const SILENT: Duration = Duration::from_secs(60);
 pub(super) enum Before {
     /// Nothing.
     Unknown,
-    /// It was attached to the lease of another host, at this revision.
+    /// It was attached to the lease of another host, and this was the newest revision.
     Other { lease: i64, revision: i64 },
 }
 
@@ -64,13 +64,14 @@ impl Core {
     /// when etcd is back has got it since.
     pub(super) fn remember_owner(&mut self) {
         let lock = self.lock.as_ref();
-        let holder = lock.and_then(|lock| lock.holder.as_ref().map(|it| (it.lease, lock.revision)));
+        let newest = lock.map_or(0, |lock| lock.revision.max(self.heard));
+        let holder = lock.and_then(|lock| lock.holder.as_ref());
         self.before = match (self.ownership(), holder) {
             // Not much was seen of etcd since it was lost before.
             (Ownership::Unknown, _) => self.before.or(Some(Before::Unknown)),
-            (Ownership::Other, Some((lease, revision))) => match self.before {
+            (Ownership::Other, Some(&Holder { lease, .. })) => match self.before {
                 Some(Before::Other { lease: known, .. }) if known == lease => self.before,
-                Some(_) | None => Some(Before::Other { lease, revision }),
+                Some(_) | None => Some(Before::Other { lease, revision: newest }),
             },
             (Ownership::Free | Ownership::Mine | Ownership::Ghost | Ownership::Other, _) => None,
         };

@@ -96,6 +96,18 @@ fn an_owner_that_was_back_first_or_offers_nothing_any_more_is_not_waited_for() {
 }
 
 #[test]
+fn what_was_offered_before_etcd_was_lost_is_no_sign_of_life() {
+    let mut story = Story::standby();
+    story.feed(Input::EtcdHeard(30));
+    story.feed(Input::Lease(Lease::Lost));
+    story.feed(Input::Bound(true));
+    story.feed(Input::Lease(Lease::Held(LEASE)));
+    story.revision = 40;
+    let late = Candidate { written: 30, ..h2() };
+    assert_eq!(story.find(Some(("h2", 9)), &[late]), [Action::Probe(true)]);
+}
+
+#[test]
 fn who_has_got_the_lock_since_etcd_was_lost_is_not_waited_for() {
     for mut story in [Story::standby(), Story::owner()] {
         story.feed(Input::Lease(Lease::Lost));
