@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 pub use self::giving::{HANDOVER_BOUND, HEARD_BOUND};
 use self::giving::{Handover, Passing};
-use self::heir::{Before, Heir};
+use self::heir::Heir;
 use self::lock::Ownership;
 use super::health::Health;
 use super::message::{Action, Candidate, Input, Lease, LockAnswer, LockView, Offer, Request};
@@ -32,8 +32,9 @@ use crate::policy::{AllFailingPolicy, LossPolicy};
 /// between two reads of a watch that works.
 pub const BELIEF: Duration = Duration::from_secs(15);
 
-/// When the others are told a second time, counted from the first. A request of the process
-/// before may still be on its way and overwrite what this one has told; none is that old.
+/// When the others are told a second time, counted from the first, and from the first after a request
+/// without an answer. That one, or one of the process before, may still be on its way and overwrite
+/// what was told since; none is that old.
 const REAFFIRM: Duration = Duration::from_secs(5);
 
 /// How long a host that does not have the IP lets one that has it go first, when etcd is back.
@@ -76,7 +77,7 @@ pub struct Core {
     ordered: Option<bool>,
     /// What the others were told, under the present lease.
     offered: Option<Offer>,
-    /// They were told something, and when they will be told again.
+    /// They were told something, no older request can be on its way, and when they will be told again.
     introduced: bool,
     reaffirm_at: Option<Instant>,
     pending: Option<Request>,
@@ -100,9 +101,9 @@ pub struct Core {
     believed: Option<Instant>,
     /// The newest revision of etcd of which was heard when it was lost; 0 if of none.
     heard: i64,
-    /// etcd is back: what was known of the lock before, until it is known again; and the waiting for
-    /// its owner.
-    before: Option<Before>,
+    /// How much was heard of etcd before it was lost, until it is back and the owner is known.
+    lost_at: Option<i64>,
+    /// etcd is back, and the owner is waited for.
     heir: Option<Heir>,
     /// The lock has to be written anew: this host is back, and others may wait to hear of it.
     back: bool,
@@ -149,7 +150,7 @@ impl Core {
             doubted: false,
             believed: None,
             heard: 0,
-            before: None,
+            lost_at: None,
             heir: None,
             back: false,
             dead: None,
@@ -268,7 +269,7 @@ impl Core {
             return;
         }
         if lease == Lease::Lost {
-            self.remember_owner();
+            self.remember_loss();
         }
         let before = std::mem::replace(&mut self.lease, lease);
         self.heir = None;
@@ -318,6 +319,7 @@ impl Core {
             }
             Err(_) => {
                 self.lock = None;
+                self.introduced = false;
                 self.retry_at = Some(now + self.retry_wait);
                 self.retry_wait = (self.retry_wait * 2).min(RETRY.1);
             }

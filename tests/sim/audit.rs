@@ -352,7 +352,9 @@ impl Audit {
             return Ok(());
         }
         for (sick, agent) in self.sick_since.iter_mut().zip(&world.agents) {
-            let keeps = agent.runs() && agent.bound && !agent.is_healthy();
+            // An etcd that answers, but to requests too late, is not lost, and tells nothing.
+            let asks = agent.runs() && agent.slow == 0;
+            let keeps = asks && agent.bound && !agent.is_healthy();
             *sick = keeps.then(|| sick.unwrap_or(world.now));
             // Without an answer of etcd, the loss of etcd decides.
             if sick.is_some_and(|since| world.now > since + SICK + LOSS) {

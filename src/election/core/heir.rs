@@ -10,7 +10,6 @@
 use std::time::{Duration, Instant};
 
 use super::Core;
-use super::lock::Ownership;
 use crate::election::message::{Action, Holder, Lease};
 use crate::fsm::State;
 
@@ -24,15 +23,6 @@ const HALF_BACK: Duration = Duration::from_millis(700);
 /// How long an owner may be silent. One that has a lock for longer renews its lease, and the network
 /// between the two hosts does not work; leases of a sensible length end sooner.
 const SILENT: Duration = Duration::from_secs(60);
-
-/// What was known of the lock when etcd was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Before {
-    /// Nothing.
-    Unknown,
-    /// It was attached to the lease of another host, and this was the newest revision.
-    Other { lease: i64, revision: i64 },
-}
 
 /// The owner is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,21 +50,10 @@ impl Heir {
 }
 
 impl Core {
-    /// Remembers, when etcd is lost, what is known of the lock. If it is not another's, whoever has it
-    /// when etcd is back has got it since.
-    pub(super) fn remember_owner(&mut self) {
-        let lock = self.lock.as_ref();
-        let newest = lock.map_or(0, |lock| lock.revision.max(self.heard));
-        let holder = lock.and_then(|lock| lock.holder.as_ref());
-        self.before = match (self.ownership(), holder) {
-            // Not much was seen of etcd since it was lost before.
-            (Ownership::Unknown, _) => self.before.or(Some(Before::Unknown)),
-            (Ownership::Other, Some(&Holder { lease, .. })) => match self.before {
-                Some(Before::Other { lease: known, .. }) if known == lease => self.before,
-                Some(_) | None => Some(Before::Other { lease, revision: newest }),
-            },
-            (Ownership::Free | Ownership::Mine | Ownership::Ghost | Ownership::Other, _) => None,
-        };
+    /// Remembers, when etcd is lost, how much of it was heard.
+    pub(super) fn remember_loss(&mut self) {
+        let seen = self.lock.as_ref().map_or(0, |lock| lock.revision);
+        self.lost_at.get_or_insert(seen.max(self.heard));
     }
 
     /// Whether the address stays until that owner is heard.
@@ -84,16 +63,16 @@ impl Core {
         now: Instant,
         actions: &mut Vec<Action>,
     ) -> bool {
-        let revision = match self.before {
-            Some(Before::Other { lease, revision }) if lease == holder.lease => revision,
-            Some(Before::Unknown) => self.lock.as_ref().map_or(0, |lock| lock.revision),
-            Some(Before::Other { .. }) | None => return self.waits_no_more(),
-        };
+        let Some(lost_at) = self.lost_at else { return false };
         let hears = self.health.interface_is_usable() && self.handover.is_none();
         if !hears || self.state != State::Activated {
-            return self.waits_no_more();
+            self.forget_owner();
+            return false;
         }
         let written = holder.written;
+        // Of a host that has heard nothing before nobody can tell who was back first.
+        let newest = self.lock.as_ref().map_or(0, |lock| lock.revision);
+        let revision = if lost_at > 0 { lost_at } else { newest };
         match &mut self.heir {
             Some(heir) if heir.written == written => {}
             // Another host that took the IP may have let go of it, or the owner is back.
@@ -113,14 +92,9 @@ impl Core {
         true
     }
 
-    fn waits_no_more(&mut self) -> bool {
-        self.forget_owner();
-        false
-    }
-
     pub(super) fn forget_owner(&mut self) {
         self.heir = None;
-        self.before = None;
+        self.lost_at = None;
     }
 
     /// Looks at the offers for a sign of the owner, if they were read.
