@@ -230,6 +230,10 @@ impl Audit {
             if agent.lost && !self.was_lost[host] {
                 self.lost_from[host] = agent.known;
             }
+            // Its next life knows nothing of that.
+            if !agent.runs() {
+                self.lost_from[host] = 0;
+            }
             self.was_lost[host] = agent.lost;
         }
         let agents = world.agents.iter().enumerate();
