@@ -181,6 +181,9 @@ struct Actor {
     /// Requests that came while this host's records were being read.
     waiting: Vec<Request>,
     load_at: Option<Instant>,
+    /// When the local copy was written last, and when it is to be written next.
+    copied: Option<Instant>,
+    copy_at: Option<Instant>,
     lease: lease::HostLease,
     debts: debts::Debts,
     witness: Witness,
@@ -209,6 +212,8 @@ impl Actor {
             started: Instant::now(),
             waiting: Vec::new(),
             load_at: None,
+            copied: None,
+            copy_at: None,
             lease: lease::HostLease::default(),
             debts: debts::Debts::default(),
             witness: Witness::default(),
@@ -240,6 +245,7 @@ impl Actor {
                 recv(timer) -> _ => self.on_timer(),
             }
         }
+        self.copy_now();
     }
 
     /// That it was taken is this thread's answer; only it knows the elections, and asks them too.
@@ -251,7 +257,7 @@ impl Actor {
 
     fn deadline(&self) -> Option<Instant> {
         let stop = self.stopping.as_ref().map(|stopping| stopping.until);
-        [self.load_at, stop, self.witness.deadline()].into_iter().flatten().min()
+        [self.load_at, self.copy_at, stop, self.witness.deadline()].into_iter().flatten().min()
     }
 
     fn on_timer(&mut self) {
@@ -259,6 +265,7 @@ impl Actor {
         if self.load_at.is_some_and(|at| now >= at) {
             self.load();
         }
+        self.copy_if_due(now);
         self.wake_witness();
         self.end_stop();
     }

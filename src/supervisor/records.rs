@@ -16,6 +16,10 @@ use crate::vip::{Cidr, VipId};
 /// Between two attempts to read this host's records.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// Between two local copies. Each is of all IPs, so that a thousand that are registered one after the
+/// other would cost half a million records.
+const COPIES: Duration = Duration::from_millis(200);
+
 impl Actor {
     pub(super) fn load(&mut self) {
         self.load_at = None;
@@ -148,8 +152,27 @@ impl Actor {
         }
     }
 
-    /// Has the local copy follow what is registered.
-    pub(super) fn write_copy(&self) {
+    /// Has the local copy follow what is registered: at once, or a moment after the last.
+    pub(super) fn write_copy(&mut self) {
+        let now = Instant::now();
+        let next = self.copied.map_or(now, |copied| copied + COPIES);
+        self.copy_at.get_or_insert(next);
+        self.copy_if_due(now);
+    }
+
+    /// Writes the local copy, if that is due.
+    pub(super) fn copy_if_due(&mut self, now: Instant) {
+        if self.copy_at.is_some_and(|at| now >= at) {
+            self.copied = Some(now);
+            self.copy_now();
+        }
+    }
+
+    /// Writes the local copy, if it is not what is registered.
+    pub(super) fn copy_now(&mut self) {
+        if self.copy_at.take().is_none() {
+            return;
+        }
         let registered = self.vips.values().filter(|vip| vip.is_registered());
         let records = registered.map(|vip| &vip.record);
         let copy = store::local_copy(&self.params.host, self.lease.saved(), records);
