@@ -82,7 +82,7 @@ pub type Notices = Box<dyn Fn(Notice) + Send>;
 #[derive(Debug)]
 pub struct Election {
     // Dropped before the thread is joined: its end is what stops the thread.
-    control: Option<Sender<Control>>,
+    control: Option<Sender<Box<Control>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -171,7 +171,7 @@ impl Election {
     fn tell(&self, control: Control) {
         if let Some(control_tx) = &self.control {
             // A thread that has left has nothing more to be told.
-            let _ = control_tx.send(control);
+            let _ = control_tx.send(Box::new(control));
         }
     }
 }

@@ -58,11 +58,12 @@ pub(super) struct Actor {
     params: Params,
     core: Core,
     notices: Notices,
-    control_rx: Receiver<Control>,
+    control_rx: Receiver<Box<Control>>,
     /// What etcd, the actuator and the checks send. Unbounded: their sending must never block, and
-    /// each sends only on change.
-    event_tx: Sender<Event>,
-    event_rx: Receiver<Event>,
+    /// each sends only on change. Boxed, because a channel has room for 31 messages from the first on,
+    /// and there may be a thousand elections.
+    event_tx: Sender<Box<Event>>,
+    event_rx: Receiver<Box<Event>>,
     checks: Option<Checks>,
     /// Counts the settings of the checks: a round of the ones before may still be under way.
     setting: u64,
@@ -79,14 +80,14 @@ impl Actor {
     pub(super) fn subscribed(
         params: Params,
         notices: Notices,
-        control_rx: Receiver<Control>,
+        control_rx: Receiver<Box<Control>>,
     ) -> Actor {
         let actor = Actor::new(params, notices, control_rx);
         actor.subscribe();
         actor
     }
 
-    fn new(params: Params, notices: Notices, control_rx: Receiver<Control>) -> Actor {
+    fn new(params: Params, notices: Notices, control_rx: Receiver<Box<Control>>) -> Actor {
         let (event_tx, event_rx) = unbounded();
         let setting = Setting {
             me: params.host.clone(),
@@ -144,7 +145,7 @@ impl Actor {
     fn subscribe(&self) {
         let event_tx = self.event_tx.clone();
         let sink = move |state: etcd::KeyState| {
-            let _ = event_tx.send(Event::Input(Input::Lock(store::lock_view(&state))));
+            let _ = event_tx.send(Box::new(Event::Input(Input::Lock(store::lock_view(&state)))));
         };
         self.params.etcd.subscribe(&store::lock_key(self.params.cidr), Box::new(sink));
         let event_tx = self.event_tx.clone();
@@ -158,7 +159,7 @@ impl Actor {
                 // Only whoever has the host watched is concerned.
                 Report::Owner(presence) => Event::Owner(presence),
             };
-            let _ = event_tx.send(event);
+            let _ = event_tx.send(Box::new(event));
         };
         self.params.net.manage(self.params.cidr, &self.params.interface, Box::new(reports));
     }
@@ -172,7 +173,7 @@ impl Actor {
         }
         let event_tx = self.event_tx.clone();
         let reports = Box::new(move |result| {
-            let _ = event_tx.send(Event::Checked(setting, result));
+            let _ = event_tx.send(Box::new(Event::Checked(setting, result)));
         });
         let Params { cidr, checks, timing, .. } = &self.params;
         match Checks::start(*cidr, checks, *timing, reports) {
@@ -180,7 +181,7 @@ impl Actor {
             // A service that cannot be checked is not known to work.
             Err(error) => {
                 let error = Err(format!("start the health checks: {error}"));
-                let _ = self.event_tx.send(Event::Checked(setting, error));
+                let _ = self.event_tx.send(Box::new(Event::Checked(setting, error)));
             }
         }
     }
@@ -192,8 +193,8 @@ impl Actor {
             None => crossbeam_channel::never(),
         };
         select! {
-            recv(self.event_rx) -> event => event.ok(),
-            recv(self.control_rx) -> control => control.ok().map(Event::Control),
+            recv(self.event_rx) -> event => event.ok().map(|event| *event),
+            recv(self.control_rx) -> control => control.ok().map(|control| Event::Control(*control)),
             recv(timer) -> _ => Some(Event::Timer),
         }
     }
@@ -269,7 +270,7 @@ impl Actor {
         let txn = store::election_txn(&request, self.params.cidr, &self.params.host);
         let event_tx = self.event_tx.clone();
         let reply = move |result| {
-            let _ = event_tx.send(Event::Answered(request, result));
+            let _ = event_tx.send(Box::new(Event::Answered(request, result)));
         };
         self.params.etcd.submit(txn, REQUEST, Box::new(reply));
     }
