@@ -8,7 +8,7 @@ use crate::net::Desired;
 use crate::net::route::RouteError;
 use crate::net::rtnetlink::AddressInfo;
 use crate::net::schedule::Extent;
-use crate::net::secondaries::{delete_alone, is_in_the_way};
+use crate::net::secondaries::{delete_alone, is_in_the_way, robbed, same_subnet};
 use crate::net::target::{Found, Step, Target, step};
 use crate::vip::Cidr;
 
@@ -52,9 +52,16 @@ impl Reconciler {
             .collect();
         let renewed = self.look_at_interfaces()?;
         let cidrs: Vec<Cidr> = self.targets.keys().copied().collect();
+        let robbed: Vec<Cidr> = addresses
+            .iter()
+            .filter(|address| robbed(address))
+            .map(|address| address.cidr)
+            .collect();
         for cidr in cidrs {
             self.compare(cidr, &found, &renewed, now);
-            self.make_way(cidr, &addresses, now);
+            if robbed.iter().any(|robbed| same_subnet(*robbed, cidr)) {
+                self.make_way(cidr, &addresses, now);
+            }
         }
         if let Some(unmarked) = self.left_overs.take() {
             let result = self.remove_unmanaged(&addresses, &unmarked);
