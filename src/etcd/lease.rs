@@ -175,6 +175,7 @@ impl Keeper {
         self.heard = sent;
         self.lost = false;
         self.turn = None;
+        self.pool.hold_lease(true);
         (self.events)(event);
     }
 
@@ -190,6 +191,7 @@ impl Keeper {
             return;
         }
         self.lost = true;
+        self.pool.hold_lease(false);
         let silent = self.heard.elapsed();
         let why = format!("silent for {silent:.1?}: {error}");
         (self.events)(LeaseEvent::Lost { why, revision: self.pool.revision() });

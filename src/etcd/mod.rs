@@ -243,8 +243,8 @@ impl Client {
         done_rx.recv().unwrap_or_else(|_| Err(ended()))
     }
 
-    /// Has `sink` hear of every change of a key under the watched prefix, from now on, and every now
-    /// and then of what it is.
+    /// Has `sink` hear of every change of a key under the watched prefix, from now on, and as long as
+    /// the lease is not held every now and then of what it is.
     pub fn subscribe(&self, key: &str, sink: KeySink) {
         self.send(Call::Subscribe { key: key.to_owned(), sink });
     }

@@ -33,6 +33,8 @@ pub(super) struct Pool {
     epoch: watch::Sender<u64>,
     /// The newest revision that any answer carried.
     revision: Cell<i64>,
+    /// Whether the lease is held, by what was said of it last.
+    holds_lease: Cell<bool>,
     identity: RefCell<LoadedIdentity>,
     complaint: RefCell<Complaint>,
 }
@@ -75,6 +77,7 @@ impl Pool {
             current: Cell::new(0),
             epoch: watch::Sender::new(0),
             revision: Cell::new(0),
+            holds_lease: Cell::new(false),
             identity: RefCell::default(),
             complaint: RefCell::default(),
         })
@@ -113,6 +116,16 @@ impl Pool {
     /// Revisions have started again from an older one.
     pub(super) fn forget_revision(&self) {
         self.revision.set(0);
+    }
+
+    /// Whether the lease is held.
+    pub(super) fn holds_lease(&self) -> bool {
+        self.holds_lease.get()
+    }
+
+    /// Takes note that the lease is held, or lost.
+    pub(super) fn hold_lease(&self, holds: bool) {
+        self.holds_lease.set(holds);
     }
 
     /// True while everybody should talk to this member.

@@ -2,14 +2,18 @@
 //! slow repetition of the read as a safety net, opened anew for as long as it takes.
 //!
 //! A watch is only an accelerator: it may end, be cancelled or compacted, or stay silent on a member
-//! that has lost the cluster. What the reads say decides.
+//! that has lost the cluster. What the reads say decides. Whoever holds a lease asks etcd when he
+//! doubts what he has heard; while that is so, the repetition reads the keys only if etcd says that
+//! something has changed, so that it costs the same however many keys there are.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use etcd_client::{EventType, WatchOptions, WatchResponse, WatchStream};
+use etcd_client::{
+    EventType, GetOptions, ResponseHeader, WatchOptions, WatchResponse, WatchStream,
+};
 use log::{debug, warn};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
@@ -35,6 +39,15 @@ pub(super) type Subscriptions = Rc<RefCell<HashMap<String, KeySink>>>;
 pub(super) struct Watcher {
     pool: Rc<Pool>,
     subscriptions: Subscriptions,
+}
+
+/// What a read has found.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// The revision at which it was so.
+    revision: i64,
+    /// How many keys there were.
+    count: usize,
 }
 
 impl Watcher {
@@ -85,8 +98,8 @@ impl Watcher {
     }
 
     async fn read_and_watch(&self, connection: &Connection) -> Result<(), Error> {
-        let revision = self.read(connection, Gap::Reconnected).await?;
-        let mut stream = self.open(connection, revision + 1).await?;
+        let mut seen = self.read(connection, Gap::Reconnected).await?;
+        let mut stream = self.open(connection, seen.revision + 1).await?;
         let mut next_read = Instant::now() + SAFETY_READ;
         loop {
             tokio::select! {
@@ -95,15 +108,40 @@ impl Watcher {
                     None => return Err(Error::unreachable("the stream has ended")),
                 },
                 () = sleep_until(next_read) => {
-                    self.read(connection, Gap::None).await?;
+                    seen = self.read_again(connection, seen).await?;
                     next_read = Instant::now() + SAFETY_READ;
                 }
             }
         }
     }
 
-    /// Reads all keys and reports them; gives the revision of the read.
-    async fn read(&self, connection: &Connection, gap: Gap) -> Result<i64, Error> {
+    /// Reads all keys if need be: if one has changed, or if nobody knows better than by being told.
+    async fn read_again(&self, connection: &Connection, seen: Seen) -> Result<Seen, Error> {
+        if self.pool.holds_lease() && self.is_unchanged(connection, seen).await? {
+            return Ok(seen);
+        }
+        self.read(connection, Gap::None).await
+    }
+
+    /// Whether no key has come, changed or gone since, as a linearizable read tells. etcd counts all
+    /// keys, also those that it leaves out because they are older (`count` in its rpc.proto).
+    async fn is_unchanged(&self, connection: &Connection, seen: Seen) -> Result<bool, Error> {
+        let known = self.pool.revision();
+        let newer = GetOptions::new().with_prefix().with_min_mod_revision(seen.revision + 1);
+        let mut client = connection.client.kv_client();
+        let asking = client.get(self.prefix(), Some(newer.with_keys_only()));
+        let answered = timeout_at(Instant::now() + ANSWER, asking).await;
+        let answer = answered.map_err(|_| Error::deadline("read the keys again"))??;
+        let now = Seen {
+            revision: answer.header().map_or(0, ResponseHeader::revision),
+            count: usize::try_from(answer.count()).unwrap_or(usize::MAX),
+        };
+        self.pool.heard(now.revision);
+        Ok(answer.kvs().is_empty() && seen.is_still_so(now, known))
+    }
+
+    /// Reads all keys and reports them.
+    async fn read(&self, connection: &Connection, gap: Gap) -> Result<Seen, Error> {
         // A linearizable read cannot be older than what was heard before it was sent, unless etcd was
         // restored from a snapshot.
         let known = self.pool.revision();
@@ -117,7 +155,7 @@ impl Watcher {
         self.pool.heard(reply.revision);
         let gap = if reset { Gap::Restored } else { gap };
         self.report_all(reply.kvs(0), reply.revision, gap);
-        Ok(reply.revision)
+        Ok(Seen { revision: reply.revision, count: reply.kvs(0).len() })
     }
 
     /// Reports every key, also one that has not changed: who hears of it may have had reasons of its
@@ -160,6 +198,14 @@ impl Watcher {
     }
 }
 
+impl Seen {
+    /// Whether no key has come or gone, when none was written that is still there. `known` is the newest
+    /// revision of before: an etcd with an older one was restored from a snapshot.
+    fn is_still_so(self, now: Seen, known: i64) -> bool {
+        now.revision >= known && now.count == self.count
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Options;
@@ -174,6 +220,15 @@ mod tests {
             retries: 5,
             watch_prefix: "/locks/".to_owned(),
         }
+    }
+
+    #[test]
+    fn what_was_seen_is_no_longer_so_when_a_key_is_gone_or_etcd_was_restored() {
+        let seen = Seen { revision: 7, count: 2 };
+        let at = |revision, count| Seen { revision, count };
+        assert!(seen.is_still_so(at(9, 2), 9));
+        assert!(!seen.is_still_so(at(9, 1), 9), "a key is gone");
+        assert!(!seen.is_still_so(at(8, 2), 9), "the revision went back");
     }
 
     #[test]
