@@ -8,7 +8,7 @@ use std::collections::hash_map::RandomState;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::BuildHasher;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::bucket::Bucket;
 use super::schedule::{Extent, Lane, Schedule};
@@ -20,7 +20,11 @@ const FIRST: (u32, u32) = (5000, 100);
 /// The same of repeats: few, because switches throttle floods of ARP.
 const REPEAT: (u32, u32) = (500, 20);
 /// The same of the refresh: enough for 3000 IPv4 addresses a minute.
-const REFRESH: (u32, u32) = (100, 10);
+const REFRESH: (u32, u32) = (100, 60);
+
+/// A refresh waits so long for others, and they leave together: a thousand addresses cost two
+/// wake-ups a second, not seventeen. More frames may leave at once than grow back in that time.
+const COMPANY: Duration = Duration::from_millis(500);
 
 /// The announcements to come.
 #[derive(Debug)]
@@ -125,7 +129,8 @@ impl Queue {
             let ready = self.first_bucket.ready_at(frames(cidr), now);
             if self.holds_firsts() { ready.max(held) } else { ready }
         });
-        let later = [self.repeats.next_due(now), self.refreshes.next_due(now)];
+        let refresh = self.refreshes.next_due(now).map(|due| due + COMPANY);
+        let later = [self.repeats.next_due(now), refresh];
         let later = later.into_iter().flatten().map(|due| due.max(held));
         first.into_iter().chain(later).min()
     }
