@@ -33,6 +33,8 @@ pub(super) struct Reconciler {
     queue: VecDeque<Cidr>,
     /// When to look next; none while there is no reason to.
     look_at: Option<Instant>,
+    /// The addresses that are managed since the last look.
+    new: Vec<Cidr>,
     /// Left-overs are to be removed, after the next look: what carries the mark, and these.
     left_overs: Option<Vec<(Cidr, String)>>,
     /// The last look failed, and the log says so.
@@ -52,6 +54,7 @@ impl Reconciler {
             interfaces: Interfaces::default(),
             queue: VecDeque::new(),
             look_at: None,
+            new: Vec::new(),
             left_overs: None,
             blind: false,
             own_macs: hear::OwnMacs::default(),
@@ -63,8 +66,11 @@ impl Reconciler {
 
     /// Starts to manage an address, afresh if it is managed already.
     pub(super) fn manage(&mut self, cidr: Cidr, interface: String, reports: Reports, now: Instant) {
+        if self.interfaces.link(&interface).is_none() {
+            self.look_at = Some(now);
+        }
         self.targets.insert(cidr, Target::new(interface, reports));
-        self.look_at = Some(now);
+        self.new.push(cidr);
     }
 
     /// Says where an address should be.

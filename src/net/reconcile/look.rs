@@ -18,11 +18,12 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(250);
 
 impl Reconciler {
-    /// Compares everything, if it is time.
+    /// Compares everything if it is time, or else what is new.
     pub(in crate::net) fn look_if_due(&mut self, now: Instant) {
-        if self.look_at.is_none_or(|at| at > now) {
+        if self.look_at.is_none_or(|at| at > now) && self.look_at_new(now).is_ok() {
             return;
         }
+        self.new.clear();
         let wait = match self.look(now) {
             Ok(()) => {
                 if std::mem::take(&mut self.blind) {
@@ -41,15 +42,26 @@ impl Reconciler {
         self.look_at = needed.then_some(now + wait);
     }
 
+    /// Compares the addresses that are new, on interfaces that are known: with a thousand there, to
+    /// compare all of them each time that one comes would take longer than all else.
+    fn look_at_new(&mut self, now: Instant) -> Result<(), RouteError> {
+        if self.new.is_empty() {
+            return Ok(());
+        }
+        let addresses = self.route.addresses()?;
+        let new = std::mem::take(&mut self.new);
+        let found = found_among(addresses.iter().filter(|address| new.contains(&address.cidr)));
+        for cidr in new {
+            self.compare(cidr, &found, &BTreeSet::new(), now);
+        }
+        Ok(())
+    }
+
     /// Addresses are read before links: an address whose interface vanishes in between is missing
     /// together with its interface, and is not taken for one that somebody removed.
     fn look(&mut self, now: Instant) -> Result<(), RouteError> {
         let addresses = self.route.addresses()?;
-        let found: HashMap<_, _> = addresses
-            .iter()
-            .filter(|address| !address.has_peer)
-            .map(|address| ((address.index, address.cidr), found(Some(address))))
-            .collect();
+        let found = found_among(addresses.iter());
         let renewed = self.look_at_interfaces()?;
         let cidrs: Vec<Cidr> = self.targets.keys().copied().collect();
         let robbed: Vec<Cidr> = addresses
@@ -178,6 +190,14 @@ impl Reconciler {
             self.enqueue(cidr);
         }
     }
+}
+
+/// What there is of each address, by interface; one with a peer is another.
+fn found_among<'a>(
+    addresses: impl Iterator<Item = &'a AddressInfo>,
+) -> HashMap<(u32, Cidr), Found> {
+    let without_peer = addresses.filter(|address| !address.has_peer);
+    without_peer.map(|address| ((address.index, address.cidr), found(Some(address)))).collect()
 }
 
 /// Logs what another program did to an address, and that it is undone.
