@@ -3,7 +3,7 @@
 //!
 //! Nothing here reads a clock, logs or does I/O.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 /// The longest time between two health checks that an IP may ask for, in seconds.
 pub const LONGEST_INTERVAL: u64 = 3600;
+
+/// Bytes of the longest election key: an IPv6 address (`INET6_ADDRSTRLEN`, 46 with its NUL) and `_128`.
+const LONGEST_KEY: usize = 49;
 
 /// An IP address with a prefix length: what is added to an interface.
 ///
@@ -47,7 +50,10 @@ impl Cidr {
 
     /// The name under which hosts elect an owner for this address: `10.0.0.1_32`.
     pub fn election_key(&self) -> String {
-        format!("{}_{}", self.addr, self.prefix)
+        // With room for it: to let a text grow while it is written takes another piece of stack.
+        let mut key = String::with_capacity(LONGEST_KEY);
+        let _ = write!(key, "{}_{}", self.addr, self.prefix);
+        key
     }
 
     /// Why this address cannot be shared between hosts, if so.

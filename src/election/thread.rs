@@ -4,6 +4,10 @@
 //! and orders to the actuator are sent, and their outcomes come back as events. Whoever sends it
 //! something never waits for it. It stops when its handle is dropped, leaving address and lock as
 //! they are, or when it has given the IP up.
+//!
+//! There may be a thousand of these threads, and a page of stack that was used once stays. So what is
+//! large is in boxes, answers are read on etcd's thread, and the steps are `inline(never)`, so that
+//! what one needs is not on the stack during the next: in a release build all is within one page.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +16,7 @@ use log::{debug, info, warn};
 
 use super::core::{Core, Setting};
 use super::handle::{Control, Notice, Notices, Params, Status};
-use super::message::{Action, Input, Request};
+use super::message::{Action, Input, LockAnswer, Request};
 use crate::checks::Checks;
 use crate::etcd;
 use crate::net::{Desired, Presence, Report};
@@ -33,7 +37,7 @@ enum Event {
     /// The result of a round of health checks, with the number of their setting.
     Checked(u64, Result<(), String>),
     /// The answer to the core's request, with what it was.
-    Answered(Request, Result<etcd::Reply, etcd::Error>),
+    Answered(Request, Result<LockAnswer, etcd::Error>),
     /// The kernel has the address, or not.
     Bound(bool),
     /// The host of the owner is heard on the network, or not.
@@ -76,13 +80,14 @@ pub(super) struct Actor {
 }
 
 impl Actor {
-    /// One that hears already of the lock and of the interface.
+    /// One that hears already of the lock and of the interface. Boxed: moved into the thread, it would
+    /// be on its stack, twice.
     pub(super) fn subscribed(
         params: Params,
         notices: Notices,
         control_rx: Receiver<Box<Control>>,
-    ) -> Actor {
-        let actor = Actor::new(params, notices, control_rx);
+    ) -> Box<Actor> {
+        let actor = Box::new(Actor::new(params, notices, control_rx));
         actor.subscribe();
         actor
     }
@@ -114,14 +119,16 @@ impl Actor {
     }
 
     /// Works until the IP was given up, or until the handle is gone.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self: Box<Self>) {
         self.start_checks();
         self.show();
         while !self.is_over() {
             let Some(event) = self.next_event() else {
                 break;
             };
-            self.handle(event);
+            for action in self.decide(event) {
+                self.perform(action);
+            }
             self.show();
         }
         if self.left.is_some() {
@@ -187,41 +194,50 @@ impl Actor {
     }
 
     /// Waits for the next event; nothing once the handle is gone.
-    fn next_event(&self) -> Option<Event> {
+    #[inline(never)]
+    fn next_event(&self) -> Option<Box<Event>> {
         let timer = match self.left.or_else(|| self.core.deadline()) {
             Some(deadline) => crossbeam_channel::at(deadline),
             None => crossbeam_channel::never(),
         };
         select! {
-            recv(self.event_rx) -> event => event.ok().map(|event| *event),
-            recv(self.control_rx) -> control => control.ok().map(|control| Event::Control(*control)),
-            recv(timer) -> _ => Some(Event::Timer),
+            recv(self.event_rx) -> event => event.ok(),
+            recv(self.control_rx) -> control => {
+                control.ok().map(|control| Box::new(Event::Control(*control)))
+            }
+            recv(timer) -> _ => Some(Box::new(Event::Timer)),
         }
     }
 
-    fn handle(&mut self, event: Event) {
-        let input = match event {
+    /// What follows from an event.
+    #[inline(never)]
+    #[allow(clippy::boxed_local, reason = "see the top: it stays off the stack")]
+    fn decide(&mut self, event: Box<Event>) -> Vec<Action> {
+        let input = match *event {
             Event::Bound(bound) => {
                 self.bound = bound;
                 Input::Bound(bound)
             }
-            Event::Checked(setting, _) if setting != self.setting => return,
+            Event::Checked(setting, _) if setting != self.setting => return Vec::new(),
             Event::Checked(_, result) => Input::Checked(result),
             Event::Answered(request, result) => self.answer(request, result),
             Event::Owner(presence) => {
                 (self.notices)(Notice::Owner(presence));
-                return;
+                return Vec::new();
             }
             Event::NetFailed(error) => {
                 warn!("{}: {error}", self.params.cidr);
-                return;
+                return Vec::new();
             }
             Event::Timer => Input::Timer,
-            Event::Control(Control::Ping(ping)) => return drop(ping),
+            Event::Control(Control::Ping(ping)) => {
+                drop(ping);
+                return Vec::new();
+            }
             Event::Input(input) | Event::Control(Control::Input(input)) => input,
             Event::Control(Control::Watch(timing)) => {
                 self.params.net.watch(self.params.cidr, timing);
-                return;
+                return Vec::new();
             }
             Event::Control(Control::SetChecks(checks, timing)) => {
                 self.params.checks = checks;
@@ -230,16 +246,13 @@ impl Actor {
                 Input::ChecksReplaced(!self.params.checks.is_empty())
             }
         };
-        for action in self.core.handle(input, Instant::now()) {
-            self.perform(action);
-        }
+        self.core.handle(input, Instant::now())
     }
 
-    fn answer(&mut self, request: Request, result: Result<etcd::Reply, etcd::Error>) -> Input {
-        let Params { cidr, host, .. } = &self.params;
-        let refused = result.as_ref().is_err_and(|error| error.kind == etcd::ErrorKind::Refused);
+    fn answer(&mut self, request: Request, answer: Result<LockAnswer, etcd::Error>) -> Input {
+        let cidr = self.params.cidr;
+        let refused = answer.as_ref().is_err_and(|error| error.kind == etcd::ErrorKind::Refused);
         let said = std::mem::replace(&mut self.refused, refused);
-        let answer = result.map(|reply| store::election_answer(&request, *cidr, host, &reply));
         Input::Answered(answer.map_err(|error| {
             if refused && !said {
                 warn!("{cidr}: etcd refuses the election: {error}");
@@ -250,6 +263,7 @@ impl Actor {
         }))
     }
 
+    #[inline(never)]
     fn perform(&mut self, action: Action) {
         let cidr = self.params.cidr;
         match action {
@@ -266,16 +280,20 @@ impl Actor {
         }
     }
 
+    #[inline(never)]
     fn ask(&self, request: Request) {
-        let txn = store::election_txn(&request, self.params.cidr, &self.params.host);
-        let event_tx = self.event_tx.clone();
-        let reply = move |result| {
-            let _ = event_tx.send(Box::new(Event::Answered(request, result)));
+        let Params { cidr, ref host, .. } = self.params;
+        let txn = store::election_txn(&request, cidr, host);
+        let (event_tx, host) = (self.event_tx.clone(), host.clone());
+        let reply = move |result: Result<etcd::Reply, etcd::Error>| {
+            let answer = result.map(|reply| store::election_answer(&request, cidr, &host, &reply));
+            let _ = event_tx.send(Box::new(Event::Answered(request, answer)));
         };
         self.params.etcd.submit(txn, REQUEST, Box::new(reply));
     }
 
     /// Tells the supervisor what has changed.
+    #[inline(never)]
     fn show(&mut self) {
         let status = Status {
             state: self.core.state(),

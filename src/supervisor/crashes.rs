@@ -61,7 +61,7 @@ impl Actor {
     fn ask_for_lease(&self, lease: i64) {
         let event_tx = self.event_tx.clone();
         let reply = move |answer| {
-            let _ = event_tx.send(Event::OwnerLease(lease, answer));
+            let _ = event_tx.send(Box::new(Event::OwnerLease(lease, answer)));
         };
         self.params.etcd.time_to_live(lease, ASK, Box::new(reply));
     }

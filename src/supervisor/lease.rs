@@ -63,7 +63,7 @@ impl Actor {
         }
         let event_tx = self.event_tx.clone();
         let events = move |event| {
-            let _ = event_tx.send(Event::Lease(event));
+            let _ = event_tx.send(Box::new(Event::Lease(event)));
         };
         self.params.etcd.keep_lease(resume, silent_since, Box::new(events));
     }

@@ -169,8 +169,9 @@ struct Actor {
     requests_rx: Receiver<Request>,
     pings_rx: Receiver<Ping>,
     stop_rx: Receiver<StopPolicy>,
-    event_tx: Sender<Event>,
-    event_rx: Receiver<Event>,
+    /// Boxed, because to send something large takes three times its size of the sender's stack.
+    event_tx: Sender<Box<Event>>,
+    event_rx: Receiver<Box<Event>>,
     /// This host's IPs; nothing is known of them before etcd was read.
     vips: HashMap<VipId, Vip>,
     /// Whether the records in etcd were read, and whether the IPs are known at all: from there, or
@@ -230,7 +231,7 @@ impl Actor {
                 None => crossbeam_channel::never(),
             };
             select! {
-                recv(self.event_rx) -> event => event.into_iter().for_each(|e| self.on_event(e)),
+                recv(self.event_rx) -> event => event.into_iter().for_each(|e| self.on_event(*e)),
                 recv(self.requests_rx) -> request => match request {
                     Ok(request) => self.on_request(request),
                     // The API has ended, and so has the handle: nobody is left to ask.
@@ -320,7 +321,7 @@ impl Actor {
     fn submit(&self, txn: etcd::Txn, pending: Pending) {
         let event_tx = self.event_tx.clone();
         let reply = move |result| {
-            let _ = event_tx.send(Event::Stored(pending, result));
+            let _ = event_tx.send(Box::new(Event::Stored(pending, result)));
         };
         self.params.etcd.submit(txn, STORE, Box::new(reply));
     }
@@ -342,7 +343,7 @@ impl Actor {
         let event_tx = self.event_tx.clone();
         let id = record.id.clone();
         let notices = move |notice| {
-            let _ = event_tx.send(Event::Election(id.clone(), notice));
+            let _ = event_tx.send(Box::new(Event::Election(id.clone(), notice)));
         };
         Election::start(params, Box::new(notices))
     }
