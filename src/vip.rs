@@ -33,6 +33,11 @@ impl Cidr {
         Ok(Cidr { addr, prefix })
     }
 
+    /// The address alone: a /32 or /128.
+    pub fn single(addr: IpAddr) -> Cidr {
+        Cidr { addr, prefix: full_prefix(addr) }
+    }
+
     /// The address without its prefix.
     pub fn addr(&self) -> IpAddr {
         self.addr

@@ -3,11 +3,17 @@
 //! Pure: no clock, no channel, no I/O. A standby watches the hosts that own its IPs, each through one
 //! of them. When a host is silent on the network that was heard there before, etcd is asked for its
 //! lease: if that was not renewed when it should have been, the host is dead, and its IPs need not
-//! wait for the lease's end. If only one of the two is silent, nothing moves.
+//! wait for the lease's end. If only one of the two is silent, nothing moves, unless the network alone
+//! is to tell: then a host is dead that is silent where others are heard.
 //!
 //! etcd tells what is left of a lease in whole seconds, rounded down. A lease is renewed five times in
 //! its life, so that more than a fifth of it can be over only if a renewal is missing. Two answers
 //! must say so, some time apart: one may come just before the renewal.
+//!
+//! A host that was declared dead and lives has lost its IPs for nothing, and must not again and again.
+//! It is known by its *yielding*: who finds the lock of an IP that he has with somebody else lets go and
+//! then writes that lock again as it is, before he can own the IP anew. All candidates see that. Who
+//! has really died has no IP when he is back and does not yield; his next death is found as soon.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -25,12 +31,16 @@ const LATE: Duration = Duration::from_millis(250);
 /// Between two questions for the lease of a host that is silent and alive.
 const ASK_SLOWLY: Duration = Duration::from_secs(1);
 
-/// How long a host that was declared dead cannot be declared dead again: at first, and at most. Each
-/// time is twice as long as the one before, so that nothing can flap.
+/// How long a host that was declared dead and lives cannot be declared dead again: at first, and at
+/// most. Each time is twice as long as the one before, so that nothing can flap.
 const HOLD_DOWN: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
 
-/// After how long without a death the first hold-down is due again.
+/// How long after the end of a hold-down the first one is due again.
 const FORGIVEN: Duration = Duration::from_secs(3600);
+
+/// What tells that a host is dead, beside its silence on the network.
+const NOT_RENEWED: &str = "its lease is not renewed";
+const OTHERS_ARE_HEARD: &str = "others are heard there";
 
 /// After how long at most etcd shows that a lease of this TTL is not renewed any more: its seconds are
 /// whole ones.
@@ -53,6 +63,8 @@ pub enum Step {
         lease: i64,
         /// The IPs of which it is the owner and this host a standby.
         ips: BTreeSet<VipId>,
+        /// What tells so, beside its silence on the network.
+        because: &'static str,
     },
     /// Something to be logged.
     Tell(String),
@@ -75,19 +87,26 @@ struct Owner {
     watched: Option<VipId>,
     /// It is silent on the network, since then.
     silent: Option<Instant>,
+    /// Others are heard where it is silent, and that is enough.
+    gone: bool,
     /// When to ask for its lease; never while it is heard, or an answer is awaited.
     ask_at: Option<Instant>,
     /// Since when its renewal is known to be late.
     late: Option<Instant>,
     /// That it renews its lease though it is not heard was told.
     told: bool,
+    /// When it was declared dead, and still has the locks.
+    dead: Option<Instant>,
 }
 
-/// The last death of a host.
-#[derive(Clone, Copy, Debug)]
+/// The last death of a host, and what came of it.
+#[derive(Clone, Debug)]
 struct Death {
     at: Instant,
-    hold_down: Duration,
+    /// What was to be taken from it, until it is known to live.
+    ips: BTreeSet<VipId>,
+    /// The last hold-down, and its end.
+    hold_down: Option<(Duration, Instant)>,
 }
 
 impl Witness {
@@ -139,10 +158,19 @@ impl Witness {
                 let back = format!("host {} is heard on the network again", owner.host);
                 told.then_some(Step::Tell(back)).into_iter().collect()
             }
+            Presence::Silent if owner.silent.is_some() => {
+                owner.gone = false;
+                Vec::new()
+            }
             Presence::Silent => {
                 owner.silent = Some(now);
                 owner.ask_at = None;
                 vec![Step::AskLease(lease)]
+            }
+            Presence::Gone => {
+                owner.silent.get_or_insert(now);
+                owner.gone = true;
+                self.declare_dead(lease, OTHERS_ARE_HEARD, now)
             }
         }
     }
@@ -156,6 +184,9 @@ impl Witness {
             return Vec::new();
         };
         owner.ask_at = Some(now + ASK);
+        if owner.gone {
+            return self.declare_dead(lease, OTHERS_ARE_HEARD, now);
+        }
         let Some(TimeToLive { left, granted }) = answer else {
             owner.late = None;
             return Vec::new();
@@ -169,25 +200,41 @@ impl Witness {
             owner.ask_at = Some(late + LATE);
             return Vec::new();
         }
-        self.declare_dead(lease, now)
+        self.declare_dead(lease, NOT_RENEWED, now)
     }
 
-    fn declare_dead(&mut self, lease: i64, now: Instant) -> Vec<Step> {
+    fn declare_dead(&mut self, lease: i64, because: &'static str, now: Instant) -> Vec<Step> {
         let Some(owner) = self.owners.get_mut(&lease) else {
             return Vec::new();
         };
         owner.ask_at = Some(now + ASK_SLOWLY);
         owner.late = None;
-        let last = self.deaths.get(&owner.host).copied();
-        let last = last.filter(|last| now < last.at + FORGIVEN);
-        let hold_down = match last {
-            Some(last) if now < last.at + last.hold_down => return Vec::new(),
-            Some(last) => (last.hold_down * 2).min(HOLD_DOWN.1),
-            None => HOLD_DOWN.0,
-        };
-        self.deaths.insert(owner.host.clone(), Death { at: now, hold_down });
+        let last = self.deaths.get(&owner.host);
+        let hold_down = last.and_then(|last| last.hold_down);
+        let held = hold_down.is_some_and(|(_, until)| now < until);
+        let declared = owner.dead.is_some_and(|at| now < at + ASK_SLOWLY);
+        if held || declared {
+            return Vec::new();
+        }
+        owner.dead = Some(now);
         let (host, ips) = (owner.host.clone(), owner.ips.clone());
-        vec![Step::Dead { host, lease, ips }]
+        self.deaths.insert(host.clone(), Death { at: now, ips: ips.clone(), hold_down });
+        vec![Step::Dead { host, lease, ips, because }]
+    }
+
+    /// Takes note that somebody has let go of an IP and left it to another host: if it was taken from
+    /// a host that was declared dead, that one lives.
+    pub fn yielded(&mut self, id: &VipId, now: Instant) -> Vec<Step> {
+        let deaths = self.deaths.iter_mut().filter(|(_, death)| death.ips.contains(id));
+        let Some((host, death)) = deaths.max_by_key(|(_, death)| death.at) else {
+            return Vec::new();
+        };
+        death.ips.clear();
+        let last = death.hold_down.filter(|(_, until)| now < *until + FORGIVEN);
+        let hold_down = last.map_or(HOLD_DOWN.0, |(last, _)| (last * 2).min(HOLD_DOWN.1));
+        death.hold_down = Some((hold_down, now + hold_down));
+        let text = "was declared dead and lives: it is not declared dead again for";
+        vec![Step::Tell(format!("host {host} {text} {hold_down:?}"))]
     }
 
     /// This process did not run for a while: what was heard before it counts no more.
@@ -216,9 +263,11 @@ impl Owner {
             ips: BTreeSet::new(),
             watched: None,
             silent: None,
+            gone: false,
             ask_at: None,
             late: None,
             told: false,
+            dead: None,
         }
     }
 
@@ -233,6 +282,7 @@ impl Owner {
     /// It is not silent, as far as is known.
     fn hear(&mut self) {
         self.silent = None;
+        self.gone = false;
         self.ask_at = None;
         self.late = None;
     }
@@ -260,135 +310,4 @@ fn is_late(left: i64, granted: i64) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LEASE: i64 = 9;
-
-    fn id(number: u8) -> VipId {
-        format!("vip-00000000-0000-4000-8000-0000000000{number:02}").parse().unwrap()
-    }
-
-    fn ttl(left: i64) -> Option<TimeToLive> {
-        Some(TimeToLive { left, granted: 5 })
-    }
-
-    /// A witness whose owner has just fallen silent.
-    fn silent(now: Instant) -> Witness {
-        let mut witness = Witness::default();
-        let watch = Step::Watch(id(1), true);
-        assert_eq!(witness.awaits(&id(1), Some(("h2", LEASE))), [watch]);
-        assert_eq!(witness.heard(&id(1), Presence::Present, now), []);
-        assert_eq!(witness.heard(&id(1), Presence::Silent, now), [Step::AskLease(LEASE)]);
-        witness
-    }
-
-    fn dead(ips: &[u8]) -> Step {
-        let ips = ips.iter().map(|number| id(*number)).collect();
-        Step::Dead { host: "h2".to_owned(), lease: LEASE, ips }
-    }
-
-    #[test]
-    fn a_host_is_dead_when_the_network_and_etcd_do_not_hear_of_it() {
-        let now = Instant::now();
-        let mut witness = silent(now);
-        assert_eq!(witness.told(LEASE, ttl(4), now), []);
-        assert_eq!(witness.deadline(), Some(now + ASK));
-        assert_eq!(witness.wake(now + ASK), [Step::AskLease(LEASE)]);
-        assert_eq!(witness.deadline(), None, "one question at a time");
-        assert_eq!(witness.told(LEASE, ttl(3), now + ASK), []);
-        let due = now + ASK + LATE;
-        assert_eq!(witness.deadline(), Some(due));
-        assert_eq!(witness.wake(due), [Step::AskLease(LEASE)]);
-        assert_eq!(witness.told(LEASE, ttl(3), due), [dead(&[1])]);
-    }
-
-    #[test]
-    fn a_renewal_that_comes_a_little_late_saves_it() {
-        let now = Instant::now();
-        let mut witness = silent(now);
-        witness.told(LEASE, ttl(3), now);
-        assert_eq!(witness.told(LEASE, ttl(4), now + LATE), []);
-        assert_eq!(witness.told(LEASE, ttl(3), now + LATE * 2), [], "that is another one");
-    }
-
-    #[test]
-    fn an_answer_from_the_network_saves_it() {
-        let now = Instant::now();
-        let mut witness = silent(now);
-        witness.told(LEASE, ttl(3), now);
-        assert_eq!(witness.heard(&id(1), Presence::Present, now), []);
-        assert_eq!(witness.told(LEASE, ttl(0), now + LATE), []);
-        assert_eq!(witness.deadline(), None);
-    }
-
-    #[test]
-    fn without_an_answer_from_etcd_nothing_moves() {
-        let now = Instant::now();
-        let mut witness = silent(now);
-        witness.told(LEASE, ttl(3), now);
-        assert_eq!(witness.told(LEASE, None, now + LATE), []);
-        assert_eq!(witness.told(LEASE, ttl(2), now + LATE * 2), [], "it counts from the beginning");
-    }
-
-    #[test]
-    fn a_host_that_is_silent_and_alive_is_told_once_and_asked_for_slowly() {
-        let now = Instant::now();
-        let mut witness = silent(now);
-        let later = now + Duration::from_secs(5);
-        let told = witness.told(LEASE, ttl(4), later);
-        let alive = "host h2 is not heard on the network, but renews its lease";
-        assert_eq!(told, [Step::Tell(alive.to_owned())]);
-        assert_eq!(witness.deadline(), Some(later + ASK_SLOWLY));
-        assert_eq!(witness.told(LEASE, ttl(4), later), []);
-        let back = Step::Tell("host h2 is heard on the network again".to_owned());
-        assert_eq!(witness.heard(&id(1), Presence::Present, later), [back]);
-    }
-
-    #[test]
-    fn who_was_declared_dead_is_so_again_only_after_a_while_that_grows() {
-        let start = Instant::now();
-        let mut witness = silent(start);
-        let mut declared = Vec::new();
-        for tick in 0..1_200_u32 {
-            let now = start + LATE * tick;
-            let steps = witness.told(LEASE, ttl(0), now);
-            if steps.contains(&dead(&[1])) {
-                declared.push((now - start).as_secs());
-            }
-        }
-        assert_eq!(declared, [0, 10, 30, 70, 150], "the pauses double");
-    }
-
-    #[test]
-    fn each_host_is_watched_through_one_of_its_ips() {
-        let now = Instant::now();
-        let mut witness = silent(now);
-        assert_eq!(witness.awaits(&id(2), Some(("h2", LEASE))), []);
-        witness.told(LEASE, ttl(3), now);
-        assert_eq!(witness.told(LEASE, ttl(3), now + LATE), [dead(&[1, 2])]);
-        // The one through which it was watched is owned by somebody else now.
-        let other = [Step::Watch(id(1), false), Step::Watch(id(2), true), Step::Watch(id(1), true)];
-        assert_eq!(witness.awaits(&id(1), Some(("h3", 11))), other);
-        assert_eq!(witness.awaits(&id(2), None), [Step::Watch(id(2), false)]);
-        assert_eq!(witness.heard(&id(2), Presence::Silent, now), []);
-    }
-
-    #[test]
-    fn a_lease_is_late_when_more_than_a_fifth_is_over() {
-        // As granted: 5 s renewed every second, 3 s every half, 15 s every three.
-        for (left, granted, late) in [
-            (4, 5, false),
-            (3, 5, true),
-            (2, 3, false),
-            (1, 3, true),
-            (1, 2, false),
-            (0, 2, true),
-            (12, 15, false),
-            (11, 15, true),
-            (-1, 0, false),
-        ] {
-            assert_eq!(is_late(left, granted), late, "{left} of {granted}");
-        }
-    }
-}
+mod tests;

@@ -101,7 +101,7 @@ impl Config {
 
     /// The same if the network and etcd agree that its host is dead.
     pub fn crash_detection(&self) -> Option<Duration> {
-        let WatchTiming { interval, count } = self.probes;
+        let WatchTiming { interval, count, .. } = self.probes;
         let silent = interval * (count + 1);
         let on = self.crash_detection != CrashDetection::Off;
         on.then(|| silent.max(witness::unrenewed_after(self.etcd.ttl().max(SHORTEST_TTL))))
@@ -332,7 +332,8 @@ impl Reader<'_> {
             let text = format!("{interval:?}");
             self.mistake("PROBE_INTERVAL", &text, "is out of range (10ms to 10s)");
         }
-        WatchTiming { interval, count: self.number("PROBE_COUNT", 3, 1..=100) }
+        let count = self.number("PROBE_COUNT", 3, 1..=100);
+        WatchTiming { interval, count, alone: false }
     }
 
     fn announce(&mut self) -> Option<(Duration, u32)> {

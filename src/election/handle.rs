@@ -66,6 +66,8 @@ pub enum Notice {
     Status(Status),
     /// The host of the owner, which is watched, is heard on the network, or not.
     Owner(Presence),
+    /// Somebody who had the IP has let go of it and left it to the host that holds the lock.
+    Yielded,
     /// A failover has ended: another host holds the lock, or why none does.
     HandedOver(Result<(), String>),
     /// It has given the IP up and ended.

@@ -16,7 +16,7 @@ use log::{debug, info, warn};
 
 use super::core::{Core, Setting};
 use super::handle::{Control, Notice, Notices, Params, Status};
-use super::message::{Action, Input, LockAnswer, Request};
+use super::message::{Action, Holder, Input, LockAnswer, Request};
 use crate::checks::Checks;
 use crate::etcd;
 use crate::net::{Desired, Presence, Report};
@@ -73,6 +73,8 @@ pub(super) struct Actor {
     setting: u64,
     bound: bool,
     shown: Option<Status>,
+    /// Who held the lock when it was last seen held.
+    holder: Option<Holder>,
     /// The core has given the IP up; when not to wait any longer for the kernel to follow.
     left: Option<Instant>,
     /// etcd has refused the last request, and that was said.
@@ -113,6 +115,7 @@ impl Actor {
             setting: 0,
             bound: false,
             shown: None,
+            holder: None,
             left: None,
             refused: false,
         }
@@ -246,7 +249,27 @@ impl Actor {
                 Input::ChecksReplaced(!self.params.checks.is_empty())
             }
         };
+        self.note_holder(&input);
         self.core.handle(input, Instant::now())
+    }
+
+    /// A lock that is written again as it was tells that somebody has yielded.
+    fn note_holder(&mut self, input: &Input) {
+        let (Input::Lock(view) | Input::Answered(Ok(LockAnswer { lock: view, .. }))) = input else {
+            return;
+        };
+        let Some(holder) = &view.holder else { return };
+        match &self.holder {
+            Some(last) if (&last.host, last.lease) == (&holder.host, holder.lease) => {
+                // Events of a watch overtake answers.
+                if holder.written <= last.written {
+                    return;
+                }
+                (self.notices)(Notice::Yielded);
+            }
+            Some(_) | None => {}
+        }
+        self.holder = Some(holder.clone());
     }
 
     fn answer(&mut self, request: Request, answer: Result<LockAnswer, etcd::Error>) -> Input {

@@ -118,6 +118,7 @@ impl Actuator {
         let reconciler = &self.reconciler;
         self.prober.ask_due(|cidr| reconciler.vantage(cidr));
         self.watcher.ask_due(|cidr| reconciler.vantage(cidr));
+        self.watcher.inquire_due(|cidr| self.reconciler.surroundings(cidr));
         self.reconciler.make_reports();
         self.answer();
     }
@@ -195,6 +196,7 @@ impl Actuator {
             self.watcher.restart(cidr, now);
         }
         for (index, heard) in self.listener.hear() {
+            self.watcher.overhear(index, &heard);
             for (cidr, precedes) in self.reconciler.hear(index, &heard, now) {
                 if let Some(wire) = self.prober.heard(cidr, heard.says, precedes, now) {
                     self.reconciler.tell(cidr, Report::Wire(wire));
@@ -213,10 +215,13 @@ impl Actuator {
             reconciler.tell(cidr, Report::Wire(Wire::Silent));
         }
         if !self.listener.has_heard_all() || reconciler.is_blind() {
-            self.watcher.recount();
+            self.watcher.recount(now);
         }
         for cidr in self.watcher.take_silent(looked, |cidr| reconciler.vantage(cidr)) {
             reconciler.tell(cidr, Report::Owner(Presence::Silent));
+        }
+        for (cidr, presence) in self.watcher.take_surroundings(now) {
+            reconciler.tell(cidr, Report::Owner(presence));
         }
     }
 

@@ -9,7 +9,7 @@
 //!  NetClient --Order--> actuator --+-- reconcile  (what is, what should be) -- route --+
 //!            <-Report--            +-- announcer  (queue, schedule, bucket) -----------+
 //!                                  +-- prober     (probes, bucket, groups) -- asker ---+-- sys
-//!                                  +-- watcher    (watches, bucket) -- asker ----------+
+//!                                  +-- watcher    (watches, inquiries) -- asker -------+
 //!                                  +-- listener   (filter, heard) ---------------------+
 //!                                  +-- events     (something changed) -----------------+
 //! ```
@@ -30,6 +30,7 @@ mod filter;
 pub mod fuzzing;
 mod groups;
 mod heard;
+mod inquiries;
 mod interface;
 mod listener;
 pub mod ndp;
@@ -117,9 +118,12 @@ pub enum Presence {
     /// It answers.
     Present,
     /// It has answered before, and does not any more: so many questions in a row were not answered,
-    /// the last one for one interval, although this host's own interface has a carrier. Who has not
+    /// the last one for [`WatchTiming::patience`], although this host's own interface has a carrier. Who has not
     /// answered since that carrier came, or since this process stood still, is not said to be silent.
     Silent,
+    /// It is silent, and others are heard there at this moment: it is not this host that is deaf.
+    /// Told only where the network alone is to tell, in place of `Silent` or after it.
+    Gone,
 }
 
 /// Receives reports; called on the actuator's thread, so it must not block.
@@ -152,4 +156,15 @@ pub struct WatchTiming {
     pub interval: Duration,
     /// `PROBE_COUNT`: how many in a row are not answered when the host is silent, 1 to 100.
     pub count: u32,
+    /// `CRASH_DETECTION=fast`: the network alone is to tell, so that others are asked where a host is
+    /// silent: see [`Presence::Gone`].
+    pub alone: bool,
+}
+
+impl WatchTiming {
+    /// How long the last answer is waited for. An answer takes less than a millisecond on an idle
+    /// network; who cannot wait for etcd does not wait for as long as between two questions.
+    pub fn patience(self) -> Duration {
+        if self.alone { self.interval / 2 } else { self.interval }
+    }
 }

@@ -16,7 +16,7 @@ use super::announcer::Origin;
 use super::asker::Vantage;
 use super::interface::Interfaces;
 use super::route::{Route, keeps_marks};
-use super::rtnetlink::{AddressInfo, Change, MARK};
+use super::rtnetlink::{AddressInfo, Change, MARK, Neighbour};
 use super::schedule::Extent;
 use super::secondaries::{robbed, same_subnet};
 use super::target::{Found, Target};
@@ -185,6 +185,19 @@ impl Reconciler {
     pub(super) fn vantage(&self, cidr: Cidr) -> Option<Vantage> {
         let link = self.interfaces.connected_link(&self.targets.get(&cidr)?.interface)?;
         Some(Vantage { index: link.index, mac: link.announces_from() })
+    }
+
+    /// The same, and the neighbours there who have addresses like this one: first those who were
+    /// last known to be there, as are those with whom this host has to do, its gateway above all.
+    pub(super) fn surroundings(&mut self, cidr: Cidr) -> Option<(Vantage, Vec<Neighbour>)> {
+        let vantage = self.vantage(cidr)?;
+        let neighbours = self.route.neighbours(vantage.index, cidr.addr());
+        let mut neighbours = neighbours.unwrap_or_else(|error| {
+            log::debug!("read the neighbours: {error}");
+            Vec::new()
+        });
+        neighbours.sort_unstable_by_key(|neighbour| neighbour.confirmed);
+        Some((vantage, neighbours))
     }
 
     /// The addresses on an interface, read anew.

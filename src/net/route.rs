@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -13,7 +14,7 @@ use nix::sys::utsname::uname;
 
 use super::ethernet::Mac;
 use super::netlink::{self, Message, Outcome};
-use super::rtnetlink::{self, AddressInfo, Change, Link};
+use super::rtnetlink::{self, AddressInfo, Change, Link, Neighbour};
 use super::sys::NetlinkSocket;
 use crate::vip::Cidr;
 
@@ -137,6 +138,21 @@ impl Route {
             }
         })?;
         Ok(macs)
+    }
+
+    /// The neighbours on an interface whose addresses are of this one's family. If they change
+    /// meanwhile, some may be missing.
+    pub(super) fn neighbours(
+        &mut self,
+        index: u32,
+        like: IpAddr,
+    ) -> Result<Vec<Neighbour>, RouteError> {
+        let mut neighbours = Vec::new();
+        let request = |sequence| rtnetlink::dump_neighbours(sequence, index, like);
+        self.exchange(request, |message| {
+            neighbours.extend(Neighbour::decode(message).filter(|found| found.index == index));
+        })?;
+        Ok(neighbours)
     }
 
     /// Sets `promote_secondaries` of one interface.

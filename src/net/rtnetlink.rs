@@ -3,6 +3,8 @@
 //!
 //! A pure codec: reading never panics. Public for the fuzzer and for nobody else.
 
+mod neighbour;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use libc::{
@@ -12,6 +14,8 @@ use libc::{
     RT_SCOPE_UNIVERSE, RTM_DELADDR, RTM_DELLINK, RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR,
     RTM_NEWLINK, RTM_SETLINK,
 };
+
+pub use neighbour::{Neighbour, dump_neighbours};
 
 use super::ethernet::Mac;
 use super::netlink::{self, Builder, Message};

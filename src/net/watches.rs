@@ -3,7 +3,7 @@
 //! Pure: time comes in as an argument. A host is known by an address that it has. It is asked for that
 //! at its hardware address, once in an interval; until that is known, all hosts are asked, once a
 //! second. Silence is a number of questions in a row that are not answered, and an interval after the
-//! last of them.
+//! last of them, or half of one where the network alone is to tell: answers take a millisecond.
 //!
 //! Only what was asked in time counts: who sent a question late, or looks for the answer late, has
 //! missed something itself and does not tell others dead.
@@ -84,6 +84,12 @@ impl Watches {
         if let Some(watch) = self.watched.get_mut(&cidr) {
             watch.restart(now);
         }
+    }
+
+    /// Who had an address when he was last heard, and how he is watched.
+    pub(super) fn owner(&self, cidr: Cidr) -> Option<(Mac, WatchTiming)> {
+        let watch = self.watched.get(&cidr)?;
+        Some((watch.owner?, watch.timing))
     }
 
     /// Starts afresh with all of them.
@@ -226,7 +232,7 @@ impl Watch {
         self.unanswered = self.unanswered.saturating_add(1);
         let is_last = self.unanswered == self.timing.count;
         if is_last && self.owner.is_some() && self.told == Some(Presence::Present) {
-            self.silent_at = Some(now + self.timing.interval);
+            self.silent_at = Some(now + self.timing.patience());
         }
         self.owner.filter(|_| !is_last || self.timing.count == 1)
     }

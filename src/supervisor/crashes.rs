@@ -30,6 +30,12 @@ impl Actor {
         self.follow(steps);
     }
 
+    /// Somebody has let go of an IP and left it to the host that holds the lock.
+    pub(super) fn on_yielded(&mut self, id: &VipId) {
+        let steps = self.witness.yielded(id, Instant::now());
+        self.follow(steps);
+    }
+
     pub(super) fn wake_witness(&mut self) {
         let steps = self.witness.wake(Instant::now());
         self.follow(steps);
@@ -45,10 +51,8 @@ impl Actor {
                     }
                 }
                 Step::AskLease(lease) => self.ask_for_lease(lease),
-                Step::Dead { host, lease, ips } => {
-                    warn!(
-                        "host {host} is dead: silent on the network, and its lease is not renewed"
-                    );
+                Step::Dead { host, lease, ips, because } => {
+                    warn!("host {host} is dead: silent on the network, and {because}");
                     for vip in ips.iter().filter_map(|id| self.vips.get(id)) {
                         vip.election.owner_dead(lease);
                     }

@@ -296,6 +296,7 @@ impl Actor {
                 self.note_owner(id);
             }
             Notice::Owner(presence) => self.on_presence(id, presence),
+            Notice::Yielded => self.on_yielded(id),
             Notice::HandedOver(result) => {
                 let answer = result.map(|()| Answer::Done).map_err(Refusal::Conflict);
                 answer_to(vip.failover.take(), answer);

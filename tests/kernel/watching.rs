@@ -1,6 +1,7 @@
 //! Watching the host that has an address.
 
 mod questions;
+mod surroundings;
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ const NOTHING: Duration = Duration::from_secs(2);
 const TIMING: WatchTiming = every(50, 3);
 
 const fn every(millis: u64, count: u32) -> WatchTiming {
-    WatchTiming { interval: Duration::from_millis(millis), count }
+    WatchTiming { interval: Duration::from_millis(millis), count, alone: false }
 }
 
 /// Runs a test with `v0` and `v1` on a bridge: so `v0` has a carrier whatever becomes of `v1`.

@@ -18,7 +18,8 @@ const SILENT: Event = Told(Presence::Silent);
 const OWNER: Mac = [2, 0, 0, 0, 0, 1];
 const OTHER: Mac = [2, 0, 0, 0, 0, 2];
 
-const TIMING: WatchTiming = WatchTiming { interval: Duration::from_millis(100), count: 3 };
+const TIMING: WatchTiming =
+    WatchTiming { interval: Duration::from_millis(100), count: 3, alone: false };
 
 fn vip(n: u32) -> Cidr {
     Cidr::new(Ipv4Addr::from_bits(0x0a00_0000 + n).into(), 32).unwrap()
@@ -148,6 +149,15 @@ fn the_count_is_honoured_and_a_single_question_is_for_one_host() {
 }
 
 #[test]
+fn where_the_network_alone_is_to_tell_half_an_interval_after_the_last_question_is_silence() {
+    let mut bench = Bench::present(WatchTiming { count: 2, alone: true, ..TIMING });
+    let log = bench.run(201);
+    let expected = [(0, One(OWNER)), (100, All), (150, SILENT), (200, One(OWNER))];
+    assert_eq!(log, expected);
+    assert_eq!(bench.watches.owner(vip(0)).map(|(owner, _)| owner), Some(OWNER));
+}
+
+#[test]
 fn an_answer_that_comes_before_silence_counts_however_late_it_is() {
     let mut bench = Bench::present(TIMING);
     bench.run(300);
@@ -250,7 +260,7 @@ fn another_timing_holds_at_once_and_the_same_one_changes_nothing() {
     bench.watches.start(vip(0), TIMING, bench.now);
     assert_eq!(bench.run(301), [(300, SILENT), (300, One(OWNER))]);
 
-    let slow = WatchTiming { interval: Duration::from_secs(10), count: 1 };
+    let slow = WatchTiming { interval: Duration::from_secs(10), count: 1, alone: false };
     let mut bench = Bench::present(slow);
     bench.run(1);
     bench.watches.start(vip(0), TIMING, bench.now);
@@ -288,7 +298,7 @@ fn many_hosts_are_asked_at_different_times_within_the_first_interval() {
 #[test]
 fn no_more_is_asked_than_the_limit_allows_and_then_nobody_is_silent() {
     let start = Instant::now();
-    let timing = WatchTiming { interval: Duration::from_millis(10), count: 2 };
+    let timing = WatchTiming { interval: Duration::from_millis(10), count: 2, alone: false };
     let mut watches = Watches::new(RandomState::new());
     for n in 0..100 {
         watches.start(vip(n), timing, start);
