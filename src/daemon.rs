@@ -97,7 +97,7 @@ fn run(config: Config) -> Result<(), String> {
         all_failing: config.all_failing_policy,
         ttl: config.etcd.ttl(),
         loss_after: config.etcd.loss_after(),
-        watch: (config.crash_detection == CrashDetection::Strict).then_some(config.probes),
+        watch: (config.crash_detection != CrashDetection::Off).then_some(config.probes),
         etcd: etcd.client(),
         net: net.client(),
         state,

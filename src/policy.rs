@@ -36,6 +36,8 @@ pub enum CrashDetection {
     /// The host is silent on the network, and its lease was not renewed in time.
     #[default]
     Strict,
+    /// The host is silent on the network, and others are heard there at that moment.
+    Fast,
     /// Its lease has ended.
     Off,
 }
@@ -86,8 +88,11 @@ impl Words for AllFailingPolicy {
 }
 
 impl Words for CrashDetection {
-    const ALL: &'static [(&'static str, CrashDetection)] =
-        &[("strict", CrashDetection::Strict), ("off", CrashDetection::Off)];
+    const ALL: &'static [(&'static str, CrashDetection)] = &[
+        ("strict", CrashDetection::Strict),
+        ("fast", CrashDetection::Fast),
+        ("off", CrashDetection::Off),
+    ];
 }
 
 impl Words for StopPolicy {
@@ -184,7 +189,7 @@ mod tests {
     fn a_policy_is_read_as_it_is_written_and_what_is_none_is_told_the_words() {
         assert_has_words::<LossPolicy>(&["take", "probe", "hold"]);
         assert_has_words::<AllFailingPolicy>(&["keep-last", "none"]);
-        assert_has_words::<CrashDetection>(&["strict", "off"]);
+        assert_has_words::<CrashDetection>(&["strict", "fast", "off"]);
         assert_has_words::<StopPolicy>(&["release", "keep"]);
     }
 

@@ -133,6 +133,19 @@ fn policies_are_words_and_the_line_of_the_start_tells_them() {
 }
 
 #[test]
+fn how_soon_a_crash_is_found_depends_on_who_is_asked() {
+    let found = |detection, count| {
+        let probes = [("PROBE_INTERVAL", "100ms"), ("PROBE_COUNT", count)];
+        good(&[&[("CRASH_DETECTION", detection)], &probes[..]].concat()).crash_detection()
+    };
+    assert_eq!(found("fast", "2"), Some(Duration::from_millis(250)));
+    // A second between two renewals of a lease of 5 s, and how late one is at least.
+    assert_eq!(found("strict", "2"), Some(Duration::from_millis(1350)));
+    assert_eq!(found("strict", "20"), Some(Duration::from_millis(2100)));
+    assert_eq!(found("off", "2"), None);
+}
+
+#[test]
 fn a_name_that_the_kernel_would_refuse_is_no_interface() {
     for name in ["", ".", "..", "a/b", "a b", "a:1", "sixteen-bytes-xx"] {
         assert!(check_interface(name).is_err(), "{name}");

@@ -99,12 +99,15 @@ impl Config {
         self.etcd.ttl().max(SHORTEST_TTL) + EXPIRY_DELAY
     }
 
-    /// The same if the network and etcd agree that its host is dead.
+    /// The same if its host is found dead: by the network and etcd, or by the network alone.
     pub fn crash_detection(&self) -> Option<Duration> {
-        let WatchTiming { interval, count, .. } = self.probes;
-        let silent = interval * (count + 1);
-        let on = self.crash_detection != CrashDetection::Off;
-        on.then(|| silent.max(witness::unrenewed_after(self.etcd.ttl().max(SHORTEST_TTL))))
+        let silent = self.probes.interval * self.probes.count + self.probes.patience();
+        let unrenewed = witness::unrenewed_after(self.etcd.ttl().max(SHORTEST_TTL));
+        match self.crash_detection {
+            CrashDetection::Strict => Some(silent.max(unrenewed)),
+            CrashDetection::Fast => Some(silent),
+            CrashDetection::Off => None,
+        }
     }
 }
 
@@ -155,6 +158,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn config(&mut self, kernel_name: &str) -> Config {
         let credentials = self.credentials();
+        let crash_detection = self.policy("CRASH_DETECTION");
         Config {
             interface: self.interface(),
             hostname: self.hostname(kernel_name),
@@ -170,8 +174,8 @@ impl Reader<'_> {
             max_ips: self.max_ips(),
             loss_policy: self.policy("ETCD_LOSS_POLICY"),
             all_failing_policy: self.policy("ALL_FAILING_POLICY"),
-            crash_detection: self.policy("CRASH_DETECTION"),
-            probes: self.probes(),
+            crash_detection,
+            probes: self.probes(crash_detection == CrashDetection::Fast),
             stop_policy: self.policy("STOP_POLICY"),
             state_dir: self.state_dir(),
         }
@@ -326,14 +330,13 @@ impl Reader<'_> {
         Some(TlsFiles { identity, ca: ca.or_else(system) })
     }
 
-    fn probes(&mut self) -> WatchTiming {
+    fn probes(&mut self, alone: bool) -> WatchTiming {
         let interval = self.duration("PROBE_INTERVAL", "250ms", 10);
         if interval > LONGEST_PROBE_INTERVAL {
             let text = format!("{interval:?}");
             self.mistake("PROBE_INTERVAL", &text, "is out of range (10ms to 10s)");
         }
-        let count = self.number("PROBE_COUNT", 3, 1..=100);
-        WatchTiming { interval, count, alone: false }
+        WatchTiming { interval, count: self.number("PROBE_COUNT", 3, 1..=100), alone }
     }
 
     fn announce(&mut self) -> Option<(Duration, u32)> {
