@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use link::election::core::{Core, Setting};
-use link::election::message::{Input, Lease, Request};
+use link::election::message::{Input, Lease, LockView, Request};
 use link::fsm::State;
-use link::policy::{AllFailingPolicy, LossPolicy};
+use link::policy::{AllFailingPolicy, CrashDetection, LossPolicy};
 use link::witness::Witness;
 
+use crate::faults::HostId;
 use crate::wire::{Probing, Watching};
 use crate::world::Millis;
 
@@ -33,11 +34,13 @@ pub(crate) const FALL: u32 = 2;
 pub(crate) struct Policies {
     pub(crate) loss: LossPolicy,
     pub(crate) all_failing: AllFailingPolicy,
+    pub(crate) crash: CrashDetection,
 }
 
 #[derive(Debug)]
 pub(crate) struct Agent {
     pub(crate) name: String,
+    pub(crate) number: HostId,
     policies: Policies,
     pub(crate) core: Core,
     /// Counts the lives of the agent: what was meant for an earlier one is dropped.
@@ -61,6 +64,8 @@ pub(crate) struct Agent {
     /// Nothing gets out to the network, or in from there.
     pub(crate) lan_out: u32,
     pub(crate) lan_in: u32,
+    /// Who does not hear it, though it is connected: as often as that has happened.
+    pub(crate) unheard_by: Vec<HostId>,
     /// What the network has answered, while it is asked.
     pub(crate) probing: Option<Probing>,
     /// The owner's host, as the network and etcd tell of it.
@@ -68,6 +73,8 @@ pub(crate) struct Agent {
     pub(crate) watched: Option<Watching>,
     /// Numbers the times that it begins or ends to watch.
     pub(crate) watches: u64,
+    /// The lease and the last writing of the lock, when it was last seen held.
+    pub(crate) holder: Option<(i64, i64)>,
     /// When another host was last heard to claim the address.
     pub(crate) claimed: Millis,
     /// Counts what makes an address be announced from the beginning.
@@ -98,6 +105,7 @@ impl Agent {
         Agent {
             core: Core::new(setting(&name, policies), epoch),
             name,
+            number: number - 1,
             policies,
             life: 0,
             power: true,
@@ -113,10 +121,12 @@ impl Agent {
             slow: 0,
             lan_out: 0,
             lan_in: 0,
+            unheard_by: Vec::new(),
             probing: None,
             witness: Witness::default(),
             watched: None,
             watches: 0,
+            holder: None,
             claimed: 0,
             announcing: 0,
             leaving: false,
@@ -146,6 +156,7 @@ impl Agent {
         self.probing = None;
         self.witness = Witness::default();
         self.watched = None;
+        self.holder = None;
         self.claimed = 0;
         self.leaving = false;
         self.watching = false;
@@ -182,6 +193,21 @@ impl Agent {
         self.cut_out == 0 && self.cut_in == 0
     }
 
+    /// True when it hears the gateway, and is heard by it.
+    pub(crate) fn hears_others(&self) -> bool {
+        self.lan_out == 0 && self.lan_in == 0
+    }
+
+    /// Takes note of the lock; true if it was written again as it was, so that somebody has yielded.
+    pub(crate) fn sees_yield(&mut self, lock: &LockView) -> bool {
+        let Some(holder) = &lock.holder else { return false };
+        let (last, now) = (self.holder, (holder.lease, holder.written));
+        let same = last.is_some_and(|(lease, _)| lease == now.0);
+        let newer = last.is_none_or(|(_, written)| now.1 > written);
+        self.holder = if same && !newer { last } else { Some(now) };
+        same && newer
+    }
+
     pub(crate) fn renewed(&mut self, sent: Millis) -> Option<Input> {
         self.heard = sent;
         self.lost = false;
@@ -201,6 +227,6 @@ impl Agent {
 }
 
 fn setting(name: &str, policies: Policies) -> Setting {
-    let Policies { loss, all_failing } = policies;
+    let Policies { loss, all_failing, crash: _ } = policies;
     Setting { me: name.to_owned(), checked: true, fall: FALL, loss, all_failing }
 }

@@ -145,9 +145,7 @@ impl Audit {
         }
         if lasts(fault) {
             *self.active(fault) += 1;
-            if let Some(host) = victim(fault) {
-                self.active_on[host] += 1;
-            }
+            victims(fault).into_iter().for_each(|host| self.active_on[host] += 1);
         }
     }
 
@@ -166,20 +164,19 @@ impl Audit {
     pub(crate) fn heal(&mut self, now: Millis, fault: Fault) {
         *self.active(fault) -= 1;
         self.all_sick = None;
-        if let Some(host) = victim(fault) {
-            self.active_on[host] -= 1;
-        }
+        victims(fault).into_iter().for_each(|host| self.active_on[host] -= 1);
         self.disturb(now, fault);
     }
 
     fn disturb(&mut self, now: Millis, fault: Fault) {
         self.disturbed = now;
-        if matches!(fault, Fault::Isolated { .. } | Fault::Unplugged { .. }) {
+        if matches!(fault, Fault::Isolated { .. } | Fault::Parted { .. } | Fault::Unplugged { .. })
+        {
             self.disturbed_wire = now;
         }
-        match victim(fault) {
-            Some(host) => self.disturbed_host[host] = now,
-            None => self.disturbed_host.fill(now),
+        match victims(fault).as_slice() {
+            [] => self.disturbed_host.fill(now),
+            hosts => hosts.iter().for_each(|host| self.disturbed_host[*host] = now),
         }
     }
 
@@ -429,8 +426,8 @@ fn exactly_one(world: &World) -> Result<(), String> {
     }
 }
 
-/// The host to which a fault is done; nothing if to all.
-fn victim(fault: Fault) -> Option<HostId> {
+/// The hosts to which a fault is done; none if to all.
+fn victims(fault: Fault) -> Vec<HostId> {
     match fault {
         Fault::Cut { host, .. }
         | Fault::Slow { host, .. }
@@ -444,12 +441,13 @@ fn victim(fault: Fault) -> Option<HostId> {
         | Fault::DeadWatch { host }
         | Fault::Revoke { host }
         | Fault::Failover { host }
-        | Fault::LockNow { host } => Some(host),
+        | Fault::LockNow { host } => vec![host],
+        Fault::Parted { from, to, .. } => vec![from, to],
         Fault::EtcdDown { .. }
         | Fault::AllSick { .. }
         | Fault::LeaderChange
         | Fault::Restore
-        | Fault::DeleteLock => None,
+        | Fault::DeleteLock => Vec::new(),
     }
 }
 
@@ -475,6 +473,7 @@ pub(crate) fn lasts(fault: Fault) -> bool {
         | Fault::Sick { .. }
         | Fault::AllSick { .. }
         | Fault::Isolated { .. }
+        | Fault::Parted { .. }
         | Fault::Unplugged { .. }
         | Fault::EtcdDown { .. } => true,
         Fault::LeaderChange

@@ -31,12 +31,14 @@ pub(crate) enum Bug {
     OneWitnessIsEnough,
     /// When etcd is back, who took the IP lets go of it for the owner of the lock, though that has died.
     TheDeadAreObeyed,
+    /// Where the network alone is to tell, a standby that is deaf itself takes the owner for dead.
+    DeafStandbysTakeIt,
     /// A failing owner gives the IP up though no other host could take it.
     LastOneLetsGo,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Bug; 15] = [
+    pub(crate) const ALL: [Bug; 16] = [
         Bug::UnconditionalUnlock,
         Bug::OwnershipSurvivesTheLease,
         Bug::DeadLeaseLooksAlive,
@@ -51,6 +53,7 @@ impl Bug {
         Bug::NetworkIsNotHeard,
         Bug::OneWitnessIsEnough,
         Bug::TheDeadAreObeyed,
+        Bug::DeafStandbysTakeIt,
         Bug::LastOneLetsGo,
     ];
 }

@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     AllSick { lasts: Millis },
     /// Nothing gets through between a host and the network of the IP, in one direction or in both.
     Isolated { host: HostId, out: bool, in_: bool, lasts: Millis },
+    /// Nothing gets through on that network from one host to one other.
+    Parted { from: HostId, to: HostId, lasts: Millis },
     /// The interface of the IP has no carrier.
     Unplugged { host: HostId, lasts: Millis },
     /// etcd is down on all members.
@@ -71,7 +73,7 @@ fn fault(random: &mut Random, hosts: usize) -> Fault {
         1 => random.between(500, 4_000),
         _ => random.between(4_000, 20_000),
     };
-    match random.between(0, 23) {
+    match random.between(0, 24) {
         0 => Fault::Cut { host, to_etcd: true, from_etcd: false, lasts },
         1 => Fault::Cut { host, to_etcd: false, from_etcd: true, lasts },
         2 | 3 => Fault::Cut { host, to_etcd: true, from_etcd: true, lasts },
@@ -94,6 +96,7 @@ fn fault(random: &mut Random, hosts: usize) -> Fault {
         20 => Fault::Isolated { host, out: true, in_: true, lasts },
         21 => Fault::Unplugged { host, lasts },
         22 => Fault::EtcdDown { lasts: lasts * 2 },
+        23 => Fault::Parted { from: host, to: (host + 1 + random.index(hosts - 1)) % hosts, lasts },
         _ if random.one_in(2) => Fault::Failover { host },
         _ => Fault::LockNow { host },
     }

@@ -62,13 +62,21 @@ pub(crate) struct Watching {
 }
 
 impl Watching {
-    /// What the next question brings, if that is news.
-    pub(crate) fn ask(&mut self, host: HostId, agents: &[Agent]) -> Option<Presence> {
+    /// What the next question brings, if that is news; where the network alone is to tell, `others`
+    /// are asked for, and are heard or not.
+    pub(crate) fn ask(
+        &mut self,
+        host: HostId,
+        agents: &[Agent],
+        others: Option<bool>,
+    ) -> Option<Presence> {
         let answered = (0..agents.len()).any(|other| has_it(host, other, agents));
         self.unanswered = if answered { 0 } else { self.unanswered + 1 };
         let presence = match self.unanswered {
             0 => Presence::Present,
-            UNANSWERED.. if self.told.is_some() => Presence::Silent,
+            UNANSWERED.. if self.told.is_none() => return None,
+            UNANSWERED.. if others == Some(true) => Presence::Gone,
+            UNANSWERED.. => Presence::Silent,
             _ => return None,
         };
         let news = self.told.replace(presence) != Some(presence);
@@ -84,7 +92,8 @@ fn has_it(host: HostId, other: HostId, agents: &[Agent]) -> bool {
 
 /// True when what one host sends reaches another.
 pub(crate) fn reaches(from: &Agent, to: &Agent) -> bool {
-    from.power && to.power && from.lan_out == 0 && to.lan_in == 0
+    let heard = !from.unheard_by.contains(&to.number);
+    from.power && to.power && from.lan_out == 0 && to.lan_in == 0 && heard
 }
 
 /// The kernel of a host that has the address answers, whatever its agent does. Of two that only ask,

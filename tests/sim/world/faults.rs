@@ -48,6 +48,10 @@ impl World {
                 self.agents[host].lan_in += u32::from(in_);
                 self.after(lasts, Event::Heal(fault));
             }
+            Fault::Parted { from, to, lasts } => {
+                self.agents[from].unheard_by.push(to);
+                self.after(lasts, Event::Heal(fault));
+            }
             Fault::Unplugged { host, lasts } => {
                 let agent = &mut self.agents[host];
                 agent.unplugged += 1;
@@ -130,6 +134,11 @@ impl World {
             Fault::Isolated { host, out, in_, .. } => {
                 self.agents[host].lan_out -= u32::from(out);
                 self.agents[host].lan_in -= u32::from(in_);
+            }
+            Fault::Parted { from, to, .. } => {
+                let unheard_by = &mut self.agents[from].unheard_by;
+                let healed = unheard_by.iter().position(|other| *other == to);
+                unheard_by.swap_remove(healed.expect("it was not heard"));
             }
             Fault::Unplugged { host, .. } => {
                 let agent = &mut self.agents[host];

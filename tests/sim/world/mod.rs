@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use link::election::message::{Action, Input, LockAnswer, LockView, Request};
 use link::etcd::TimeToLive;
-use link::policy::{AllFailingPolicy, LossPolicy};
+use link::policy::{AllFailingPolicy, CrashDetection, LossPolicy};
 use link::vip::VipId;
 
 use crate::agent::{Agent, CHECK, Policies};
@@ -88,7 +88,10 @@ impl World {
         let epoch = Instant::now();
         let etcd = Etcd::new(bug);
         let mut random = Random::new(seed);
-        let policies = policies(&mut random);
+        let mut policies = policies(&mut random);
+        if bug == Some(Bug::DeafStandbysTakeIt) {
+            policies.crash = CrashDetection::Fast;
+        }
         let installed = match bug {
             Some(Bug::LastOneLetsGo) => {
                 Policies { all_failing: AllFailingPolicy::None, ..policies }
@@ -268,6 +271,7 @@ impl World {
             return self.agents[host].held_up.push_back(input);
         }
         self.trace(host, || format!("<- {input:?}"));
+        self.note_yield(host, &input);
         let now = self.instant();
         let bound = self.agents[host].bound;
         for action in self.agents[host].core.handle(input, now) {
@@ -348,5 +352,10 @@ fn policies(random: &mut Random) -> Policies {
         0 => AllFailingPolicy::None,
         _ => AllFailingPolicy::KeepLast,
     };
-    Policies { loss, all_failing }
+    let crash = match random.between(0, 5) {
+        0 => CrashDetection::Off,
+        1 | 2 => CrashDetection::Fast,
+        _ => CrashDetection::Strict,
+    };
+    Policies { loss, all_failing, crash }
 }

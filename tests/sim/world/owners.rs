@@ -1,6 +1,7 @@
 //! The owners' hosts, as a standby sees them: what the network and etcd tell goes to its witness.
 
-use link::election::message::Input;
+use link::election::message::{Input, LockAnswer};
+use link::policy::CrashDetection;
 use link::witness::Step;
 
 use super::{DEADLINE, Event, World, ip};
@@ -11,9 +12,24 @@ use crate::wire::{WATCH, Watching};
 impl World {
     /// Has the owner's host watched, as the supervisor does.
     pub(super) fn note_owner(&mut self, host: HostId) {
+        if self.policies.crash == CrashDetection::Off {
+            return;
+        }
         let agent = &mut self.agents[host];
         let steps = agent.witness.awaits(&ip(), agent.core.awaited());
         self.follow(host, steps);
+    }
+
+    /// Has the witness know if somebody has yielded, as the election's thread and the supervisor do.
+    pub(super) fn note_yield(&mut self, host: HostId, input: &Input) {
+        let (Input::Lock(lock) | Input::Answered(Ok(LockAnswer { lock, .. }))) = input else {
+            return;
+        };
+        if self.agents[host].sees_yield(lock) {
+            let now = self.instant();
+            let steps = self.agents[host].witness.yielded(&ip(), now);
+            self.follow(host, steps);
+        }
     }
 
     pub(super) fn follow(&mut self, host: HostId, steps: Vec<Step>) {
@@ -54,7 +70,10 @@ impl World {
             self.agents[host].watched = Some(Watching::default());
             return;
         }
-        let news = watched.ask(host, &self.agents);
+        let careless = self.bug == Some(Bug::DeafStandbysTakeIt);
+        let alone = self.policies.crash == CrashDetection::Fast;
+        let others = alone.then(|| careless || self.agents[host].hears_others());
+        let news = watched.ask(host, &self.agents, others);
         self.agents[host].watched = Some(watched);
         if let Some(presence) = news {
             let now = self.instant();
