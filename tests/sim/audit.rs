@@ -134,11 +134,10 @@ impl Audit {
         };
         self.quick_restart = quick.map(|(host, after)| (host, now + after + AFTER_RESTART));
         let planned = matches!(fault, Fault::Failover { .. } | Fault::Stop { .. });
-        // To whom, if nobody else is healthy?
-        let possible = planned && self.calm(now) && self.active_sick == 0;
-        self.planned_until = if possible { now + PLANNED } else { 0 };
+        let well = self.calm(now) && self.active_sick == 0;
+        self.planned_until = if planned && well { now + PLANNED } else { 0 };
         let sick = matches!(fault, Fault::AllSick { .. });
-        self.all_sick = (sick && self.calm(now) && self.active_sick == 0).then_some(now);
+        self.all_sick = (sick && well).then_some(now);
         self.disturb(now, fault);
         if fault == Fault::Restore {
             self.restored = now;
