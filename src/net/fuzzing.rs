@@ -6,13 +6,14 @@ use std::net::IpAddr;
 
 use libc::{
     IFA_ADDRESS, IFA_FLAGS, IFA_LOCAL, IFLA_ADDRESS, IFLA_AF_SPEC, IFLA_CARRIER_UP_COUNT,
-    IFLA_IFNAME,
+    IFLA_IFNAME, NDA_CACHEINFO, NDA_DST, NDA_LLADDR, NUD_REACHABLE,
 };
 
 pub use frame::frame;
 
+use super::ethernet;
 use super::netlink::{self, Builder, Message};
-use super::rtnetlink::{self, AddressInfo, Change, Link, MARK};
+use super::rtnetlink::{self, AddressInfo, Change, Link, MARK, Neighbour};
 
 /// The length of `struct nlmsghdr`, and of `struct nlattr`.
 const HEADER: usize = 16;
@@ -46,6 +47,7 @@ pub fn netlink(datagram: &[u8]) {
         attributes.for_each(check_attributes);
         check_outcome(&message);
         check_change(&message);
+        check_neighbour(&message);
     }
     assert_eq!(messages.next(), None, "behind what is malformed nothing can be found");
     let rest = datagram.get(start..).unwrap_or_default();
@@ -105,6 +107,31 @@ fn check_address(info: AddressInfo) {
     let added = rtnetlink::decode_address(&request[HEADER..]).expect("an address of ours");
     assert_eq!((added.index, added.cidr, added.protocol), (info.index, info.cidr, MARK));
     assert_eq!(rtnetlink::decode_address(&address_payload(&info)), Some(info));
+}
+
+fn check_neighbour(message: &Message<'_>) {
+    let Some(neighbour) = Neighbour::decode(message) else { return };
+    assert!(!ethernet::is_for_many(&neighbour.mac), "{neighbour:?}");
+    let payload = neighbour_payload(&neighbour);
+    let written = Message { payload: &payload, ..*message };
+    assert_eq!(Neighbour::decode(&written), Some(neighbour));
+}
+
+/// A neighbour as the kernel writes it.
+fn neighbour_payload(neighbour: &Neighbour) -> Vec<u8> {
+    let (family, ip) = match neighbour.ip {
+        IpAddr::V4(ip) => (2, ip.octets().to_vec()),
+        IpAddr::V6(ip) => (10, ip.octets().to_vec()),
+    };
+    let mut header = [0; 12];
+    header[0] = family;
+    header[4..8].copy_from_slice(&neighbour.index.to_ne_bytes());
+    header[8..10].copy_from_slice(&NUD_REACHABLE.to_ne_bytes());
+    let written = Builder::new(0, 0, 0, &header)
+        .attribute(NDA_DST, &ip)
+        .attribute(NDA_LLADDR, &neighbour.mac)
+        .attribute(NDA_CACHEINFO, &neighbour.confirmed.to_ne_bytes());
+    attributes_of(written)
 }
 
 /// A link as the kernel writes it.
