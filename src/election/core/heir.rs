@@ -10,15 +10,12 @@
 use std::time::{Duration, Instant};
 
 use super::Core;
-use crate::election::message::{Action, Holder, Lease};
+use crate::election::message::{Action, Holder};
 use crate::fsm::State;
 
 /// How long the hosts that took the IP have to agree on one of them. Less than half of the second
 /// within which all but the owner have let go.
 const AGREE: Duration = Duration::from_millis(350);
-
-/// How long a host that hears etcd, and is not heard by it, waits: it cannot look for the owner there.
-const HALF_BACK: Duration = Duration::from_millis(700);
 
 /// How long an owner may be silent. One that has a lock for longer renews its lease, and the network
 /// between the two hosts does not work; leases of a sensible length end sooner.
@@ -81,9 +78,7 @@ impl Core {
                 actions.push(Action::Announce);
             }
             None => {
-                let held = matches!(self.lease, Lease::Held(_));
-                let (agree, until) =
-                    (Some(now + AGREE), now + if held { SILENT } else { HALF_BACK });
+                let (agree, until) = (Some(now + AGREE), now + SILENT);
                 self.heir = Some(Heir { written, revision, asks: true, agree, until });
                 self.ask_network_anew(actions);
             }
