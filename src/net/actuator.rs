@@ -36,9 +36,10 @@ use super::reconcile::Reconciler;
 use super::route::Route;
 use super::schedule::Schedule;
 use super::sys::PacketSocket;
-use super::wait::wait;
+use super::wait::{STANDSTILL, wait};
 use super::watcher::Watcher;
 use super::{Address, Announce, NetError, Presence, Report, WatchTiming, Wire};
+use crate::clock;
 use crate::vip::Cidr;
 
 /// How many orders are taken before the kernel has its turn. Taking one costs a microsecond.
@@ -92,11 +93,18 @@ impl Actuator {
 
     /// Works until it is told to stop.
     pub(super) fn run(mut self) {
+        let mut begun = clock::since_boot();
         while !self.stopping {
-            if let Some(late) = self.wait() {
+            self.round();
+            let ended = clock::since_boot();
+            // Changes may have taken so long, or it was stopped amid them.
+            if ended.saturating_sub(begun) >= STANDSTILL {
+                self.ask_anew(Instant::now());
+            }
+            if let Some(late) = self.wait(ended) {
                 self.resume(late);
             }
-            self.round();
+            begun = clock::since_boot();
         }
     }
 
@@ -241,20 +249,29 @@ impl Actuator {
         }
     }
 
-    /// Waits until there is something to do. If that took much longer than it should have, how long
-    /// the process or the machine stood still.
-    fn wait(&self) -> Option<Duration> {
+    /// Waits until there is something to do. If that took much longer than it should have, by the time
+    /// since boot at which all else was done, how long the process or the machine stood still.
+    fn wait(&self, since: Duration) -> Option<Duration> {
         let always = [self.orders.wake.as_fd(), self.events.as_fd()];
         let descriptors = always.into_iter().chain(self.listener.descriptors());
-        wait(descriptors, self.timeout(Instant::now()))
+        wait(descriptors, self.timeout(Instant::now()), since)
     }
 
     /// Other hosts may have taken the addresses by now, and the elections need a moment to find that
-    /// out: until then nothing is said of them. What the wire said is old.
+    /// out: until then nothing is said of them.
     fn resume(&mut self, late: Duration) {
         let now = Instant::now();
         log::warn!("stood still for {late:?}: announcements wait for {HOLD:?}");
         self.announcer.hold(now + HOLD);
+        self.ask_anew(now);
+    }
+
+    /// What the wire has said is old, also what was not heard yet; but who claims an address that is
+    /// bound here may have it still.
+    fn ask_anew(&mut self, now: Instant) {
+        for (index, heard) in self.listener.hear() {
+            self.reconciler.hear(index, &heard, now);
+        }
         self.prober.restart_all(now);
         self.watcher.restart_all(now);
     }

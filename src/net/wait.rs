@@ -14,22 +14,22 @@ use super::route::words;
 use crate::clock;
 
 /// A wait that is so late was no wait: the process was stopped, or the machine suspended.
-const STANDSTILL: Duration = Duration::from_millis(500);
+pub(super) const STANDSTILL: Duration = Duration::from_millis(500);
 
 /// Waits until one of the descriptors is readable, or the time is over. If that took much longer
-/// than it should have, how long the process or the machine stood still.
+/// than it should have, `since` that time since boot, how long the process or the machine stood still.
 pub(super) fn wait<'a>(
     descriptors: impl Iterator<Item = BorrowedFd<'a>>,
     timeout: Option<Duration>,
+    since: Duration,
 ) -> Option<Duration> {
-    let start = clock::since_boot();
     let mut descriptors: Vec<_> =
         descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
     match ppoll(&mut descriptors, timeout.map(TimeSpec::from_duration), None) {
         Ok(_) | Err(Errno::EINTR) => {}
         Err(errno) => log::error!("ppoll: {}", words(errno)),
     }
-    standstill(timeout, clock::since_boot().saturating_sub(start))
+    standstill(timeout, clock::since_boot().saturating_sub(since))
 }
 
 /// How much longer than its timeout a wait has taken, if that is so long that others may have acted.
@@ -61,7 +61,7 @@ mod tests {
         let timeout = Duration::from_micros(100);
         let waits = (0..1000).map(|_| {
             let start = Instant::now();
-            wait(std::iter::empty(), Some(timeout));
+            wait(std::iter::empty(), Some(timeout), clock::since_boot());
             start.elapsed()
         });
         let shortest = waits.min().unwrap();

@@ -16,6 +16,9 @@ use super::neighbour::{Neighbour, ip_there};
 /// Set in the child, which is the process that is stopped.
 const CHILD: &str = "LINK_TEST_IS_CHILD";
 
+/// How long after a frame the next of the same announcement comes at the latest.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// Announces an address again and again, until nobody is interested any more.
 fn announce_until_stdin_ends() {
     let often = Announce { fixed: Some((Duration::from_millis(100), 1000)) };
@@ -46,6 +49,21 @@ impl Again {
         self.0.try_wait().unwrap().is_none()
     }
 
+    /// Stops it while it waits: not amid an announcement, say.
+    fn stop(&self) {
+        eventually("it waits", || self.waits());
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Whether all its threads sleep (proc(5), `/proc/pid/stat`).
+    fn waits(&self) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
+        tasks.flatten().all(|task| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('S'))
+        })
+    }
+
     fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.0.id().try_into().unwrap()), signal).unwrap();
     }
@@ -69,9 +87,9 @@ fn nothing_is_announced_for_a_while_after_a_standstill() {
         for _ in 0..4 {
             capture.next("10.0.0.1");
         }
-        child.signal(Signal::SIGSTOP);
+        child.stop();
         // What had left before it stood still is seen by then.
-        capture.next_before("10.0.0.1", Instant::now() + Duration::from_millis(50));
+        while capture.next_before("10.0.0.1", Instant::now() + MOMENT).is_some() {}
         capture.expect_none("10.0.0.1", Duration::from_secs(1));
         child.signal(Signal::SIGCONT);
         capture.expect_none("10.0.0.1", Duration::from_millis(1900));
@@ -92,7 +110,7 @@ fn nobody_is_silent_because_this_host_stood_still() {
         ip_there(&neighbour, "add", "10.0.0.1/32");
         let mut child = Again::start("standstill::nobody_is_silent_because_this_host_stood_still");
         capture.await_frame(&to_owner);
-        child.signal(Signal::SIGSTOP);
+        child.stop();
         ip_there(&neighbour, "del", "10.0.0.1/32");
         capture.expect_none("10.0.0.1", Duration::from_secs(1));
         child.signal(Signal::SIGCONT);
