@@ -4,10 +4,10 @@ use std::io;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crossbeam_channel::{Sender, unbounded};
+use crossbeam_channel::Sender;
 
 use super::message::{Input, Lease};
-use super::thread::Actor;
+use super::thread::{Actor, Event};
 use crate::checks::Timing;
 use crate::etcd;
 use crate::fsm::State;
@@ -83,8 +83,7 @@ pub type Notices = Box<dyn Fn(Notice) + Send>;
 /// Owns the thread of an election.
 #[derive(Debug)]
 pub struct Election {
-    // Dropped before the thread is joined: its end is what stops the thread.
-    control: Option<Sender<Box<Control>>>,
+    events: Sender<Box<Event>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -99,18 +98,20 @@ pub(super) enum Control {
     Watch(Option<WatchTiming>),
     /// The question for a sign of life.
     Ping(Ping),
+    /// The handle is dropped.
+    End,
 }
 
 impl Election {
     /// Starts the thread. Nothing is asked of etcd before there is a lease.
     pub fn start(params: Params, notices: Notices) -> io::Result<Election> {
-        let (control_tx, control_rx) = unbounded();
         let name = format!("vip-{}", params.cidr.addr());
         // Its subscriptions are made here, and not on the thread: when the left-overs of a former life are
         // removed, the actuator must know by then of every address that is none.
-        let actor = Actor::subscribed(params, notices, control_rx);
+        let actor = Actor::subscribed(params, notices);
+        let events = actor.events();
         let thread = thread::spawn(&name, move || actor.run())?;
-        Ok(Election { control: Some(control_tx), thread: Some(thread) })
+        Ok(Election { events, thread: Some(thread) })
     }
 
     /// Tells of the lease.
@@ -171,16 +172,14 @@ impl Election {
     }
 
     fn tell(&self, control: Control) {
-        if let Some(control_tx) = &self.control {
-            // A thread that has left has nothing more to be told.
-            let _ = control_tx.send(Box::new(control));
-        }
+        // A thread that has left has nothing more to be told.
+        let _ = self.events.send(Box::new(Event::Control(control)));
     }
 }
 
 impl Drop for Election {
     fn drop(&mut self) {
-        self.control = None;
+        self.tell(Control::End);
         if let Some(thread) = self.thread.take() {
             // An error would be a panic, and a panic aborts the process.
             let _ = thread.join();

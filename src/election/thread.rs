@@ -2,8 +2,8 @@
 //!
 //! Owns: the core, and the health checks of its IP. It blocks only on its inbox: requests to etcd
 //! and orders to the actuator are sent, and their outcomes come back as events. Whoever sends it
-//! something never waits for it. It stops when its handle is dropped, leaving address and lock as
-//! they are, or when it has given the IP up.
+//! something never waits for it. It stops on what dropping its handle sends, leaving address and lock
+//! as they are, or when it has given the IP up.
 //!
 //! There may be a thousand of these threads, and a page of stack that was used once stays. So what is
 //! large is in boxes, answers are read on etcd's thread, and the steps are `inline(never)`, so that
@@ -11,7 +11,7 @@
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, select, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use log::{debug, info, warn};
 
 use super::core::{Core, Setting};
@@ -30,7 +30,7 @@ const UNBIND: Duration = Duration::from_secs(1);
 
 /// Everything that can wake the thread.
 #[derive(Debug)]
-enum Event {
+pub(super) enum Event {
     Control(Control),
     /// Something for the core, from etcd or the actuator.
     Input(Input),
@@ -62,8 +62,7 @@ pub(super) struct Actor {
     params: Params,
     core: Core,
     notices: Notices,
-    control_rx: Receiver<Box<Control>>,
-    /// What etcd, the actuator and the checks send. Unbounded: their sending must never block, and
+    /// What the handle, etcd, the actuator and the checks send. Unbounded: their sending must never block, and
     /// each sends only on change. Boxed, because a channel has room for 31 messages from the first on,
     /// and there may be a thousand elections.
     event_tx: Sender<Box<Event>>,
@@ -84,17 +83,18 @@ pub(super) struct Actor {
 impl Actor {
     /// One that hears already of the lock and of the interface. Boxed: moved into the thread, it would
     /// be on its stack, twice.
-    pub(super) fn subscribed(
-        params: Params,
-        notices: Notices,
-        control_rx: Receiver<Box<Control>>,
-    ) -> Box<Actor> {
-        let actor = Box::new(Actor::new(params, notices, control_rx));
+    pub(super) fn subscribed(params: Params, notices: Notices) -> Box<Actor> {
+        let actor = Box::new(Actor::new(params, notices));
         actor.subscribe();
         actor
     }
 
-    fn new(params: Params, notices: Notices, control_rx: Receiver<Box<Control>>) -> Actor {
+    /// The way to it.
+    pub(super) fn events(&self) -> Sender<Box<Event>> {
+        self.event_tx.clone()
+    }
+
+    fn new(params: Params, notices: Notices) -> Actor {
         let (event_tx, event_rx) = unbounded();
         let setting = Setting {
             me: params.host.clone(),
@@ -108,7 +108,6 @@ impl Actor {
             params,
             core,
             notices,
-            control_rx,
             event_tx,
             event_rx,
             checks: None,
@@ -126,9 +125,10 @@ impl Actor {
         self.start_checks();
         self.show();
         while !self.is_over() {
-            let Some(event) = self.next_event() else {
+            let event = self.next_event();
+            if matches!(*event, Event::Control(Control::End)) {
                 break;
-            };
+            }
             for action in self.decide(event) {
                 self.perform(action);
             }
@@ -196,20 +196,15 @@ impl Actor {
         }
     }
 
-    /// Waits for the next event; nothing once the handle is gone.
+    /// Waits for the next event.
     #[inline(never)]
-    fn next_event(&self) -> Option<Box<Event>> {
-        let timer = match self.left.or_else(|| self.core.deadline()) {
-            Some(deadline) => crossbeam_channel::at(deadline),
-            None => crossbeam_channel::never(),
+    fn next_event(&self) -> Box<Event> {
+        let event = match self.left.or_else(|| self.core.deadline()) {
+            Some(deadline) => self.event_rx.recv_deadline(deadline).ok(),
+            // The channel does not end: this thread has a sender itself.
+            None => self.event_rx.recv().ok(),
         };
-        select! {
-            recv(self.event_rx) -> event => event.ok(),
-            recv(self.control_rx) -> control => {
-                control.ok().map(|control| Box::new(Event::Control(*control)))
-            }
-            recv(timer) -> _ => Some(Box::new(Event::Timer)),
-        }
+        event.unwrap_or_else(|| Box::new(Event::Timer))
     }
 
     /// What follows from an event.
@@ -237,6 +232,7 @@ impl Actor {
                 drop(ping);
                 return Vec::new();
             }
+            Event::Control(Control::End) => return Vec::new(),
             Event::Input(input) | Event::Control(Control::Input(input)) => input,
             Event::Control(Control::Watch(timing)) => {
                 self.params.net.watch(self.params.cidr, timing);
