@@ -16,11 +16,11 @@ use super::pool::{Connection, Pool};
 use super::{LeaseEvent, LeaseEvents};
 use crate::clock;
 
-/// The pause after all members have failed in turn. Short, so that an etcd that comes back is
+/// Between the beginnings of two attempts when all members have failed in turn. Short, so that an etcd that comes back is
 /// noticed at once; a refused connection costs nothing.
 const ROUND_PAUSE: Duration = Duration::from_millis(200);
 
-/// The pause after etcd has said no: checking a password costs etcd more than us (bcrypt).
+/// The same after etcd has said no: checking a password costs etcd more than us (bcrypt).
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 
 /// Who wakes up so much too late did not run: stopped, or on a machine that was suspended. A busy
@@ -48,7 +48,7 @@ impl Keeper {
     pub(super) async fn run(mut self) {
         let mut failed_in_a_row = 0;
         loop {
-            let before = self.heard;
+            let (before, begun) = (self.heard, Instant::now());
             let error = match self.session().await {
                 // Another member is in use, or there is a new lease: go on at once.
                 Ok(()) => continue,
@@ -62,13 +62,15 @@ impl Keeper {
             self.report_loss(&error);
             failed_in_a_row = if self.heard == before { failed_in_a_row + 1 } else { 1 };
             if let Some(pause) = self.pause(&error, failed_in_a_row) {
-                sleep_until(self.deadline(pause)).await;
+                let rest = pause.saturating_sub(begun.elapsed());
+                sleep_until(self.deadline(rest)).await;
                 self.report_loss(&error);
             }
         }
     }
 
-    /// How long to wait after a failure: not at all before the other members had their turn.
+    /// How long after its beginning a failed attempt is followed by the next: at once as long as the
+    /// other members had no turn.
     fn pause(&self, error: &Error, failed_in_a_row: usize) -> Option<Duration> {
         match error.kind {
             ErrorKind::Unreachable if failed_in_a_row % self.pool.members() != 0 => None,

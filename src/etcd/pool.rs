@@ -21,6 +21,11 @@ use super::{Options, TlsFiles};
 /// (`--grpc-keepalive-min-time`). They only clean up; deadlines are what finds a black hole.
 const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(3));
 
+/// How long a connection may take to be made, with the name and TLS. The first packet of one that is
+/// begun in a black hole is sent again after a second only (RFC 6298, 2.1), and the hole may be gone
+/// before. A cluster of three has little more for connection and request together.
+const CONNECT: Duration = Duration::from_millis(300);
+
 /// How long a complaint is not repeated.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -160,7 +165,7 @@ impl Pool {
             .with_require_leader(true)
             .with_keep_alive(PING.0, PING.1)
             .with_keep_alive_while_idle(true)
-            .with_connect_timeout(self.attempt())
+            .with_connect_timeout(self.attempt().min(CONNECT))
             .with_auto_token_refresh(true);
         if let Some((user, password)) = &self.options.user {
             options = options.with_user(user, password.expose());
