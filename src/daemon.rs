@@ -85,7 +85,8 @@ fn run(config: Config) -> Result<(), String> {
     let program = std::env::current_exe().map_err(text("find the own program"))?;
     // Before the first thread, so that all of them leave these signals to this one.
     let signals = block_signals()?;
-    let net = Net::start(Announce { fixed: config.announce }).map_err(text("network"))?;
+    let net = Net::start(Announce { fixed: config.announce, rate: config.announce_rate })
+        .map_err(text("network"))?;
     let etcd = Etcd::start(config.etcd.clone()).map_err(text("etcd client"))?;
     let state = StateFile::open(&config.state_dir, &config.hostname).map_err(text("state file"))?;
     let mut supervisor = Supervisor::start(supervisor::Params {

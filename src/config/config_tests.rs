@@ -25,6 +25,7 @@ fn an_interface_is_all_that_is_needed() {
     assert_eq!(config.etcd.loss_after(), Duration::from_secs(5));
     assert_eq!(config.crash_failover(), Duration::from_millis(5500));
     assert_eq!((config.max_ips, config.announce), (Some(1000), None));
+    assert_eq!(config.announce_rate, 10_000);
     assert_eq!(config.loss_policy, LossPolicy::Take);
     assert_eq!(config.all_failing_policy, AllFailingPolicy::KeepLast);
     assert_eq!(config.stop_policy, StopPolicy::Release);
@@ -49,6 +50,7 @@ fn all_mistakes_are_reported_together_each_naming_its_variable_and_value() {
         ("FAIL_COUNT_BEFORE_FAILOVER", "many"),
         ("ARP_GRATUITOUS_INTERVAL", "x"),
         ("ARP_GRATUITOUS_COUNT", "-3"),
+        ("ARP_GRATUITOUS_RATE", "199"),
         ("MAX_NUMBER_OF_ENDPOINTS", "-2"),
         ("ALL_FAILING_POLICY", "panic"),
         ("STOP_POLICY", "run"),

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::api::Credentials;
 use crate::etcd::{self, TlsFiles};
-use crate::net::WatchTiming;
+use crate::net::{Announce, WatchTiming};
 use crate::policy::{AllFailingPolicy, CrashDetection, LossPolicy, StopPolicy, UnknownWord};
 use crate::secret::Secret;
 use crate::store;
@@ -52,6 +52,8 @@ pub struct Config {
     pub checks: CheckDefaults,
     /// `ARP_GRATUITOUS_INTERVAL` and `ARP_GRATUITOUS_COUNT`, if either is set.
     pub announce: Option<(Duration, u32)>,
+    /// `ARP_GRATUITOUS_RATE`: frames per second of first announcements.
+    pub announce_rate: u32,
     /// `MAX_NUMBER_OF_ENDPOINTS`; no limit if none.
     pub max_ips: Option<usize>,
     /// `ETCD_LOSS_POLICY`: for IPs that do not say otherwise.
@@ -171,6 +173,7 @@ impl Reader<'_> {
                 fall: self.number("FAIL_COUNT_BEFORE_FAILOVER", 3, 1..=1000),
             },
             announce: self.announce(),
+            announce_rate: self.number("ARP_GRATUITOUS_RATE", Announce::RATE, 200..=1_000_000),
             max_ips: self.max_ips(),
             loss_policy: self.policy("ETCD_LOSS_POLICY"),
             all_failing_policy: self.policy("ALL_FAILING_POLICY"),

@@ -82,7 +82,7 @@ impl Actuator {
             orders,
             events,
             reconciler: Reconciler::new(route),
-            announcer: Announcer::new(packets, schedule),
+            announcer: Announcer::new(packets, schedule, announce.rate),
             listener: Listener::new(),
             prober: Prober::new(Asker::new(PacketSocket::open()?)),
             watcher: Watcher::new(Asker::new(PacketSocket::open()?)),

@@ -46,8 +46,8 @@ pub(super) struct Announcer {
 
 impl Announcer {
     /// An announcer with nothing to say yet.
-    pub(super) fn new(socket: PacketSocket, schedule: Schedule) -> Announcer {
-        let queue = Queue::new(schedule, RandomState::new());
+    pub(super) fn new(socket: PacketSocket, schedule: Schedule, rate: u32) -> Announcer {
+        let queue = Queue::new(schedule, rate, RandomState::new());
         Announcer { socket, queue, failing: BTreeSet::new() }
     }
 

@@ -142,11 +142,26 @@ impl fmt::Display for NetError {
 impl std::error::Error for NetError {}
 
 /// How announcements are spaced.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Announce {
     /// `ARP_GRATUITOUS_INTERVAL` and `_COUNT`: a fixed schedule instead of the built-in one. So
     /// many announcements, so far apart, and no refresh after them.
     pub fixed: Option<(Duration, u32)>,
+    /// `ARP_GRATUITOUS_RATE`: how many frames per second leave when addresses are announced for the
+    /// first time; 200 at least.
+    pub rate: u32,
+}
+
+impl Announce {
+    /// The rate unless another is wanted: 7 Mbit/s and, at 3 µs a frame, 3 % of one CPU. A thousand
+    /// IPv4 addresses, each with two frames, are out in 0.2 s.
+    pub const RATE: u32 = 10_000;
+}
+
+impl Default for Announce {
+    fn default() -> Announce {
+        Announce { fixed: None, rate: Announce::RATE }
+    }
 }
 
 /// How the host that has an address is watched.

@@ -14,10 +14,9 @@ use super::bucket::Bucket;
 use super::schedule::{Extent, Lane, Schedule};
 use crate::vip::Cidr;
 
-/// Frames per second and at once, of first announcements: 3 Mbit/s and, at 3 µs a frame, 2 % of
-/// one CPU. A thousand IPv4 addresses are out in 0.4 s.
-const FIRST: (u32, u32) = (5000, 100);
-/// The same of repeats: few, because switches throttle floods of ARP.
+/// What would leave in this part of a second may leave at once, of first announcements.
+const AT_ONCE: u32 = 100;
+/// Frames per second and at once, of repeats: few, because switches throttle floods of ARP.
 const REPEAT: (u32, u32) = (500, 20);
 /// The same of the refresh: enough for 3000 IPv4 addresses a minute.
 const REFRESH: (u32, u32) = (100, 60);
@@ -64,8 +63,8 @@ struct Waiting {
 }
 
 impl Queue {
-    /// An empty queue. `jitter` spreads the refresh.
-    pub(super) fn new(schedule: Schedule, jitter: RandomState) -> Queue {
+    /// An empty queue, with so many frames per second of first announcements. `jitter` spreads the refresh.
+    pub(super) fn new(schedule: Schedule, rate: u32, jitter: RandomState) -> Queue {
         Queue {
             schedule,
             jitter,
@@ -73,7 +72,7 @@ impl Queue {
             firsts: Vec::new(),
             repeats: Waiting::new(REPEAT),
             refreshes: Waiting::new(REFRESH),
-            first_bucket: Bucket::new(FIRST.0, FIRST.1),
+            first_bucket: Bucket::new(rate, rate / AT_ONCE),
             held: None,
         }
     }

@@ -105,7 +105,8 @@ fn announcements_are_repeated_outside_the_lock_time_of_neighbours() {
 fn a_fixed_schedule_ends_after_its_count() {
     run(|| {
         let capture = Capture::on("v1");
-        let announce = Announce { fixed: Some((Duration::from_millis(100), 3)) };
+        let announce =
+            Announce { fixed: Some((Duration::from_millis(100), 3)), ..Announce::default() };
         let vip = manage_with(announce, "10.0.0.1/32", "v0");
         vip.bind();
         let mac = mac("v0");

@@ -141,7 +141,8 @@ pub(crate) const UNASKED: Duration = Duration::from_secs(3);
 
 /// A burst of two announcements and nothing after it, so that a second burst can be told from the
 /// rest of the first.
-pub(crate) const TWICE: Announce = Announce { fixed: Some((Duration::from_millis(100), 2)) };
+pub(crate) const TWICE: Announce =
+    Announce { fixed: Some((Duration::from_millis(100), 2)), rate: Announce::RATE };
 
 /// Starts an actuator that manages one address on `v0`.
 pub(crate) fn manage(text: &str) -> Managed {

@@ -21,7 +21,7 @@ const MOMENT: Duration = Duration::from_millis(50);
 
 /// Announces an address again and again, until nobody is interested any more.
 fn announce_until_stdin_ends() {
-    let often = Announce { fixed: Some((Duration::from_millis(100), 1000)) };
+    let often = Announce { fixed: Some((Duration::from_millis(100), 1000)), ..Announce::default() };
     let vip = manage_with(often, "10.0.0.1/32", "v0");
     vip.set(Desired::Bound);
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
