@@ -16,9 +16,10 @@ use crate::vip::{Cidr, VipId};
 /// Between two attempts to read this host's records.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Between two local copies. Each is of all IPs, so that a thousand that are registered one after the
-/// other would cost half a million records.
-const COPIES: Duration = Duration::from_millis(200);
+/// Between two local copies, for each IP. Each copy is of all of them, so that a thousand that are
+/// registered one after the other would cost half a million records; at a few microseconds a record,
+/// so long a pause makes it a few percent of the time.
+const PAUSE: Duration = Duration::from_micros(200);
 
 impl Actor {
     pub(super) fn load(&mut self) {
@@ -155,7 +156,8 @@ impl Actor {
     /// Has the local copy follow what is registered: at once, or a moment after the last.
     pub(super) fn write_copy(&mut self) {
         let now = Instant::now();
-        let next = self.copied.map_or(now, |copied| copied + COPIES);
+        let ips = u32::try_from(self.vips.len()).unwrap_or(u32::MAX);
+        let next = self.copied.map_or(now, |copied| copied + PAUSE * ips);
         self.copy_at.get_or_insert(next);
         self.copy_if_due(now);
     }
