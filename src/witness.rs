@@ -216,9 +216,12 @@ impl Witness {
         if held || declared {
             return Vec::new();
         }
-        owner.dead = Some(now);
         let (host, ips) = (owner.host.clone(), owner.ips.clone());
-        self.deaths.insert(host.clone(), Death { at: now, ips: ips.clone(), hold_down });
+        let again = owner.dead.replace(now).is_some();
+        // Some of its IPs may have been taken, and be yielded yet.
+        let taken = last.filter(|_| again).map_or_else(BTreeSet::new, |last| last.ips.clone());
+        let death = Death { at: now, ips: &ips | &taken, hold_down };
+        self.deaths.insert(host.clone(), death);
         vec![Step::Dead { host, lease, ips, because }]
     }
 

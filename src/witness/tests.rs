@@ -184,6 +184,20 @@ fn while_it_is_held_down_it_is_not_declared_dead_and_at_the_end_of_that_it_is() 
 }
 
 #[test]
+fn what_was_taken_before_it_was_declared_dead_again_can_be_yielded_yet() {
+    let now = Instant::now();
+    let mut witness = silent(now);
+    witness.awaits(&id(2), Some(("h2", LEASE)));
+    witness.heard(&id(1), Presence::Gone, now);
+    // The first is taken, the second is not: it is watched through that one from now on.
+    witness.awaits(&id(1), None);
+    witness.heard(&id(2), Presence::Present, now);
+    let gone = dead_because(&[2], OTHERS_ARE_HEARD);
+    assert_eq!(witness.heard(&id(2), Presence::Gone, now + ASK_SLOWLY), [gone]);
+    assert_eq!(witness.yielded(&id(1), now + ASK_SLOWLY).len(), 1);
+}
+
+#[test]
 fn it_is_the_last_who_lost_the_ip_that_yields() {
     let now = Instant::now();
     let mut witness = Witness::default();
