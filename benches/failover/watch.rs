@@ -53,6 +53,12 @@ impl Watch {
         last.map_or(Duration::ZERO, |change| change.at.saturating_duration_since(moment))
     }
 
+    /// How long after that moment a host got the IP for the first time, if it did.
+    pub(crate) fn taken_after(&mut self, moment: Instant, by: HostId) -> Option<Duration> {
+        let taken = self.holders.changes().iter().find(|change| change.holds && change.host == by);
+        taken.map(|change| change.at.saturating_duration_since(moment))
+    }
+
     /// Waits for the first announcement by another host than the one with this card.
     #[track_caller]
     pub(crate) fn await_announcement(&mut self, former: Mac) -> Instant {

@@ -34,7 +34,10 @@ struct Fault {
 
 /// What was seen; the hosts are called what they were before the fault.
 struct Seen {
-    /// Which kernels had the IP in the end, and how long after the fault that was so.
+    /// How long after the fault the standby got the IP, if it did.
+    taken: Option<Duration>,
+    /// Which kernels had the IP in the end, and how long after the fault that was so: an owner that
+    /// hears of the other may let go of it, and take it again when it cannot reach etcd.
     bound: (Vec<End>, Duration),
     lock: Option<End>,
     /// Who answered the client in the end.
@@ -81,6 +84,7 @@ impl Fault {
         let mut holders: Vec<End> = watch.holders.now().into_iter().map(end).collect();
         holders.sort_unstable();
         let bound = (holders, watch.settled_after(began));
+        let taken = watch.taken_after(began, standby);
         let (lock, client) = (holder(lab).map(end), answering(lab).map(end));
         let healed = Instant::now();
         lab.heal_wire();
@@ -88,7 +92,7 @@ impl Fault {
         let heir = watch.await_one();
         pause(CONVALESCENCE);
         let healed = (end(heir), watch.settled_after(healed));
-        Seen { bound, lock, client, healed, gap: watch.end().longest_gap }
+        Seen { taken, bound, lock, client, healed, gap: watch.end().longest_gap }
     }
 
     fn begin(self, lab: &Lab, owner: HostId, standby: HostId) {
@@ -148,10 +152,12 @@ impl fmt::Display for Seen {
             |end: Option<End>| end.map_or_else(|| "nobody".to_owned(), |end| end.to_string());
         let holders: Vec<String> = self.bound.0.iter().map(End::to_string).collect();
         let seconds = |time: Duration| time.as_secs_f64();
+        let taken = self.taken.map(|time| format!("{:.1} s", seconds(time)));
         write!(
             f,
-            "bound on {:<13} after {:4.1} s; lock {:<7}; client {:<7}; \
+            "taken after {:>5}; bound on {:<13} after {:4.1} s; lock {:<7}; client {:<7}; \
              healed: {:<7} alone after {:5.2} s; gap {:6.1} ms",
+            taken.unwrap_or_else(|| "never".to_owned()),
             holders.join("+"),
             seconds(self.bound.1),
             name(self.lock),
