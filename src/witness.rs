@@ -83,6 +83,8 @@ pub struct Witness {
 struct Owner {
     host: String,
     ips: BTreeSet<VipId>,
+    /// Those of IPv4.
+    ipv4: BTreeSet<VipId>,
     /// The IP through which it is watched.
     watched: Option<VipId>,
     /// It is silent on the network, since then.
@@ -110,8 +112,9 @@ struct Death {
 }
 
 impl Witness {
-    /// Takes note of the host and the lease on which an IP waits; of none if it does not.
-    pub fn awaits(&mut self, id: &VipId, owner: Option<(&str, i64)>) -> Vec<Step> {
+    /// Takes note of the host and the lease on which an IP waits; of none if it does not. The answer to
+    /// a question for one of IPv4 is for the asker alone, so that such a one is preferred.
+    pub fn awaits(&mut self, id: &VipId, is_ipv4: bool, owner: Option<(&str, i64)>) -> Vec<Step> {
         let mut steps = Vec::new();
         let lease = owner.map(|(_, lease)| lease);
         if self.awaited.get(id).copied() == lease {
@@ -122,6 +125,9 @@ impl Witness {
             self.awaited.insert(id.clone(), lease);
             let owner = self.owners.entry(lease).or_insert_with(|| Owner::new(host));
             owner.ips.insert(id.clone());
+            if is_ipv4 {
+                owner.ipv4.insert(id.clone());
+            }
             owner.watch(&mut steps);
         }
         steps
@@ -131,11 +137,7 @@ impl Witness {
         let Some(lease) = self.awaited.remove(id) else { return };
         let Some(owner) = self.owners.get_mut(&lease) else { return };
         owner.ips.remove(id);
-        if owner.watched.take_if(|watched| *watched == *id).is_some() {
-            steps.push(Step::Watch(id.clone(), false));
-            // What was heard was heard through that IP.
-            owner.hear();
-        }
+        owner.ipv4.remove(id);
         owner.watch(steps);
         if owner.ips.is_empty() {
             self.owners.remove(&lease);
@@ -264,6 +266,7 @@ impl Owner {
         Owner {
             host: host.to_owned(),
             ips: BTreeSet::new(),
+            ipv4: BTreeSet::new(),
             watched: None,
             silent: None,
             gone: false,
@@ -274,12 +277,20 @@ impl Owner {
         }
     }
 
-    /// Watches it through one of its IPs, if it is not watched yet.
+    /// Watches it through one of its IPs: through the same one as long as none is better.
     fn watch(&mut self, steps: &mut Vec<Step>) {
-        if self.watched.is_none() {
-            self.watched = self.ips.first().cloned();
-            steps.extend(self.watched.clone().map(|id| Step::Watch(id, true)));
+        let candidates = if self.ipv4.is_empty() { &self.ips } else { &self.ipv4 };
+        let still = self.watched.as_ref().filter(|watched| candidates.contains(watched));
+        let best = still.or(candidates.first()).cloned();
+        if best == self.watched {
+            return;
         }
+        if let Some(watched) = std::mem::replace(&mut self.watched, best.clone()) {
+            steps.push(Step::Watch(watched, false));
+            // What was heard was heard through that IP.
+            self.hear();
+        }
+        steps.extend(best.map(|id| Step::Watch(id, true)));
     }
 
     /// It is not silent, as far as is known.

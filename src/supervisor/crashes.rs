@@ -19,9 +19,11 @@ impl Actor {
         if self.params.watch.is_none() {
             return;
         }
-        let awaited = self.vips.get(id).and_then(|vip| vip.status.awaited.as_ref());
+        let vip = self.vips.get(id);
+        let is_ipv4 = vip.is_some_and(|vip| vip.record.cidr.addr().is_ipv4());
+        let awaited = vip.and_then(|vip| vip.status.awaited.as_ref());
         let awaited = awaited.map(|(host, lease)| (host.as_str(), *lease));
-        let steps = self.witness.awaits(id, awaited);
+        let steps = self.witness.awaits(id, is_ipv4, awaited);
         self.follow(steps);
     }
 

@@ -14,7 +14,7 @@ fn ttl(left: i64) -> Option<TimeToLive> {
 fn silent(now: Instant) -> Witness {
     let mut witness = Witness::default();
     let watch = Step::Watch(id(1), true);
-    assert_eq!(witness.awaits(&id(1), Some(("h2", LEASE))), [watch]);
+    assert_eq!(witness.awaits(&id(1), true, Some(("h2", LEASE))), [watch]);
     assert_eq!(witness.heard(&id(1), Presence::Present, now), []);
     assert_eq!(witness.heard(&id(1), Presence::Silent, now), [Step::AskLease(LEASE)]);
     witness
@@ -32,11 +32,11 @@ fn dead_because(ips: &[u8], because: &'static str) -> Step {
 /// The next life of the owner, or the next time that it owns its IP, and it is silent where others
 /// are heard; whether it is declared dead.
 fn gone_again(witness: &mut Witness, lease: i64, now: Instant) -> bool {
-    witness.awaits(&id(1), Some(("h2", lease)));
+    witness.awaits(&id(1), true, Some(("h2", lease)));
     witness.heard(&id(1), Presence::Present, now);
     let steps = witness.heard(&id(1), Presence::Gone, now);
     // This host has its IP now.
-    witness.awaits(&id(1), None);
+    witness.awaits(&id(1), true, None);
     steps.iter().any(|step| matches!(step, Step::Dead { .. }))
 }
 
@@ -175,7 +175,7 @@ fn while_it_is_held_down_it_is_not_declared_dead_and_at_the_end_of_that_it_is() 
     let mut witness = Witness::default();
     assert!(gone_again(&mut witness, LEASE, now));
     witness.yielded(&id(1), now);
-    witness.awaits(&id(1), Some(("h2", LEASE)));
+    witness.awaits(&id(1), true, Some(("h2", LEASE)));
     witness.heard(&id(1), Presence::Present, now);
     assert_eq!(witness.heard(&id(1), Presence::Gone, now), []);
     let end = now + HOLD_DOWN.0;
@@ -187,10 +187,10 @@ fn while_it_is_held_down_it_is_not_declared_dead_and_at_the_end_of_that_it_is() 
 fn what_was_taken_before_it_was_declared_dead_again_can_be_yielded_yet() {
     let now = Instant::now();
     let mut witness = silent(now);
-    witness.awaits(&id(2), Some(("h2", LEASE)));
+    witness.awaits(&id(2), true, Some(("h2", LEASE)));
     witness.heard(&id(1), Presence::Gone, now);
     // The first is taken, the second is not: it is watched through that one from now on.
-    witness.awaits(&id(1), None);
+    witness.awaits(&id(1), true, None);
     witness.heard(&id(2), Presence::Present, now);
     let gone = dead_because(&[2], OTHERS_ARE_HEARD);
     assert_eq!(witness.heard(&id(2), Presence::Gone, now + ASK_SLOWLY), [gone]);
@@ -204,9 +204,9 @@ fn it_is_the_last_who_lost_the_ip_that_yields() {
     assert_eq!(witness.yielded(&id(1), now), [], "nobody was declared dead");
     for (host, after) in [("h2", 0), ("h3", 1)] {
         let now = now + Duration::from_secs(after);
-        witness.awaits(&id(1), Some((host, LEASE)));
+        witness.awaits(&id(1), true, Some((host, LEASE)));
         witness.heard(&id(1), Presence::Gone, now);
-        witness.awaits(&id(1), None);
+        witness.awaits(&id(1), true, None);
     }
     assert_eq!(witness.yielded(&id(2), now), [], "that is another IP");
     let lives = "host h3 was declared dead and lives: it is not declared dead again for 10s";
@@ -217,14 +217,29 @@ fn it_is_the_last_who_lost_the_ip_that_yields() {
 fn each_host_is_watched_through_one_of_its_ips() {
     let now = Instant::now();
     let mut witness = silent(now);
-    assert_eq!(witness.awaits(&id(2), Some(("h2", LEASE))), []);
+    assert_eq!(witness.awaits(&id(2), true, Some(("h2", LEASE))), []);
     witness.told(LEASE, ttl(3), now);
     assert_eq!(witness.told(LEASE, ttl(3), now + LATE), [dead(&[1, 2])]);
     // The one through which it was watched is owned by somebody else now.
     let other = [Step::Watch(id(1), false), Step::Watch(id(2), true), Step::Watch(id(1), true)];
-    assert_eq!(witness.awaits(&id(1), Some(("h3", 11))), other);
-    assert_eq!(witness.awaits(&id(2), None), [Step::Watch(id(2), false)]);
+    assert_eq!(witness.awaits(&id(1), true, Some(("h3", 11))), other);
+    assert_eq!(witness.awaits(&id(2), true, None), [Step::Watch(id(2), false)]);
     assert_eq!(witness.heard(&id(2), Presence::Silent, now), []);
+}
+
+#[test]
+fn a_host_is_watched_through_an_ip_of_ipv4_if_it_has_one() {
+    let mut witness = Witness::default();
+    let owner = Some(("h2", LEASE));
+    assert_eq!(witness.awaits(&id(1), false, owner), [Step::Watch(id(1), true)]);
+    let change = [Step::Watch(id(1), false), Step::Watch(id(3), true)];
+    assert_eq!(witness.awaits(&id(3), true, owner), change);
+    assert_eq!(witness.awaits(&id(2), true, owner), [], "one is as good as another");
+    let change = [Step::Watch(id(3), false), Step::Watch(id(2), true)];
+    assert_eq!(witness.awaits(&id(3), true, None), change);
+    let change = [Step::Watch(id(2), false), Step::Watch(id(1), true)];
+    assert_eq!(witness.awaits(&id(2), true, None), change);
+    assert_eq!(witness.awaits(&id(1), false, None), [Step::Watch(id(1), false)]);
 }
 
 #[test]

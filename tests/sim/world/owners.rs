@@ -16,7 +16,7 @@ impl World {
             return;
         }
         let agent = &mut self.agents[host];
-        let steps = agent.witness.awaits(&ip(), agent.core.awaited());
+        let steps = agent.witness.awaits(&ip(), true, agent.core.awaited());
         self.follow(host, steps);
     }
 
