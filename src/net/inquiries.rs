@@ -119,8 +119,8 @@ impl Inquiry {
         self.answered = false;
     }
 
-    /// The silent host itself answers for none of its other addresses, but somebody else may say that
-    /// he speaks for it.
+    /// What the silent host says itself does not count, nor what is said in its name: it is dead by
+    /// what is not heard of it.
     fn is_answered_by(&self, silent: IpAddr, index: u32, heard: &Heard) -> bool {
         let Some((_, ips)) = self.asked.as_ref().filter(|(there, _)| *there == index) else {
             return false;
