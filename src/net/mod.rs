@@ -122,7 +122,8 @@ pub enum Presence {
     /// answered since that carrier came, or since this process stood still, is not said to be silent.
     Silent,
     /// It is silent, and others are heard there at this moment: it is not this host that is deaf.
-    /// Told only where the network alone is to tell, in place of `Silent` or after it.
+    /// Told only where the network alone is to tell, and after `Silent`, which is told again when the
+    /// others fall silent, too.
     Gone,
 }
 
