@@ -155,13 +155,15 @@ impl Actor {
     }
 
     fn delete(&mut self, id: VipId, reply: &Reply) -> Result<(), Refusal> {
-        let record = self.find(&id)?.record.clone();
-        self.submit_delete(id, &record, reply.clone());
+        let vip = self.vip_mut(&id).ok_or(Refusal::NotFound)?;
+        vip.deletions += 1;
+        self.submit_delete(id, reply.clone());
         Ok(())
     }
 
-    fn submit_delete(&self, id: VipId, record: &Record, reply: Reply) {
-        let txn = store::delete_record_txn(&self.params.host, record);
+    fn submit_delete(&self, id: VipId, reply: Reply) {
+        let Some(vip) = self.vip(&id) else { return };
+        let txn = store::delete_record_txn(&self.params.host, &vip.record);
         self.submit(txn, Pending::Delete { id, reply });
     }
 
@@ -236,6 +238,8 @@ impl Actor {
         // Who waited for the change of an IP that is given up was told so.
         let Some(vip) = self.vip_mut(&id) else { return };
         let written = match stored(outcome, |reply| store::record_written(&record, reply)) {
+            // The answer to the deletion is still on its way.
+            Ok(Err(Conflict(0))) if vip.deletions > 0 => Err(Refusal::NotFound),
             // A PUT replaces what is there, whoever wrote it.
             Ok(Err(Conflict(revision))) => {
                 warn!("{}: the record in etcd was changed by somebody else", record.cidr);
@@ -278,10 +282,12 @@ impl Actor {
             }
             Ok(Err(Conflict(revision))) => {
                 vip.record.revision = revision;
-                let record = vip.record.clone();
-                self.submit_delete(id.clone(), &record, reply);
+                self.submit_delete(id.clone(), reply);
             }
-            Err(refusal) => answer_to(Some(reply), Err(refusal)),
+            Err(refusal) => {
+                vip.deletions -= 1;
+                answer_to(Some(reply), Err(refusal));
+            }
         }
     }
 

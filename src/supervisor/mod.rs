@@ -130,6 +130,8 @@ struct Vip {
     status: Status,
     /// What is to be different about it, and who waits for that; the first is being stored.
     changes: VecDeque<(Change, Reply)>,
+    /// How many requests to delete its record are under way.
+    deletions: u32,
     /// Who waits for the end of a failover.
     failover: Option<Reply>,
     presence: Presence,
@@ -370,9 +372,16 @@ impl Actor {
             election.lease(self.lease.told);
         }
         let id = record.id.clone();
-        let status = table::initial_status();
-        let changes = VecDeque::new();
-        self.vips.insert(id, Vip { record, election, status, changes, failover: None, presence });
+        let vip = Vip {
+            record,
+            election,
+            status: table::initial_status(),
+            changes: VecDeque::new(),
+            deletions: 0,
+            failover: None,
+            presence,
+        };
+        self.vips.insert(id, vip);
         Ok(())
     }
 }
