@@ -9,7 +9,7 @@ mod hear;
 mod look;
 mod work;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use super::announcer::Origin;
@@ -31,6 +31,8 @@ pub(super) struct Reconciler {
     interfaces: Interfaces,
     /// The addresses to be looked after, in the order in which that became necessary.
     queue: VecDeque<Cidr>,
+    /// The addresses of which a change was put off, and maybe some of which none is any more.
+    delayed: BTreeSet<Cidr>,
     /// When to look next; none while there is no reason to.
     look_at: Option<Instant>,
     /// The addresses that are managed since the last look.
@@ -53,6 +55,7 @@ impl Reconciler {
             targets: BTreeMap::new(),
             interfaces: Interfaces::default(),
             queue: VecDeque::new(),
+            delayed: BTreeSet::new(),
             look_at: None,
             new: Vec::new(),
             left_overs: None,
@@ -146,7 +149,8 @@ impl Reconciler {
     /// When there is something to do next; not in the future if work is left.
     pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
         let left = (!self.queue.is_empty()).then_some(now);
-        let waiting = self.targets.values().filter_map(|target| target.not_before);
+        let delayed = self.delayed.iter().filter_map(|cidr| self.targets.get(cidr));
+        let waiting = delayed.filter_map(|target| target.not_before);
         waiting.chain(left).chain(self.look_at).min()
     }
 

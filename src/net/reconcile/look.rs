@@ -150,10 +150,15 @@ impl Reconciler {
         let Some(link) = self.interfaces.usable_link(&target.interface) else {
             return;
         };
-        if is_in_the_way(addresses, link.index, cidr) && target.may_change(now) {
+        if !is_in_the_way(addresses, link.index, cidr) {
+            return;
+        }
+        if target.may_change(now) {
             log::info!("{cidr} makes way for the addresses of its subnet on {}", link.name);
             let link = link.clone();
             self.change(cidr, &link, Step::Replace, now);
+        } else {
+            self.delayed.insert(cidr);
         }
     }
 

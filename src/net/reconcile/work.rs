@@ -42,6 +42,8 @@ impl Reconciler {
         if target.may_change(now) {
             let link = link.clone();
             self.change(cidr, &link, step, now);
+        } else {
+            self.delayed.insert(cidr);
         }
     }
 
@@ -138,6 +140,7 @@ impl Reconciler {
             return;
         };
         target.put_off(now);
+        self.delayed.insert(cidr);
         let report = target.tell_failure(failure);
         if report.is_some() {
             log::warn!("{failure}");
@@ -146,11 +149,18 @@ impl Reconciler {
     }
 
     fn enqueue_waiting(&mut self, now: Instant) {
-        let waiting = self.targets.iter_mut().filter_map(|(cidr, target)| {
-            target.not_before.take_if(|not_before| *not_before <= now).map(|_| *cidr)
-        });
-        for cidr in waiting.collect::<Vec<_>>() {
-            self.enqueue(cidr);
+        for cidr in std::mem::take(&mut self.delayed) {
+            let Some(target) = self.targets.get_mut(&cidr) else { continue };
+            match target.not_before {
+                Some(not_before) if not_before > now => {
+                    self.delayed.insert(cidr);
+                }
+                Some(_) => {
+                    target.not_before = None;
+                    self.enqueue(cidr);
+                }
+                None => {}
+            }
         }
     }
 }
