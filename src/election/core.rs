@@ -357,7 +357,7 @@ impl Core {
                 self.retry_now();
                 // etcd was lost while this host was failing: it does as the others do.
                 if self.lease == Lease::Lost {
-                    self.on_loss(now, actions);
+                    self.on_recovery(now, actions);
                 }
             }
             Some(_) | None => {}

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use link::election::core::{Core, Setting};
-use link::election::message::{Input, Lease, LockView, Request};
+use link::election::message::{Holder, Input, Lease, LockView, Request};
 use link::fsm::State;
 use link::policy::{AllFailingPolicy, CrashDetection, LossPolicy};
 use link::witness::Witness;
@@ -82,6 +82,8 @@ pub(crate) struct Agent {
     /// It was told to give the IP up, after which it ends.
     pub(crate) leaving: bool,
     pub(crate) watching: bool,
+    /// What it was told last of the lock; nothing, if of nothing yet.
+    pub(crate) told_holder: Option<Option<Holder>>,
     /// The newest revision of etcd that was heard of.
     pub(crate) known: i64,
     /// The keeper of the lease.
@@ -131,6 +133,7 @@ impl Agent {
             announcing: 0,
             leaving: false,
             watching: false,
+            told_holder: None,
             known: 0,
             lease: None,
             heard: 0,
@@ -160,6 +163,7 @@ impl Agent {
         self.claimed = 0;
         self.leaving = false;
         self.watching = false;
+        self.told_holder = None;
         self.known = 0;
         self.heard = now;
         self.renewing = None;
@@ -219,6 +223,10 @@ impl Agent {
         let lost = !self.lost && now >= self.heard + LOSS;
         self.lost |= lost;
         lost.then_some(Input::Lease(Lease::Lost))
+    }
+
+    pub(crate) fn holds_lease(&self) -> bool {
+        self.lease.is_some() && !self.lost
     }
 
     pub(crate) fn activated(&self) -> bool {

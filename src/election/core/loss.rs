@@ -27,6 +27,16 @@ impl Core {
         }
     }
 
+    /// A host that was failing is well again while etcd is lost. If it has the IP still, no other host
+    /// was heard to have it.
+    pub(super) fn on_recovery(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.has_address() {
+            self.step(Event::Fault, LOST, now, actions);
+        } else {
+            self.on_loss(now, actions);
+        }
+    }
+
     pub(super) fn on_loss_policy(
         &mut self,
         policy: LossPolicy,

@@ -119,6 +119,13 @@ impl World {
             false => Gap::Reconnected,
         };
         agent.known = view.revision;
+        // What has not changed is told only to those who have no lease to ask with.
+        let same = agent.told_holder.as_ref() == Some(&view.holder);
+        agent.told_holder = Some(view.holder.clone());
+        if watched && gap == Gap::None && same && agent.holds_lease() {
+            agent.seen = self.now;
+            return true;
+        }
         let (way, era) = (self.way(host), self.era);
         let view = LockView { gap, ..view };
         self.after(way, Event::Seen { host, life, era, view });

@@ -132,3 +132,14 @@ fn a_failing_host_without_etcd_keeps_the_address_until_another_has_it() {
     assert_eq!(story.feed(ANSWERED), [Action::Unbind, Action::Probe(false)]);
     assert_eq!(story.core.state(), State::Failing);
 }
+
+#[test]
+fn by_probe_a_failing_host_that_recovers_with_the_ip_has_it() {
+    let mut story = Story::failing(AllFailingPolicy::KeepLast);
+    story.feed(Input::LossPolicy(LossPolicy::Probe));
+    story.feed(lost());
+    story.feed(SILENT);
+    assert!(story.core.has_address());
+    let well = transition(State::Failing, State::Standby, Event::HealthCheckSuccess);
+    assert_eq!(story.feed(Input::Checked(Ok(()))), [well, fault(), Action::Bind]);
+}
