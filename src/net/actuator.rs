@@ -94,8 +94,11 @@ impl Actuator {
     /// Works until it is told to stop.
     pub(super) fn run(mut self) {
         let mut begun = clock::since_boot();
-        while !self.stopping {
+        loop {
             self.round();
+            if self.stopping {
+                return;
+            }
             let ended = clock::since_boot();
             // Changes may have taken so long, or it was stopped amid them.
             if ended.saturating_sub(begun) >= STANDSTILL {
