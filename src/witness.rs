@@ -87,6 +87,9 @@ struct Owner {
     ipv4: BTreeSet<VipId>,
     /// The IP through which it is watched.
     watched: Option<VipId>,
+    /// It was heard through that IP. What is told before is told of the owner before, by whose silence
+    /// the IP may just have moved.
+    heard: bool,
     /// It is silent on the network, since then.
     silent: Option<Instant>,
     /// Others are heard where it is silent, and that is enough.
@@ -151,6 +154,10 @@ impl Witness {
             return Vec::new();
         };
         if owner.watched.as_ref() != Some(id) {
+            return Vec::new();
+        }
+        owner.heard |= presence == Presence::Present;
+        if !owner.heard {
             return Vec::new();
         }
         match presence {
@@ -268,6 +275,7 @@ impl Owner {
             ips: BTreeSet::new(),
             ipv4: BTreeSet::new(),
             watched: None,
+            heard: false,
             silent: None,
             gone: false,
             ask_at: None,
@@ -285,6 +293,7 @@ impl Owner {
         if best == self.watched {
             return;
         }
+        self.heard = false;
         if let Some(watched) = std::mem::replace(&mut self.watched, best.clone()) {
             steps.push(Step::Watch(watched, false));
             // What was heard was heard through that IP.

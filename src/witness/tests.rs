@@ -259,3 +259,19 @@ fn a_lease_is_late_when_more_than_a_fifth_is_over() {
         assert_eq!(is_late(left, granted), late, "{left} of {granted}");
     }
 }
+
+#[test]
+fn what_is_told_of_the_owner_before_does_not_count_against_the_new_one() {
+    let now = Instant::now();
+    let mut witness = Witness::default();
+    witness.awaits(&id(1), true, Some(("h2", LEASE)));
+    witness.heard(&id(1), Presence::Present, now);
+    // h3 has found h2 dead, and has the lock, before this host is told of h2.
+    let watches_anew = [Step::Watch(id(1), false), Step::Watch(id(1), true)];
+    assert_eq!(witness.awaits(&id(1), true, Some(("h3", 11))), watches_anew);
+    for late in [Presence::Silent, Presence::Gone] {
+        assert_eq!(witness.heard(&id(1), late, now), []);
+    }
+    assert_eq!(witness.heard(&id(1), Presence::Present, now), []);
+    assert_eq!(witness.heard(&id(1), Presence::Silent, now), [Step::AskLease(11)]);
+}
