@@ -205,6 +205,7 @@ fn it_is_the_last_who_lost_the_ip_that_yields() {
     for (host, after) in [("h2", 0), ("h3", 1)] {
         let now = now + Duration::from_secs(after);
         witness.awaits(&id(1), true, Some((host, LEASE)));
+        witness.heard(&id(1), Presence::Present, now);
         witness.heard(&id(1), Presence::Gone, now);
         witness.awaits(&id(1), true, None);
     }
