@@ -231,7 +231,9 @@ impl Core {
             Input::Bound(bound) => self.bound = bound,
             Input::Wire(wire) => self.on_wire(wire, now, &mut actions),
             Input::Claimed { precedes } => self.on_claim(precedes, now, &mut actions),
-            Input::OwnerDead(lease) => self.dead = Some(lease),
+            Input::OwnerDead(lease) => {
+                self.dead = Some(lease).filter(|dead| self.is_held_by(*dead))
+            }
             Input::Paused => self.doubt(),
             Input::Checked(result) => {
                 self.on_health(|health| health.checked(result), now, &mut actions);

@@ -33,6 +33,8 @@ impl Core {
             self.others = None;
         }
         let before = self.lock.replace(view);
+        // It lives if it has the lock again.
+        self.dead = self.dead.filter(|dead| self.is_held_by(*dead));
         match self.ownership() {
             Ownership::Mine => self.on_mine(before, now, actions),
             Ownership::Other => self.on_other(now, actions),
@@ -107,6 +109,12 @@ impl Core {
             self.contested = true;
             self.doubted = true;
         }
+    }
+
+    /// Whether the lock is known to be attached to that lease.
+    pub(super) fn is_held_by(&self, lease: i64) -> bool {
+        let holder = self.lock.as_ref().and_then(|lock| lock.holder.as_ref());
+        holder.is_some_and(|holder| holder.lease == lease)
     }
 
     pub(super) fn ownership(&self) -> Ownership {

@@ -335,6 +335,17 @@ fn from_a_dead_owner_the_lock_is_seized_as_it_was_seen() {
 }
 
 #[test]
+fn an_owner_that_was_dead_and_has_the_lock_again_keeps_it() {
+    let mut story = Story::standby();
+    story.feed(Input::Bound(false));
+    story.answer(Some(("h2", 9)));
+    // Another host was faster.
+    assert_eq!(story.see(Some(("h3", 11))), [Action::Unbind]);
+    assert_eq!(story.feed(Input::OwnerDead(9)), []);
+    assert_eq!(story.see(Some(("h2", 9))), [Action::Unbind]);
+}
+
+#[test]
 fn the_others_are_told_once_more_in_case_a_former_life_spoke_last() {
     let mut story = Story::owner();
     story.now += REAFFIRM;
