@@ -14,6 +14,7 @@ use super::Core;
 use super::lock::Ownership;
 use crate::election::message::{Action, Candidate, Holder, Lease, LockView, Offer, Request};
 use crate::fsm::State;
+use crate::policy::AllFailingPolicy;
 
 /// How long an owner that hands over keeps answering while it waits for another host to take the
 /// lock. Longer than the 3 s after which a Go LinK polls the lock.
@@ -102,12 +103,22 @@ impl Core {
         Some(Request::Pass { lease, to: to.clone() })
     }
 
-    /// As `giving`, but without a candidate the lock is deleted.
+    /// As `giving`, but without a candidate the lock goes to a host that fails as well, if such hosts
+    /// keep what they have, and is deleted if there is none.
     pub(super) fn leaving(&self, lease: i64) -> Option<Request> {
         let offer = Offer::Withdrawn;
-        let release = Request::Release { lease, offer };
+        let last = || match self.failing_candidate() {
+            Some(to) => Request::Pass { lease, to: to.clone() },
+            None => Request::Release { lease, offer },
+        };
         let mine = self.ownership() == Ownership::Mine;
-        self.giving(lease, offer).or_else(|| mine.then_some(release))
+        self.giving(lease, offer).or_else(|| mine.then(last))
+    }
+
+    fn failing_candidate(&self) -> Option<&Candidate> {
+        let keeps = self.all_failing == AllFailingPolicy::KeepLast;
+        let mut others = self.others.iter().flatten().filter(|_| keeps);
+        others.find(|other| other.lease != 0 && !self.silent.contains(&other.host))
     }
 
     /// Who gets the IP, if anybody can.

@@ -180,6 +180,29 @@ fn who_leaves_as_the_last_waits_for_nobody_and_does_not_come_back() {
 }
 
 #[test]
+fn who_leaves_when_all_others_fail_leaves_the_ip_to_one_of_them() {
+    let mut story = leaving();
+    let failing = other("h2", 9, false);
+    assert_eq!(story.find(Some(("h1", LEASE)), std::slice::from_ref(&failing)), [pass(failing)]);
+    assert_eq!(story.find(Some(("h2", 9)), &[]), []);
+    let left = story.feed(Input::Claimed { precedes: false });
+    assert!(left.contains(&Action::Unbind) && left.contains(&Action::Left), "{left:?}");
+}
+
+#[test]
+fn who_gets_the_lock_though_it_fails_keeps_the_ip_if_nobody_else_can_have_it() {
+    let mut story = Story::failing(AllFailingPolicy::KeepLast);
+    story.find(Some(("h2", 9)), &[other("h2", 9, false)]);
+    story.feed(Input::Bound(false));
+    story.answer(Some(("h2", 9)));
+    assert!(!story.core.has_address());
+    story.see(Some(("h1", LEASE)));
+    story.find(Some(("h1", LEASE)), &[]);
+    assert!(story.core.has_address());
+    assert_eq!(story.core.state(), State::Failing);
+}
+
+#[test]
 fn who_leaves_stops_waiting_when_the_successors_leave_too() {
     let mut story = leaving();
     assert_eq!(story.find(Some(("h1", LEASE)), &[go()]), [release(Offer::Withdrawn)]);
