@@ -47,7 +47,8 @@ impl Heir {
 }
 
 impl Core {
-    /// Remembers, when etcd is lost, how much of it was heard.
+    /// Remembers, when etcd is lost, how much of it was heard; if it was lost before and nobody knows yet
+    /// what came of that, how much was heard then.
     pub(super) fn remember_loss(&mut self) {
         let seen = self.lock.as_ref().map_or(0, |lock| lock.revision);
         self.lost_at.get_or_insert(seen.max(self.heard));
