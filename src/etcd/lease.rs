@@ -16,8 +16,8 @@ use super::pool::{Connection, Pool};
 use super::{LeaseEvent, LeaseEvents};
 use crate::clock;
 
-/// Between the beginnings of two attempts when all members have failed in turn. Short, so that an etcd that comes back is
-/// noticed at once; a refused connection costs nothing.
+/// Between the beginnings of two attempts when all members have failed in turn. Short, so that an etcd
+/// that comes back is noticed at once; a refused connection costs nothing.
 const ROUND_PAUSE: Duration = Duration::from_millis(200);
 
 /// The same after etcd has said no: checking a password costs etcd more than us (bcrypt).
