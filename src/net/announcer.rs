@@ -12,15 +12,15 @@ use std::time::Instant;
 use nix::errno::Errno;
 
 use super::ethernet::{self, Mac};
-use super::queue::Queue;
+use super::queue::{Announcement, Form, Queue};
 use super::route::words;
 use super::schedule::{Extent, Schedule};
 use super::sys::PacketSocket;
 use super::{arp, ndp};
 use crate::vip::Cidr;
 
-/// How many addresses are announced before other work has its turn: below a millisecond's worth.
-const MAX_AT_ONCE: u32 = 32;
+/// How many announcements are made before other work has its turn: below a millisecond's worth.
+const MAX_AT_ONCE: u32 = 64;
 
 /// From where an address is announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,12 +65,12 @@ impl Announcer {
     /// still this host's; if not, it is announced no more.
     pub(super) fn send_due(&mut self, origin: impl Fn(Cidr) -> Option<Origin>) {
         for _ in 0..MAX_AT_ONCE {
-            let Some(cidr) = self.queue.pop(Instant::now()) else {
+            let Some(announcement) = self.queue.pop(Instant::now()) else {
                 return;
             };
-            match origin(cidr) {
-                Some(origin) => self.send(cidr, &origin),
-                None => self.queue.stop(cidr),
+            match origin(announcement.cidr) {
+                Some(origin) => self.send(announcement, &origin),
+                None => self.queue.stop(announcement.cidr),
             }
         }
     }
@@ -80,11 +80,13 @@ impl Announcer {
         self.queue.next_due(now)
     }
 
-    fn send(&mut self, cidr: Cidr, origin: &Origin) {
+    fn send(&mut self, Announcement { cidr, form }: Announcement, origin: &Origin) {
         let interface = &origin.interface;
-        match self.send_frames(cidr.addr(), origin) {
+        match self.send_frames(cidr.addr(), form, origin) {
             Ok(()) => {
-                log::debug!("{cidr} announced on {interface}");
+                if form != Form::Second {
+                    log::debug!("{cidr} announced on {interface}");
+                }
                 if self.failing.remove(interface) {
                     log::info!("{interface}: announcements can be sent again");
                 }
@@ -97,12 +99,17 @@ impl Announcer {
         }
     }
 
-    fn send_frames(&self, ip: IpAddr, origin: &Origin) -> Result<(), Errno> {
+    fn send_frames(&self, ip: IpAddr, form: Form, origin: &Origin) -> Result<(), Errno> {
         match ip {
             IpAddr::V4(ip) => {
                 let [request, reply] = arp::announcement(ip, origin.mac);
-                self.socket.send(origin.index, ethernet::ARP, &request)?;
-                self.socket.send(origin.index, ethernet::ARP, &reply)
+                if form != Form::Second {
+                    self.socket.send(origin.index, ethernet::ARP, &request)?;
+                }
+                if form != Form::First {
+                    self.socket.send(origin.index, ethernet::ARP, &reply)?;
+                }
+                Ok(())
             }
             IpAddr::V6(ip) => {
                 let frame = ndp::announcement(ip, origin.mac, origin.router);

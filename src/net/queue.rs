@@ -2,10 +2,12 @@
 //!
 //! Pure: time comes in as an argument. First announcements go before repeats and repeats before
 //! the refresh. Among first ones the newest takeover goes first, so that one address that moves
-//! now does not wait behind a thousand that began to move before it.
+//! now does not wait behind a thousand that began to move before it. An announcement of IPv4 has two
+//! forms; of a first one, the second form waits until the first form of all addresses has left: that
+//! is enough for nearly everybody, and a thousand addresses are reached in half the time.
 
 use std::collections::hash_map::RandomState;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -18,12 +20,34 @@ use crate::vip::Cidr;
 const AT_ONCE: u32 = 100;
 /// Frames per second and at once, of repeats: few, because switches throttle floods of ARP.
 const REPEAT: (u32, u32) = (500, 20);
-/// The same of the refresh: enough for 3000 IPv4 addresses a minute.
-const REFRESH: (u32, u32) = (100, 60);
+/// The same of the refresh: all hosts of the network hear it for ever. Enough for 300 IPv4 addresses
+/// a minute; a thousand take three, which is still less than a switch forgets in.
+const REFRESH: (u32, u32) = (10, 20);
 
-/// A refresh waits so long for others, and they leave together: a thousand addresses cost two
-/// wake-ups a second, not seventeen. More frames may leave at once than grow back in that time.
-const COMPANY: Duration = Duration::from_millis(500);
+/// A refresh waits so long for others, and they leave together: a thousand addresses cost one wake-up
+/// a second, not five. More frames may leave at once than grow back in that time.
+const COMPANY: Duration = Duration::from_secs(1);
+
+/// What is to leave now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Announcement {
+    /// The address.
+    pub(super) cidr: Cidr,
+    /// In which form.
+    pub(super) form: Form,
+}
+
+/// The forms of an announcement of IPv4: there are hosts that take only one of them. Of IPv6 there is
+/// but one, the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A request.
+    First,
+    /// A reply, after the request has left.
+    Second,
+    /// One after the other.
+    All,
+}
 
 /// The announcements to come.
 #[derive(Debug)]
@@ -33,6 +57,8 @@ pub(super) struct Queue {
     states: HashMap<Cidr, State>,
     /// The newest last. May hold addresses that have moved on; `states` decides.
     firsts: Vec<Cidr>,
+    /// Those of which the second form of the first announcement is to leave, the oldest first.
+    seconds: VecDeque<Cidr>,
     repeats: Waiting,
     refreshes: Waiting,
     first_bucket: Bucket,
@@ -70,6 +96,7 @@ impl Queue {
             jitter,
             states: HashMap::new(),
             firsts: Vec::new(),
+            seconds: VecDeque::new(),
             repeats: Waiting::new(REPEAT),
             refreshes: Waiting::new(REFRESH),
             first_bucket: Bucket::new(rate, rate / AT_ONCE),
@@ -93,6 +120,7 @@ impl Queue {
 
     /// Announces an address no more.
     pub(super) fn stop(&mut self, cidr: Cidr) {
+        self.seconds.retain(|second| *second != cidr);
         if let Some(state) = self.states.remove(&cidr) {
             match state.lane {
                 Lane::First => {} // `firsts` is cleaned when its turn comes
@@ -102,36 +130,53 @@ impl Queue {
         }
     }
 
-    /// Holds back what is planned. What is started from now on is announced the first time at once.
+    /// Holds back what is planned. What is started from now on is announced the first time at once. Of
+    /// what is half announced, the repeat says the rest.
     pub(super) fn hold(&mut self, until: Instant) {
+        self.seconds.clear();
         self.held = Some(Hold { until, firsts: self.firsts.len() });
     }
 
-    /// The address whose turn it is, if one is due and its lane's limit allows it.
+    /// The announcement whose turn it is, if one is due and its lane's limit allows it.
     ///
-    /// Its next announcement is planned from `now`: when the limits delay it, the gaps stay.
-    pub(super) fn pop(&mut self, now: Instant) -> Option<Cidr> {
+    /// The next one of its address is planned from `now`: when the limits delay it, the gaps stay.
+    pub(super) fn pop(&mut self, now: Instant) -> Option<Announcement> {
         self.held = self.held.filter(|held| now < held.until);
-        let cidr = self.pop_first(now).or_else(|| self.pop_later(now))?;
-        let made = self.states.remove(&cidr)?.made.saturating_add(1);
+        if let Some(cidr) = self.pop_first(now) {
+            if forms(cidr) > 1 {
+                self.seconds.push_back(cidr);
+            }
+            self.plan_next(cidr, now);
+            return Some(Announcement { cidr, form: Form::First });
+        }
+        if let Some(cidr) = self.pop_second(now) {
+            return Some(Announcement { cidr, form: Form::Second });
+        }
+        let cidr = self.pop_later(now)?;
+        self.plan_next(cidr, now);
+        Some(Announcement { cidr, form: Form::All })
+    }
+
+    fn plan_next(&mut self, cidr: Cidr, now: Instant) {
+        let made = self.states.remove(&cidr).map_or(0, |state| state.made).saturating_add(1);
         let random = self.jitter.hash_one((cidr, made));
         if let Some((lane, gap)) = self.schedule.next(made, random) {
             self.insert(cidr, State { lane, due: now + gap, made });
         }
-        Some(cidr)
     }
 
     /// When `pop` will have something, if nothing changes until then.
     pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
         let held = self.held.map_or(now, |held| held.until.max(now));
-        let first = self.firsts.last().map(|cidr| {
-            let ready = self.first_bucket.ready_at(frames(cidr), now);
+        let first = self.firsts.last().map(|_| {
+            let ready = self.first_bucket.ready_at(1, now);
             if self.holds_firsts() { ready.max(held) } else { ready }
         });
+        let second = self.seconds.front().map(|_| self.first_bucket.ready_at(1, now));
         let refresh = self.refreshes.next_due(now).map(|due| due + COMPANY);
         let later = [self.repeats.next_due(now), refresh];
         let later = later.into_iter().flatten().map(|due| due.max(held));
-        first.into_iter().chain(later).min()
+        first.into_iter().chain(second).chain(later).min()
     }
 
     fn holds_firsts(&self) -> bool {
@@ -151,7 +196,7 @@ impl Queue {
                 return None;
             }
             let waits = self.states.get(&cidr).is_some_and(|state| state.lane == Lane::First);
-            if waits && self.first_bucket.take(frames(&cidr), now).is_err() {
+            if waits && self.first_bucket.take(1, now).is_err() {
                 return None;
             }
             self.firsts.pop();
@@ -160,6 +205,13 @@ impl Queue {
             }
         }
         None
+    }
+
+    fn pop_second(&mut self, now: Instant) -> Option<Cidr> {
+        let cidr = *self.seconds.front()?;
+        self.first_bucket.take(1, now).ok()?;
+        self.seconds.pop_front();
+        Some(cidr)
     }
 
     fn insert(&mut self, cidr: Cidr, state: State) {
@@ -187,7 +239,7 @@ impl Waiting {
 
     fn pop(&mut self, now: Instant) -> Option<Cidr> {
         let (due, cidr) = *self.due.first()?;
-        if due > now || self.bucket.take(frames(&cidr), now).is_err() {
+        if due > now || self.bucket.take(forms(cidr), now).is_err() {
             return None;
         }
         self.due.pop_first();
@@ -196,12 +248,12 @@ impl Waiting {
 
     fn next_due(&self, now: Instant) -> Option<Instant> {
         let (due, cidr) = self.due.first()?;
-        Some(self.bucket.ready_at(frames(cidr), now).max(*due))
+        Some(self.bucket.ready_at(forms(*cidr), now).max(*due))
     }
 }
 
-/// How many frames one announcement is: two forms of ARP, one neighbour advertisement.
-fn frames(cidr: &Cidr) -> u32 {
+/// How many forms an announcement has, each of them a frame: two of ARP, one neighbour advertisement.
+fn forms(cidr: Cidr) -> u32 {
     match cidr.addr() {
         IpAddr::V4(_) => 2,
         IpAddr::V6(_) => 1,

@@ -19,9 +19,9 @@ const BURST: [Duration; 5] = [
 
 /// The refresh comes every 54 to 66 s: well before a switch forgets a MAC address (300 s), and
 /// spread, so that addresses that were bound together are not refreshed together for ever. The last
-/// half second is what it may wait in the queue.
+/// second is what it may wait in the queue.
 const REFRESH: Duration = Duration::from_secs(54);
-const REFRESH_JITTER_MILLIS: u64 = 11_500;
+const REFRESH_JITTER_MILLIS: u64 = 11_000;
 
 /// How much is said of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
