@@ -15,6 +15,10 @@ use super::watch::pause;
 /// After the last of the announcements that follow a takeover, at 30 s.
 const CALM: Duration = Duration::from_secs(35);
 
+/// The same with many IPs: each is announced five times more, at 250 a second, and at last after
+/// another 25 s. In the minute that is measured the refresh has begun, and does not end any more.
+const CALM_WITH_MANY: Duration = Duration::from_secs(110);
+
 /// How long is measured: the slowest of what is repeated comes once a minute.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -23,12 +27,13 @@ const TICKS: f64 = 100.0;
 
 pub(crate) fn idle(options: &Options) -> Vec<Row> {
     let keepalived = || Keepalived::advertising("1");
-    let idling = |contender: &mut dyn Contender, _| idling(contender, "1 IP", 4.0);
+    let idling = |contender: &mut dyn Contender, _| idling(contender, "1 IP", CALM, 4.0);
     measured(options, || Linkd::sharing(&[]), keepalived, idling)
 }
 
 pub(crate) fn idle_with_many(options: &Options) -> Vec<Row> {
-    let idling = |contender: &mut dyn Contender, _| idling(contender, "1000 IPs", 14.0);
+    let idling =
+        |contender: &mut dyn Contender, _| idling(contender, "1000 IPs", CALM_WITH_MANY, 14.0);
     measured(options, Linkd::sharing_many, Keepalived::sharing_many, idling)
 }
 
@@ -40,9 +45,9 @@ pub(crate) fn size(_: &Options) -> Vec<Row> {
 }
 
 /// Rows with a value for each host: the owner, and those that would take over.
-fn idling(contender: &dyn Contender, what: &str, memory: f64) -> Vec<Row> {
+fn idling(contender: &dyn Contender, what: &str, calm: Duration, memory: f64) -> Vec<Row> {
     contender.owner();
-    pause(CALM);
+    pause(calm);
     let usage = || contender.lab().ids().into_iter().map(|id| Usage::of(contender, id));
     let (before, received_before): (Vec<_>, _) = (usage().collect(), received(contender.lab()));
     pause(IDLE);

@@ -28,6 +28,7 @@ const SYSTEM_CA: [&str; 3] =
 
 /// A host that is asked less often than this would be found dead by its lease before.
 const LONGEST_PROBE_INTERVAL: Duration = Duration::from_secs(10);
+const SHORTEST_PROBE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// etcd grants no shorter lease than this (1.5 election timeouts, by default).
 const SHORTEST_TTL: Duration = Duration::from_secs(2);
@@ -103,7 +104,7 @@ impl Config {
 
     /// The same if its host is found dead: by the network and etcd, or by the network alone.
     pub fn crash_detection(&self) -> Option<Duration> {
-        let silent = self.probes.interval * self.probes.count + self.probes.patience();
+        let silent = self.probes.silence();
         let unrenewed = witness::unrenewed_after(self.etcd.ttl().max(SHORTEST_TTL));
         match self.crash_detection {
             CrashDetection::Strict => Some(silent.max(unrenewed)),
@@ -134,7 +135,7 @@ impl fmt::Display for Config {
             self.checks.fall,
             self.crash_detection,
             self.probes.count,
-            self.probes.interval,
+            self.probes.doubt,
             self.loss_policy,
             self.all_failing_policy,
             self.stop_policy,
@@ -339,7 +340,14 @@ impl Reader<'_> {
             let text = format!("{interval:?}");
             self.mistake("PROBE_INTERVAL", &text, "is out of range (10ms to 10s)");
         }
-        WatchTiming { interval, count: self.number("PROBE_COUNT", 3, 1..=100), alone }
+        let count = self.number("PROBE_COUNT", 3, 1..=100);
+        if alone {
+            return WatchTiming { interval, doubt: interval, count, alone };
+        }
+        // Silence on the network is only the reason to ask etcd: it may be found in a hurry, and need
+        // not be looked for as often.
+        let doubt = (interval / 2).max(SHORTEST_PROBE_INTERVAL);
+        WatchTiming { interval: interval * 2, doubt, count, alone }
     }
 
     fn announce(&mut self) -> Option<(Duration, u32)> {

@@ -10,7 +10,7 @@
 //!            <-Report--            +-- announcer  (queue, schedule, bucket) -----------+
 //!                                  +-- prober     (probes, bucket, groups) -- asker ---+-- sys
 //!                                  +-- watcher    (watches, inquiries) -- asker -------+
-//!                                  +-- listener   (filter, heard) ---------------------+
+//!                                  +-- listener   (filter, heard, attention) ----------+
 //!                                  +-- events     (something changed) -----------------+
 //! ```
 //!
@@ -21,6 +21,7 @@ mod actuator;
 mod announcer;
 pub mod arp;
 mod asker;
+mod attention;
 mod bucket;
 mod client;
 pub mod ethernet;
@@ -168,8 +169,10 @@ impl Default for Announce {
 /// How the host that has an address is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WatchTiming {
-    /// `PROBE_INTERVAL`: between two questions, 10 ms to 10 s.
+    /// Between two questions, as long as it answers; 10 ms at least.
     pub interval: Duration,
+    /// Between two questions, once one was not answered; no longer than that.
+    pub doubt: Duration,
     /// `PROBE_COUNT`: how many in a row are not answered when the host is silent, 1 to 100.
     pub count: u32,
     /// `CRASH_DETECTION=fast`: the network alone is to tell, so that others are asked where a host is
@@ -181,6 +184,11 @@ impl WatchTiming {
     /// How long the last answer is waited for. An answer takes less than a millisecond on an idle
     /// network; who cannot wait for etcd does not wait for as long as between two questions.
     pub fn patience(self) -> Duration {
-        if self.alone { self.interval / 2 } else { self.interval }
+        if self.alone { self.doubt / 2 } else { self.doubt }
+    }
+
+    /// How long after its last answer a host is silent, at the latest.
+    pub fn silence(self) -> Duration {
+        self.interval + self.doubt * self.count.saturating_sub(1) + self.patience()
     }
 }

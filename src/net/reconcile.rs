@@ -97,6 +97,21 @@ impl Reconciler {
         self.announcements.push((cidr, Extent::Full));
     }
 
+    /// Announces all addresses in full that are bound on the interface with this index.
+    pub(super) fn announce_all(&mut self, index: u32) {
+        let interfaces = &self.interfaces;
+        let here = self.targets.iter().filter(|(_, target)| {
+            let link = interfaces.link(&target.interface);
+            target.is_bound() && link.is_some_and(|link| link.index == index)
+        });
+        self.announcements.extend(here.map(|(cidr, _)| (*cidr, Extent::Full)));
+    }
+
+    /// Whether an address is bound.
+    pub(super) fn is_any_bound(&self) -> bool {
+        self.targets.values().any(Target::is_bound)
+    }
+
     /// Whether an address is managed.
     pub(super) fn manages(&self, cidr: Cidr) -> bool {
         self.targets.contains_key(&cidr)

@@ -1,9 +1,9 @@
 //! Which hosts are watched, when they are asked, and what their answers and their silence mean.
 //!
 //! Pure: time comes in as an argument. A host is known by an address that it has. It is asked for that
-//! at its hardware address, once in an interval; until that is known, all hosts are asked, once a
-//! second. Silence is a number of questions in a row that are not answered, and an interval after the
-//! last of them, or half of one where the network alone is to tell: answers take a millisecond.
+//! at its hardware address, once in an interval, and at another pace once it has not answered; until that
+//! address is known, all hosts are asked, once a second. Silence is a number of questions in a row that
+//! are not answered, and some time after the last of them.
 //!
 //! Only what was asked in time counts: who sent a question late, or looks for the answer late, has
 //! missed something itself and does not tell others dead.
@@ -45,6 +45,8 @@ struct Watch {
     timing: WatchTiming,
     /// How long it is waited before the first question, so that many hosts do not ask together.
     phase: Duration,
+    /// When it was asked last.
+    asked: Option<Instant>,
     /// When to ask next.
     due: Instant,
     /// How many questions in a row were not answered, as far as they count.
@@ -163,7 +165,7 @@ impl Watches {
     ) -> Option<Presence> {
         match says {
             Says::Has => self.watched.get_mut(&cidr)?.answered(mac, now),
-            Says::Wants => None,
+            Says::Wants | Says::Asks => None,
         }
     }
 
@@ -181,6 +183,7 @@ impl Watch {
         Watch {
             timing,
             phase,
+            asked: None,
             due: now + phase,
             unanswered: 0,
             silent_at: None,
@@ -209,9 +212,9 @@ impl Watch {
         self.silent_at = None;
     }
 
-    /// Between two questions.
+    /// Between two questions, as long as they are not answered.
     fn gap(&self) -> Duration {
-        if self.owner.is_some() { self.timing.interval } else { GAP }
+        if self.owner.is_some() { self.timing.doubt } else { GAP }
     }
 
     /// Whether it is so late that answers may be missing for the same reason.
@@ -228,6 +231,7 @@ impl Watch {
             asked = now;
             self.recount();
         }
+        self.asked = Some(asked);
         self.due = asked + self.gap();
         self.unanswered = self.unanswered.saturating_add(1);
         let is_last = self.unanswered == self.timing.count;
@@ -241,6 +245,8 @@ impl Watch {
         self.recount();
         if self.owner.replace(mac).is_none() {
             self.due = self.due.min(now + self.phase);
+        } else if let Some(asked) = self.asked {
+            self.due = asked + self.timing.interval;
         }
         let new = self.told.replace(Presence::Present) != Some(Presence::Present);
         new.then_some(Presence::Present)

@@ -30,7 +30,8 @@ fn announce_until_stdin_ends() {
 /// Watches the host that has an address until that is silent.
 fn watch_until_silence() {
     let vip = manage("10.0.0.1/32");
-    let timing = WatchTiming { interval: Duration::from_millis(50), count: 2, alone: false };
+    let interval = Duration::from_millis(50);
+    let timing = WatchTiming { interval, doubt: interval, count: 2, alone: false };
     vip.client.watch(vip.cidr, Some(timing));
     while vip.reports.recv().unwrap() != Report::Owner(Presence::Silent) {}
 }

@@ -27,7 +27,8 @@ const NOTHING: Duration = Duration::from_secs(2);
 const TIMING: WatchTiming = every(50, 3);
 
 const fn every(millis: u64, count: u32) -> WatchTiming {
-    WatchTiming { interval: Duration::from_millis(millis), count, alone: false }
+    let interval = Duration::from_millis(millis);
+    WatchTiming { interval, doubt: interval, count, alone: false }
 }
 
 /// Runs a test with `v0` and `v1` on a bridge: so `v0` has a carrier whatever becomes of `v1`.

@@ -18,8 +18,13 @@ const SILENT: Event = Told(Presence::Silent);
 const OWNER: Mac = [2, 0, 0, 0, 0, 1];
 const OTHER: Mac = [2, 0, 0, 0, 0, 2];
 
-const TIMING: WatchTiming =
-    WatchTiming { interval: Duration::from_millis(100), count: 3, alone: false };
+const TIMING: WatchTiming = every(100, 3);
+
+/// At one pace, whether it answers or not.
+const fn every(millis: u64, count: u32) -> WatchTiming {
+    let interval = Duration::from_millis(millis);
+    WatchTiming { interval, doubt: interval, count, alone: false }
+}
 
 fn vip(n: u32) -> Cidr {
     Cidr::new(Ipv4Addr::from_bits(0x0a00_0000 + n).into(), 32).unwrap()
@@ -158,6 +163,31 @@ fn where_the_network_alone_is_to_tell_half_an_interval_after_the_last_question_i
 }
 
 #[test]
+fn who_has_not_answered_is_asked_at_another_pace_until_he_is_heard() {
+    let timing = WatchTiming { interval: Duration::from_millis(400), ..TIMING };
+    let mut bench = Bench::present(timing);
+    for n in 0..5 {
+        let time = u128::from(n) * 400;
+        assert_eq!(bench.run(n * 400 + 1), [(time, One(OWNER))]);
+        assert_eq!(bench.hear(OWNER), None);
+    }
+    let log = bench.run(2501);
+    let expected = [
+        (2000, One(OWNER)),
+        (2100, One(OWNER)),
+        (2200, All),
+        (2300, SILENT),
+        (2300, One(OWNER)),
+        (2400, One(OWNER)),
+        (2500, One(OWNER)),
+    ];
+    assert_eq!(log, expected);
+    assert_eq!(timing.silence(), Duration::from_millis(700), "from the answer at 1600 on");
+    assert_eq!(bench.hear(OWNER), PRESENT);
+    assert_eq!(bench.run(2901), [(2900, One(OWNER))]);
+}
+
+#[test]
 fn an_answer_that_comes_before_silence_counts_however_late_it_is() {
     let mut bench = Bench::present(TIMING);
     bench.run(300);
@@ -260,7 +290,7 @@ fn another_timing_holds_at_once_and_the_same_one_changes_nothing() {
     bench.watches.start(vip(0), TIMING, bench.now);
     assert_eq!(bench.run(301), [(300, SILENT), (300, One(OWNER))]);
 
-    let slow = WatchTiming { interval: Duration::from_secs(10), count: 1, alone: false };
+    let slow = every(10_000, 1);
     let mut bench = Bench::present(slow);
     bench.run(1);
     bench.watches.start(vip(0), TIMING, bench.now);
@@ -298,7 +328,7 @@ fn many_hosts_are_asked_at_different_times_within_the_first_interval() {
 #[test]
 fn no_more_is_asked_than_the_limit_allows_and_then_nobody_is_silent() {
     let start = Instant::now();
-    let timing = WatchTiming { interval: Duration::from_millis(10), count: 2, alone: false };
+    let timing = every(10, 2);
     let mut watches = Watches::new(RandomState::new());
     for n in 0..100 {
         watches.start(vip(n), timing, start);
