@@ -318,6 +318,10 @@ impl Core {
                 self.others = answer.others.or(self.others.take());
                 self.look_for_owner(offers_read_at, now, actions);
                 self.after_answer(&request, now);
+                if let Request::Touch { lease, owner } = request {
+                    self.back &= lease != owner;
+                    self.yielded = None;
+                }
             }
             Err(_) => {
                 self.lock = None;
@@ -325,10 +329,6 @@ impl Core {
                 self.retry_at = Some(now + self.retry_wait);
                 self.retry_wait = (self.retry_wait * 2).min(RETRY.1);
             }
-        }
-        if let Request::Touch { lease, owner } = request {
-            self.back &= lease != owner;
-            self.yielded = None;
         }
         if matches!(request, Request::Seize { .. }) {
             self.dead = None;

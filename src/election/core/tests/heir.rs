@@ -60,6 +60,32 @@ fn an_owner_that_is_back_is_heard_through_etcd() {
 }
 
 #[test]
+fn who_lets_go_tells_it_until_etcd_has_answered() {
+    let mut story = Story::owner();
+    assert_eq!(story.see(Some(("h2", 9))), [demoted(), Action::Unbind]);
+    assert_eq!(story.unbound(), [yields(9)]);
+    assert_eq!(story.fail(), []);
+    assert_eq!(story.wait(), [yields(9)]);
+    assert_eq!(story.fail(), []);
+    // The lock may be somebody else's by now: that is an answer, too.
+    assert_eq!(story.wait(), [yields(9)]);
+    assert_eq!(story.answer(Some(("h3", 10))), [Action::Unbind]);
+    assert_eq!(story.see(Some(("h3", 10))), [Action::Unbind]);
+}
+
+#[test]
+fn an_owner_that_is_back_writes_its_lock_until_etcd_has_answered() {
+    let mut story = Story::owner();
+    story.feed(Input::Lease(Lease::Lost));
+    assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), [acquire()]);
+    assert_eq!(story.answer(Some(("h1", LEASE))).last(), Some(&yields(LEASE)));
+    assert_eq!(story.fail(), []);
+    assert_eq!(story.wait(), [acquire()]);
+    assert_eq!(story.answer(Some(("h1", LEASE))).last(), Some(&yields(LEASE)));
+    assert_eq!(story.answer(Some(("h1", LEASE))), []);
+}
+
+#[test]
 fn a_third_host_that_lets_go_of_the_ip_is_not_taken_for_the_owner() {
     let mut story = heir();
     story.revision += 1;
