@@ -1,9 +1,9 @@
 //! Random faults on real agents, held against bounds: a long run of what `tests/chaos` runs for a
 //! minute.
 //!
-//! `cargo bench --features lab --bench chaos [-- [--minutes N] [--seed N] [--policy POLICY] [--only
-//! TEXT]]`, as root. The same seed draws the same faults; with `--only`, those whose names contain
-//! the text. `LINKD` names another agent than the one that cargo builds. The exit code is 1 when a
+//! `cargo bench --features lab --bench chaos [-- [--minutes N] [--seed N] [--policy POLICY]
+//! [--detection WORD] [--only TEXT]]`, as root. The same seed draws the same faults; with `--only`,
+//! those whose names contain the text. `LINKD` names another agent than the one that cargo builds. The exit code is 1 when a
 //! bound was broken.
 
 #![allow(clippy::print_stdout, reason = "a report on stdout is what this program is for")]
@@ -39,6 +39,7 @@ fn settings() -> Settings {
             "--minutes" => settings.time = Duration::from_secs(60 * number(&value())),
             "--seed" => settings.seed = number(&value()),
             "--policy" => settings.policy = value(),
+            "--detection" => settings.detection = value(),
             "--only" => settings.only = value(),
             other => panic!("there is no argument {other}"),
         }

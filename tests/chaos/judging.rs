@@ -60,7 +60,7 @@ fn two_owners_count_until_all_is_healed_and_after_that() {
 
 #[test]
 fn a_fault_that_nobody_has_declared_would_be_a_violation() {
-    let mut stage = Stage::new("take");
+    let mut stage = Stage::new("take", "strict");
     let kind = Kind::Host(OnHost::PowerOff);
     let lasts = Duration::from_secs(5);
     let fault = Fault { kind, aim: Aim::Owner, vip: 0, at: Duration::ZERO, lasts };

@@ -60,6 +60,8 @@ pub(crate) struct Effect {
     pub(crate) about: bool,
     /// Without etcd, nobody takes an IP that he does not have (`ETCD_LOSS_POLICY`).
     pub(crate) hold: bool,
+    /// Whoever is silent on the network alone is taken for dead (`CRASH_DETECTION=fast`).
+    pub(crate) trusts_network: bool,
 }
 
 /// What may become of an IP in a round.
@@ -201,8 +203,12 @@ impl Effect {
             OnHost::Cut | OnHost::CutIn | OnHost::CutOut => {
                 Bound { moves: true, delay: CRASH, ..Bound::contested() }
             }
-            // Silent: nobody can know, and the lock is where it was.
-            OnHost::Isolate => Bound { silence: self.lasted + NEIGHBOUR, ..NOTHING },
+            // Silent: nobody can know, and the lock is where it was; or the network is trusted, and
+            // the owner hears from etcd that it is an owner no more.
+            OnHost::Isolate => {
+                let silence = self.lasted + NEIGHBOUR;
+                Bound { silence, moves: self.trusts_network, ..NOTHING }
+            }
             OnHost::CutOff => Bound {
                 silence: self.lasted.min(CRASH) + NEIGHBOUR,
                 moves: true,

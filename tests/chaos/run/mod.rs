@@ -35,32 +35,35 @@ pub(crate) struct Settings {
     pub(crate) time: Duration,
     /// `ETCD_LOSS_POLICY` of the agents.
     pub(crate) policy: String,
+    /// `CRASH_DETECTION` of the agents.
+    pub(crate) detection: String,
     /// Only faults in whose names this text is.
     pub(crate) only: String,
 }
 
 impl Settings {
-    /// Ten minutes of everything, with the policy that agents have by default.
+    /// Ten minutes of everything, with the policies that agents have by default.
     pub(crate) fn new(seed: u64) -> Settings {
         let time = Duration::from_secs(600);
-        Settings { seed, time, policy: "take".to_owned(), only: String::new() }
+        let (policy, detection) = ("take".to_owned(), "strict".to_owned());
+        Settings { seed, time, policy, detection, only: String::new() }
     }
 }
 
 /// Runs until the time is over; every round and every violation is told as it comes. Gives the
 /// number of violations.
 pub(crate) fn run(settings: &Settings, tell: &mut dyn FnMut(&str)) -> usize {
-    let Settings { seed, policy, only, .. } = settings;
+    let Settings { seed, policy, detection, only, .. } = settings;
     let kinds: Vec<Kind> =
         Kind::ALL.into_iter().filter(|kind| kind.to_string().contains(only)).collect();
     assert!(!kinds.is_empty(), "there is no fault {only:?}");
-    tell(&format!("seed {seed}, ETCD_LOSS_POLICY {policy}"));
+    tell(&format!("seed {seed}, ETCD_LOSS_POLICY {policy}, CRASH_DETECTION {detection}"));
     let until = Instant::now() + settings.time;
     let mut random = Random::new(*seed);
     let mut table = Table::default();
     let mut stage = None;
     while Instant::now() < until {
-        let here = stage.get_or_insert_with(|| Stage::new(policy));
+        let here = stage.get_or_insert_with(|| Stage::new(policy, detection));
         let faults = plan::round(&mut random, HOSTS.len(), &kinds);
         let outcome = Round::begin(here).play(&faults);
         table.add(&outcome);

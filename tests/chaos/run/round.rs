@@ -131,7 +131,7 @@ impl Round<'_> {
             let changes = self.stage.watch.changes_of(vip);
             let before = self.before[vip].first().copied().unwrap_or(HOSTS[0]);
             let after = owners.as_ref().map(|owners| owners[vip]);
-            let bound = Bound::of(vip, &effects(&self.done, vip, self.stage.holds()));
+            let bound = Bound::of(vip, &effects(&self.done, vip, self.stage));
             let this = Seen::new(&self.before[vip], &changes, times, ping, (before, after));
             let violations = this.violations(&bound, noise.allowance());
             let named = violations.into_iter().map(|what| format!("{}: {what}", VIPS[vip]));
@@ -167,13 +167,14 @@ fn noise(pings: &[PingReport], watch: Duration, memory: Duration) -> Noise {
 }
 
 /// The faults as far as they matter to one IP.
-fn effects(done: &[Done], vip: usize, hold: bool) -> Vec<Effect> {
+fn effects(done: &[Done], vip: usize, stage: &Stage) -> Vec<Effect> {
     let effect = |done: &Done| Effect {
         kind: done.struck.fault.kind,
         lasted: done.healed - done.struck.at,
         on_owner: done.struck.host.is_some_and(|host| done.binders[vip].contains(&host)),
         about: done.struck.fault.vip == vip,
-        hold,
+        hold: stage.holds(),
+        trusts_network: stage.trusts_network(),
     };
     done.iter().map(effect).collect()
 }

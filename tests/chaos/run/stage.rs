@@ -41,19 +41,21 @@ pub(crate) struct Stage {
     /// The addresses of each host without the IPs: they must stay as they are.
     pub(super) own: BTreeMap<HostId, Vec<IpAddr>>,
     holds: bool,
+    trusts_network: bool,
     /// Who must not be touched now: a fault that lasts is being done to it.
     pub(super) struck: Vec<HostId>,
 }
 
 impl Stage {
     /// Three hosts with agents that share the IPs, a client, and etcd on a network of its own.
-    pub(crate) fn new(policy: &str) -> Stage {
+    pub(crate) fn new(policy: &str, detection: &str) -> Stage {
         let mut lab = Lab::builder(3).etcd_members(3).management_network().build();
         let watch = Watch::start(HOSTS.map(|host| (host, lab[host].monitor_addresses())));
         let services = HOSTS.map(|host| (host, listen(&lab, host)));
         let own = HOSTS.map(|host| (host, lasting_addresses(&lab, host)));
         for host in HOSTS {
-            lab[host].start_with(&[&ENVIRONMENT[..], &[("ETCD_LOSS_POLICY", policy)]].concat());
+            let chosen = [("ETCD_LOSS_POLICY", policy), ("CRASH_DETECTION", detection)];
+            lab[host].start_with(&[&ENVIRONMENT[..], &chosen].concat());
         }
         let mut stage = Stage {
             lab,
@@ -61,6 +63,7 @@ impl Stage {
             services: services.into(),
             own: own.into(),
             holds: policy == "hold",
+            trusts_network: detection == "fast",
             struck: Vec::new(),
         };
         for (number, vip) in VIPS.into_iter().enumerate() {
@@ -84,6 +87,11 @@ impl Stage {
     /// Whether nobody takes an IP without etcd that he does not have.
     pub(crate) fn holds(&self) -> bool {
         self.holds
+    }
+
+    /// Whether a host that is silent on the network alone is taken for dead.
+    pub(crate) fn trusts_network(&self) -> bool {
+        self.trusts_network
     }
 
     /// Starts to ping all IPs.
