@@ -29,7 +29,7 @@ free_port() {
     echo "$port"
 }
 
-# install_packages SET...: installs with apt what is missing of build, demo, lab and ci.
+# install_packages SET...: installs with apt what is missing of build, static, demo, lab and ci.
 install_packages() {
     local set package missing=()
     for set in "$@"; do
@@ -50,7 +50,8 @@ packages_of() {
         build) echo gcc libc6-dev protobuf-compiler libprotobuf-dev ;;
         demo) echo etcd-server iproute2 curl ;;
         lab) echo etcd-server etcd-client iproute2 nftables iputils-ping openssl curl ;;
-        ci) echo musl-tools shellcheck systemd curl ;;
+        static) echo musl-tools ;;
+        ci) echo shellcheck systemd curl ;;
     esac
 }
 

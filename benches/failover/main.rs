@@ -3,8 +3,8 @@
 //!
 //! `cargo bench --features lab --bench failover [-- [--runs N] [--long] [CASE]…]`, as root; `--help`
 //! names the cases. The lab is the one of the tests: hosts, etcd and a client in network namespaces
-//! on one machine. `LINKD` names another agent than the one that cargo builds, such as the static
-//! release binary. All cases together take about half an hour.
+//! on one machine. `LINKD` names another agent than the one that cargo builds: `benches/run`, which
+//! also installs what is missing, the static one. All cases together take about forty minutes.
 //!
 //! Moments on the wire are the kernel's time stamps at the client. A gap is the longest time
 //! without an answer to a ping every millisecond; `noise` below it is the longest time between two
