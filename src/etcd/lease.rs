@@ -41,6 +41,8 @@ pub(super) struct Keeper {
     pub(super) lost: bool,
     /// Until when all members get a turn since this process did not run, if that was so.
     pub(super) turn: Option<Instant>,
+    /// The lease was resumed, and it is not known yet whether its TTL is what is configured now.
+    pub(super) unverified: bool,
 }
 
 impl Keeper {
@@ -114,6 +116,7 @@ impl Keeper {
         let id = granted.id();
         info!("etcd: lease {id:x} granted for {} s", granted.ttl());
         self.id = Some(id);
+        self.unverified = false;
         self.acknowledged(sent, LeaseEvent::Granted(id));
         Ok(id)
     }
@@ -147,6 +150,7 @@ impl Keeper {
         match answer {
             Some(answer) if answer.ttl() > 0 => {
                 self.pool.heard(answer.header().map_or(0, ResponseHeader::revision));
+                self.verify(answer.ttl());
                 self.acknowledged(sent, LeaseEvent::Held(keeper.id()));
                 Ok(())
             }
@@ -154,6 +158,15 @@ impl Keeper {
                 Err(etcd_client::Error::LeaseKeepAliveError("lease not found".into()).into())
             }
             None => Err(Error::unreachable("renew the lease: the stream has ended")),
+        }
+    }
+
+    /// A lease keeps the TTL with which it was granted, and the locks are attached to it.
+    fn verify(&mut self, ttl: i64) {
+        let wanted = self.pool.options().ttl().as_secs();
+        if std::mem::take(&mut self.unverified) && u64::try_from(ttl) != Ok(wanted) {
+            let remedy = "it is as it was granted until this agent is stopped with STOP_POLICY=release";
+            warn!("etcd: the resumed lease lasts {ttl} s, not {wanted} s: {remedy}");
         }
     }
 

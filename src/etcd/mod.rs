@@ -332,6 +332,7 @@ impl Server {
             heard,
             lost: false,
             turn: None,
+            unverified: resume.is_some(),
         };
         self.keeper = Some(spawn_local(keeper.run()));
     }

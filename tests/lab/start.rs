@@ -181,6 +181,18 @@ fn a_lease_that_ended_meanwhile_is_replaced() {
 }
 
 #[test]
+fn a_resumed_lease_that_lasts_longer_than_is_configured_now_is_told() {
+    let mut lab = Lab::sharing(1, VIP);
+    lab.await_owner(VIP);
+    lab[H1].kill();
+    lab[H1].start_with(&[("KEEPALIVE_INTERVAL", "500ms")]);
+    eventually("it is told", || {
+        let told = "the resumed lease lasts 5 s, not 3 s";
+        lab[H1].agent().log().contains(told)
+    });
+}
+
+#[test]
 fn stopping_with_keep_leaves_address_and_lease() {
     let mut lab = Lab::new(2);
     for id in lab.ids() {
