@@ -165,7 +165,7 @@ impl Keeper {
     fn verify(&mut self, ttl: i64) {
         let wanted = self.pool.options().ttl().as_secs();
         if std::mem::take(&mut self.unverified) && u64::try_from(ttl) != Ok(wanted) {
-            let remedy = "it is as it was granted until this agent is stopped with STOP_POLICY=release";
+            let remedy = "that ends when this agent is stopped with STOP_POLICY=release";
             warn!("etcd: the resumed lease lasts {ttl} s, not {wanted} s: {remedy}");
         }
     }
