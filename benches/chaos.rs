@@ -3,8 +3,8 @@
 //!
 //! `cargo bench --features lab --bench chaos [-- [--minutes N] [--seed N] [--policy POLICY]
 //! [--detection WORD] [--only TEXT]]`, as root. The same seed draws the same faults; with `--only`,
-//! those whose names contain the text. `LINKD` names another agent than the one that cargo builds. The exit code is 1 when a
-//! bound was broken.
+//! those whose names contain the text. `LINKD` names another agent than the one that cargo builds.
+//! The exit code is 1 when a bound was broken.
 
 #![allow(clippy::print_stdout, reason = "a report on stdout is what this program is for")]
 

@@ -7,8 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-/// So long nobody asks only if nobody can: who watches asks twice a second.
-const SILENCE: Duration = Duration::from_millis(1500);
+/// So long nobody asks only if nobody can. The longest usual gap is half a second.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// How long nothing follows from another silence: whoever is asked more seldom, and by one host alone,
 /// finds a silence each time.

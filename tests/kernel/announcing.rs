@@ -174,7 +174,7 @@ fn the_first_question_after_a_silence_has_an_address_announced_again() {
             speak("v1", [&question]);
             capture.expect_none("10.0.0.1", Duration::from_millis(400));
         }
-        // It is looked every five seconds, and then a second and a half without a question are a silence.
+        // It is looked every five seconds, and three without a question are a silence.
         capture.expect_none("10.0.0.1", Duration::from_secs(9));
         speak("v1", [&question]);
         capture.arp_pair("10.0.0.1", mac);
