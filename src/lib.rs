@@ -56,7 +56,9 @@ pub mod etcd;
 pub mod fsm;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod lock;
 pub mod net;
+pub mod network;
 pub mod ping;
 pub mod policy;
 pub mod secret;

@@ -2,37 +2,27 @@
 //!
 //! | key | value | lease |
 //! |---|---|---|
-//! | `/link/default/<election key>` | the owner's host name | the owner's |
-//! | `/link/ips/<election key>/<host>` | an offer | the host's |
 //! | `/link/hosts/<host>/<id>` | a [`Record`] | none |
 //! | `/link/config/<host>` | a `HostValue` | none |
+//!
+//! The keys of the elections are the business of [`crate::lock`].
 //!
 //! Everything here is a pure function: from what is wanted to a transaction, from its outcome to
 //! what it means. What is read is untrusted: what cannot be understood is named and skipped.
 
-mod election;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod record;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::election::{candidates, candidates_txn, election_answer, election_txn, lock_view};
 pub use self::record::Record;
 use self::record::{Found, RecordValue};
 use crate::etcd::{Compare, Kv, Op, Reply, Txn};
-use crate::vip::{Cidr, VipId};
-
-/// The prefix of all locks.
-pub const LOCKS: &str = "/link/default/";
+use crate::vip::VipId;
 
 /// The format of the records; the Go LinK converts what is older than its own.
 const DATA_VERSION: u32 = 3;
-
-/// The lock of an IP.
-pub fn lock_key(cidr: Cidr) -> String {
-    format!("{LOCKS}{}", cidr.election_key())
-}
 
 fn records_prefix(host: &str) -> String {
     format!("/link/hosts/{host}/")

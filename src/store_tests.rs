@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::policy::LossPolicy;
+use crate::vip::Cidr;
 use crate::vip::LONGEST_INTERVAL;
 
 const ID: &str = "vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427";

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use crate::etcd::TimeToLive;
-use crate::net::Presence;
+use crate::network::Liveness;
 use crate::vip::VipId;
 
 /// Between two questions for a lease, while its host is silent and there is reason to ask.
@@ -148,7 +148,7 @@ impl Witness {
     }
 
     /// Takes note of what the network says of the owner of an IP.
-    pub fn heard(&mut self, id: &VipId, presence: Presence, now: Instant) -> Vec<Step> {
+    pub fn heard(&mut self, id: &VipId, presence: Liveness, now: Instant) -> Vec<Step> {
         let lease = self.awaited.get(id).copied().unwrap_or(0);
         let Some(owner) = self.owners.get_mut(&lease) else {
             return Vec::new();
@@ -156,27 +156,27 @@ impl Witness {
         if owner.watched.as_ref() != Some(id) {
             return Vec::new();
         }
-        owner.heard |= presence == Presence::Present;
+        owner.heard |= presence == Liveness::Alive;
         if !owner.heard {
             return Vec::new();
         }
         match presence {
-            Presence::Present => {
+            Liveness::Alive => {
                 let told = std::mem::take(&mut owner.told);
                 owner.hear();
                 let back = format!("host {} is heard on the network again", owner.host);
                 told.then_some(Step::Tell(back)).into_iter().collect()
             }
-            Presence::Silent if owner.silent.is_some() => {
+            Liveness::Suspect if owner.silent.is_some() => {
                 owner.gone = false;
                 Vec::new()
             }
-            Presence::Silent => {
+            Liveness::Suspect => {
                 owner.silent = Some(now);
                 owner.ask_at = None;
                 vec![Step::AskLease(lease)]
             }
-            Presence::Gone => {
+            Liveness::Dead => {
                 owner.silent.get_or_insert(now);
                 owner.gone = true;
                 self.declare_dead(lease, OTHERS_ARE_HEARD, now)

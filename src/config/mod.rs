@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use crate::api::Credentials;
 use crate::etcd::{self, TlsFiles};
+use crate::lock;
 use crate::net::{Announce, WatchTiming};
 use crate::policy::{AllFailingPolicy, CrashDetection, LossPolicy, StopPolicy, UnknownWord};
 use crate::secret::Secret;
-use crate::store;
 use crate::witness;
 
 /// Where the authorities that a system trusts are, on Debian, Fedora and Alpine.
@@ -267,7 +267,7 @@ impl Reader<'_> {
             user: self.etcd_user(),
             renewal: self.duration("KEEPALIVE_INTERVAL", "1s", 100),
             retries: self.number("KEEPALIVE_RETRY", 5, 1..=1000),
-            watch_prefix: store::LOCKS.to_owned(),
+            watch_prefix: lock::PREFIX.to_owned(),
         }
     }
 

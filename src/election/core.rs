@@ -24,8 +24,9 @@ use self::giving::{Handover, Passing};
 use self::heir::Heir;
 use self::lock::Ownership;
 use super::health::Health;
-use super::message::{Action, Candidate, Input, Lease, LockAnswer, LockView, Offer, Request};
+use super::message::{Action, Input};
 use crate::fsm::{Effect, Event, State, step};
+use crate::lock::{Candidacy, Candidate, Lease, LockAnswer, LockView, Request};
 use crate::policy::{AllFailingPolicy, LossPolicy};
 
 /// How long a host whose lease is lost believes that another host has the IP. Longer than the time
@@ -76,7 +77,7 @@ pub struct Core {
     bound: bool,
     ordered: Option<bool>,
     /// What the others were told, under the present lease.
-    offered: Option<Offer>,
+    offered: Option<Candidacy>,
     /// They were told something, no older request can be on its way, and when they will be told again.
     introduced: bool,
     reaffirm_at: Option<Instant>,
@@ -229,8 +230,8 @@ impl Core {
                 self.on_health(|health| health.interface(usable, now), now, &mut actions);
             }
             Input::Bound(bound) => self.bound = bound,
-            Input::Wire(wire) => self.on_wire(wire, now, &mut actions),
-            Input::Claimed { precedes } => self.on_claim(precedes, now, &mut actions),
+            Input::Probed(wire) => self.on_wire(wire, now, &mut actions),
+            Input::Claimed { wins_tie_break } => self.on_claim(wins_tie_break, now, &mut actions),
             Input::OwnerDead(lease) => {
                 self.dead = Some(lease).filter(|dead| self.is_held_by(*dead))
             }
@@ -308,7 +309,7 @@ impl Core {
             Ok(answer) => {
                 self.retry_now();
                 if self.lease == Lease::Held(request.lease()) {
-                    self.offered = request.offer().or(self.offered);
+                    self.offered = request.candidacy().or(self.offered);
                     self.plan_to_reaffirm(now);
                 }
                 self.doubted = false;
@@ -318,7 +319,7 @@ impl Core {
                 self.others = answer.others.or(self.others.take());
                 self.look_for_owner(offers_read_at, now, actions);
                 self.after_answer(&request, now);
-                if let Request::Touch { lease, owner } = request {
+                if let Request::Acknowledge { lease, owner } = request {
                     self.back &= lease != owner;
                     self.yielded = None;
                 }
@@ -330,7 +331,7 @@ impl Core {
                 self.retry_wait = (self.retry_wait * 2).min(RETRY.1);
             }
         }
-        if matches!(request, Request::Seize { .. }) {
+        if matches!(request, Request::TakeOver { .. }) {
             self.dead = None;
         }
     }

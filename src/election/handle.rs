@@ -6,12 +6,14 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
-use super::message::{Input, Lease};
+use super::message::Input;
 use super::thread::{Actor, Event};
 use crate::checks::Timing;
 use crate::etcd;
 use crate::fsm::State;
-use crate::net::{NetClient, Presence, WatchTiming};
+use crate::lock::Lease;
+use crate::net::{NetClient, WatchTiming};
+use crate::network::Liveness;
 use crate::ping::Ping;
 use crate::policy::{AllFailingPolicy, LossPolicy};
 use crate::thread;
@@ -65,7 +67,7 @@ pub enum Notice {
     /// Its status has changed.
     Status(Status),
     /// The host of the owner, which is watched, is heard on the network, or not.
-    Owner(Presence),
+    Owner(Liveness),
     /// Somebody who had the IP has let go of it and left it to the host that holds the lock.
     Yielded,
     /// A failover has ended: another host holds the lock, or why none does.

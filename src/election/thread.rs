@@ -16,11 +16,13 @@ use log::{debug, info, warn};
 
 use super::core::{Core, Setting};
 use super::handle::{Control, Notice, Notices, Params, Status};
-use super::message::{Action, Holder, Input, LockAnswer, Request};
+use super::message::{Action, Input};
 use crate::checks::Checks;
 use crate::etcd;
-use crate::net::{Desired, Presence, Report};
-use crate::store;
+use crate::lock;
+use crate::lock::{Holder, LockAnswer, Request};
+use crate::net::{Desired, Report};
+use crate::network::Liveness;
 
 /// How long a request to etcd may take before it is tried anew.
 const REQUEST: Duration = Duration::from_secs(2);
@@ -41,7 +43,7 @@ pub(super) enum Event {
     /// The kernel has the address, or not.
     Bound(bool),
     /// The host of the owner is heard on the network, or not.
-    Owner(Presence),
+    Owner(Liveness),
     /// The actuator could not do what it was told.
     NetFailed(String),
     /// The core's deadline.
@@ -142,7 +144,7 @@ impl Actor {
     }
 
     fn unsubscribe(&self) {
-        self.params.etcd.unsubscribe(&store::lock_key(self.params.cidr));
+        self.params.etcd.unsubscribe(&lock::key(self.params.cidr));
         self.params.net.forget(self.params.cidr);
     }
 
@@ -155,17 +157,19 @@ impl Actor {
     fn subscribe(&self) {
         let event_tx = self.event_tx.clone();
         let sink = move |state: etcd::KeyState| {
-            let _ = event_tx.send(Box::new(Event::Input(Input::Lock(store::lock_view(&state)))));
+            let _ = event_tx.send(Box::new(Event::Input(Input::Lock(lock::view_of(&state)))));
         };
-        self.params.etcd.subscribe(&store::lock_key(self.params.cidr), Box::new(sink));
+        self.params.etcd.subscribe(&lock::key(self.params.cidr), Box::new(sink));
         let event_tx = self.event_tx.clone();
         let reports = move |report: Report| {
             let event = match report {
                 Report::Interface(usable) => Event::Input(Input::Interface(usable)),
                 Report::Bound(bound) => Event::Bound(bound),
                 Report::Failed(error) => Event::NetFailed(error),
-                Report::Wire(wire) => Event::Input(Input::Wire(wire)),
-                Report::Claimed { precedes } => Event::Input(Input::Claimed { precedes }),
+                Report::Probed(wire) => Event::Input(Input::Probed(wire)),
+                Report::Claimed { wins_tie_break } => {
+                    Event::Input(Input::Claimed { wins_tie_break })
+                }
                 // Only whoever has the host watched is concerned.
                 Report::Owner(presence) => Event::Owner(presence),
             };
@@ -302,10 +306,10 @@ impl Actor {
     #[inline(never)]
     fn ask(&self, request: Request) {
         let Params { cidr, ref host, .. } = self.params;
-        let txn = store::election_txn(&request, cidr, host);
+        let txn = lock::txn_of(&request, cidr, host);
         let (event_tx, host) = (self.event_tx.clone(), host.clone());
         let reply = move |result: Result<etcd::Reply, etcd::Error>| {
-            let answer = result.map(|reply| store::election_answer(&request, cidr, &host, &reply));
+            let answer = result.map(|reply| lock::answer_of(&request, cidr, &host, &reply));
             let _ = event_tx.send(Box::new(Event::Answered(request, answer)));
         };
         self.params.etcd.submit(txn, REQUEST, Box::new(reply));

@@ -40,8 +40,9 @@ use super::schedule::Schedule;
 use super::sys::PacketSocket;
 use super::wait::{STANDSTILL, wait};
 use super::watcher::Watcher;
-use super::{Address, Announce, NetError, Presence, Report, WatchTiming, Wire};
+use super::{Address, Announce, NetError, Report, WatchTiming};
 use crate::clock;
+use crate::network::{Liveness, ProbeResult};
 use crate::vip::Cidr;
 
 /// How many orders are taken before the kernel has its turn. Taking one costs a microsecond.
@@ -220,9 +221,9 @@ impl Actuator {
                 continue;
             }
             self.watcher.overhear(index, &heard);
-            for (cidr, precedes) in self.reconciler.hear(index, &heard, now) {
-                if let Some(wire) = self.prober.heard(cidr, heard.says, precedes, now) {
-                    self.reconciler.tell(cidr, Report::Wire(wire));
+            for (cidr, wins_tie_break) in self.reconciler.hear(index, &heard, now) {
+                if let Some(wire) = self.prober.heard(cidr, heard.says, wins_tie_break, now) {
+                    self.reconciler.tell(cidr, Report::Probed(wire));
                 }
                 if let Some(presence) = self.watcher.heard(cidr, &heard, now) {
                     self.reconciler.tell(cidr, Report::Owner(presence));
@@ -262,13 +263,13 @@ impl Actuator {
     fn notice_silence(&mut self, looked: Instant, now: Instant) {
         let reconciler = &mut self.reconciler;
         for cidr in self.prober.take_silent(now, |cidr| reconciler.vantage(cidr)) {
-            reconciler.tell(cidr, Report::Wire(Wire::Silent));
+            reconciler.tell(cidr, Report::Probed(ProbeResult::Silent));
         }
         if !self.listener.has_heard_all() || reconciler.is_blind() {
             self.watcher.recount(now);
         }
         for cidr in self.watcher.take_silent(looked, |cidr| reconciler.vantage(cidr)) {
-            reconciler.tell(cidr, Report::Owner(Presence::Silent));
+            reconciler.tell(cidr, Report::Owner(Liveness::Suspect));
         }
         for (cidr, presence) in self.watcher.take_surroundings(now) {
             reconciler.tell(cidr, Report::Owner(presence));

@@ -1,7 +1,6 @@
 //! Ethernet II framing: 14 bytes before each ARP or IPv6 packet.
 
-/// A hardware address.
-pub type Mac = [u8; 6];
+pub use crate::network::Mac;
 
 /// Everybody on the segment.
 pub const BROADCAST: Mac = [0xff; 6];

@@ -56,6 +56,7 @@ use std::time::Duration;
 
 pub use client::{Net, NetClient};
 
+use crate::network::{Liveness, ProbeResult};
 use crate::vip::Cidr;
 
 /// What the kernel has on an interface.
@@ -89,43 +90,15 @@ pub enum Report {
     /// An order could not be carried out; it is tried again.
     Failed(String),
     /// What the wire says of the address, while that is asked: see [`NetClient::probe`].
-    Wire(Wire),
+    Probed(ProbeResult),
     /// Another hardware address says on the wire that it has the address, which is bound here; once
     /// for the frames of one announcement.
     Claimed {
-        /// As in [`Wire::Answered`].
-        precedes: bool,
+        /// As in [`ProbeResult::Answered`].
+        wins_tie_break: bool,
     },
     /// What is seen on the wire of the host that has the address: see [`NetClient::watch`].
-    Owner(Presence),
-}
-
-/// What the wire says of an address about which it is being asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wire {
-    /// Another host answers for it, or asks for it at the same time and comes first.
-    Answered {
-        /// The other's hardware address is lower than this host's: of two hosts that have the
-        /// address, or want it, that one keeps it.
-        precedes: bool,
-    },
-    /// Nobody has answered for about a second.
-    Silent,
-}
-
-/// What is seen on the wire of a host that is being watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// It answers.
-    Present,
-    /// It has answered before, and does not any more: so many questions in a row were not answered,
-    /// the last one for [`WatchTiming::patience`], although this host's own interface has a carrier. Who has not
-    /// answered since that carrier came, or since this process stood still, is not said to be silent.
-    Silent,
-    /// It is silent, and others are heard there at this moment: it is not this host that is deaf.
-    /// Told only where the network alone is to tell, and after `Silent`, which is told again when the
-    /// others fall silent, too.
-    Gone,
+    Owner(Liveness),
 }
 
 /// Receives reports; called on the actuator's thread, so it must not block.
@@ -176,7 +149,7 @@ pub struct WatchTiming {
     /// `PROBE_COUNT`: how many in a row are not answered when the host is silent, 1 to 100.
     pub count: u32,
     /// `CRASH_DETECTION=fast`: the network alone is to tell, so that others are asked where a host is
-    /// silent: see [`Presence::Gone`].
+    /// silent: see [`Liveness::Dead`].
     pub alone: bool,
 }
 

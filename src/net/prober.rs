@@ -5,11 +5,11 @@
 
 use std::time::Instant;
 
-use super::Wire;
 use super::asker::{Asker, Vantage};
 use super::groups::Groups;
 use super::heard::Says;
 use super::probes::Probes;
+use crate::network::ProbeResult;
 use crate::vip::Cidr;
 
 /// How many addresses are asked about before other work has its turn.
@@ -55,10 +55,10 @@ impl Prober {
         &mut self,
         cidr: Cidr,
         says: Says,
-        precedes: bool,
+        wins_tie_break: bool,
         now: Instant,
-    ) -> Option<Wire> {
-        self.probes.heard(cidr, says, precedes, now)
+    ) -> Option<ProbeResult> {
+        self.probes.heard(cidr, says, wins_tie_break, now)
     }
 
     /// The addresses of which nothing was heard. All that has come must have been heard, the last of

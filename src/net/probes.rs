@@ -8,9 +8,9 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use super::Wire;
 use super::bucket::Bucket;
 use super::heard::Says;
+use crate::network::ProbeResult;
 use crate::vip::Cidr;
 
 /// How many questions in a row are asked eagerly if none is answered: as in RFC 5227, 1.1
@@ -25,7 +25,7 @@ const UNANSWERED: u32 = 2;
 /// answer. The latter is longer than the gap at which a host asks that wants the address too.
 const SILENCE: Duration = Duration::from_secs(1);
 const SILENCE_AFTER_ANSWER: Duration = Duration::from_millis(1500);
-/// Of several hosts that answer, one that precedes is remembered for so long: longer than the gap.
+/// Of several hosts that answer, one that wins_tie_break is remembered for so long: longer than the gap.
 const PRECEDENCE: Duration = Duration::from_secs(2);
 
 /// Frames per second and at once: twice what a thousand addresses need in the long run, 1 Mbit/s.
@@ -53,9 +53,9 @@ struct Asked {
     quiet_since: Option<Instant>,
     /// When it is silence, if nobody answers until then.
     silent_at: Option<Instant>,
-    /// When somebody answered last who precedes.
+    /// When somebody answered last who wins_tie_break.
     preceded_at: Option<Instant>,
-    told: Option<Wire>,
+    told: Option<ProbeResult>,
 }
 
 impl Probes {
@@ -119,25 +119,25 @@ impl Probes {
         }
         self.change(cidr, |asked| {
             asked.silent_at = None;
-            asked.told = Some(Wire::Silent);
+            asked.told = Some(ProbeResult::Silent);
         });
         Some(cidr)
     }
 
     /// Takes note of what another host says; what that tells of the address, if it is new.
     ///
-    /// Of two hosts that want an address the one that precedes hears nothing of the other.
+    /// Of two hosts that want an address the one that wins_tie_break hears nothing of the other.
     pub(super) fn heard(
         &mut self,
         cidr: Cidr,
         says: Says,
-        precedes: bool,
+        wins_tie_break: bool,
         now: Instant,
-    ) -> Option<Wire> {
-        if says == Says::Wants && !precedes {
+    ) -> Option<ProbeResult> {
+        if says == Says::Wants && !wins_tie_break {
             return None;
         }
-        self.change(cidr, |asked| asked.answered(precedes, now))?
+        self.change(cidr, |asked| asked.answered(wins_tie_break, now))?
     }
 
     /// When there is something to do next, if nothing changes until then.
@@ -186,8 +186,8 @@ impl Asked {
         self.due = now + if self.unanswered < EAGER { EAGER_GAP } else { GAP };
         let quiet_since = *self.quiet_since.get_or_insert(now);
         let silence = match self.told {
-            Some(Wire::Silent) => return,
-            Some(Wire::Answered { .. }) => SILENCE_AFTER_ANSWER,
+            Some(ProbeResult::Silent) => return,
+            Some(ProbeResult::Answered { .. }) => SILENCE_AFTER_ANSWER,
             None => SILENCE,
         };
         if self.unanswered == UNANSWERED {
@@ -195,16 +195,16 @@ impl Asked {
         }
     }
 
-    fn answered(&mut self, precedes: bool, now: Instant) -> Option<Wire> {
+    fn answered(&mut self, wins_tie_break: bool, now: Instant) -> Option<ProbeResult> {
         self.unanswered = 0;
         self.quiet_since = Some(now);
         self.silent_at = None;
         self.due = self.last.map_or(self.due, |last| last + GAP);
-        if precedes {
+        if wins_tie_break {
             self.preceded_at = Some(now);
         }
         let recently = |at| now.saturating_duration_since(at) < PRECEDENCE;
-        let wire = Wire::Answered { precedes: self.preceded_at.is_some_and(recently) };
+        let wire = ProbeResult::Answered { wins_tie_break: self.preceded_at.is_some_and(recently) };
         let new = self.told.replace(wire) != Some(wire);
         new.then_some(wire)
     }

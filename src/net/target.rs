@@ -176,13 +176,13 @@ impl Target {
     }
 
     /// The report to make of another host's claim, if a while has passed since the last.
-    pub(super) fn tell_claim(&mut self, precedes: bool, now: Instant) -> Option<Report> {
+    pub(super) fn tell_claim(&mut self, wins_tie_break: bool, now: Instant) -> Option<Report> {
         let told = self.told.claim;
         if told.is_some_and(|told| now.saturating_duration_since(told) < CLAIMS) {
             return None;
         }
         self.told.claim = Some(now);
-        Some(Report::Claimed { precedes })
+        Some(Report::Claimed { wins_tie_break })
     }
 
     /// Makes a report.
@@ -259,7 +259,7 @@ mod tests {
     fn claims_that_come_together_are_reported_once() {
         let now = Instant::now();
         let mut target = target();
-        let claim = Some(Report::Claimed { precedes: true });
+        let claim = Some(Report::Claimed { wins_tie_break: true });
         assert_eq!(target.tell_claim(true, now), claim);
         assert_eq!(target.tell_claim(true, now + CLAIMS / 2), None);
         assert_eq!(target.tell_claim(true, now + CLAIMS), claim);

@@ -8,13 +8,14 @@ use std::collections::hash_map::RandomState;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use super::WatchTiming;
 use super::asker::{Asker, Vantage};
 use super::ethernet::Mac;
 use super::heard::Heard;
 use super::inquiries::{Inquiries, NEIGHBOURS};
 use super::rtnetlink::Neighbour;
 use super::watches::Watches;
-use super::{Presence, WatchTiming};
+use crate::network::Liveness;
 use crate::vip::Cidr;
 
 /// How many hosts are asked before other work has its turn.
@@ -65,9 +66,9 @@ impl Watcher {
     }
 
     /// Takes note of what another host says; what that tells of the owner, if it is new.
-    pub(super) fn heard(&mut self, cidr: Cidr, heard: &Heard, now: Instant) -> Option<Presence> {
+    pub(super) fn heard(&mut self, cidr: Cidr, heard: &Heard, now: Instant) -> Option<Liveness> {
         let news = self.watches.heard(cidr, heard.says, heard.mac, now);
-        if news == Some(Presence::Present) {
+        if news == Some(Liveness::Alive) {
             self.inquiries.end(cidr);
         }
         news
@@ -104,8 +105,8 @@ impl Watcher {
 
     /// What is new of owners that are silent: whether others are heard. All that has come until `now`
     /// must have been heard.
-    pub(super) fn take_surroundings(&mut self, now: Instant) -> Vec<(Cidr, Presence)> {
-        let presence = |others| if others { Presence::Gone } else { Presence::Silent };
+    pub(super) fn take_surroundings(&mut self, now: Instant) -> Vec<(Cidr, Liveness)> {
+        let presence = |others| if others { Liveness::Dead } else { Liveness::Suspect };
         let news = self.inquiries.take_news(now).into_iter();
         news.map(|(cidr, others)| (cidr, presence(others))).collect()
     }

@@ -14,10 +14,11 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::time::{Duration, Instant};
 
+use super::WatchTiming;
 use super::bucket::Bucket;
 use super::ethernet::Mac;
 use super::heard::Says;
-use super::{Presence, WatchTiming};
+use crate::network::Liveness;
 use crate::vip::Cidr;
 
 /// Between two questions to all hosts, as long as it is not known whom to ask; and how long nobody is
@@ -55,7 +56,7 @@ struct Watch {
     silent_at: Option<Instant>,
     /// Who said last that he has the address; nobody, since it was started afresh.
     owner: Option<Mac>,
-    told: Option<Presence>,
+    told: Option<Liveness>,
 }
 
 impl Watches {
@@ -148,7 +149,7 @@ impl Watches {
                 watch.recount();
             } else {
                 watch.silent_at = None;
-                watch.told = Some(Presence::Silent);
+                watch.told = Some(Liveness::Suspect);
                 silent.push(*cidr);
             }
         }
@@ -162,7 +163,7 @@ impl Watches {
         says: Says,
         mac: Mac,
         now: Instant,
-    ) -> Option<Presence> {
+    ) -> Option<Liveness> {
         match says {
             Says::Has => self.watched.get_mut(&cidr)?.answered(mac, now),
             Says::Wants | Says::Asks => None,
@@ -235,21 +236,21 @@ impl Watch {
         self.due = asked + self.gap();
         self.unanswered = self.unanswered.saturating_add(1);
         let is_last = self.unanswered == self.timing.count;
-        if is_last && self.owner.is_some() && self.told == Some(Presence::Present) {
+        if is_last && self.owner.is_some() && self.told == Some(Liveness::Alive) {
             self.silent_at = Some(now + self.timing.patience());
         }
         self.owner.filter(|_| !is_last || self.timing.count == 1)
     }
 
-    fn answered(&mut self, mac: Mac, now: Instant) -> Option<Presence> {
+    fn answered(&mut self, mac: Mac, now: Instant) -> Option<Liveness> {
         self.recount();
         if self.owner.replace(mac).is_none() {
             self.due = self.due.min(now + self.phase);
         } else if let Some(asked) = self.asked {
             self.due = asked + self.timing.interval;
         }
-        let new = self.told.replace(Presence::Present) != Some(Presence::Present);
-        new.then_some(Presence::Present)
+        let new = self.told.replace(Liveness::Alive) != Some(Liveness::Alive);
+        new.then_some(Liveness::Alive)
     }
 }
 

@@ -1,8 +1,9 @@
 //! What holds for whatever stands in etcd, and in the local copy of it: a property for
 //! [`crate::fuzzing`].
 
-use crate::election::message::{Offer, Request};
 use crate::etcd::{Gap, KeyState, Kv, Op, Reply};
+use crate::lock;
+use crate::lock::{Candidacy, Request};
 use crate::store::{self, Record, Stored};
 use crate::vip::{Cidr, LONGEST_INTERVAL};
 
@@ -100,7 +101,7 @@ fn check_host(kv: &Kv, kvs: &[Kv], stored: &Stored) {
 
 fn check_lock(kv: &Kv) {
     let state = KeyState { kv: Some(kv.clone()), revision: kv.mod_revision, gap: Gap::None };
-    let holder = store::lock_view(&state).holder.expect("a key that is there has a holder");
+    let holder = lock::view_of(&state).holder.expect("a key that is there has a holder");
     assert_eq!((holder.lease, holder.written), (kv.lease, kv.mod_revision));
     if let Ok(host) = std::str::from_utf8(&kv.value) {
         assert_eq!(holder.host, host);
@@ -111,12 +112,12 @@ fn check_lock(kv: &Kv) {
 fn check_candidates(kvs: &[Kv]) {
     let cidr: Cidr = "10.0.0.1/32".parse().expect("an address");
     let names: Vec<_> = kvs.iter().filter_map(|kv| kv.key.strip_prefix(OFFERS)).collect();
-    let candidates = store::candidates(cidr, kvs);
+    let candidates = lock::candidates(cidr, kvs);
     assert!(candidates.iter().map(|candidate| &candidate.host).eq(&names));
     for succeeded in [true, false] {
         let reply = Reply::new(succeeded, i64::MAX, vec![kvs.to_vec()]);
-        let request = Request::Release { lease: 1, offer: Offer::Available };
-        let answer = store::election_answer(&request, cidr, HOST, &reply);
+        let request = Request::Resign { lease: 1, candidacy: Candidacy::Available };
+        let answer = lock::answer_of(&request, cidr, HOST, &reply);
         let lock = kvs.iter().find(|kv| kv.key == LOCK).filter(|_| !succeeded);
         let written = answer.lock.holder.map(|holder| holder.written);
         assert_eq!(written, lock.map(|kv| kv.mod_revision));

@@ -7,6 +7,7 @@ use super::{Actor, Pending, Presence, Reply, Vip, answer_to};
 use crate::command::{Answer, Change, Command, NewVip, Refusal, Request};
 use crate::etcd;
 use crate::fsm::State;
+use crate::lock;
 use crate::store::{self, Conflict, Record};
 use crate::vip::{Cidr, VipId};
 
@@ -61,7 +62,7 @@ impl Actor {
             }
             Command::Failover(id, target) => self.begin_failover(&id, target, reply)?,
             Command::Hosts(id) => {
-                let txn = store::candidates_txn(self.find(&id)?.record.cidr);
+                let txn = lock::candidates_txn(self.find(&id)?.record.cidr);
                 self.submit(txn, Pending::Hosts { id, reply: reply.clone() });
             }
         }
@@ -294,7 +295,7 @@ impl Actor {
     fn hosts(&self, id: &VipId, outcome: Outcome) -> Result<Vec<String>, Refusal> {
         let cidr = self.find(id)?.record.cidr;
         let reply = outcome.map_err(unavailable)?;
-        let candidates = store::candidates(cidr, reply.kvs(0));
+        let candidates = lock::candidates(cidr, reply.kvs(0));
         Ok(candidates.into_iter().map(|candidate| candidate.host).collect())
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 
 use super::{Actor, Event};
-use crate::net::Presence;
+use crate::network::Liveness;
 use crate::vip::VipId;
 use crate::witness::Step;
 
@@ -27,8 +27,8 @@ impl Actor {
         self.follow(steps);
     }
 
-    pub(super) fn on_presence(&mut self, id: &VipId, presence: Presence) {
-        let steps = self.witness.heard(id, presence, Instant::now());
+    pub(super) fn on_presence(&mut self, id: &VipId, liveness: Liveness) {
+        let steps = self.witness.heard(id, liveness, Instant::now());
         self.follow(steps);
     }
 

@@ -7,8 +7,9 @@
 use log::{debug, info};
 
 use super::{Actor, Pending};
-use crate::election::message::{Lease, Offer, Request};
 use crate::etcd;
+use crate::lock;
+use crate::lock::{Candidacy, Lease, Request};
 use crate::store;
 use crate::vip::{Cidr, VipId};
 
@@ -53,8 +54,8 @@ impl Actor {
         let txn = match self.debts.owed.first() {
             // What was attached to an older lease has ended with it.
             Some(Debt::Lock(cidr)) => {
-                let release = Request::Release { lease, offer: Offer::Withdrawn };
-                store::election_txn(&release, *cidr, host)
+                let release = Request::Resign { lease, candidacy: Candidacy::Withdrawn };
+                lock::txn_of(&release, *cidr, host)
             }
             Some(Debt::Record(id)) => store::drop_record_txn(host, id),
             None => return,

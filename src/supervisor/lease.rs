@@ -5,8 +5,8 @@ use std::time::Instant;
 use log::{info, warn};
 
 use super::{Actor, Event, Pending, Presence, Vip};
-use crate::election::message::Lease;
 use crate::etcd::{self, LeaseEvent};
+use crate::lock::Lease;
 use crate::store;
 
 /// What is known of the lease.

@@ -6,7 +6,7 @@ use log::{info, warn};
 
 use super::Actor;
 use crate::election::core::HANDOVER_BOUND;
-use crate::election::message::Lease;
+use crate::lock::Lease;
 use crate::policy::StopPolicy;
 use crate::vip::VipId;
 

@@ -15,8 +15,8 @@ fn silent(now: Instant) -> Witness {
     let mut witness = Witness::default();
     let watch = Step::Watch(id(1), true);
     assert_eq!(witness.awaits(&id(1), true, Some(("h2", LEASE))), [watch]);
-    assert_eq!(witness.heard(&id(1), Presence::Present, now), []);
-    assert_eq!(witness.heard(&id(1), Presence::Silent, now), [Step::AskLease(LEASE)]);
+    assert_eq!(witness.heard(&id(1), Liveness::Alive, now), []);
+    assert_eq!(witness.heard(&id(1), Liveness::Suspect, now), [Step::AskLease(LEASE)]);
     witness
 }
 
@@ -33,8 +33,8 @@ fn dead_because(ips: &[u8], because: &'static str) -> Step {
 /// are heard; whether it is declared dead.
 fn gone_again(witness: &mut Witness, lease: i64, now: Instant) -> bool {
     witness.awaits(&id(1), true, Some(("h2", lease)));
-    witness.heard(&id(1), Presence::Present, now);
-    let steps = witness.heard(&id(1), Presence::Gone, now);
+    witness.heard(&id(1), Liveness::Alive, now);
+    let steps = witness.heard(&id(1), Liveness::Dead, now);
     // This host has its IP now.
     witness.awaits(&id(1), true, None);
     steps.iter().any(|step| matches!(step, Step::Dead { .. }))
@@ -69,7 +69,7 @@ fn an_answer_from_the_network_saves_it() {
     let now = Instant::now();
     let mut witness = silent(now);
     witness.told(LEASE, ttl(3), now);
-    assert_eq!(witness.heard(&id(1), Presence::Present, now), []);
+    assert_eq!(witness.heard(&id(1), Liveness::Alive, now), []);
     assert_eq!(witness.told(LEASE, ttl(0), now + LATE), []);
     assert_eq!(witness.deadline(), None);
 }
@@ -94,7 +94,7 @@ fn a_host_that_is_silent_and_alive_is_told_once_and_asked_for_slowly() {
     assert_eq!(witness.deadline(), Some(later + ASK_SLOWLY));
     assert_eq!(witness.told(LEASE, ttl(4), later), []);
     let back = Step::Tell("host h2 is heard on the network again".to_owned());
-    assert_eq!(witness.heard(&id(1), Presence::Present, later), [back]);
+    assert_eq!(witness.heard(&id(1), Liveness::Alive, later), [back]);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_host_that_is_silent_where_others_are_heard_is_dead_without_a_word_of_etcd()
     let now = Instant::now();
     let mut witness = silent(now);
     let gone = dead_because(&[1], OTHERS_ARE_HEARD);
-    assert_eq!(witness.heard(&id(1), Presence::Gone, now), [gone]);
+    assert_eq!(witness.heard(&id(1), Liveness::Dead, now), [gone]);
     assert_eq!(witness.told(LEASE, ttl(4), now), [], "that was said a moment ago");
 }
 
@@ -111,7 +111,7 @@ fn a_dead_host_whose_locks_were_not_taken_is_declared_dead_again_a_second_later(
     let now = Instant::now();
     let mut witness = silent(now);
     let gone = dead_because(&[1], OTHERS_ARE_HEARD);
-    witness.heard(&id(1), Presence::Gone, now);
+    witness.heard(&id(1), Liveness::Dead, now);
     let due = now + ASK_SLOWLY;
     assert_eq!(witness.deadline(), Some(due));
     assert_eq!(witness.wake(due), [Step::AskLease(LEASE)]);
@@ -122,8 +122,8 @@ fn a_dead_host_whose_locks_were_not_taken_is_declared_dead_again_a_second_later(
 fn when_nobody_is_heard_any_more_both_witnesses_are_needed_again() {
     let now = Instant::now();
     let mut witness = silent(now);
-    witness.heard(&id(1), Presence::Gone, now);
-    assert_eq!(witness.heard(&id(1), Presence::Silent, now), []);
+    witness.heard(&id(1), Liveness::Dead, now);
+    assert_eq!(witness.heard(&id(1), Liveness::Suspect, now), []);
     let due = now + ASK_SLOWLY;
     assert_eq!(witness.told(LEASE, ttl(4), due), []);
     assert_eq!(witness.told(LEASE, ttl(3), due), []);
@@ -176,8 +176,8 @@ fn while_it_is_held_down_it_is_not_declared_dead_and_at_the_end_of_that_it_is() 
     assert!(gone_again(&mut witness, LEASE, now));
     witness.yielded(&id(1), now);
     witness.awaits(&id(1), true, Some(("h2", LEASE)));
-    witness.heard(&id(1), Presence::Present, now);
-    assert_eq!(witness.heard(&id(1), Presence::Gone, now), []);
+    witness.heard(&id(1), Liveness::Alive, now);
+    assert_eq!(witness.heard(&id(1), Liveness::Dead, now), []);
     let end = now + HOLD_DOWN.0;
     assert_eq!(witness.told(LEASE, ttl(4), end - ASK), []);
     assert_eq!(witness.told(LEASE, ttl(4), end), [dead_because(&[1], OTHERS_ARE_HEARD)]);
@@ -188,12 +188,12 @@ fn what_was_taken_before_it_was_declared_dead_again_can_be_yielded_yet() {
     let now = Instant::now();
     let mut witness = silent(now);
     witness.awaits(&id(2), true, Some(("h2", LEASE)));
-    witness.heard(&id(1), Presence::Gone, now);
+    witness.heard(&id(1), Liveness::Dead, now);
     // The first is taken, the second is not: it is watched through that one from now on.
     witness.awaits(&id(1), true, None);
-    witness.heard(&id(2), Presence::Present, now);
+    witness.heard(&id(2), Liveness::Alive, now);
     let gone = dead_because(&[2], OTHERS_ARE_HEARD);
-    assert_eq!(witness.heard(&id(2), Presence::Gone, now + ASK_SLOWLY), [gone]);
+    assert_eq!(witness.heard(&id(2), Liveness::Dead, now + ASK_SLOWLY), [gone]);
     assert_eq!(witness.yielded(&id(1), now + ASK_SLOWLY).len(), 1);
 }
 
@@ -205,8 +205,8 @@ fn it_is_the_last_who_lost_the_ip_that_yields() {
     for (host, after) in [("h2", 0), ("h3", 1)] {
         let now = now + Duration::from_secs(after);
         witness.awaits(&id(1), true, Some((host, LEASE)));
-        witness.heard(&id(1), Presence::Present, now);
-        witness.heard(&id(1), Presence::Gone, now);
+        witness.heard(&id(1), Liveness::Alive, now);
+        witness.heard(&id(1), Liveness::Dead, now);
         witness.awaits(&id(1), true, None);
     }
     assert_eq!(witness.yielded(&id(2), now), [], "that is another IP");
@@ -225,7 +225,7 @@ fn each_host_is_watched_through_one_of_its_ips() {
     let other = [Step::Watch(id(1), false), Step::Watch(id(2), true), Step::Watch(id(1), true)];
     assert_eq!(witness.awaits(&id(1), true, Some(("h3", 11))), other);
     assert_eq!(witness.awaits(&id(2), true, None), [Step::Watch(id(2), false)]);
-    assert_eq!(witness.heard(&id(2), Presence::Silent, now), []);
+    assert_eq!(witness.heard(&id(2), Liveness::Suspect, now), []);
 }
 
 #[test]
@@ -266,13 +266,13 @@ fn what_is_told_of_the_owner_before_does_not_count_against_the_new_one() {
     let now = Instant::now();
     let mut witness = Witness::default();
     witness.awaits(&id(1), true, Some(("h2", LEASE)));
-    witness.heard(&id(1), Presence::Present, now);
+    witness.heard(&id(1), Liveness::Alive, now);
     // h3 has found h2 dead, and has the lock, before this host is told of h2.
     let watches_anew = [Step::Watch(id(1), false), Step::Watch(id(1), true)];
     assert_eq!(witness.awaits(&id(1), true, Some(("h3", 11))), watches_anew);
-    for late in [Presence::Silent, Presence::Gone] {
+    for late in [Liveness::Suspect, Liveness::Dead] {
         assert_eq!(witness.heard(&id(1), late, now), []);
     }
-    assert_eq!(witness.heard(&id(1), Presence::Present, now), []);
-    assert_eq!(witness.heard(&id(1), Presence::Silent, now), [Step::AskLease(11)]);
+    assert_eq!(witness.heard(&id(1), Liveness::Alive, now), []);
+    assert_eq!(witness.heard(&id(1), Liveness::Suspect, now), [Step::AskLease(11)]);
 }

@@ -20,8 +20,8 @@ fn vip_v6() -> Ipv6Addr {
     "fd00::1".parse().unwrap()
 }
 
-fn claimed(precedes: bool) -> Report {
-    Report::Claimed { precedes }
+fn claimed(wins_tie_break: bool) -> Report {
+    Report::Claimed { wins_tie_break }
 }
 
 #[test]
@@ -45,15 +45,15 @@ fn two_owners_hear_of_each_other() {
 
 #[test]
 fn who_claims_an_address_precedes_if_his_hardware_address_is_lower() {
-    for (other, precedes) in [(LOWER, true), (HIGHER, false)] {
+    for (other, wins_tie_break) in [(LOWER, true), (HIGHER, false)] {
         run(move || {
             let [v4, v6] = ["10.0.0.1/32", "fd00::1/128"].map(manage);
             v4.bind();
             v6.bind();
             speak("v1", &arp::announcement(VIP, other));
             speak("v1", [&ndp::announcement(vip_v6(), other, false)]);
-            v4.expect(claimed(precedes));
-            v6.expect(claimed(precedes));
+            v4.expect(claimed(wins_tie_break));
+            v6.expect(claimed(wins_tie_break));
         });
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn run_without_links(test: impl FnOnce() + Send + 'static) {
 
 /// Makes the pair. The other end, `v1`, does not speak by itself.
 pub(crate) fn make_pair() {
-    // Addresses in the middle: some tests speak as a host that precedes, or comes after.
+    // Addresses in the middle: some tests speak as a host that wins_tie_break, or comes after.
     let (v0, v1) = ("02:00:00:00:00:10", "02:00:00:00:00:20");
     ip(&format!("link add v0 address {v0} type veth peer name v1 address {v1}"));
     sysctl("net/ipv6/conf/v1/disable_ipv6", "1");

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use link::net::ethernet::BROADCAST;
-use link::net::{Announce, Desired, Report, Wire, arp, ndp};
+use link::net::{Announce, Desired, Report, arp, ndp};
+use link::network::ProbeResult;
 
 use super::capture::Capture;
 use super::lab::{
@@ -19,11 +20,11 @@ const NOTHING: Duration = Duration::from_secs(2);
 
 const BOTH: [&str; 2] = ["10.0.0.1/32", "fd00::1/128"];
 
-fn answered(precedes: bool) -> Report {
-    Report::Wire(Wire::Answered { precedes })
+fn answered(wins_tie_break: bool) -> Report {
+    Report::Probed(ProbeResult::Answered { wins_tie_break })
 }
 
-const SILENT: Report = Report::Wire(Wire::Silent);
+const SILENT: Report = Report::Probed(ProbeResult::Silent);
 
 /// Asks about an address that is managed, and not bound.
 fn ask(text: &str) -> Managed {
@@ -115,13 +116,13 @@ fn two_owners_that_ask_hear_each_other() {
         run(move || {
             let neighbour = Neighbour::start();
             ip_there(&neighbour, "add", text);
-            let precedes = neighbour.run(|| mac("v1")) < mac("v0");
+            let wins_tie_break = neighbour.run(|| mac("v1")) < mac("v0");
             let vip = manage(text);
             vip.bind();
             vip.client.probe(vip.cidr, true);
-            vip.expect(Report::Claimed { precedes });
-            vip.expect(answered(precedes));
-            vip.expect(Report::Claimed { precedes });
+            vip.expect(Report::Claimed { wins_tie_break });
+            vip.expect(answered(wins_tie_break));
+            vip.expect(Report::Claimed { wins_tie_break });
         });
     }
 }
@@ -131,16 +132,16 @@ fn nothing_is_told_where_nobody_can_be_heard() {
     run(|| {
         let neighbour = Neighbour::start();
         ip_there(&neighbour, "add", "10.0.0.1/32");
-        let precedes = neighbour.run(|| mac("v1")) < mac("v0");
+        let wins_tie_break = neighbour.run(|| mac("v1")) < mac("v0");
         let vip = ask("10.0.0.1/32");
-        vip.expect(answered(precedes));
+        vip.expect(answered(wins_tie_break));
         neighbour.run(|| ip("link set v1 down"));
         vip.expect(Report::Interface(Err("v0: no carrier".to_owned())));
         expect_nothing(&vip);
         let start = Instant::now();
         neighbour.run(|| ip("link set v1 up"));
         vip.expect(Report::Interface(Ok(())));
-        vip.expect(answered(precedes));
+        vip.expect(answered(wins_tie_break));
         assert!(start.elapsed() < SILENCE, "{:?}", start.elapsed());
 
         ip("link set v0 down");
@@ -170,7 +171,7 @@ fn an_answer_can_come_from_anybody_who_speaks_of_the_address() {
         let [request, _] = arp::announcement([10, 0, 0, 1].into(), [0xfe, 0, 0, 0, 0, 9]);
         speak("v1", [&request]);
         vip.expect(answered(false));
-        // Who wants it too says nothing of interest unless he precedes.
+        // Who wants it too says nothing of interest unless he wins_tie_break.
         for mac in [[0xfe, 0, 0, 0, 0, 8], [0x00, 0, 0, 0, 0, 8]] {
             speak("v1", [&arp::probe([10, 0, 0, 1].into(), mac, BROADCAST)]);
         }

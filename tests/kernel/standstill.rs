@@ -5,7 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use link::net::ethernet::BROADCAST;
-use link::net::{Announce, Desired, Presence, Report, WatchTiming, arp};
+use link::net::{Announce, Desired, Report, WatchTiming, arp};
+use link::network::Liveness;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -33,7 +34,7 @@ fn watch_until_silence() {
     let interval = Duration::from_millis(50);
     let timing = WatchTiming { interval, doubt: interval, count: 2, alone: false };
     vip.client.watch(vip.cidr, Some(timing));
-    while vip.reports.recv().unwrap() != Report::Owner(Presence::Silent) {}
+    while vip.reports.recv().unwrap() != Report::Owner(Liveness::Suspect) {}
 }
 
 /// A test that runs again, in the same namespace but in a process of its own.

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use link::net::ethernet::{BROADCAST, Mac};
-use link::net::{Announce, Presence, Report, WatchTiming, Wire, arp, ndp};
+use link::net::{Announce, Report, WatchTiming, arp, ndp};
+use link::network::{Liveness, ProbeResult};
 
 use super::capture::Capture;
 use super::lab::{
@@ -18,8 +19,8 @@ use super::neighbour::{Neighbour, ip_there, speak};
 
 const BOTH: [&str; 2] = ["10.0.0.1/32", "fd00::1/128"];
 
-const PRESENT: Report = Report::Owner(Presence::Present);
-const SILENT: Report = Report::Owner(Presence::Silent);
+const PRESENT: Report = Report::Owner(Liveness::Alive);
+const SILENT: Report = Report::Owner(Liveness::Suspect);
 
 /// What is not reported within this is not reported: far longer than silence takes.
 const NOTHING: Duration = Duration::from_secs(2);
@@ -222,17 +223,17 @@ fn an_address_can_be_asked_about_and_its_owner_be_watched_at_the_same_time() {
     for text in BOTH {
         run(move || {
             let neighbour = Neighbour::start();
-            let precedes = neighbour.run(|| mac("v1")) < mac("v0");
+            let wins_tie_break = neighbour.run(|| mac("v1")) < mac("v0");
             ip_there(&neighbour, "add", text);
             let vip = watch(text, TIMING);
             vip.client.probe(vip.cidr, true);
             let two = || [(); 2].map(|()| vip.reports.recv_timeout(PATIENCE).unwrap());
             let told = two();
-            let answered = Report::Wire(Wire::Answered { precedes });
+            let answered = Report::Probed(ProbeResult::Answered { wins_tie_break });
             assert!(told.contains(&PRESENT) && told.contains(&answered), "{told:?}");
             ip_there(&neighbour, "del", text);
             let told = two();
-            let silent = Report::Wire(Wire::Silent);
+            let silent = Report::Probed(ProbeResult::Silent);
             assert!(told.contains(&SILENT) && told.contains(&silent), "{told:?}");
         });
     }

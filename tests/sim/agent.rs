@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use link::election::core::{Core, Setting};
-use link::election::message::{Holder, Input, Lease, LockView, Request};
+use link::election::message::Input;
 use link::fsm::State;
+use link::lock::{Holder, Lease, LockView, Request};
 use link::policy::{AllFailingPolicy, CrashDetection, LossPolicy};
 use link::witness::Witness;
 

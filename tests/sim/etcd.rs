@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use link::election::message::{Candidate, Holder, LockAnswer, LockView, Offer, Request};
-use link::etcd::{Gap, TimeToLive};
+use link::etcd::TimeToLive;
+use link::lock::Gap;
+use link::lock::{Candidacy, Candidate, Holder, LockAnswer, LockView, Request};
 
 use crate::bugs::Bug;
 use crate::world::Millis;
@@ -136,22 +137,25 @@ impl Etcd {
         let lease = request.lease();
         let takes = matches!(
             request,
-            Request::Retake { .. } | Request::Seize { .. } | Request::Oust { .. }
+            Request::ReacquireUnavailable { .. }
+                | Request::TakeOver { .. }
+                | Request::Preempt { .. }
         );
-        let writes = takes || request.offer().is_some_and(|offer| offer != Offer::Withdrawn);
+        let writes =
+            takes || request.candidacy().is_some_and(|offer| offer != Candidacy::Withdrawn);
         if writes && !self.data.leases.contains_key(&lease) {
             return None;
         }
         let written = self.data.revision + 1;
         let lock = self.new_lock(host, request, written);
-        if lock.is_some() || request.offer().is_some() {
+        if lock.is_some() || request.candidacy().is_some() {
             self.data.revision = written;
         }
         let changed = lock.is_some();
         if let Some(lock) = lock {
             self.data.lock = lock.map(|holder| (holder, written));
         }
-        self.write_offer(host, lease, request.offer(), written);
+        self.write_offer(host, lease, request.candidacy(), written);
         let others = reads_offers(request, changed).then(|| self.others(host));
         Some((LockAnswer { lock: self.view(), others }, changed))
     }
@@ -163,41 +167,41 @@ impl Etcd {
         let unguarded = self.bug == Some(Bug::UnconditionalUnlock);
         let mine = |lease| Some(Some(Holder { host: host.to_owned(), lease, written }));
         match request {
-            Request::Acquire { lease } | Request::Retake { lease } if holder.is_none() => {
+            Request::Campaign { lease } | Request::ReacquireUnavailable { lease }
+                if holder.is_none() =>
+            {
                 mine(*lease)
             }
-            Request::Release { .. }
-            | Request::Survey { offer: Offer::Unavailable | Offer::Withdrawn, .. }
-                if unguarded =>
-            {
-                holder.map(|_| None)
-            }
-            Request::Release { lease, .. } if held_by == Some(*lease) => Some(None),
-            Request::Pass { lease, to } if held_by == Some(*lease) && self.is_unchanged(to) => {
+            Request::Resign { .. }
+            | Request::Advertise {
+                candidacy: Candidacy::Unavailable | Candidacy::Withdrawn, ..
+            } if unguarded => holder.map(|_| None),
+            Request::Resign { lease, .. } if held_by == Some(*lease) => Some(None),
+            Request::Transfer { lease, to } if held_by == Some(*lease) && self.is_unchanged(to) => {
                 Some(Some(Holder { host: to.host.clone(), lease: to.lease, written }))
             }
-            Request::Seize { lease, written }
+            Request::TakeOver { lease, written }
                 if holder.is_some_and(|holder| holder.written == *written) =>
             {
                 mine(*lease)
             }
-            Request::Oust { lease, owner }
+            Request::Preempt { lease, owner }
                 if held_by == Some(owner.lease) && self.is_unchanged(owner) =>
             {
                 mine(*lease)
             }
-            Request::Touch { owner, .. } if held_by == Some(*owner) => {
+            Request::Acknowledge { owner, .. } if held_by == Some(*owner) => {
                 holder.map(|holder| Some(Holder { written, ..holder.clone() }))
             }
-            Request::Look { .. }
-            | Request::Acquire { .. }
-            | Request::Retake { .. }
-            | Request::Survey { .. }
-            | Request::Release { .. }
-            | Request::Pass { .. }
-            | Request::Seize { .. }
-            | Request::Oust { .. }
-            | Request::Touch { .. } => None,
+            Request::ReadLock { .. }
+            | Request::Campaign { .. }
+            | Request::ReacquireUnavailable { .. }
+            | Request::Advertise { .. }
+            | Request::Resign { .. }
+            | Request::Transfer { .. }
+            | Request::TakeOver { .. }
+            | Request::Preempt { .. }
+            | Request::Acknowledge { .. } => None,
         }
     }
 
@@ -222,11 +226,11 @@ impl Etcd {
         others
     }
 
-    fn write_offer(&mut self, host: &str, lease: i64, offer: Option<Offer>, written: i64) {
+    fn write_offer(&mut self, host: &str, lease: i64, offer: Option<Candidacy>, written: i64) {
         let available = match offer {
-            Some(Offer::Available) => true,
-            Some(Offer::Unavailable) => false,
-            Some(Offer::Withdrawn) => {
+            Some(Candidacy::Available) => true,
+            Some(Candidacy::Unavailable) => false,
+            Some(Candidacy::Withdrawn) => {
                 self.data.offers.remove(host);
                 return;
             }
@@ -239,12 +243,12 @@ impl Etcd {
 /// As the store has it: who writes the lock does not read the offers.
 fn reads_offers(request: &Request, changed: bool) -> bool {
     match request {
-        Request::Survey { .. } | Request::Release { .. } => true,
-        Request::Look { .. } | Request::Touch { .. } => false,
-        Request::Acquire { .. }
-        | Request::Retake { .. }
-        | Request::Pass { .. }
-        | Request::Seize { .. }
-        | Request::Oust { .. } => !changed,
+        Request::Advertise { .. } | Request::Resign { .. } => true,
+        Request::ReadLock { .. } | Request::Acknowledge { .. } => false,
+        Request::Campaign { .. }
+        | Request::ReacquireUnavailable { .. }
+        | Request::Transfer { .. }
+        | Request::TakeOver { .. }
+        | Request::Preempt { .. } => !changed,
     }
 }

@@ -2,7 +2,7 @@
 //! address, and where the client sends what is meant for it.
 
 use link::election::message::Input;
-use link::net::{Presence, Wire};
+use link::network::{Liveness, ProbeResult};
 
 use crate::agent::Agent;
 use crate::faults::HostId;
@@ -30,7 +30,7 @@ const CLAIMS: Millis = 1_000;
 pub(crate) struct Probing {
     /// When it began, or was last answered.
     heard: Millis,
-    told: Option<Wire>,
+    told: Option<ProbeResult>,
 }
 
 impl Probing {
@@ -44,13 +44,13 @@ impl Probing {
         let wire = match answers.min() {
             Some(other) => {
                 self.heard = now;
-                Wire::Answered { precedes: other < host }
+                ProbeResult::Answered { wins_tie_break: other < host }
             }
-            None if now >= self.heard + SILENCE => Wire::Silent,
+            None if now >= self.heard + SILENCE => ProbeResult::Silent,
             None => return None,
         };
         let news = self.told.replace(wire) != Some(wire);
-        news.then_some(Input::Wire(wire))
+        news.then_some(Input::Probed(wire))
     }
 }
 
@@ -58,7 +58,7 @@ impl Probing {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Watching {
     unanswered: u32,
-    told: Option<Presence>,
+    told: Option<Liveness>,
 }
 
 impl Watching {
@@ -69,14 +69,14 @@ impl Watching {
         host: HostId,
         agents: &[Agent],
         others: Option<bool>,
-    ) -> Option<Presence> {
+    ) -> Option<Liveness> {
         let answered = (0..agents.len()).any(|other| has_it(host, other, agents));
         self.unanswered = if answered { 0 } else { self.unanswered + 1 };
         let presence = match self.unanswered {
-            0 => Presence::Present,
+            0 => Liveness::Alive,
             UNANSWERED.. if self.told.is_none() => return None,
-            UNANSWERED.. if others == Some(true) => Presence::Gone,
-            UNANSWERED.. => Presence::Silent,
+            UNANSWERED.. if others == Some(true) => Liveness::Dead,
+            UNANSWERED.. => Liveness::Suspect,
             _ => return None,
         };
         let news = self.told.replace(presence) != Some(presence);
@@ -115,7 +115,7 @@ pub(crate) fn claimed(from: HostId, agents: &mut [Agent], now: Millis) -> Vec<(H
         let agent = &mut agents[to];
         if hears && agent.running && agent.bound && now >= agent.claimed + CLAIMS {
             agent.claimed = now;
-            claims.push((to, Input::Claimed { precedes: from < to }));
+            claims.push((to, Input::Claimed { wins_tie_break: from < to }));
         }
     }
     claims

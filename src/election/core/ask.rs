@@ -6,8 +6,9 @@ use std::time::Instant;
 use super::Core;
 use super::giving::Handover;
 use super::lock::Ownership;
-use crate::election::message::{Action, Candidate, Lease, Offer, Request};
+use crate::election::message::Action;
 use crate::fsm::State;
+use crate::lock::{Candidacy, Candidate, Lease, Request};
 use crate::policy::AllFailingPolicy;
 
 impl Core {
@@ -23,7 +24,7 @@ impl Core {
         self.pending = self.missing(lease);
         if let Some(request) = &self.pending {
             // Without an answer it is not known whether the others were told.
-            if request.offer().is_some_and(|offer| self.offered != Some(offer)) {
+            if request.candidacy().is_some_and(|offer| self.offered != Some(offer)) {
                 self.offered = None;
             }
             self.begin_to_pass(request.clone());
@@ -33,28 +34,28 @@ impl Core {
 
     fn missing(&self, lease: i64) -> Option<Request> {
         if let Some(passing) = self.passing.as_ref().filter(|passing| passing.is_confirmed()) {
-            return passing.overdue().map(|written| Request::Seize { lease, written });
+            return passing.overdue().map(|written| Request::TakeOver { lease, written });
         }
         if let (Some(owner), None, false) = (self.yielded, &self.handover, self.bound) {
-            return Some(Request::Touch { lease, owner });
+            return Some(Request::Acknowledge { lease, owner });
         }
         if self.heir.is_some_and(|heir| heir.asks()) {
-            return Some(Request::Survey { lease, offer: Offer::Available });
+            return Some(Request::Advertise { lease, candidacy: Candidacy::Available });
         }
         if self.back && self.ownership() == Ownership::Mine {
-            return Some(Request::Touch { lease, owner: lease });
+            return Some(Request::Acknowledge { lease, owner: lease });
         }
         if self.doubted {
-            return Some(Request::Look { lease });
+            return Some(Request::ReadLock { lease });
         }
         match &self.handover {
             Some(Handover { target: None, .. }) => self.leaving(lease),
-            Some(Handover { target: Some(_), .. }) => self.giving(lease, Offer::Available),
+            Some(Handover { target: Some(_), .. }) => self.giving(lease, Candidacy::Available),
             None if self.state == State::Failing => self.failing(lease),
             None if self.health.verdict() == Some(Ok(())) => self.campaigning(lease),
             // A host whose service was never seen to work does not campaign, but it must know
             // whether an address that it has is a left-over.
-            None => (self.ownership() == Ownership::Unknown).then_some(Request::Look { lease }),
+            None => (self.ownership() == Ownership::Unknown).then_some(Request::ReadLock { lease }),
         }
     }
 
@@ -62,11 +63,11 @@ impl Core {
         if self.courteous.is_some() {
             return None;
         }
-        let told = self.told(Offer::Available);
+        let told = self.told(Candidacy::Available);
         match self.ownership() {
-            Ownership::Free | Ownership::Unknown => Some(Request::Acquire { lease }),
+            Ownership::Free | Ownership::Unknown => Some(Request::Campaign { lease }),
             Ownership::Mine | Ownership::Ghost | Ownership::Other if !told => {
-                Some(Request::Acquire { lease })
+                Some(Request::Campaign { lease })
             }
             Ownership::Other => self.taking_over(lease),
             Ownership::Mine | Ownership::Ghost => None,
@@ -77,10 +78,10 @@ impl Core {
     fn taking_over(&self, lease: i64) -> Option<Request> {
         let holder = self.lock.as_ref()?.holder.as_ref()?;
         if self.dead == Some(holder.lease) {
-            return Some(Request::Seize { lease, written: holder.written });
+            return Some(Request::TakeOver { lease, written: holder.written });
         }
         let owner = self.keeper_of_last_resort()?.clone();
-        Some(Request::Oust { lease, owner })
+        Some(Request::Preempt { lease, owner })
     }
 
     /// The owner, if it has said that its checks fail: it has the IP because no other host could.
@@ -92,24 +93,24 @@ impl Core {
 
     /// Gives the IP to another host and, if there is none, does as the policy says.
     fn failing(&self, lease: i64) -> Option<Request> {
-        let offer = Offer::Unavailable;
+        let offer = Candidacy::Unavailable;
         let alone = self.candidate().is_none();
         match (self.giving(lease, offer), self.ownership(), self.all_failing) {
             (Some(request), _, _) => Some(request),
             (None, Ownership::Mine, AllFailingPolicy::None) if alone => {
-                Some(Request::Release { lease, offer })
+                Some(Request::Resign { lease, candidacy: offer })
             }
             // Who could take it has had the time.
             (None, Ownership::Free, AllFailingPolicy::KeepLast)
                 if self.courteous.is_none() && self.has_address() =>
             {
-                Some(Request::Retake { lease })
+                Some(Request::ReacquireUnavailable { lease })
             }
             (None, _, _) => None,
         }
     }
 
-    pub(super) fn told(&self, offer: Offer) -> bool {
+    pub(super) fn told(&self, offer: Candidacy) -> bool {
         self.offered == Some(offer)
     }
 }

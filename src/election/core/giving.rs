@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use super::Core;
 use super::lock::Ownership;
-use crate::election::message::{Action, Candidate, Holder, Lease, LockView, Offer, Request};
+use crate::election::message::Action;
 use crate::fsm::State;
+use crate::lock::{Candidacy, Candidate, Holder, Lease, LockView, Request};
 use crate::policy::AllFailingPolicy;
 
 /// How long an owner that hands over keeps answering while it waits for another host to take the
@@ -90,26 +91,26 @@ impl Core {
     }
 
     /// The request that brings the lock to another host; nothing if there is none, or if it is done.
-    pub(super) fn giving(&self, lease: i64, offer: Offer) -> Option<Request> {
+    pub(super) fn giving(&self, lease: i64, offer: Candidacy) -> Option<Request> {
         let ownership = self.ownership();
         let known = self.told(offer) && self.others.is_some();
         if !known || ownership == Ownership::Unknown {
-            return Some(Request::Survey { lease, offer });
+            return Some(Request::Advertise { lease, candidacy: offer });
         }
         let to = self.candidate().filter(|_| ownership == Ownership::Mine)?;
         if to.lease == 0 {
-            return Some(Request::Release { lease, offer });
+            return Some(Request::Resign { lease, candidacy: offer });
         }
-        Some(Request::Pass { lease, to: to.clone() })
+        Some(Request::Transfer { lease, to: to.clone() })
     }
 
     /// As `giving`, but without a candidate the lock goes to a host that fails as well, if such hosts
     /// keep what they have, and is deleted if there is none.
     pub(super) fn leaving(&self, lease: i64) -> Option<Request> {
-        let offer = Offer::Withdrawn;
+        let offer = Candidacy::Withdrawn;
         let last = || match self.failing_candidate() {
-            Some(to) => Request::Pass { lease, to: to.clone() },
-            None => Request::Release { lease, offer },
+            Some(to) => Request::Transfer { lease, to: to.clone() },
+            None => Request::Resign { lease, candidacy: offer },
         };
         let mine = self.ownership() == Ownership::Mine;
         self.giving(lease, offer).or_else(|| mine.then(last))
@@ -134,11 +135,11 @@ impl Core {
     /// All is known that has to be known, and there is no host that could take the IP.
     pub(super) fn has_nobody_to_give_it_to(&self) -> bool {
         let known = self.others.is_some() && self.pending.is_none() && self.passing.is_none();
-        known && self.told(Offer::Unavailable) && self.candidate().is_none()
+        known && self.told(Candidacy::Unavailable) && self.candidate().is_none()
     }
 
     pub(super) fn begin_to_pass(&mut self, request: Request) {
-        if let Request::Pass { to, .. } = request {
+        if let Request::Transfer { to, .. } = request {
             self.passing = Some(Passing { to, written: 0, heard: false, until: None });
         }
     }
@@ -147,7 +148,7 @@ impl Core {
     pub(super) fn before_answer(&mut self, request: &Request, lock: &LockView) {
         let Some(passing) = &self.passing else { return };
         let there = lock.holder.as_ref().is_some_and(|holder| holder.lease == passing.to.lease);
-        let back = matches!(request, Request::Seize { .. });
+        let back = matches!(request, Request::TakeOver { .. });
         if back && !there {
             self.silent.push(passing.to.host.clone());
         }
@@ -167,11 +168,11 @@ impl Core {
         if self.state != State::Failing {
             return;
         }
-        if matches!(request, Request::Release { .. }) {
+        if matches!(request, Request::Resign { .. }) {
             self.courteous = Some(now + HANDOVER_BOUND);
         }
         // None of them has taken it: there may be none, their offers have no end.
-        let retaken = matches!(request, Request::Retake { .. });
+        let retaken = matches!(request, Request::ReacquireUnavailable { .. });
         if retaken && self.ownership() == Ownership::Mine {
             let unheard = self.others.iter().flatten().filter(|other| other.lease == 0);
             self.silent.extend(unheard.map(|other| other.host.clone()));
@@ -247,7 +248,7 @@ impl Core {
     }
 
     fn end_leaving(&mut self, waited: bool, actions: &mut Vec<Action>) {
-        let told = self.told(Offer::Withdrawn) && self.pending.is_none();
+        let told = self.told(Candidacy::Withdrawn) && self.pending.is_none();
         let may_be_mine = matches!(self.ownership(), Ownership::Mine | Ownership::Unknown);
         let asked = self.others.is_none();
         let awaited = self.passing.is_some() || asked || self.waits_for_a_successor();

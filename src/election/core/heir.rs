@@ -10,8 +10,9 @@
 use std::time::{Duration, Instant};
 
 use super::Core;
-use crate::election::message::{Action, Holder};
+use crate::election::message::Action;
 use crate::fsm::State;
+use crate::lock::Holder;
 
 /// How long the hosts that took the IP have to agree on one of them. Less than half of the second
 /// within which all but the owner have let go.
@@ -119,12 +120,12 @@ impl Core {
     /// Another host has the address, too. True if the owner was waited for.
     pub(super) fn hear_owner(
         &mut self,
-        precedes: bool,
+        wins_tie_break: bool,
         now: Instant,
         actions: &mut Vec<Action>,
     ) -> bool {
         let Some(heir) = self.heir else { return false };
-        if precedes || heir.agree.is_none() {
+        if wins_tie_break || heir.agree.is_none() {
             self.let_go(now, actions);
         }
         true

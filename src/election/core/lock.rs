@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use super::{BELIEF, COURTESY, Core};
-use crate::election::message::{Action, Lease, LockView};
-use crate::etcd::Gap;
+use crate::election::message::Action;
 use crate::fsm::{Event, State};
+use crate::lock::Gap;
+use crate::lock::{Lease, LockView};
 
 /// Whose the lock is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

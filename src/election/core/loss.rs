@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use super::Core;
 use super::lock::Ownership;
-use crate::election::message::{Action, Lease};
+use crate::election::message::Action;
 use crate::fsm::{Event, State};
-use crate::net::Wire;
+use crate::lock::Lease;
+use crate::network::ProbeResult;
 use crate::policy::{AllFailingPolicy, LossPolicy};
 
 const LOST: &str = "etcd cannot be reached";
@@ -72,23 +73,25 @@ impl Core {
         }
     }
 
-    pub(super) fn on_wire(&mut self, wire: Wire, now: Instant, actions: &mut Vec<Action>) {
+    pub(super) fn on_wire(&mut self, wire: ProbeResult, now: Instant, actions: &mut Vec<Action>) {
         if !self.probing {
             return;
         }
-        if let (Some(_), Wire::Answered { precedes }) = (self.heir, wire) {
-            self.hear_owner(precedes, now, actions);
+        if let (Some(_), ProbeResult::Answered { wins_tie_break }) = (self.heir, wire) {
+            self.hear_owner(wins_tie_break, now, actions);
             return;
         }
         match (self.state, wire) {
-            (State::Standby, Wire::Silent) => {
+            (State::Standby, ProbeResult::Silent) => {
                 self.step(Event::Fault, &format!("{LOST}, nobody answers"), now, actions);
             }
             // Both have it: a left-over here, or there.
-            (State::Standby, Wire::Answered { precedes: false }) if self.has_address() => {
+            (State::Standby, ProbeResult::Answered { wins_tie_break: false })
+                if self.has_address() =>
+            {
                 self.step(Event::Fault, &format!("{LOST}, comes before another"), now, actions);
             }
-            (State::Standby, Wire::Answered { .. }) => {
+            (State::Standby, ProbeResult::Answered { .. }) => {
                 let why = format!("{LOST}, another host answers");
                 if self.has_address() {
                     self.step(Event::Demoted, &why, now, actions);
@@ -96,22 +99,27 @@ impl Core {
                     self.explain(&why);
                 }
             }
-            (State::Activated, Wire::Answered { precedes }) => {
-                self.on_claim(precedes, now, actions)
+            (State::Activated, ProbeResult::Answered { wins_tie_break }) => {
+                self.on_claim(wins_tie_break, now, actions)
             }
             // The service is dead here, and another host has the IP.
-            (State::Failing, Wire::Answered { .. }) => self.order(false, actions),
-            (State::Activated | State::Failing, Wire::Silent) => {}
+            (State::Failing, ProbeResult::Answered { .. }) => self.order(false, actions),
+            (State::Activated | State::Failing, ProbeResult::Silent) => {}
         }
     }
 
     /// Another host announces the address that is bound here.
-    pub(super) fn on_claim(&mut self, precedes: bool, now: Instant, actions: &mut Vec<Action>) {
-        if self.hear_new_owner(now, actions) || self.hear_owner(precedes, now, actions) {
+    pub(super) fn on_claim(
+        &mut self,
+        wins_tie_break: bool,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.hear_new_owner(now, actions) || self.hear_owner(wins_tie_break, now, actions) {
             return;
         }
         match (self.lease, self.state) {
-            (Lease::Lost, State::Activated) if precedes && self.loss == LossPolicy::Probe => {
+            (Lease::Lost, State::Activated) if wins_tie_break && self.loss == LossPolicy::Probe => {
                 let why = format!("{LOST}, another host has it");
                 self.step(Event::Demoted, &why, now, actions);
             }

@@ -7,9 +7,9 @@ mod loss;
 
 use super::*;
 use crate::election::health::{DOWN, UP};
-use crate::election::message::Holder;
-use crate::etcd::Gap;
-use crate::net::Wire;
+use crate::lock::Gap;
+use crate::lock::Holder;
+use crate::network::ProbeResult;
 
 const LEASE: i64 = 7;
 const FALL: u32 = 3;
@@ -81,7 +81,7 @@ impl Story {
             assert_eq!(story.feed(refused()), []);
         }
         let failing = transition(State::Activated, State::Failing, Event::HealthCheckFail);
-        assert_eq!(story.feed(refused()), [failing, survey(Offer::Unavailable)]);
+        assert_eq!(story.feed(refused()), [failing, survey(Candidacy::Unavailable)]);
         story
     }
 
@@ -134,19 +134,19 @@ impl Story {
 }
 
 fn acquire() -> Action {
-    Action::Ask(Request::Acquire { lease: LEASE })
+    Action::Ask(Request::Campaign { lease: LEASE })
 }
 
-fn survey(offer: Offer) -> Action {
-    Action::Ask(Request::Survey { lease: LEASE, offer })
+fn survey(offer: Candidacy) -> Action {
+    Action::Ask(Request::Advertise { lease: LEASE, candidacy: offer })
 }
 
-fn release(offer: Offer) -> Action {
-    Action::Ask(Request::Release { lease: LEASE, offer })
+fn release(offer: Candidacy) -> Action {
+    Action::Ask(Request::Resign { lease: LEASE, candidacy: offer })
 }
 
 fn yields(owner: i64) -> Action {
-    Action::Ask(Request::Touch { lease: LEASE, owner })
+    Action::Ask(Request::Acknowledge { lease: LEASE, owner })
 }
 
 fn refused() -> Input {
@@ -163,7 +163,7 @@ fn h2() -> Candidate {
 }
 
 fn pass(to: Candidate) -> Action {
-    Action::Ask(Request::Pass { lease: LEASE, to })
+    Action::Ask(Request::Transfer { lease: LEASE, to })
 }
 
 fn transition(from: State, to: State, event: Event) -> Action {
@@ -253,7 +253,7 @@ fn a_lock_that_comes_free_while_no_lease_is_held_is_a_fault_too() {
     story.feed(Input::Lease(Lease::Lost));
     assert_eq!(story.see(Some(("h2", 9))), [Action::Probe(true)]);
     let lets_go = [demoted(), Action::Unbind, Action::Probe(false)];
-    assert_eq!(story.feed(Input::Claimed { precedes: true }), lets_go);
+    assert_eq!(story.feed(Input::Claimed { wins_tie_break: true }), lets_go);
     let fault = transition(State::Standby, State::Activated, Event::Fault);
     assert_eq!(story.see(None), [fault, Action::Bind]);
 }
@@ -264,7 +264,7 @@ fn an_owner_of_whom_nothing_is_heard_any_more_is_not_believed_in_for_ever() {
     story.feed(Input::Lease(Lease::Lost));
     assert_eq!(story.see(Some(("h2", 9))), [Action::Probe(true)]);
     let lets_go = [demoted(), Action::Unbind, Action::Probe(false)];
-    assert_eq!(story.feed(Input::Claimed { precedes: true }), lets_go);
+    assert_eq!(story.feed(Input::Claimed { wins_tie_break: true }), lets_go);
     let heard = story.now;
     let fault = transition(State::Standby, State::Activated, Event::Fault);
     assert_eq!(story.wait(), [fault, Action::Bind]);
@@ -275,7 +275,7 @@ fn an_owner_of_whom_nothing_is_heard_any_more_is_not_believed_in_for_ever() {
 #[test]
 fn ownership_does_not_survive_another_lease() {
     let mut story = Story::owner();
-    let again = Action::Ask(Request::Acquire { lease: 8 });
+    let again = Action::Ask(Request::Campaign { lease: 8 });
     assert_eq!(story.feed(Input::Lease(Lease::Held(8))), [again]);
     assert_eq!(story.answer(Some(("h2", 9))), [demoted(), Action::Unbind]);
 }
@@ -306,7 +306,7 @@ fn a_request_with_an_unknown_outcome_is_repeated_with_growing_pauses() {
 fn with_checks_a_host_campaigns_only_after_the_first_success() {
     let mut story = Story::new(true);
     story.feed(Input::Interface(Ok(())));
-    let look = Action::Ask(Request::Look { lease: LEASE });
+    let look = Action::Ask(Request::ReadLock { lease: LEASE });
     assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), [look]);
     assert_eq!(story.answer(None), []);
     assert_eq!(story.feed(Input::Checked(Ok(()))), [acquire()]);
@@ -323,7 +323,7 @@ fn a_host_that_may_not_campaign_yet_still_removes_a_left_over() {
 fn from_a_dead_owner_the_lock_is_seized_as_it_was_seen() {
     let mut story = Story::standby();
     assert_eq!(story.core.awaited(), Some(("h2", 9)));
-    let seize = Action::Ask(Request::Seize { lease: LEASE, written: story.written });
+    let seize = Action::Ask(Request::TakeOver { lease: LEASE, written: story.written });
     assert_eq!(story.feed(Input::OwnerDead(9)), [seize]);
     assert_eq!(story.answer(Some(("h1", LEASE))), [elected(), Action::Bind]);
     assert_eq!(story.core.awaited(), None);
@@ -357,11 +357,11 @@ fn the_others_are_told_once_more_in_case_a_former_life_spoke_last() {
 #[test]
 fn who_was_paused_looks_before_it_announces() {
     let mut story = Story::owner();
-    let look = Action::Ask(Request::Look { lease: LEASE });
+    let look = Action::Ask(Request::ReadLock { lease: LEASE });
     assert_eq!(story.feed(Input::Paused), std::slice::from_ref(&look));
     assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Announce]);
     // The same when another host claims the address.
-    assert_eq!(story.feed(Input::Claimed { precedes: true }), [look]);
+    assert_eq!(story.feed(Input::Claimed { wins_tie_break: true }), [look]);
     assert_eq!(story.answer(Some(("h2", 9))), [demoted(), Action::Unbind]);
     assert_eq!(story.unbound(), [yields(9)]);
     assert_eq!(Story::standby().feed(Input::Paused), []);
@@ -431,9 +431,10 @@ fn a_random_walk_never_leaves_the_address_behind() {
                 7 | 8 if asked => story.find(holder, others),
                 9 if asked => story.fail(),
                 10 => story.feed(Input::Failover(None)),
-                11 => story.feed(Input::Claimed { precedes: random(2) == 0 }),
-                12 => story.feed(Input::Wire(Wire::Answered { precedes: random(2) == 0 })),
-                13 => story.feed(Input::Wire(Wire::Silent)),
+                11 => story.feed(Input::Claimed { wins_tie_break: random(2) == 0 }),
+                12 => story
+                    .feed(Input::Probed(ProbeResult::Answered { wins_tie_break: random(2) == 0 })),
+                13 => story.feed(Input::Probed(ProbeResult::Silent)),
                 _ => story.feed(Input::Timer),
             };
             assert!(actions.iter().filter(|action| matches!(action, Action::Ask(_))).count() <= 1);

@@ -6,14 +6,14 @@ use super::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
     Asked,
-    Told(Wire),
+    Told(ProbeResult),
 }
 
 use Event::{Asked as Ask, Told};
 
-const SILENT: Event = Told(Wire::Silent);
-const ANSWERED: Event = Told(Wire::Answered { precedes: false });
-const PRECEDED: Event = Told(Wire::Answered { precedes: true });
+const SILENT: Event = Told(ProbeResult::Silent);
+const ANSWERED: Event = Told(ProbeResult::Answered { wins_tie_break: false });
+const PRECEDED: Event = Told(ProbeResult::Answered { wins_tie_break: true });
 
 fn vip(n: u32) -> Cidr {
     Cidr::new(Ipv4Addr::from_bits(0x0a00_0000 + n).into(), 32).unwrap()
@@ -69,8 +69,8 @@ impl Bench {
     }
 
     /// What is told when this is heard of the first address.
-    fn hear(&mut self, says: Says, precedes: bool) -> Option<Event> {
-        self.probes.heard(vip(0), says, precedes, self.now).map(Told)
+    fn hear(&mut self, says: Says, wins_tie_break: bool) -> Option<Event> {
+        self.probes.heard(vip(0), says, wins_tie_break, self.now).map(Told)
     }
 }
 
@@ -149,7 +149,7 @@ fn who_asks_too_counts_only_if_he_precedes() {
 }
 
 /// Two hosts ask, one some time after the other, each hears the other, and neither binds the
-/// address; what each is told in ten seconds. The first of them precedes.
+/// address; what each is told in ten seconds. The first of them wins_tie_break.
 fn ask_together(late: usize, offset: u64) -> [Vec<Event>; 2] {
     let start = Instant::now();
     let mut hosts = [Probes::new(), Probes::new()];

@@ -21,7 +21,7 @@ pub(super) struct OwnMacs {
 
 impl Reconciler {
     /// The managed addresses of which another host says something on their interface, each with
-    /// whether that host precedes this one: its hardware address is lower. That it has what is bound
+    /// whether that host wins_tie_break this one: its hardware address is lower. That it has what is bound
     /// here is reported.
     pub(in crate::net) fn hear(
         &mut self,
@@ -34,8 +34,8 @@ impl Reconciler {
             return Vec::new();
         }
         if heard.says == Says::Has {
-            for (cidr, precedes) in &concerned {
-                self.note_claim(*cidr, heard.mac, *precedes, now);
+            for (cidr, wins_tie_break) in &concerned {
+                self.note_claim(*cidr, heard.mac, *wins_tie_break, now);
             }
         }
         concerned
@@ -71,7 +71,7 @@ impl Reconciler {
         own.macs.contains(&mac)
     }
 
-    fn note_claim(&mut self, cidr: Cidr, mac: Mac, precedes: bool, now: Instant) {
+    fn note_claim(&mut self, cidr: Cidr, mac: Mac, wins_tie_break: bool, now: Instant) {
         let Some(target) = self.targets.get_mut(&cidr).filter(|target| target.is_bound()) else {
             return;
         };
@@ -83,7 +83,7 @@ impl Reconciler {
                 log::info!("{cidr} is on {interface}, and {who} says that it has it: {n} times")
             }
         }
-        let report = target.tell_claim(precedes, now);
+        let report = target.tell_claim(wins_tie_break, now);
         self.report(cidr, report);
     }
 }

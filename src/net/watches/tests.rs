@@ -7,13 +7,13 @@ use super::*;
 enum Event {
     One(Mac),
     All,
-    Told(Presence),
+    Told(Liveness),
 }
 
 use Event::{All, One, Told};
 
-const PRESENT: Option<Presence> = Some(Presence::Present);
-const SILENT: Event = Told(Presence::Silent);
+const PRESENT: Option<Liveness> = Some(Liveness::Alive);
+const SILENT: Event = Told(Liveness::Suspect);
 
 const OWNER: Mac = [2, 0, 0, 0, 0, 1];
 const OTHER: Mac = [2, 0, 0, 0, 0, 2];
@@ -98,7 +98,7 @@ impl Bench {
         self.round()
     }
 
-    fn hear(&mut self, mac: Mac) -> Option<Presence> {
+    fn hear(&mut self, mac: Mac) -> Option<Liveness> {
         self.watches.heard(vip(0), Says::Has, mac, self.now)
     }
 }

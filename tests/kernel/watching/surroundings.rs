@@ -1,13 +1,14 @@
 //! Whether others are heard where the host that has an address is silent.
 
-use link::net::{Presence, Report, WatchTiming};
+use link::net::{Report, WatchTiming};
+use link::network::Liveness;
 use link::vip::Cidr;
 
 use super::{BOTH, PRESENT, SILENT, TIMING, expect_nothing, run_bridged, watch_present};
 use crate::lab::{Managed, cidr, ip, ip_json};
 use crate::neighbour::{Neighbour, ip_there};
 
-const GONE: Report = Report::Owner(Presence::Gone);
+const GONE: Report = Report::Owner(Liveness::Dead);
 
 /// The network alone is to tell.
 const ALONE: WatchTiming = WatchTiming { alone: true, ..TIMING };

@@ -12,8 +12,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
-use link::election::message::{Action, Input, LockAnswer, LockView, Request};
+use link::election::message::{Action, Input};
 use link::etcd::TimeToLive;
+use link::lock::{LockAnswer, LockView, Request};
 use link::policy::{AllFailingPolicy, CrashDetection, LossPolicy};
 use link::vip::VipId;
 

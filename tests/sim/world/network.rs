@@ -1,7 +1,7 @@
 //! The network of the IP: interfaces, questions for the IP, and announcements.
 
 use link::election::message::Input;
-use link::net::Wire;
+use link::network::ProbeResult;
 
 use super::{Event, Millis, World};
 use crate::bugs::Bug;
@@ -47,7 +47,7 @@ impl World {
         let obeys = self.bug == Some(Bug::TheDeadAreObeyed) && !self.agents[host].lost;
         let news = match (deaf, obeys) {
             (true, _) => Probing::begin(0).probe(host, &[], self.now),
-            (false, true) => Some(Input::Wire(Wire::Answered { precedes: true })),
+            (false, true) => Some(Input::Probed(ProbeResult::Answered { wins_tie_break: true })),
             (false, false) => probing.probe(host, &self.agents, self.now),
         };
         self.agents[host].probing = Some(probing);

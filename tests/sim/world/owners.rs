@@ -1,6 +1,7 @@
 //! The owners' hosts, as a standby sees them: what the network and etcd tell goes to its witness.
 
-use link::election::message::{Input, LockAnswer};
+use link::election::message::Input;
+use link::lock::LockAnswer;
 use link::policy::CrashDetection;
 use link::witness::Step;
 

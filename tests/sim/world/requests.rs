@@ -1,7 +1,8 @@
 //! What goes between the hosts and etcd: requests about the lock, its watch, and leases.
 
-use link::election::message::{Input, LockAnswer, LockView, Request};
-use link::etcd::Gap;
+use link::election::message::Input;
+use link::lock::Gap;
+use link::lock::{LockAnswer, LockView, Request};
 
 use super::{DEADLINE, Event, Millis, World};
 use crate::agent::{RENEWAL, RETRY};
@@ -19,7 +20,7 @@ impl World {
         let agent = &mut self.agents[host];
         agent.request += 1;
         agent.asked = Some((agent.request, request.clone()));
-        if self.bug == Some(Bug::BreakBeforeMake) && matches!(request, Request::Pass { .. }) {
+        if self.bug == Some(Bug::BreakBeforeMake) && matches!(request, Request::Transfer { .. }) {
             agent.bound = false;
         }
         let (number, life, cut) = (agent.request, agent.life, agent.cut_out > 0);

@@ -8,7 +8,7 @@ fn a_failing_owner_gives_the_ip_to_a_candidate_and_success_leads_back() {
     assert_eq!(story.core.reason(), "refused");
     assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
     assert_eq!(story.answer(Some(("h2", 9))), [], "the address stays until h2 is heard");
-    assert_eq!(story.feed(Input::Claimed { precedes: false }), [Action::Unbind]);
+    assert_eq!(story.feed(Input::Claimed { wins_tie_break: false }), [Action::Unbind]);
     assert_eq!(story.unbound(), [yields(9)]);
     assert_eq!(story.answer(Some(("h2", 9))), [Action::Unbind]);
 
@@ -34,9 +34,9 @@ fn the_last_one_keeps_lock_and_address_though_it_fails() {
 fn a_lock_that_the_last_one_loses_by_accident_is_taken_again() {
     let mut story = Story::failing(AllFailingPolicy::KeepLast);
     story.find(Some(("h1", LEASE)), &[]);
-    assert_eq!(story.see(None), [survey(Offer::Unavailable)]);
+    assert_eq!(story.see(None), [survey(Candidacy::Unavailable)]);
     assert_eq!(story.find(None, &[]), []);
-    let retake = Action::Ask(Request::Retake { lease: LEASE });
+    let retake = Action::Ask(Request::ReacquireUnavailable { lease: LEASE });
     assert_eq!(story.wait(), [retake]);
     assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Bind]);
 }
@@ -44,7 +44,7 @@ fn a_lock_that_the_last_one_loses_by_accident_is_taken_again() {
 #[test]
 fn by_the_other_policy_the_last_one_lets_go() {
     let mut story = Story::failing(AllFailingPolicy::None);
-    assert_eq!(story.find(Some(("h1", LEASE)), &[]), [release(Offer::Unavailable)]);
+    assert_eq!(story.find(Some(("h1", LEASE)), &[]), [release(Candidacy::Unavailable)]);
     assert_eq!(story.find(None, &[]), [Action::Unbind]);
     assert_eq!(story.core.owner(), None);
     let mut story = Story::failing(AllFailingPolicy::None);
@@ -55,7 +55,7 @@ fn by_the_other_policy_the_last_one_lets_go() {
 fn who_recovers_takes_the_ip_from_an_owner_that_fails() {
     let mut story = Story::started();
     let failing = other("h2", 9, false);
-    let oust = Action::Ask(Request::Oust { lease: LEASE, owner: failing.clone() });
+    let oust = Action::Ask(Request::Preempt { lease: LEASE, owner: failing.clone() });
     assert_eq!(story.find(Some(("h2", 9)), &[failing]), [Action::Unbind, oust]);
     assert_eq!(story.answer(Some(("h1", LEASE))), [elected(), Action::Bind]);
 }
@@ -74,7 +74,7 @@ fn a_campaign_won_by_a_host_that_has_failed_meanwhile_is_given_on() {
     assert_eq!(story.feed(down), []);
     let failing = transition(State::Standby, State::Failing, Event::HealthCheckFail);
     assert_eq!(story.wait(), [failing]);
-    assert_eq!(story.answer(Some(("h1", LEASE))), [survey(Offer::Unavailable)]);
+    assert_eq!(story.answer(Some(("h1", LEASE))), [survey(Candidacy::Unavailable)]);
     assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
 }
 
@@ -94,5 +94,5 @@ fn an_interface_that_is_away_for_a_moment_moves_nothing() {
 fn what_failed_is_repeated_until_the_others_know() {
     let mut story = Story::failing(AllFailingPolicy::KeepLast);
     assert_eq!(story.fail(), []);
-    assert_eq!(story.wait(), [survey(Offer::Unavailable)]);
+    assert_eq!(story.wait(), [survey(Candidacy::Unavailable)]);
 }

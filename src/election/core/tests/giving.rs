@@ -2,7 +2,7 @@
 
 use super::*;
 
-const HEARD: Input = Input::Claimed { precedes: false };
+const HEARD: Input = Input::Claimed { wins_tie_break: false };
 
 fn failover() -> Input {
     Input::Failover(None)
@@ -12,13 +12,13 @@ fn failover() -> Input {
 fn handing_over(target: Option<&str>) -> Story {
     let mut story = Story::owner();
     let order = Input::Failover(target.map(str::to_owned));
-    assert_eq!(story.feed(order), [survey(Offer::Available)]);
+    assert_eq!(story.feed(order), [survey(Candidacy::Available)]);
     story
 }
 
 fn leaving() -> Story {
     let mut story = Story::owner();
-    assert_eq!(story.feed(Input::Leave), [survey(Offer::Withdrawn)]);
+    assert_eq!(story.feed(Input::Leave), [survey(Candidacy::Withdrawn)]);
     story
 }
 
@@ -86,7 +86,7 @@ fn from_who_is_not_heard_the_lock_is_taken_back() {
     story.find(Some(("h1", LEASE)), &[h2()]);
     assert_eq!(story.answer(Some(("h2", 9))), []);
     let passed = story.now;
-    let seize = Action::Ask(Request::Seize { lease: LEASE, written: story.written });
+    let seize = Action::Ask(Request::TakeOver { lease: LEASE, written: story.written });
     assert_eq!(story.wait(), [seize]);
     assert_eq!(story.now - passed, HEARD_BOUND);
     assert!(story.core.deadline().unwrap() > story.now, "nothing is due while that is asked");
@@ -131,7 +131,7 @@ fn without_a_network_nobody_can_be_heard_and_nobody_is_waited_for() {
 #[test]
 fn to_a_go_link_the_lock_is_left_and_the_address_stays_until_it_has_it() {
     let mut story = handing_over(None);
-    assert_eq!(story.find(Some(("h1", LEASE)), &[go()]), [release(Offer::Available)]);
+    assert_eq!(story.find(Some(("h1", LEASE)), &[go()]), [release(Candidacy::Available)]);
     assert_eq!(story.find(None, &[go()]), []);
     assert_eq!(story.core.state(), State::Activated);
     let actions = story.see(Some(("h4", 13)));
@@ -171,7 +171,7 @@ fn who_leaves_answers_until_a_successor_is_heard() {
 #[test]
 fn who_leaves_as_the_last_waits_for_nobody_and_does_not_come_back() {
     let mut story = leaving();
-    assert_eq!(story.find(Some(("h1", LEASE)), &[]), [release(Offer::Withdrawn)]);
+    assert_eq!(story.find(Some(("h1", LEASE)), &[]), [release(Candidacy::Withdrawn)]);
     assert_eq!(story.find(None, &[]), [Action::Unbind, Action::Left]);
     assert!(!story.core.owes());
     assert_eq!(story.feed(Input::Lease(Lease::Held(8))), []);
@@ -185,7 +185,7 @@ fn who_leaves_when_all_others_fail_leaves_the_ip_to_one_of_them() {
     let failing = other("h2", 9, false);
     assert_eq!(story.find(Some(("h1", LEASE)), std::slice::from_ref(&failing)), [pass(failing)]);
     assert_eq!(story.find(Some(("h2", 9)), &[]), []);
-    let left = story.feed(Input::Claimed { precedes: false });
+    let left = story.feed(Input::Claimed { wins_tie_break: false });
     assert!(left.contains(&Action::Unbind) && left.contains(&Action::Left), "{left:?}");
 }
 
@@ -205,18 +205,18 @@ fn who_gets_the_lock_though_it_fails_keeps_the_ip_if_nobody_else_can_have_it() {
 #[test]
 fn who_leaves_stops_waiting_when_the_successors_leave_too() {
     let mut story = leaving();
-    assert_eq!(story.find(Some(("h1", LEASE)), &[go()]), [release(Offer::Withdrawn)]);
+    assert_eq!(story.find(Some(("h1", LEASE)), &[go()]), [release(Candidacy::Withdrawn)]);
     assert_eq!(story.find(None, &[go()]), []);
-    assert_eq!(story.wait(), [survey(Offer::Withdrawn)]);
+    assert_eq!(story.wait(), [survey(Candidacy::Withdrawn)]);
     assert_eq!(story.find(None, &[go()]), []);
-    assert_eq!(story.wait(), [survey(Offer::Withdrawn)]);
+    assert_eq!(story.wait(), [survey(Candidacy::Withdrawn)]);
     assert_eq!(story.find(None, &[]), [Action::Unbind, Action::Left]);
 }
 
 #[test]
 fn a_standby_leaves_as_soon_as_the_others_are_told() {
     let mut story = Story::standby();
-    assert_eq!(story.feed(Input::Leave), [survey(Offer::Withdrawn)]);
+    assert_eq!(story.feed(Input::Leave), [survey(Candidacy::Withdrawn)]);
     let left = [Action::Unbind, Action::Unbind, Action::Left];
     assert_eq!(story.find(Some(("h2", 9)), &[h2()]), left);
 }
@@ -243,13 +243,13 @@ fn leaving_is_bounded_whatever_etcd_does() {
 #[test]
 fn go_links_that_do_not_take_the_ip_of_a_failing_owner_are_not_waited_for_for_ever() {
     let mut story = Story::failing(AllFailingPolicy::KeepLast);
-    assert_eq!(story.find(Some(("h1", LEASE)), &[go()]), [release(Offer::Unavailable)]);
+    assert_eq!(story.find(Some(("h1", LEASE)), &[go()]), [release(Candidacy::Unavailable)]);
     assert_eq!(story.find(None, &[go()]), []);
     let released = story.now;
     story.now = released + HANDOVER_BOUND;
     // They are told once more by then.
-    assert_eq!(story.feed(Input::Timer), [survey(Offer::Unavailable)]);
-    let retake = Action::Ask(Request::Retake { lease: LEASE });
+    assert_eq!(story.feed(Input::Timer), [survey(Candidacy::Unavailable)]);
+    let retake = Action::Ask(Request::ReacquireUnavailable { lease: LEASE });
     assert_eq!(story.find(None, &[go()]), [retake]);
     assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Bind]);
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 
-const LATER: Input = Input::Wire(Wire::Answered { precedes: false });
-const EARLIER: Input = Input::Wire(Wire::Answered { precedes: true });
+const LATER: Input = Input::Probed(ProbeResult::Answered { wins_tie_break: false });
+const EARLIER: Input = Input::Probed(ProbeResult::Answered { wins_tie_break: true });
 
 /// h2, which has not offered the IP since etcd was lost.
 fn dead() -> Candidate {
@@ -38,7 +38,7 @@ fn lets_go() -> [Action; 3] {
 #[test]
 fn of_an_owner_that_is_not_heard_the_ip_is_kept_until_its_lease_ends() {
     let mut story = alone();
-    assert_eq!(story.feed(Input::Wire(Wire::Silent)), []);
+    assert_eq!(story.feed(Input::Probed(ProbeResult::Silent)), []);
     assert_eq!(story.see(Some(("h2", 9))), []);
     assert_eq!(story.core.state(), State::Activated);
     assert_eq!(story.see(None), [Action::Probe(false), acquire()]);
@@ -51,7 +51,7 @@ fn an_owner_that_is_back_is_heard_through_etcd() {
         let offered = story.revision + 1;
         story.written = offered + 1;
         story.revision = offered;
-        let asks = [Action::Announce, survey(Offer::Available)];
+        let asks = [Action::Announce, survey(Candidacy::Available)];
         assert_eq!(story.see(Some(("h2", 9))), asks);
         let back = Candidate { written: offered, ..h2() };
         assert_eq!(story.find(Some(("h2", 9)), &[back]), lets_go());
@@ -91,7 +91,7 @@ fn a_third_host_that_lets_go_of_the_ip_is_not_taken_for_the_owner() {
     story.revision += 1;
     story.written = story.revision + 1;
     // The client may send to that host still.
-    assert_eq!(story.see(Some(("h2", 9))), [Action::Announce, survey(Offer::Available)]);
+    assert_eq!(story.see(Some(("h2", 9))), [Action::Announce, survey(Candidacy::Available)]);
     assert_eq!(story.find(Some(("h2", 9)), &[dead()]), []);
     assert_eq!(story.core.state(), State::Activated);
 }
@@ -102,9 +102,9 @@ fn offers_that_were_read_before_the_lock_was_written_say_nothing() {
     story.feed(Input::Lock(story.core.lock.clone().unwrap()));
     story.revision += 10;
     story.written = story.revision + 1;
-    assert_eq!(story.see(Some(("h2", 9))), [Action::Announce, survey(Offer::Available)]);
+    assert_eq!(story.see(Some(("h2", 9))), [Action::Announce, survey(Candidacy::Available)]);
     story.revision -= 5;
-    let asks_again = [survey(Offer::Available)];
+    let asks_again = [survey(Candidacy::Available)];
     assert_eq!(story.find(Some(("h2", 9)), &[dead()]), asks_again);
 }
 
@@ -158,15 +158,15 @@ fn a_host_that_has_booted_without_etcd_waits_for_an_owner_too() {
 #[test]
 fn of_those_that_took_the_ip_the_first_stays() {
     assert_eq!(heir().feed(EARLIER), lets_go());
-    assert_eq!(heir().feed(Input::Claimed { precedes: true }), lets_go());
+    assert_eq!(heir().feed(Input::Claimed { wins_tie_break: true }), lets_go());
     assert_eq!(heir().feed(LATER), []);
-    assert_eq!(heir().feed(Input::Claimed { precedes: false }), []);
+    assert_eq!(heir().feed(Input::Claimed { wins_tie_break: false }), []);
 }
 
 #[test]
 fn whoever_is_heard_when_they_have_agreed_is_the_owner() {
     assert_eq!(alone().feed(LATER), lets_go());
-    assert_eq!(alone().feed(Input::Claimed { precedes: false }), lets_go());
+    assert_eq!(alone().feed(Input::Claimed { wins_tie_break: false }), lets_go());
 }
 
 #[test]

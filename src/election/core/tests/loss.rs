@@ -2,8 +2,8 @@
 
 use super::*;
 
-const ANSWERED: Input = Input::Wire(Wire::Answered { precedes: true });
-const SILENT: Input = Input::Wire(Wire::Silent);
+const ANSWERED: Input = Input::Probed(ProbeResult::Answered { wins_tie_break: true });
+const SILENT: Input = Input::Probed(ProbeResult::Silent);
 
 fn fault() -> Action {
     transition(State::Standby, State::Activated, Event::Fault)
@@ -29,7 +29,7 @@ fn by_probe_a_standby_takes_the_ip_only_when_nobody_answers() {
     assert_eq!(story.core.reason(), "etcd cannot be reached, another host answers");
     assert_eq!(story.feed(SILENT), [fault(), Action::Bind]);
     // It goes on asking: the network may have been in two parts.
-    assert_eq!(story.feed(Input::Wire(Wire::Answered { precedes: false })), []);
+    assert_eq!(story.feed(Input::Probed(ProbeResult::Answered { wins_tie_break: false })), []);
     assert_eq!(story.feed(ANSWERED), [demoted(), Action::Unbind]);
     // Who does not have it lets others go first.
     assert_eq!(story.feed(held()), [Action::Probe(false)]);
@@ -74,13 +74,14 @@ fn by_hold_a_host_that_boots_keeps_what_it_finds() {
 
 #[test]
 fn of_two_hosts_that_find_the_address_the_first_keeps_it() {
-    for (precedes, expected) in [(false, vec![fault(), Action::Bind]), (true, vec![Action::Unbind])]
+    for (wins_tie_break, expected) in
+        [(false, vec![fault(), Action::Bind]), (true, vec![Action::Unbind])]
     {
         let mut story = Story::with(false, LossPolicy::Probe, AllFailingPolicy::KeepLast);
         story.feed(Input::Interface(Ok(())));
         story.feed(Input::Bound(true));
         assert_eq!(story.feed(lost()), [Action::Probe(true)]);
-        assert_eq!(story.feed(Input::Wire(Wire::Answered { precedes })), expected);
+        assert_eq!(story.feed(Input::Probed(ProbeResult::Answered { wins_tie_break })), expected);
     }
 }
 
@@ -90,8 +91,8 @@ fn of_two_that_took_it_at_the_same_moment_the_second_yields() {
     story.feed(lost());
     story.feed(SILENT);
     story.feed(Input::Bound(true));
-    assert_eq!(story.feed(Input::Claimed { precedes: false }), []);
-    let actions = story.feed(Input::Claimed { precedes: true });
+    assert_eq!(story.feed(Input::Claimed { wins_tie_break: false }), []);
+    let actions = story.feed(Input::Claimed { wins_tie_break: true });
     assert_eq!(actions, [demoted(), Action::Unbind]);
 }
 
@@ -99,7 +100,7 @@ fn of_two_that_took_it_at_the_same_moment_the_second_yields() {
 fn by_take_every_host_has_it_and_claims_are_no_news() {
     let mut story = Story::standby();
     assert_eq!(story.feed(lost()), [fault(), Action::Bind]);
-    assert_eq!(story.feed(Input::Claimed { precedes: true }), []);
+    assert_eq!(story.feed(Input::Claimed { wins_tie_break: true }), []);
 }
 
 #[test]

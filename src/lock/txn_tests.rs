@@ -21,7 +21,7 @@ fn other(host: &str, available: bool, lease: i64) -> Candidate {
 }
 
 fn txn(request: &Request) -> Txn {
-    election_txn(request, cidr(), "h1")
+    txn_of(request, cidr(), "h1")
 }
 
 fn put(host: &str, lease: i64) -> Op {
@@ -30,10 +30,10 @@ fn put(host: &str, lease: i64) -> Op {
 
 #[test]
 fn a_lock_is_created_only_if_it_is_free_and_deleted_only_if_it_is_ours() {
-    let acquire = txn(&Request::Acquire { lease: 7 });
+    let acquire = txn(&Request::Campaign { lease: 7 });
     assert_eq!(acquire.when, [Compare::Absent(LOCK.to_owned())]);
     assert_eq!(acquire.then[0], put("h1", 7));
-    let release = txn(&Request::Release { lease: 7, offer: Offer::Withdrawn });
+    let release = txn(&Request::Resign { lease: 7, candidacy: Candidacy::Withdrawn });
     assert_eq!(release.when, [Compare::Lease(LOCK.to_owned(), 7)]);
     assert_eq!(release.then[0], Op::Delete(LOCK.to_owned()));
     assert_eq!(release.then[1], Op::Delete("/link/ips/10.0.0.1_32/h1".to_owned()));
@@ -42,14 +42,14 @@ fn a_lock_is_created_only_if_it_is_free_and_deleted_only_if_it_is_ours() {
 #[test]
 fn a_lock_is_passed_to_a_host_only_if_it_is_ours_and_the_host_as_it_was() {
     let to = other("h2", true, 9);
-    let pass = txn(&Request::Pass { lease: 7, to });
+    let pass = txn(&Request::Transfer { lease: 7, to });
     let unchanged = Compare::ModRevision("/link/ips/10.0.0.1_32/h2".to_owned(), 5);
     assert_eq!(pass.when, [Compare::Lease(LOCK.to_owned(), 7), unchanged.clone()]);
     assert_eq!(pass.then, [put("h2", 9)]);
-    let oust = txn(&Request::Oust { lease: 7, owner: other("h2", false, 9) });
+    let oust = txn(&Request::Preempt { lease: 7, owner: other("h2", false, 9) });
     assert_eq!(oust.when, [Compare::Lease(LOCK.to_owned(), 9), unchanged]);
     assert_eq!(oust.then, [put("h1", 7)]);
-    let seize = txn(&Request::Seize { lease: 7, written: 8 });
+    let seize = txn(&Request::TakeOver { lease: 7, written: 8 });
     assert_eq!(seize.when, [Compare::ModRevision(LOCK.to_owned(), 8)]);
     assert_eq!(seize.then, [put("h1", 7)]);
 }
@@ -67,8 +67,8 @@ fn an_answer_tells_who_holds_the_lock_and_who_else_could() {
     ];
     let found = vec![vec![], vec![lock], offers];
     let reply = Reply::new(true, 9, found);
-    let survey = Request::Survey { lease: 7, offer: Offer::Available };
-    let answer = election_answer(&survey, cidr(), "h1", &reply);
+    let survey = Request::Advertise { lease: 7, candidacy: Candidacy::Available };
+    let answer = answer_of(&survey, cidr(), "h1", &reply);
     let holder = Holder { host: "h1".to_owned(), lease: 7, written: 5 };
     assert_eq!(answer.lock, LockView { holder: Some(holder), revision: 9, gap: Gap::None });
     let mut others = answer.others.unwrap();
@@ -81,17 +81,17 @@ fn an_answer_tells_who_holds_the_lock_and_who_else_could() {
 fn what_a_successful_write_has_made_is_not_read_back() {
     let done = Reply::new(true, 9, vec![vec![]]);
     let holder = |request: &Request| {
-        let answer = election_answer(request, cidr(), "h1", &done);
+        let answer = answer_of(request, cidr(), "h1", &done);
         answer.lock.holder.map(|holder| (holder.host, holder.lease, holder.written))
     };
     let mine = Some(("h1".to_owned(), 7, 9));
-    assert_eq!(holder(&Request::Acquire { lease: 7 }), mine);
-    assert_eq!(holder(&Request::Retake { lease: 7 }), mine);
-    assert_eq!(holder(&Request::Seize { lease: 7, written: 3 }), mine);
-    assert_eq!(holder(&Request::Oust { lease: 7, owner: other("h2", false, 9) }), mine);
+    assert_eq!(holder(&Request::Campaign { lease: 7 }), mine);
+    assert_eq!(holder(&Request::ReacquireUnavailable { lease: 7 }), mine);
+    assert_eq!(holder(&Request::TakeOver { lease: 7, written: 3 }), mine);
+    assert_eq!(holder(&Request::Preempt { lease: 7, owner: other("h2", false, 9) }), mine);
     let theirs = Some(("h2".to_owned(), 9, 9));
-    assert_eq!(holder(&Request::Pass { lease: 7, to: other("h2", true, 9) }), theirs);
-    assert_eq!(holder(&Request::Release { lease: 7, offer: Offer::Available }), None);
+    assert_eq!(holder(&Request::Transfer { lease: 7, to: other("h2", true, 9) }), theirs);
+    assert_eq!(holder(&Request::Resign { lease: 7, candidacy: Candidacy::Available }), None);
 }
 
 #[test]

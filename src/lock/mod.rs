@@ -1,0 +1,20 @@
+//! The lock protocol: the words of the requests about the lock of an IP and of their answers, and
+//! their translation into transactions and back.
+//!
+//! Pure: no clock but for a time stamp in a value, no channel, no I/O. `election` decides what is
+//! asked, `etcd` carries it out; neither knows the other.
+//!
+//! | key | value | lease |
+//! |---|---|---|
+//! | `/link/default/<election key>` | the owner's host name | the owner's |
+//! | `/link/ips/<election key>/<host>` | a candidacy | the host's |
+
+mod answer;
+mod request;
+mod txn;
+
+pub use self::answer::{Candidate, Gap, Holder, Lease, LockAnswer, LockView};
+pub use self::request::{Candidacy, Request};
+pub use self::txn::{
+    PREFIX, answer_of, candidacy_key, candidates, candidates_txn, key, txn_of, view_of,
+};

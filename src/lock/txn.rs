@@ -1,0 +1,229 @@
+//! The transactions of the lock protocol: over the lock of an IP and the candidacies of its hosts.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Candidacy, Candidate, Gap, Holder, LockAnswer, LockView, Request};
+use crate::etcd::{self, Compare, KeyState, Kv, Op, Reply, Txn};
+use crate::vip::Cidr;
+
+/// The prefix of all locks.
+pub const PREFIX: &str = "/link/default/";
+
+/// What a host tells about an IP.
+#[derive(Debug, Serialize, Deserialize)]
+struct CandidacyValue {
+    updated_at: String,
+    /// Whether it is available for election. The Go LinK does not write it.
+    #[serde(default = "yes")]
+    available: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The lock of an IP.
+pub fn key(cidr: Cidr) -> String {
+    format!("{PREFIX}{}", cidr.election_key())
+}
+
+/// The prefix of all candidacies of an IP. The slash at its end keeps `10.0.0.1_3` from matching
+/// `10.0.0.1_32`.
+fn candidacies_prefix(cidr: Cidr) -> String {
+    format!("/link/ips/{}/", cidr.election_key())
+}
+
+/// The candidacy of a host for an IP.
+pub fn candidacy_key(cidr: Cidr, host: &str) -> String {
+    format!("{}{host}", candidacies_prefix(cidr))
+}
+
+/// The transaction for a request of an election.
+pub fn txn_of(request: &Request, cidr: Cidr, host: &str) -> Txn {
+    let lock = key(cidr);
+    let read_lock = Op::Get(lock.clone());
+    let read_all = || vec![Op::Get(lock.clone()), Op::GetPrefix(candidacies_prefix(cidr))];
+    let take = |lease| put_lock(&lock, host, lease);
+    let advertise = |lease, candidacy| candidacy_op(cidr, host, lease, candidacy);
+    match request {
+        Request::ReadLock { .. } => Txn::read(vec![read_lock]),
+        Request::Campaign { lease } => {
+            let offer = advertise(*lease, Candidacy::Available);
+            Txn {
+                when: vec![Compare::Absent(lock.clone())],
+                then: vec![take(*lease), offer.clone()],
+                otherwise: [vec![offer], read_all()].concat(),
+            }
+        }
+        Request::ReacquireUnavailable { lease } => Txn {
+            when: vec![Compare::Absent(lock.clone())],
+            then: vec![take(*lease)],
+            otherwise: read_all(),
+        },
+        Request::Advertise { lease, candidacy: offer } => {
+            Txn::read([vec![advertise(*lease, *offer)], read_all()].concat())
+        }
+        Request::Resign { lease, candidacy: offer } => {
+            let others = Op::GetPrefix(candidacies_prefix(cidr));
+            let advertised = advertise(*lease, *offer);
+            Txn {
+                when: vec![Compare::Lease(lock.clone(), *lease)],
+                then: vec![Op::Delete(lock.clone()), advertised.clone(), others],
+                otherwise: [vec![advertised], read_all()].concat(),
+            }
+        }
+        Request::Transfer { lease, to } => Txn {
+            when: vec![Compare::Lease(lock.clone(), *lease), unchanged(cidr, to)],
+            then: vec![put_lock(&lock, &to.host, to.lease)],
+            otherwise: read_all(),
+        },
+        Request::TakeOver { lease, written } => Txn {
+            when: vec![Compare::ModRevision(lock.clone(), *written)],
+            then: vec![take(*lease)],
+            otherwise: read_all(),
+        },
+        Request::Preempt { lease, owner } => Txn {
+            when: vec![Compare::Lease(lock.clone(), owner.lease), unchanged(cidr, owner)],
+            then: vec![take(*lease)],
+            otherwise: read_all(),
+        },
+        Request::Acknowledge { owner, .. } => Txn {
+            when: vec![Compare::Lease(lock.clone(), *owner)],
+            then: vec![Op::Touch(lock.clone()), read_lock.clone()],
+            otherwise: vec![read_lock],
+        },
+    }
+}
+
+fn put_lock(lock: &str, host: &str, lease: i64) -> Op {
+    Op::Put { key: lock.to_owned(), value: host.as_bytes().to_vec(), lease }
+}
+
+/// The offer of a host is what it was: the host is alive, and its state the same.
+fn unchanged(cidr: Cidr, other: &Candidate) -> Compare {
+    Compare::ModRevision(candidacy_key(cidr, &other.host), other.written)
+}
+
+fn candidacy_op(cidr: Cidr, host: &str, lease: i64, offer: Candidacy) -> Op {
+    let key = candidacy_key(cidr, host);
+    let available = match offer {
+        Candidacy::Withdrawn => return Op::Delete(key),
+        Candidacy::Available => true,
+        Candidacy::Unavailable => false,
+    };
+    let value = CandidacyValue { updated_at: jiff::Timestamp::now().to_string(), available };
+    let value = serde_json::to_vec(&value).expect("a plain struct with text keys is always JSON");
+    Op::Put { key, value, lease }
+}
+
+/// What the transaction of a request has found.
+pub fn answer_of(request: &Request, cidr: Cidr, host: &str, reply: &Reply) -> LockAnswer {
+    let written =
+        |host: &str, lease| Holder { host: host.to_owned(), lease, written: reply.revision };
+    let holder = match request {
+        Request::Campaign { lease }
+        | Request::ReacquireUnavailable { lease }
+        | Request::TakeOver { lease, .. }
+        | Request::Preempt { lease, .. }
+            if reply.succeeded =>
+        {
+            Some(written(host, *lease))
+        }
+        Request::Transfer { to, .. } if reply.succeeded => Some(written(&to.host, to.lease)),
+        Request::Resign { .. } if reply.succeeded => None,
+        Request::ReadLock { .. }
+        | Request::Campaign { .. }
+        | Request::ReacquireUnavailable { .. }
+        | Request::Advertise { .. }
+        | Request::Resign { .. }
+        | Request::Transfer { .. }
+        | Request::TakeOver { .. }
+        | Request::Preempt { .. }
+        | Request::Acknowledge { .. } => found(reply, &key(cidr)).map(holder),
+    };
+    let lock = LockView { holder, revision: reply.revision, gap: Gap::None };
+    LockAnswer {
+        lock,
+        others: reads_candidacies(request, reply).then(|| others(cidr, host, reply)),
+    }
+}
+
+fn found<'a>(reply: &'a Reply, key: &str) -> Option<&'a Kv> {
+    reply.found.iter().flatten().find(|kv| kv.key == key)
+}
+
+fn reads_candidacies(request: &Request, reply: &Reply) -> bool {
+    match request {
+        Request::Advertise { .. } | Request::Resign { .. } => true,
+        Request::ReadLock { .. } | Request::Acknowledge { .. } => false,
+        Request::Campaign { .. }
+        | Request::ReacquireUnavailable { .. }
+        | Request::Transfer { .. }
+        | Request::TakeOver { .. }
+        | Request::Preempt { .. } => !reply.succeeded,
+    }
+}
+
+/// The other hosts, those first to which the lock can be passed. Among them each IP has an order of
+/// its own, so that the IPs of a host that is emptied spread over the others.
+fn others(cidr: Cidr, host: &str, reply: &Reply) -> Vec<Candidate> {
+    let mut others: Vec<_> = reply.found.iter().flat_map(|kvs| candidates(cidr, kvs)).collect();
+    others.retain(|other| other.host != host);
+    others.sort_by_cached_key(|other| {
+        let mut hasher = DefaultHasher::new();
+        (cidr, &other.host).hash(&mut hasher);
+        (other.lease == 0, hasher.finish())
+    });
+    others
+}
+
+/// What a watch or a read has seen of a lock.
+pub fn view_of(state: &KeyState) -> LockView {
+    LockView {
+        holder: state.kv.as_ref().map(holder),
+        revision: state.revision,
+        gap: state.gap.into(),
+    }
+}
+
+fn holder(kv: &Kv) -> Holder {
+    Holder {
+        host: String::from_utf8_lossy(&kv.value).into_owned(),
+        lease: kv.lease,
+        written: kv.mod_revision,
+    }
+}
+
+/// Reads the hosts that offer an IP.
+pub fn candidates_txn(cidr: Cidr) -> Txn {
+    Txn::read(vec![Op::GetPrefix(candidacies_prefix(cidr))])
+}
+
+/// The hosts that offer an IP, by name. A value that is not understood counts as a candidacy: the Go
+/// LinK only looks at the key.
+pub fn candidates(cidr: Cidr, kvs: &[Kv]) -> Vec<Candidate> {
+    let prefix = candidacies_prefix(cidr);
+    let candidate = |kv: &Kv| {
+        let host = kv.key.strip_prefix(&prefix)?.to_owned();
+        let value = serde_json::from_slice::<CandidacyValue>(&kv.value);
+        let available = value.map_or(true, |value| value.available);
+        Some(Candidate { host, available, lease: kv.lease, written: kv.mod_revision })
+    };
+    kvs.iter().filter_map(candidate).collect()
+}
+
+impl From<etcd::Gap> for Gap {
+    fn from(gap: etcd::Gap) -> Gap {
+        match gap {
+            etcd::Gap::None => Gap::None,
+            etcd::Gap::Reconnected => Gap::Reconnected,
+            etcd::Gap::Restored => Gap::Restored,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "txn_tests.rs"]
+mod tests;

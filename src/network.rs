@@ -1,0 +1,34 @@
+//! What is heard on the network: words that the network edge, the elections and the failure detector
+//! share.
+
+/// A hardware address (Ethernet).
+pub type Mac = [u8; 6];
+
+/// What the network says of an address about which it is being asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProbeResult {
+    /// Another host answers for it, or asks for it at the same time and comes first.
+    Answered {
+        /// The other's hardware address is lower than this host's: of two hosts that have the
+        /// address, or want it, that one keeps it.
+        wins_tie_break: bool,
+    },
+    /// Nobody has answered for about a second.
+    Silent,
+}
+
+/// What is seen on the network of a host that is being monitored, in the words of SWIM (Das, Gupta,
+/// Motivala, 2002).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Liveness {
+    /// It answers.
+    Alive,
+    /// It has answered before, and does not any more: so many questions in a row were not answered,
+    /// although this host's own interface has a carrier. A host that has not answered since that
+    /// carrier came, or since this process stood still, is no suspect.
+    Suspect,
+    /// It is a suspect, and others are heard there at this moment: it is not this host that is deaf.
+    /// Told only where the network alone is to tell, and after `Suspect`, which is told again when the
+    /// others fall silent, too.
+    Dead,
+}
