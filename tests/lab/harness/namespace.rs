@@ -195,7 +195,7 @@ pub(crate) fn demand_root() {
         nix::unistd::Uid::effective().is_root(),
         "the lab makes network namespaces and therefore needs root"
     );
-    for program in ["ip", "nft", "etcd", "etcdctl", "openssl", "setpriv", "arping"] {
+    for program in ["ip", "nft", "etcd", "etcdctl", "openssl", "setpriv"] {
         let found = Command::new(program).arg("--version").output().is_ok();
         assert!(found, "the lab needs {program}, which is not installed");
     }
