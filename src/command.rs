@@ -77,11 +77,11 @@ pub enum Answer {
     Done,
     /// Host names, ordered.
     Hosts(Vec<String>),
-    /// `Ok` when all is well, else what is wrong.
-    Health(Result<(), String>),
+    /// What is wrong, worst first; empty when all is well.
+    Health(Vec<String>),
 }
 
-/// Why it was not done. Nothing was changed.
+/// Why it was not done. Nothing was changed, except where that is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// There is no IP with this id.
@@ -90,8 +90,11 @@ pub enum Refusal {
     Conflict(String),
     /// Well-formed but not acceptable: the messages by field.
     Invalid(BTreeMap<String, Vec<String>>),
-    /// etcd cannot be reached, or has not been read yet.
+    /// etcd cannot be reached, or has not been read yet. Nothing was changed.
     Unavailable(String),
+    /// etcd did not answer: the change may have been made, or not. The text says so, and what the
+    /// agent will do about it.
+    OutcomeUnknown(String),
 }
 
 impl Refusal {

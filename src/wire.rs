@@ -89,8 +89,11 @@ pub struct Version {
 /// The answer to `GET /health`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// `ok`, or what is wrong.
+    /// `ok`, or what is wrong most, and how much more there is.
     pub status: String,
+    /// All that is wrong, worst first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
 }
 
 #[cfg(test)]

@@ -38,6 +38,14 @@ struct ErrorBody<'a> {
     error: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<&'a BTreeMap<String, Vec<String>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'a str>,
+}
+
+impl ErrorBody<'_> {
+    fn of(error: &str) -> ErrorBody<'_> {
+        ErrorBody { resource: None, error, errors: None, outcome: None }
+    }
 }
 
 impl Reply {
@@ -48,8 +56,7 @@ impl Reply {
             Ok(Answer::One(ip)) => Reply::keyed(form, &ip),
             Ok(Answer::Done) => Reply::bare(204),
             Ok(Answer::Hosts(names)) => hosts(names),
-            Ok(Answer::Health(Ok(()))) => health(200, "ok".to_owned()),
-            Ok(Answer::Health(Err(what))) => Reply::unhealthy(what),
+            Ok(Answer::Health(problems)) => Reply::health(problems),
             Err(refusal) => Reply::refused(refusal),
         }
     }
@@ -62,7 +69,7 @@ impl Reply {
 
     /// Something is wrong; the text names the thing and its value.
     pub(crate) fn error(status: u16, error: &str) -> Reply {
-        Reply::json(status, &ErrorBody { resource: None, error, errors: None })
+        Reply::json(status, &ErrorBody::of(error))
     }
 
     /// 422: the messages by field, each naming the value.
@@ -72,7 +79,7 @@ impl Reply {
             .flat_map(|(field, texts)| texts.iter().map(move |text| format!("{field}: {text}")))
             .collect();
         let error = &messages.join("; ");
-        Reply::json(422, &ErrorBody { resource: None, error, errors: Some(errors) })
+        Reply::json(422, &ErrorBody { errors: Some(errors), ..ErrorBody::of(error) })
     }
 
     /// 503, to be tried again.
@@ -80,9 +87,20 @@ impl Reply {
         Reply::error(503, error).with("Retry-After", RETRY_AFTER)
     }
 
-    /// 503 in the words of `GET /health`.
-    pub(crate) fn unhealthy(what: String) -> Reply {
-        health(503, what).with("Retry-After", RETRY_AFTER)
+    /// 503: the change may have been made, or not. `outcome` says so to programs.
+    pub(crate) fn outcome_unknown(error: &str) -> Reply {
+        let body = ErrorBody { outcome: Some("unknown"), ..ErrorBody::of(error) };
+        Reply::json(503, &body).with("Retry-After", RETRY_AFTER)
+    }
+
+    /// The answer to `GET /health`: 200, or 503 with all that is wrong.
+    pub(crate) fn health(problems: Vec<String>) -> Reply {
+        let status = match &problems[..] {
+            [] => return Reply::json(200, &wire::Health { status: "ok".to_owned(), problems }),
+            [only] => only.clone(),
+            [first, others @ ..] => format!("{first} (and {} more)", others.len()),
+        };
+        Reply::json(503, &wire::Health { status, problems }).with("Retry-After", RETRY_AFTER)
     }
 
     /// 401 (RFC 7617, 2).
@@ -127,12 +145,12 @@ impl Reply {
     fn refused(refusal: Refusal) -> Reply {
         match refusal {
             Refusal::NotFound => {
-                let body = ErrorBody { resource: Some("IP"), error: "not found", errors: None };
-                Reply::json(404, &body)
+                Reply::json(404, &ErrorBody { resource: Some("IP"), ..ErrorBody::of("not found") })
             }
             Refusal::Conflict(error) => Reply::error(409, &error),
             Refusal::Invalid(errors) => Reply::invalid(&errors),
             Refusal::Unavailable(error) => Reply::unavailable(&error),
+            Refusal::OutcomeUnknown(error) => Reply::outcome_unknown(&error),
         }
     }
 
@@ -163,10 +181,6 @@ impl Reply {
 fn hosts(names: Vec<String>) -> Reply {
     let hosts = names.into_iter().map(|hostname| wire::Host { hostname }).collect();
     Reply::json(200, &wire::HostList { hosts })
-}
-
-fn health(status: u16, text: String) -> Reply {
-    Reply::json(status, &wire::Health { status: text })
 }
 
 #[cfg(test)]
@@ -215,6 +229,11 @@ mod tests {
             (Refusal::Conflict("taken".to_owned()), 409, "{\"error\":\"taken\"}\n"),
             (Refusal::Unavailable("no etcd".to_owned()), 503, "{\"error\":\"no etcd\"}\n"),
             (
+                Refusal::OutcomeUnknown("no answer".to_owned()),
+                503,
+                "{\"error\":\"no answer\",\"outcome\":\"unknown\"}\n",
+            ),
+            (
                 Refusal::invalid("ip", "10.0.0.1 is taken"),
                 422,
                 "{\"error\":\"ip: 10.0.0.1 is taken\",\"errors\":{\"ip\":[\"10.0.0.1 is taken\"]}}\n",
@@ -231,10 +250,28 @@ mod tests {
     }
 
     #[test]
+    fn the_health_lists_all_that_is_wrong() {
+        let health = |problems: &[&str]| {
+            let problems = problems.iter().map(|problem| (*problem).to_owned()).collect();
+            Reply::outcome(LIST, Ok(Answer::Health(problems)))
+        };
+        for (reply, status, body) in [
+            (health(&[]), 200, "{\"status\":\"ok\"}\n"),
+            (health(&["no etcd"]), 503, "{\"status\":\"no etcd\",\"problems\":[\"no etcd\"]}\n"),
+            (
+                health(&["no etcd", "eth0 is down"]),
+                503,
+                "{\"status\":\"no etcd (and 1 more)\",\"problems\":[\"no etcd\",\"eth0 is down\"]}\n",
+            ),
+        ] {
+            assert_eq!((reply.status, text(&reply)), (status, body));
+        }
+    }
+
+    #[test]
     fn a_503_says_when_to_try_again() {
-        let sick = Reply::outcome(LIST, Ok(Answer::Health(Err("no etcd".to_owned()))));
-        assert_eq!((sick.status, text(&sick)), (503, "{\"status\":\"no etcd\"}\n"));
-        for reply in [sick, Reply::unavailable("busy")] {
+        let sick = Reply::health(vec!["no etcd".to_owned()]);
+        for reply in [sick, Reply::unavailable("busy"), Reply::outcome_unknown("no answer")] {
             assert!(reply.headers.iter().any(|(name, _)| name == "Retry-After"));
         }
     }

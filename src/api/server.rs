@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// For its health, so that a monitor hears that it is stuck before giving up itself.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(3);
 
+const STOPPING: &str = "the agent is stopping";
+
 /// Owns tiny_http and the threads.
 pub(crate) struct Pool {
     server: Option<Arc<tiny_http::Server>>,
@@ -44,6 +46,13 @@ struct Clerk {
     commands: Sender<command::Request>,
     /// Never carries anything: it is disconnected when the end has come.
     stop: Receiver<Infallible>,
+}
+
+/// The supervisor has not answered.
+struct Unanswered {
+    why: &'static str,
+    /// The supervisor has the command: it may carry it out all the same.
+    is_sent: bool,
 }
 
 impl Pool {
@@ -154,8 +163,11 @@ impl Clerk {
         let deadline = after(if is_health { HEALTH_PATIENCE } else { PATIENCE });
         match self.outcome(command, &deadline) {
             Ok(outcome) => Reply::outcome(form, outcome),
-            Err(why) if is_health => Reply::unhealthy(why.to_owned()),
-            Err(why) => Reply::unavailable(why),
+            Err(unanswered) if is_health => Reply::health(vec![unanswered.why.to_owned()]),
+            Err(Unanswered { why, is_sent: false }) => Reply::unavailable(why),
+            Err(Unanswered { why, is_sent: true }) => {
+                Reply::outcome_unknown(&format!("{why}: it may still be done"))
+            }
         }
     }
 
@@ -164,24 +176,26 @@ impl Clerk {
         &self,
         command: Command,
         deadline: &Receiver<Instant>,
-    ) -> Result<Result<Answer, Refusal>, &'static str> {
+    ) -> Result<Result<Answer, Refusal>, Unanswered> {
+        let unsent = |why| Err(Unanswered { why, is_sent: false });
+        let sent = |why| Err(Unanswered { why, is_sent: true });
         if self.is_stopping() {
-            return Err("the agent is stopping");
+            return unsent(STOPPING);
         }
         let (reply, outcome) = bounded(1);
         select! {
-            send(self.commands, command::Request { command, reply }) -> sent => {
-                sent.map_err(|_| "the agent is stopping")?;
+            send(self.commands, command::Request { command, reply }) -> result => {
+                if result.is_err() {
+                    return unsent(STOPPING);
+                }
             }
-            recv(self.stop) -> _ => return Err("the agent is stopping"),
-            recv(deadline) -> _ => return Err("the agent is too busy"),
+            recv(self.stop) -> _ => return unsent(STOPPING),
+            recv(deadline) -> _ => return unsent("the agent is too busy"),
         }
         select! {
-            recv(outcome) -> outcome => {
-                outcome.map_err(|_| "the agent gave no answer; it may still be done")
-            }
-            recv(self.stop) -> _ => Err("the agent is stopping; it may still be done"),
-            recv(deadline) -> _ => Err("the agent takes too long; it may still be done"),
+            recv(outcome) -> outcome => outcome.or_else(|_| sent("the agent gives no answer")),
+            recv(self.stop) -> _ => sent(STOPPING),
+            recv(deadline) -> _ => sent("the agent takes too long"),
         }
     }
 }

@@ -141,6 +141,7 @@ impl Agent {
         match response.status {
             401 => Failure::new(Kind::Credentials, self.credentials_message()),
             404 => Failure::new(Kind::NotFound, text),
+            503 if refusal.is_outcome_unknown() => Failure::new(Kind::Unreachable, text),
             503 => Failure::new(Kind::Unavailable, text),
             400..=599 => Failure::new(Kind::Refused, text),
             _ => self.not_link(&describe(response)),
@@ -227,9 +228,15 @@ struct Refusal {
     error: String,
     #[serde(default)]
     errors: BTreeMap<String, Vec<String>>,
+    /// `unknown` when it may have been done all the same.
+    outcome: Option<String>,
 }
 
 impl Refusal {
+    fn is_outcome_unknown(&self) -> bool {
+        self.outcome.as_deref() == Some("unknown")
+    }
+
     /// The error, and each field's on a line of its own.
     fn text(&self) -> String {
         let mut text = clean(&self.error);

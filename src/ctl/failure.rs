@@ -11,13 +11,13 @@ pub(super) enum Kind {
     Usage = 2,
     /// The agent has no such IP.
     NotFound = 3,
-    /// No connection, or no complete answer in time.
+    /// No connection, or no complete answer in time, from the agent or from etcd.
     Unreachable = 4,
     /// Something answers, but not as LinK does.
     NotLink = 5,
     /// User or password missing or wrong.
     Credentials = 6,
-    /// The agent cannot reach etcd, so it changed nothing.
+    /// The agent cannot use etcd, so it changed nothing.
     Unavailable = 7,
 }
 

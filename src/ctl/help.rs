@@ -30,10 +30,10 @@ Exit codes:
   1  refused by the agent, or the output could not be written
   2  the command line makes no sense
   3  the agent has no such IP
-  4  no connection to the agent, or no answer in time
+  4  no connection to the agent, or no answer in time: it may have been done
   5  what answers is not LinK
   6  user or password missing or wrong
-  7  the agent cannot reach etcd and changed nothing
+  7  the agent cannot use etcd and changed nothing
 ";
 
 /// The page of one command.

@@ -17,8 +17,8 @@ type Outcome = Result<etcd::Reply, etcd::Error>;
 impl Actor {
     pub(super) fn on_request(&mut self, Request { command, reply }: Request) {
         if command == Command::Health {
-            let health = self.trouble().map_or(Ok(()), Err);
-            return answer_to(Some(reply), Ok(Answer::Health(health)));
+            let problems = self.trouble().into_iter().collect();
+            return answer_to(Some(reply), Ok(Answer::Health(problems)));
         }
         // The answer is on its way: whoever asks right after the start can wait for it.
         if !self.loaded && self.load_at.is_none() && self.stopping.is_none() {

@@ -128,6 +128,11 @@ fn what_the_supervisor_refuses_has_its_code_and_body() {
         (Refusal::Conflict("it is here".to_owned()), 409, json!({"error": "it is here"})),
         (Refusal::Unavailable("no etcd".to_owned()), 503, json!({"error": "no etcd"})),
         (
+            Refusal::OutcomeUnknown("etcd does not answer".to_owned()),
+            503,
+            json!({"error": "etcd does not answer", "outcome": "unknown"}),
+        ),
+        (
             Refusal::invalid("ip", "10.0.0.1 is an address of eth0"),
             422,
             json!({
@@ -227,7 +232,7 @@ fn a_supervisor_that_is_stuck_is_no_healthy_one() {
     assert_eq!(answer.status, 503);
     assert_eq!(
         json_of(&answer),
-        json!({"status": "the agent takes too long; it may still be done"})
+        json!({"status": "the agent takes too long", "problems": ["the agent takes too long"]})
     );
 }
 

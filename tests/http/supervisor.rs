@@ -83,7 +83,7 @@ pub(crate) fn oblige(command: &Command) -> Answer {
         Command::Create(vip) => Answer::One(Box::new(ip(&vip.cidr.to_string()))),
         Command::Delete(_) | Command::Lock(_) | Command::Failover(..) => Answer::Done,
         Command::Hosts(_) => Answer::Hosts(vec!["h1".to_owned(), "h2".to_owned()]),
-        Command::Health => Answer::Health(Ok(())),
+        Command::Health => Answer::Health(Vec::new()),
     }
 }
 

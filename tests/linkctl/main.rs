@@ -223,6 +223,13 @@ fn each_refusal_has_its_exit_code_and_its_reason() {
 }
 
 #[test]
+fn an_unknown_outcome_is_not_told_as_nothing_changed() {
+    let body = r#"{"error":"etcd does not answer","outcome":"unknown"}"#;
+    let agent = Server::always(&http("503 Service Unavailable", body));
+    agent.linkctl(&["add", "10.0.0.1"]).assert_fails(4, "add 10.0.0.1/32: etcd does not answer");
+}
+
+#[test]
 fn missing_and_wrong_credentials_are_told_apart() {
     let agent = Server::always(&http("401 Unauthorized", "{\"error\":\"unauthorized\"}\n"));
     agent.linkctl(&["list"]).assert_fails(6, "LINK_PASSWORD");
