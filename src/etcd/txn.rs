@@ -22,6 +22,8 @@ pub struct Txn {
 pub enum Compare {
     /// The key does not exist.
     Absent(String),
+    /// No key exists from the first of these up to the second, which does not belong to the range.
+    NoneIn(String, String),
     /// The key was last changed at this revision.
     ModRevision(String, i64),
     /// The key is attached to this lease.
@@ -48,6 +50,8 @@ pub enum Op {
     Touch(String),
     /// Deletes a key, if it exists.
     Delete(String),
+    /// Deletes all keys that begin with this text.
+    DeletePrefix(String),
     /// A transaction with conditions of its own.
     Nested(Txn),
 }
@@ -103,6 +107,10 @@ impl Compare {
         let equal = proto::CompareOp::Equal;
         match self {
             Compare::Absent(key) => proto::Compare::create_revision(key.as_str(), equal, 0),
+            // Each key of a range has to satisfy it; a range without keys does (etcd: applyCompare).
+            Compare::NoneIn(from, to) => {
+                proto::Compare::create_revision(from.as_str(), equal, 0).with_range(to.as_str())
+            }
             Compare::ModRevision(key, revision) => {
                 proto::Compare::mod_revision(key.as_str(), equal, *revision)
             }
@@ -128,6 +136,10 @@ impl Op {
                 proto::TxnOp::put(key.as_str(), "", Some(options))
             }
             Op::Delete(key) => proto::TxnOp::delete(key.as_str(), None),
+            Op::DeletePrefix(prefix) => {
+                let options = proto::DeleteOptions::new().with_prefix();
+                proto::TxnOp::delete(prefix.as_str(), Some(options))
+            }
             Op::Nested(txn) => proto::TxnOp::txn(txn.to_proto()),
         }
     }
@@ -142,6 +154,11 @@ impl Reply {
     /// An outcome without nested ones.
     pub fn new(succeeded: bool, revision: i64, found: Vec<Vec<Kv>>) -> Reply {
         Reply { succeeded, revision, found, nested: Vec::new() }
+    }
+
+    /// The outcomes of nested transactions, in order.
+    pub fn nested(&self) -> &[Reply] {
+        &self.nested
     }
 
     /// The outcomes of nested transactions.
