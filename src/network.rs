@@ -1,8 +1,31 @@
 //! What is heard on the network: words that the network edge, the elections and the failure detector
 //! share.
 
+use std::fmt;
+
 /// A hardware address (Ethernet).
 pub type Mac = [u8; 6];
+
+/// Why an interface cannot carry an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unusable {
+    /// There is none of that name.
+    Missing,
+    /// It is down.
+    Down,
+    /// It has no carrier, or is not ready for traffic (RFC 2863).
+    NoCarrier,
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unusable::Missing => "no such interface",
+            Unusable::Down => "interface is down",
+            Unusable::NoCarrier => "no carrier",
+        })
+    }
+}
 
 /// What the network says of an address about which it is being asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -227,11 +227,14 @@ impl Core {
             Input::Lock(view) => self.on_lock(view, now, &mut actions),
             Input::Answered(result) => self.on_answer(result, now, &mut actions),
             Input::Interface(usable) => {
+                let usable = usable.map(drop).map_err(|why| why.to_string());
                 self.on_health(|health| health.interface(usable, now), now, &mut actions);
             }
             Input::Bound(bound) => self.bound = bound,
             Input::Probed(wire) => self.on_wire(wire, now, &mut actions),
-            Input::Claimed { wins_tie_break } => self.on_claim(wins_tie_break, now, &mut actions),
+            Input::Claimed { wins_tie_break, .. } => {
+                self.on_claim(wins_tie_break, now, &mut actions)
+            }
             Input::OwnerDead(lease) => {
                 self.dead = Some(lease).filter(|dead| self.is_held_by(*dead))
             }

@@ -3,7 +3,7 @@
 
 use crate::fsm::{Event, State};
 use crate::lock::{Lease, LockAnswer, LockView, Request};
-use crate::network::ProbeResult;
+use crate::network::{Mac, ProbeResult, Unusable};
 use crate::policy::LossPolicy;
 
 /// What the core is told.
@@ -17,14 +17,17 @@ pub enum Input {
     Lock(LockView),
     /// The answer to the request that is under way.
     Answered(Result<LockAnswer, String>),
-    /// The interface can carry the address, or why not.
-    Interface(Result<(), String>),
+    /// The interface can carry the address, and has this hardware address (zeros if it has none), or
+    /// why it cannot.
+    Interface(Result<Mac, Unusable>),
     /// The kernel has the address, or not.
     Bound(bool),
     /// What the network says, while it is asked.
     Probed(ProbeResult),
     /// Another host says on the network that it has the address, which is bound here.
     Claimed {
+        /// The hardware address of that host.
+        from: Mac,
         /// Of two hosts that have the address, the other is the one that keeps it.
         wins_tie_break: bool,
     },

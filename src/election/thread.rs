@@ -167,8 +167,8 @@ impl Actor {
                 Report::Bound(bound) => Event::Bound(bound),
                 Report::Failed(error) => Event::NetFailed(error),
                 Report::Probed(wire) => Event::Input(Input::Probed(wire)),
-                Report::Claimed { wins_tie_break } => {
-                    Event::Input(Input::Claimed { wins_tie_break })
+                Report::Claimed { from, wins_tie_break } => {
+                    Event::Input(Input::Claimed { from, wins_tie_break })
                 }
                 // Only whoever has the host watched is concerned.
                 Report::Owner(presence) => Event::Owner(presence),

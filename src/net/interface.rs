@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::rtnetlink::{Change, Link};
+use crate::network::{Mac, Unusable};
 
 /// The interfaces by the name under which they are asked for.
 #[derive(Debug, Default)]
@@ -28,7 +29,7 @@ impl Interfaces {
     /// Takes note of a look at an interface.
     pub(super) fn see(&mut self, name: &str, link: Option<Link>) -> News {
         let news = match self.links.get(name) {
-            None => News { warning: standing(name, link.as_ref()).err(), renewed: false },
+            None => News { warning: warning(name, link.as_ref()), renewed: false },
             Some(old) => compare(name, old.as_ref(), link.as_ref()),
         };
         self.links.insert(name.to_owned(), link);
@@ -55,9 +56,9 @@ impl Interfaces {
         self.usable_link(name).filter(|link| link.has_carrier())
     }
 
-    /// Whether an address on the interface is of use, or why not.
-    pub(super) fn standing(&self, name: &str) -> Result<(), String> {
-        standing(name, self.link(name))
+    /// The interface's hardware address, zeros if it has none, or why an address on it is of no use.
+    pub(super) fn standing(&self, name: &str) -> Result<Mac, Unusable> {
+        standing(self.link(name))
     }
 
     /// Whether a notice says something that is not known.
@@ -74,26 +75,31 @@ impl Interfaces {
     }
 }
 
-fn standing(name: &str, link: Option<&Link>) -> Result<(), String> {
+fn standing(link: Option<&Link>) -> Result<Mac, Unusable> {
     match link {
-        None => Err(format!("{name}: no such interface")),
-        Some(link) if !link.is_up() => Err(format!("{name}: interface is down")),
-        Some(link) if !link.has_carrier() => Err(format!("{name}: no carrier")),
-        Some(_) => Ok(()),
+        None => Err(Unusable::Missing),
+        Some(link) if !link.is_up() => Err(Unusable::Down),
+        Some(link) if !link.has_carrier() => Err(Unusable::NoCarrier),
+        Some(link) => Ok(link.mac.unwrap_or_default()),
     }
+}
+
+/// What is wrong with an interface, for the log.
+fn warning(name: &str, link: Option<&Link>) -> Option<String> {
+    standing(link).err().map(|why| format!("{name}: {why}"))
 }
 
 fn compare(name: &str, old: Option<&Link>, new: Option<&Link>) -> News {
     let is_up = |link: &&Link| link.is_up();
-    let (before, now) = (standing(name, old), standing(name, new));
+    let now = warning(name, new);
     match (old.filter(is_up), new.filter(is_up)) {
         (Some(old), Some(new)) => compare_links(name, old, new),
         (None, Some(_)) => {
             let back = || format!("{name}: interface is back");
-            News { warning: Some(now.err().unwrap_or_else(back)), renewed: true }
+            News { warning: Some(now.unwrap_or_else(back)), renewed: true }
         }
         (_, None) => {
-            let warning = now.err().filter(|now| before.err().as_ref() != Some(now));
+            let warning = now.filter(|_| standing(old).err() != standing(new).err());
             News { warning, renewed: false }
         }
     }

@@ -56,7 +56,7 @@ use std::time::Duration;
 
 pub use client::{Net, NetClient};
 
-use crate::network::{Liveness, ProbeResult};
+use crate::network::{Liveness, Mac, ProbeResult, Unusable};
 use crate::vip::Cidr;
 
 /// What the kernel has on an interface.
@@ -82,9 +82,9 @@ pub enum Desired {
 /// What the actuator tells of an address it manages, whenever that changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// The address is of use on the interface, or why not (`no such interface`, `interface is down`,
-    /// `no carrier`).
-    Interface(Result<(), String>),
+    /// The interface can carry the address, and has this hardware address (zeros if it has none), or
+    /// why it cannot.
+    Interface(Result<Mac, Unusable>),
     /// The kernel has the address on the interface, or not.
     Bound(bool),
     /// An order could not be carried out; it is tried again.
@@ -94,6 +94,8 @@ pub enum Report {
     /// Another hardware address says on the wire that it has the address, which is bound here; once
     /// for the frames of one announcement.
     Claimed {
+        /// That hardware address.
+        from: Mac,
         /// As in [`ProbeResult::Answered`].
         wins_tie_break: bool,
     },

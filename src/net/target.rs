@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::bucket::Bucket;
 use super::repeats::Repeats;
 use super::{Desired, Report, Reports};
+use crate::network::{Mac, Unusable};
 
 /// The first wait after a failure, and the longest; each is twice the one before.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -86,7 +87,7 @@ pub(super) struct Target {
 /// The last report of each kind, or when it was made.
 #[derive(Debug, Default)]
 struct Told {
-    interface: Option<Result<(), String>>,
+    interface: Option<Result<Mac, Unusable>>,
     bound: Option<bool>,
     failure: Option<String>,
     claim: Option<Instant>,
@@ -155,9 +156,8 @@ impl Target {
     }
 
     /// The report to make of the interface, if that is new.
-    pub(super) fn tell_interface(&mut self, standing: Result<(), String>) -> Option<Report> {
-        let new = self.told.interface.as_ref() != Some(&standing);
-        self.told.interface = Some(standing.clone());
+    pub(super) fn tell_interface(&mut self, standing: Result<Mac, Unusable>) -> Option<Report> {
+        let new = self.told.interface.replace(standing) != Some(standing);
         new.then_some(Report::Interface(standing))
     }
 
@@ -176,13 +176,18 @@ impl Target {
     }
 
     /// The report to make of another host's claim, if a while has passed since the last.
-    pub(super) fn tell_claim(&mut self, wins_tie_break: bool, now: Instant) -> Option<Report> {
+    pub(super) fn tell_claim(
+        &mut self,
+        from: Mac,
+        wins_tie_break: bool,
+        now: Instant,
+    ) -> Option<Report> {
         let told = self.told.claim;
         if told.is_some_and(|told| now.saturating_duration_since(told) < CLAIMS) {
             return None;
         }
         self.told.claim = Some(now);
-        Some(Report::Claimed { wins_tie_break })
+        Some(Report::Claimed { from, wins_tie_break })
     }
 
     /// Makes a report.
@@ -245,9 +250,10 @@ mod tests {
         target.found = Some(Found::Usable);
         assert_eq!(target.tell_bound(), Some(Report::Bound(true)));
 
-        assert_eq!(target.tell_interface(Ok(())), Some(Report::Interface(Ok(()))));
-        assert_eq!(target.tell_interface(Ok(())), None);
-        assert!(target.tell_interface(Err("eth0: interface is down".to_owned())).is_some());
+        for standing in [Ok([2; 6]), Ok([3; 6]), Err(Unusable::Down), Err(Unusable::NoCarrier)] {
+            assert_eq!(target.tell_interface(standing), Some(Report::Interface(standing)));
+            assert_eq!(target.tell_interface(standing), None);
+        }
 
         assert!(target.tell_failure("no").is_some());
         assert_eq!(target.tell_failure("no"), None);
@@ -259,10 +265,11 @@ mod tests {
     fn claims_that_come_together_are_reported_once() {
         let now = Instant::now();
         let mut target = target();
-        let claim = Some(Report::Claimed { wins_tie_break: true });
-        assert_eq!(target.tell_claim(true, now), claim);
-        assert_eq!(target.tell_claim(true, now + CLAIMS / 2), None);
-        assert_eq!(target.tell_claim(true, now + CLAIMS), claim);
+        let from = [2; 6];
+        let claim = Some(Report::Claimed { from, wins_tie_break: true });
+        assert_eq!(target.tell_claim(from, true, now), claim);
+        assert_eq!(target.tell_claim(from, true, now + CLAIMS / 2), None);
+        assert_eq!(target.tell_claim(from, true, now + CLAIMS), claim);
     }
 
     #[test]

@@ -20,8 +20,8 @@ fn vip_v6() -> Ipv6Addr {
     "fd00::1".parse().unwrap()
 }
 
-fn claimed(wins_tie_break: bool) -> Report {
-    Report::Claimed { wins_tie_break }
+fn claimed(from: Mac, wins_tie_break: bool) -> Report {
+    Report::Claimed { from, wins_tie_break }
 }
 
 #[test]
@@ -37,8 +37,8 @@ fn two_owners_hear_of_each_other() {
                 (there, mac("v1"))
             });
             let mac_here = mac("v0");
-            here.expect(claimed(mac_there < mac_here));
-            there.expect(claimed(mac_here < mac_there));
+            here.expect(claimed(mac_there, mac_there < mac_here));
+            there.expect(claimed(mac_here, mac_here < mac_there));
         });
     }
 }
@@ -52,8 +52,8 @@ fn who_claims_an_address_precedes_if_his_hardware_address_is_lower() {
             v6.bind();
             speak("v1", &arp::announcement(VIP, other));
             speak("v1", [&ndp::announcement(vip_v6(), other, false)]);
-            v4.expect(claimed(wins_tie_break));
-            v6.expect(claimed(wins_tie_break));
+            v4.expect(claimed(other, wins_tie_break));
+            v6.expect(claimed(other, wins_tie_break));
         });
     }
 }
@@ -66,7 +66,7 @@ fn each_claim_is_told_though_another_was_told_a_moment_ago() {
         let claim = arp::announcement(VIP, LOWER);
         for _ in 0..3 {
             speak("v1", &claim);
-            vip.expect(claimed(true));
+            vip.expect(claimed(LOWER, true));
             // What comes within a millisecond counts as the same announcement.
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -104,7 +104,7 @@ fn a_claim_is_only_what_is_said_of_this_address_on_this_interface_while_it_is_bo
         speak("v1", [&arp::probe(VIP, LOWER, BROADCAST)]);
         vip.expect_silence();
         speak("v1", &claim);
-        vip.expect(claimed(true));
+        vip.expect(claimed(LOWER, true));
     });
 }
 
@@ -122,7 +122,7 @@ fn what_is_for_others_is_not_heard() {
         speak("v1", [&for_another, &in_a_vlan]);
         vip.expect_silence();
         speak("v1", [&reply]);
-        vip.expect(claimed(true));
+        vip.expect(claimed(LOWER, true));
     });
 }
 
@@ -150,7 +150,7 @@ fn garbage_on_the_wire_does_no_harm() {
             eventually("the claim", || {
                 speak("v1", &arp::announcement(VIP, LOWER));
                 speak("v1", [&ndp::announcement(vip_v6(), LOWER, false)]);
-                vip.reports.try_iter().any(|report| report == claimed(true))
+                vip.reports.try_iter().any(|report| report == claimed(LOWER, true))
             });
         }
     });

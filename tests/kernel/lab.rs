@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use link::net::{Announce, Desired, Net, NetClient, Report, Reports};
+use link::network::Unusable;
 use link::vip::Cidr;
 use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
@@ -126,6 +127,16 @@ pub(crate) fn cidr(text: &str) -> Cidr {
     text.parse().unwrap()
 }
 
+/// The report of an interface that can carry addresses.
+pub(crate) fn usable(interface: &str) -> Report {
+    Report::Interface(Ok(mac(interface)))
+}
+
+/// The report of one that cannot.
+pub(crate) fn unusable(why: Unusable) -> Report {
+    Report::Interface(Err(why))
+}
+
 /// The actuator, and what it reports of one address.
 pub(crate) struct Managed {
     pub(crate) client: NetClient,
@@ -177,16 +188,17 @@ impl Managed {
 
     /// The first reports: a usable interface, and whether the address is there.
     pub(crate) fn expect_start(&self, bound: bool) {
-        self.expect(Report::Interface(Ok(())));
+        let first = self.reports.recv_timeout(PATIENCE);
+        assert!(matches!(first, Ok(Report::Interface(Ok(_)))), "{first:?}");
         self.expect(Report::Bound(bound));
     }
 
     /// The interface becomes usable; on its way it may be without carrier for a moment.
     pub(crate) fn expect_usable(&self) {
-        let carrier = Report::Interface(Err(format!("{}: no carrier", self.interface)));
+        let carrier = unusable(Unusable::NoCarrier);
         let next = || self.reports.recv_timeout(PATIENCE);
         let report = std::iter::repeat_with(next).find(|report| report.as_ref() != Ok(&carrier));
-        assert_eq!(report, Some(Ok(Report::Interface(Ok(())))));
+        assert_eq!(report, Some(Ok(usable(&self.interface))));
     }
 
     /// Binds the address, which was not bound.

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use link::net::ethernet::BROADCAST;
 use link::net::{Announce, Desired, Report, arp, ndp};
-use link::network::ProbeResult;
+use link::network::{ProbeResult, Unusable};
 
 use super::capture::Capture;
 use super::lab::{
     Managed, UNASKED, cidr, eventually, ip, ip_json, mac, manage, manage_with, run, settle,
+    unusable, usable,
 };
 use super::neighbour::{Neighbour, ip_there, speak};
 
@@ -116,13 +117,14 @@ fn two_owners_that_ask_hear_each_other() {
         run(move || {
             let neighbour = Neighbour::start();
             ip_there(&neighbour, "add", text);
-            let wins_tie_break = neighbour.run(|| mac("v1")) < mac("v0");
+            let from = neighbour.run(|| mac("v1"));
+            let wins_tie_break = from < mac("v0");
             let vip = manage(text);
             vip.bind();
             vip.client.probe(vip.cidr, true);
-            vip.expect(Report::Claimed { wins_tie_break });
+            vip.expect(Report::Claimed { from, wins_tie_break });
             vip.expect(answered(wins_tie_break));
-            vip.expect(Report::Claimed { wins_tie_break });
+            vip.expect(Report::Claimed { from, wins_tie_break });
         });
     }
 }
@@ -136,16 +138,16 @@ fn nothing_is_told_where_nobody_can_be_heard() {
         let vip = ask("10.0.0.1/32");
         vip.expect(answered(wins_tie_break));
         neighbour.run(|| ip("link set v1 down"));
-        vip.expect(Report::Interface(Err("v0: no carrier".to_owned())));
+        vip.expect(unusable(Unusable::NoCarrier));
         expect_nothing(&vip);
         let start = Instant::now();
         neighbour.run(|| ip("link set v1 up"));
-        vip.expect(Report::Interface(Ok(())));
+        vip.expect(usable("v0"));
         vip.expect(answered(wins_tie_break));
         assert!(start.elapsed() < SILENCE, "{:?}", start.elapsed());
 
         ip("link set v0 down");
-        vip.expect(Report::Interface(Err("v0: interface is down".to_owned())));
+        vip.expect(unusable(Unusable::Down));
         ip_there(&neighbour, "del", "10.0.0.1/32");
         expect_nothing(&vip);
         ip("link set v0 up");

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use link::net::{Announce, Desired, Net, Report};
+use link::network::Unusable;
 
 use super::capture::{Capture, Seen};
 use super::lab::{
     Managed, Monitor, TWICE, UNASKED, address, cidr, eventually, has, ip, ip_batch, link, mac,
-    manage, manage_with, run, sysctl,
+    manage, manage_with, run, sysctl, unusable,
 };
 
 /// What is reported when an address vanished and was put back.
@@ -201,7 +202,7 @@ fn an_address_whose_detection_does_not_end_is_replaced() {
         ip("addr add fd00::1/128 dev v0");
         assert_eq!(address("v0", "fd00::1/128").unwrap()["tentative"], true);
         let vip = manage("fd00::1/128");
-        vip.expect(Report::Interface(Err("v0: no carrier".to_owned())));
+        vip.expect(unusable(Unusable::NoCarrier));
         vip.expect(Report::Bound(false));
         vip.set(Desired::Bound);
         vip.expect(Report::Bound(true));

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use link::net::ethernet::{BROADCAST, Mac};
 use link::net::{Announce, Report, WatchTiming, arp, ndp};
-use link::network::{Liveness, ProbeResult};
+use link::network::{Liveness, ProbeResult, Unusable};
 
 use super::capture::Capture;
 use super::lab::{
     Managed, PATIENCE, UNASKED, cidr, eventually, ip, link, mac, manage, manage_with, run,
-    run_without_links, sysctl,
+    run_without_links, sysctl, unusable, usable,
 };
 use super::neighbour::{Neighbour, ip_there, speak};
 
@@ -158,13 +158,13 @@ fn nothing_is_told_where_nobody_can_be_heard() {
         let neighbour = Neighbour::start();
         let vip = watch_present(&neighbour, "10.0.0.1/32", every(20, 2));
         neighbour.run(|| ip("link set v1 down"));
-        vip.expect(Report::Interface(Err("v0: no carrier".to_owned())));
+        vip.expect(unusable(Unusable::NoCarrier));
         expect_nothing(&vip);
         neighbour.run(|| ip("link set v1 up"));
-        vip.expect(Report::Interface(Ok(())));
+        vip.expect(usable("v0"));
         expect_nothing(&vip);
         ip("link set v0 down");
-        vip.expect(Report::Interface(Err("v0: interface is down".to_owned())));
+        vip.expect(unusable(Unusable::Down));
         ip_there(&neighbour, "del", "10.0.0.1/32");
         expect_nothing(&vip);
         ip("link set v0 up");
@@ -197,7 +197,7 @@ fn a_carrier_that_is_lost_here_is_not_taken_for_silence_before_the_kernel_tells_
         for _ in 0..5 {
             capture.await_frame(&to_owner);
             neighbour.run(|| ip("link set v1 down"));
-            vip.expect(Report::Interface(Err("b0: no carrier".to_owned())));
+            vip.expect(unusable(Unusable::NoCarrier));
             neighbour.run(|| ip("link set v1 up"));
             vip.expect_usable();
             capture.frames.try_iter().for_each(drop);

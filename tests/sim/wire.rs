@@ -2,7 +2,7 @@
 //! address, and where the client sends what is meant for it.
 
 use link::election::message::Input;
-use link::network::{Liveness, ProbeResult};
+use link::network::{Liveness, Mac, ProbeResult};
 
 use crate::agent::Agent;
 use crate::faults::HostId;
@@ -107,6 +107,11 @@ fn answers(host: HostId, other: HostId, agents: &[Agent]) -> bool {
     has_it(host, other, agents) || wants_it
 }
 
+/// The hardware address of a host: a host with a lower number has a lower one.
+pub(crate) fn mac(host: HostId) -> Mac {
+    [2, 0, 0, 0, 0, u8::try_from(host).expect("few hosts")]
+}
+
 /// Who hears the announcement of a host as a claim of an address that it has itself.
 pub(crate) fn claimed(from: HostId, agents: &mut [Agent], now: Millis) -> Vec<(HostId, Input)> {
     let mut claims = Vec::new();
@@ -115,7 +120,7 @@ pub(crate) fn claimed(from: HostId, agents: &mut [Agent], now: Millis) -> Vec<(H
         let agent = &mut agents[to];
         if hears && agent.running && agent.bound && now >= agent.claimed + CLAIMS {
             agent.claimed = now;
-            claims.push((to, Input::Claimed { wins_tie_break: from < to }));
+            claims.push((to, Input::Claimed { from: mac(from), wins_tie_break: from < to }));
         }
     }
     claims

@@ -9,7 +9,10 @@ use super::*;
 use crate::election::health::{DOWN, UP};
 use crate::lock::Gap;
 use crate::lock::Holder;
-use crate::network::ProbeResult;
+use crate::network::{Mac, ProbeResult, Unusable};
+
+/// A hardware address, where it does not matter which.
+const MAC: Mac = [2, 0, 0, 0, 0, 1];
 
 const LEASE: i64 = 7;
 const FALL: u32 = 3;
@@ -41,7 +44,7 @@ impl Story {
 
     fn start(self) -> Story {
         let mut story = self;
-        assert_eq!(story.feed(Input::Interface(Ok(()))), []);
+        assert_eq!(story.feed(Input::Interface(Ok(MAC))), []);
         assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), [acquire()]);
         story
     }
@@ -73,7 +76,7 @@ impl Story {
     /// An owner whose checks have just failed, and that has asked who else could take the IP.
     fn failing(all_failing: AllFailingPolicy) -> Story {
         let mut story = Story::with(true, LossPolicy::Take, all_failing);
-        story.feed(Input::Interface(Ok(())));
+        story.feed(Input::Interface(Ok(MAC)));
         story.feed(Input::Checked(Ok(())));
         story.feed(Input::Lease(Lease::Held(LEASE)));
         let mut story = story.win();
@@ -253,7 +256,7 @@ fn a_lock_that_comes_free_while_no_lease_is_held_is_a_fault_too() {
     story.feed(Input::Lease(Lease::Lost));
     assert_eq!(story.see(Some(("h2", 9))), [Action::Probe(true)]);
     let lets_go = [demoted(), Action::Unbind, Action::Probe(false)];
-    assert_eq!(story.feed(Input::Claimed { wins_tie_break: true }), lets_go);
+    assert_eq!(story.feed(Input::Claimed { from: MAC, wins_tie_break: true }), lets_go);
     let fault = transition(State::Standby, State::Activated, Event::Fault);
     assert_eq!(story.see(None), [fault, Action::Bind]);
 }
@@ -264,7 +267,7 @@ fn an_owner_of_whom_nothing_is_heard_any_more_is_not_believed_in_for_ever() {
     story.feed(Input::Lease(Lease::Lost));
     assert_eq!(story.see(Some(("h2", 9))), [Action::Probe(true)]);
     let lets_go = [demoted(), Action::Unbind, Action::Probe(false)];
-    assert_eq!(story.feed(Input::Claimed { wins_tie_break: true }), lets_go);
+    assert_eq!(story.feed(Input::Claimed { from: MAC, wins_tie_break: true }), lets_go);
     let heard = story.now;
     let fault = transition(State::Standby, State::Activated, Event::Fault);
     assert_eq!(story.wait(), [fault, Action::Bind]);
@@ -305,7 +308,7 @@ fn a_request_with_an_unknown_outcome_is_repeated_with_growing_pauses() {
 #[test]
 fn with_checks_a_host_campaigns_only_after_the_first_success() {
     let mut story = Story::new(true);
-    story.feed(Input::Interface(Ok(())));
+    story.feed(Input::Interface(Ok(MAC)));
     let look = Action::Ask(Request::ReadLock { lease: LEASE });
     assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), [look]);
     assert_eq!(story.answer(None), []);
@@ -361,7 +364,7 @@ fn who_was_paused_looks_before_it_announces() {
     assert_eq!(story.feed(Input::Paused), std::slice::from_ref(&look));
     assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Announce]);
     // The same when another host claims the address.
-    assert_eq!(story.feed(Input::Claimed { wins_tie_break: true }), [look]);
+    assert_eq!(story.feed(Input::Claimed { from: MAC, wins_tie_break: true }), [look]);
     assert_eq!(story.answer(Some(("h2", 9))), [demoted(), Action::Unbind]);
     assert_eq!(story.unbound(), [yields(9)]);
     assert_eq!(Story::standby().feed(Input::Paused), []);
@@ -423,15 +426,15 @@ fn a_random_walk_never_leaves_the_address_behind() {
             let actions = match random(14) {
                 0 => story.feed(Input::Lease(Lease::Lost)),
                 1 => story.feed(Input::Lease(Lease::Held(LEASE))),
-                2 => story.feed(Input::Interface(Ok(()))),
-                3 => story.feed(Input::Interface(Err("down".to_owned()))),
+                2 => story.feed(Input::Interface(Ok(MAC))),
+                3 => story.feed(Input::Interface(Err(Unusable::Down))),
                 4 => story.feed(Input::Checked(Ok(()))),
                 5 => story.feed(refused()),
                 6 => story.see(holder),
                 7 | 8 if asked => story.find(holder, others),
                 9 if asked => story.fail(),
                 10 => story.feed(Input::Failover(None)),
-                11 => story.feed(Input::Claimed { wins_tie_break: random(2) == 0 }),
+                11 => story.feed(Input::Claimed { from: MAC, wins_tie_break: random(2) == 0 }),
                 12 => story
                     .feed(Input::Probed(ProbeResult::Answered { wins_tie_break: random(2) == 0 })),
                 13 => story.feed(Input::Probed(ProbeResult::Silent)),

@@ -83,7 +83,7 @@ impl Reconciler {
                 log::info!("{cidr} is on {interface}, and {who} says that it has it: {n} times")
             }
         }
-        let report = target.tell_claim(wins_tie_break, now);
+        let report = target.tell_claim(mac, wins_tie_break, now);
         self.report(cidr, report);
     }
 }

@@ -1,7 +1,7 @@
 //! The network of the IP: interfaces, questions for the IP, and announcements.
 
 use link::election::message::Input;
-use link::network::ProbeResult;
+use link::network::{ProbeResult, Unusable};
 
 use super::{Event, Millis, World};
 use crate::bugs::Bug;
@@ -11,8 +11,8 @@ use crate::wire::{self, PROBE, Probing, REFRESH, REPEATS};
 impl World {
     pub(super) fn tell_interface(&mut self, host: HostId) {
         let usable = match self.agents[host].unplugged {
-            0 => Ok(()),
-            _ => Err("eth0: no carrier".to_owned()),
+            0 => Ok(wire::mac(host)),
+            _ => Err(Unusable::NoCarrier),
         };
         self.tell(host, Input::Interface(usable));
     }

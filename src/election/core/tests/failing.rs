@@ -8,7 +8,7 @@ fn a_failing_owner_gives_the_ip_to_a_candidate_and_success_leads_back() {
     assert_eq!(story.core.reason(), "refused");
     assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
     assert_eq!(story.answer(Some(("h2", 9))), [], "the address stays until h2 is heard");
-    assert_eq!(story.feed(Input::Claimed { wins_tie_break: false }), [Action::Unbind]);
+    assert_eq!(story.feed(Input::Claimed { from: MAC, wins_tie_break: false }), [Action::Unbind]);
     assert_eq!(story.unbound(), [yields(9)]);
     assert_eq!(story.answer(Some(("h2", 9))), [Action::Unbind]);
 
@@ -70,7 +70,7 @@ fn who_has_recovered_in_time_is_not_ousted() {
 #[test]
 fn a_campaign_won_by_a_host_that_has_failed_meanwhile_is_given_on() {
     let mut story = Story::started();
-    let down = Input::Interface(Err("eth0 is down".to_owned()));
+    let down = Input::Interface(Err(Unusable::Down));
     assert_eq!(story.feed(down), []);
     let failing = transition(State::Standby, State::Failing, Event::HealthCheckFail);
     assert_eq!(story.wait(), [failing]);
@@ -81,10 +81,10 @@ fn a_campaign_won_by_a_host_that_has_failed_meanwhile_is_given_on() {
 #[test]
 fn an_interface_that_is_away_for_a_moment_moves_nothing() {
     let mut story = Story::owner();
-    story.feed(Input::Interface(Err("eth0: no carrier".to_owned())));
+    story.feed(Input::Interface(Err(Unusable::NoCarrier)));
     assert_eq!(story.core.deadline(), Some(story.now + DOWN));
     story.now += DOWN / 2;
-    assert_eq!(story.feed(Input::Interface(Ok(()))), []);
+    assert_eq!(story.feed(Input::Interface(Ok(MAC))), []);
     story.now += UP;
     assert_eq!(story.feed(Input::Timer), []);
     assert_eq!(story.core.state(), State::Activated);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const HEARD: Input = Input::Claimed { wins_tie_break: false };
+const HEARD: Input = Input::Claimed { from: MAC, wins_tie_break: false };
 
 fn failover() -> Input {
     Input::Failover(None)
@@ -122,7 +122,7 @@ fn what_the_new_owner_has_written_since_is_not_taken_back() {
 #[test]
 fn without_a_network_nobody_can_be_heard_and_nobody_is_waited_for() {
     let mut story = Story::owner();
-    story.feed(Input::Interface(Err("eth0: no carrier".to_owned())));
+    story.feed(Input::Interface(Err(Unusable::NoCarrier)));
     story.wait();
     assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
     assert_eq!(story.answer(Some(("h2", 9))), [Action::Unbind]);
@@ -185,7 +185,7 @@ fn who_leaves_when_all_others_fail_leaves_the_ip_to_one_of_them() {
     let failing = other("h2", 9, false);
     assert_eq!(story.find(Some(("h1", LEASE)), std::slice::from_ref(&failing)), [pass(failing)]);
     assert_eq!(story.find(Some(("h2", 9)), &[]), []);
-    let left = story.feed(Input::Claimed { wins_tie_break: false });
+    let left = story.feed(Input::Claimed { from: MAC, wins_tie_break: false });
     assert!(left.contains(&Action::Unbind) && left.contains(&Action::Left), "{left:?}");
 }
 

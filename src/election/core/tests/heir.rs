@@ -148,7 +148,7 @@ fn who_has_got_the_lock_since_etcd_was_lost_is_not_waited_for() {
 #[test]
 fn a_host_that_has_booted_without_etcd_waits_for_an_owner_too() {
     let mut story = Story::new(false);
-    story.feed(Input::Interface(Ok(())));
+    story.feed(Input::Interface(Ok(MAC)));
     story.feed(Input::Lease(Lease::Lost));
     story.feed(Input::Bound(true));
     assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), [acquire()]);
@@ -158,15 +158,15 @@ fn a_host_that_has_booted_without_etcd_waits_for_an_owner_too() {
 #[test]
 fn of_those_that_took_the_ip_the_first_stays() {
     assert_eq!(heir().feed(EARLIER), lets_go());
-    assert_eq!(heir().feed(Input::Claimed { wins_tie_break: true }), lets_go());
+    assert_eq!(heir().feed(Input::Claimed { from: MAC, wins_tie_break: true }), lets_go());
     assert_eq!(heir().feed(LATER), []);
-    assert_eq!(heir().feed(Input::Claimed { wins_tie_break: false }), []);
+    assert_eq!(heir().feed(Input::Claimed { from: MAC, wins_tie_break: false }), []);
 }
 
 #[test]
 fn whoever_is_heard_when_they_have_agreed_is_the_owner() {
     assert_eq!(alone().feed(LATER), lets_go());
-    assert_eq!(alone().feed(Input::Claimed { wins_tie_break: false }), lets_go());
+    assert_eq!(alone().feed(Input::Claimed { from: MAC, wins_tie_break: false }), lets_go());
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn an_owner_is_not_waited_for_by_a_host_that_fails_or_leaves() {
     story.feed(Input::Leave);
     assert!(!story.core.has_address());
     let mut story = heir();
-    story.feed(Input::Interface(Err("no carrier".to_owned())));
+    story.feed(Input::Interface(Err(Unusable::NoCarrier)));
     story.now += DOWN;
     story.feed(Input::Timer);
     assert_eq!(story.core.state(), State::Failing);

@@ -67,7 +67,7 @@ fn by_hold_a_standby_stays_one() {
 #[test]
 fn by_hold_a_host_that_boots_keeps_what_it_finds() {
     let mut story = Story::with(false, LossPolicy::Hold, AllFailingPolicy::KeepLast);
-    story.feed(Input::Interface(Ok(())));
+    story.feed(Input::Interface(Ok(MAC)));
     story.feed(Input::Bound(true));
     assert_eq!(story.feed(lost()), [fault(), Action::Bind]);
 }
@@ -78,7 +78,7 @@ fn of_two_hosts_that_find_the_address_the_first_keeps_it() {
         [(false, vec![fault(), Action::Bind]), (true, vec![Action::Unbind])]
     {
         let mut story = Story::with(false, LossPolicy::Probe, AllFailingPolicy::KeepLast);
-        story.feed(Input::Interface(Ok(())));
+        story.feed(Input::Interface(Ok(MAC)));
         story.feed(Input::Bound(true));
         assert_eq!(story.feed(lost()), [Action::Probe(true)]);
         assert_eq!(story.feed(Input::Probed(ProbeResult::Answered { wins_tie_break })), expected);
@@ -91,8 +91,8 @@ fn of_two_that_took_it_at_the_same_moment_the_second_yields() {
     story.feed(lost());
     story.feed(SILENT);
     story.feed(Input::Bound(true));
-    assert_eq!(story.feed(Input::Claimed { wins_tie_break: false }), []);
-    let actions = story.feed(Input::Claimed { wins_tie_break: true });
+    assert_eq!(story.feed(Input::Claimed { from: MAC, wins_tie_break: false }), []);
+    let actions = story.feed(Input::Claimed { from: MAC, wins_tie_break: true });
     assert_eq!(actions, [demoted(), Action::Unbind]);
 }
 
@@ -100,7 +100,7 @@ fn of_two_that_took_it_at_the_same_moment_the_second_yields() {
 fn by_take_every_host_has_it_and_claims_are_no_news() {
     let mut story = Story::standby();
     assert_eq!(story.feed(lost()), [fault(), Action::Bind]);
-    assert_eq!(story.feed(Input::Claimed { wins_tie_break: true }), []);
+    assert_eq!(story.feed(Input::Claimed { from: MAC, wins_tie_break: true }), []);
 }
 
 #[test]
