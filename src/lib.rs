@@ -66,6 +66,7 @@ pub mod state;
 pub mod store;
 pub mod supervisor;
 mod systemd;
+mod text;
 mod thread;
 pub mod vip;
 pub mod wire;

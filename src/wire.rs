@@ -1,5 +1,7 @@
 //! The JSON of the HTTP interface, as the daemon writes it and `linkctl` reads it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::vip::Check;
@@ -94,6 +96,29 @@ pub struct Health {
     /// All that is wrong, worst first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
+}
+
+/// The body of every answer that is not a success.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Error {
+    /// `IP` where an IP was asked for that this host does not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// What is wrong; the text names the thing and its value.
+    pub error: String,
+    /// What is not acceptable, by field.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub errors: BTreeMap<String, Vec<String>>,
+    /// `unknown` where the change may have been made all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+}
+
+impl Error {
+    /// Whether the change may have been made all the same.
+    pub fn is_outcome_unknown(&self) -> bool {
+        self.outcome.as_deref() == Some("unknown")
+    }
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ impl Faults {
     }
 
     fn result(self) -> Result<(), Reply> {
-        if self.0.is_empty() { Ok(()) } else { Err(Reply::invalid(&self.0)) }
+        if self.0.is_empty() { Ok(()) } else { Err(Reply::invalid(self.0)) }
     }
 
     fn cidr(&mut self, field: &str, text: &str) -> Option<Cidr> {

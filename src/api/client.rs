@@ -3,14 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
 
-use super::connection::{Connection, Request, Worth};
+use super::connection::{Connection, Worth};
 use super::reply::Reply;
+use super::request::Request;
 
 /// Connections at a time. With what may be held for each this bounds the memory, and it leaves
 /// the rest of the agent its descriptors below the usual limit of 1024.
@@ -27,6 +28,7 @@ const MAX_HELD: usize = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Client {
     stream: TcpStream,
+    address: IpAddr,
     connection: Connection,
 }
 
@@ -122,11 +124,16 @@ impl Clients {
 
     /// Takes a client in, for which there has to be room, and reads what it has sent already. If
     /// there are too many, one goes: see `make_room`.
-    pub(crate) fn admit(&mut self, stream: TcpStream, scratch: &mut [u8], now: Instant) {
+    pub(crate) fn admit(
+        &mut self,
+        (stream, address): (TcpStream, SocketAddr),
+        scratch: &mut [u8],
+        now: Instant,
+    ) {
         if self.is_full() {
             self.make_room(now);
         }
-        let mut client = Client { stream, connection: Connection::new(now) };
+        let mut client = Client { stream, address: address.ip(), connection: Connection::new(now) };
         client.read(scratch, now);
         client.write(now);
         self.by_number.insert(self.next, client);
@@ -176,7 +183,7 @@ impl Clients {
             client.connection.queued().is_some_and(|request| changes_too || !request.changes)
         });
         let (number, client) = waiting.min_by_key(|(_, client)| client.connection.since())?;
-        Some((*number, client.connection.take_request(now)?))
+        Some((*number, client.connection.take_request(now)?.forwarded(client.address)))
     }
 
     /// Answers 503 to the youngest of the requests that are too many.

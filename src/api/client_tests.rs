@@ -23,12 +23,12 @@ impl Lab {
     fn admit(&mut self, bytes: &[u8], seconds: u64) -> TcpStream {
         let mut theirs = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
         theirs.write_all(bytes).unwrap();
-        let (ours, _) = self.listener.accept().unwrap();
+        let (ours, address) = self.listener.accept().unwrap();
         let mut sent = vec![0; bytes.len()];
         while !sent.is_empty() && ours.peek(&mut sent).unwrap() < bytes.len() {}
         ours.set_nonblocking(true).unwrap();
         let now = self.start + Duration::from_secs(seconds);
-        self.clients.admit(ours, &mut self.scratch, now);
+        self.clients.admit((ours, address), &mut self.scratch, now);
         theirs
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::head::{self, Framing, Head, Progress};
 use super::reply::Reply;
+use super::request::Request;
 
 /// From the first byte of a request to its last.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -30,14 +31,6 @@ pub(crate) struct Connection {
     sent: usize,
     phase: Phase,
     since: Instant,
-}
-
-/// A request on its way to the server, as bytes that it can trust.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Request {
-    pub(crate) bytes: Vec<u8>,
-    /// False for requests that only read.
-    pub(crate) changes: bool,
 }
 
 /// What the gate shall wait for.

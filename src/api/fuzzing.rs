@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use super::auth::Credentials;
-use super::connection::{Connection, Request};
+use super::connection::Connection;
 use super::head::{Framing, MAX_BODY, MAX_HEAD};
 use super::reply::Reply;
+use super::request::Request;
 use super::route::{self, Action};
 use crate::command::{Command, NewVip};
 use crate::config;

@@ -20,9 +20,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 
 use super::client::Clients;
-use super::connection::Request;
 use super::probe::Probe;
 use super::relay::{Job, RELAYS, Served};
+use super::request::Request;
 use crate::ping::Ping;
 use crate::thread;
 
@@ -263,10 +263,11 @@ impl Turnstile {
         }
     }
 
-    fn admit(&mut self, (stream, _): (TcpStream, SocketAddr), now: Instant) {
+    fn admit(&mut self, accepted: (TcpStream, SocketAddr), now: Instant) {
         // Answers are written whole; to hold back the last segment would only delay them.
+        let (stream, _) = &accepted;
         if stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true)).is_ok() {
-            self.clients.admit(stream, &mut self.scratch, now);
+            self.clients.admit(accepted, &mut self.scratch, now);
         }
     }
 

@@ -11,6 +11,7 @@
 //! and lets only canonical requests through, over a socket that nobody else can reach. This folder
 //! is the only one that knows HTTP; it changes no state, it asks the supervisor.
 
+mod audit;
 mod auth;
 mod body;
 mod client;
@@ -24,6 +25,7 @@ mod listen;
 mod probe;
 mod relay;
 mod reply;
+mod request;
 mod route;
 mod server;
 

@@ -7,8 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::connection::Request;
 use super::reply::Reply;
+use super::request::Request;
 use crate::ping::Ping;
 
 /// What the server answers from memory, whoever asks.

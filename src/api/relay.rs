@@ -14,9 +14,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 use nix::sys::eventfd::EventFd;
 
-use super::connection::Request;
 use super::door::Door;
 use super::reply::Reply;
+use super::request::Request;
 use crate::thread;
 
 /// How many requests are served at a time.

@@ -31,23 +31,6 @@ pub(crate) struct Form {
     pub(crate) key: Option<&'static str>,
 }
 
-#[derive(Serialize)]
-struct ErrorBody<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resource: Option<&'a str>,
-    error: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    errors: Option<&'a BTreeMap<String, Vec<String>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<&'a str>,
-}
-
-impl ErrorBody<'_> {
-    fn of(error: &str) -> ErrorBody<'_> {
-        ErrorBody { resource: None, error, errors: None, outcome: None }
-    }
-}
-
 impl Reply {
     /// The answer to a command.
     pub(crate) fn outcome(form: Form, outcome: Result<Answer, Refusal>) -> Reply {
@@ -69,17 +52,18 @@ impl Reply {
 
     /// Something is wrong; the text names the thing and its value.
     pub(crate) fn error(status: u16, error: &str) -> Reply {
-        Reply::json(status, &ErrorBody::of(error))
+        let error = error.to_owned();
+        Reply::json(status, &wire::Error { error, ..wire::Error::default() })
     }
 
     /// 422: the messages by field, each naming the value.
-    pub(crate) fn invalid(errors: &BTreeMap<String, Vec<String>>) -> Reply {
+    pub(crate) fn invalid(errors: BTreeMap<String, Vec<String>>) -> Reply {
         let messages: Vec<String> = errors
             .iter()
             .flat_map(|(field, texts)| texts.iter().map(move |text| format!("{field}: {text}")))
             .collect();
-        let error = &messages.join("; ");
-        Reply::json(422, &ErrorBody { errors: Some(errors), ..ErrorBody::of(error) })
+        let error = messages.join("; ");
+        Reply::json(422, &wire::Error { error, errors, ..wire::Error::default() })
     }
 
     /// 503, to be tried again.
@@ -89,7 +73,8 @@ impl Reply {
 
     /// 503: the change may have been made, or not. `outcome` says so to programs.
     pub(crate) fn outcome_unknown(error: &str) -> Reply {
-        let body = ErrorBody { outcome: Some("unknown"), ..ErrorBody::of(error) };
+        let outcome = Some("unknown".to_owned());
+        let body = wire::Error { error: error.to_owned(), outcome, ..wire::Error::default() };
         Reply::json(503, &body).with("Retry-After", RETRY_AFTER)
     }
 
@@ -145,10 +130,11 @@ impl Reply {
     fn refused(refusal: Refusal) -> Reply {
         match refusal {
             Refusal::NotFound => {
-                Reply::json(404, &ErrorBody { resource: Some("IP"), ..ErrorBody::of("not found") })
+                let (resource, error) = (Some("IP".to_owned()), "not found".to_owned());
+                Reply::json(404, &wire::Error { resource, error, ..wire::Error::default() })
             }
             Refusal::Conflict(error) => Reply::error(409, &error),
-            Refusal::Invalid(errors) => Reply::invalid(&errors),
+            Refusal::Invalid(errors) => Reply::invalid(errors),
             Refusal::Unavailable(error) => Reply::unavailable(&error),
             Refusal::OutcomeUnknown(error) => Reply::outcome_unknown(&error),
         }

@@ -98,9 +98,9 @@ fn keyed(status: u16, key: &'static str) -> Form {
     Form { status, key: Some(key) }
 }
 
-/// The gate lets only ASCII through, so any byte is a boundary.
-fn shortened(text: &str) -> &str {
-    text.get(..64).unwrap_or(text)
+/// The beginning of a text of the client's.
+pub(crate) fn shortened(text: &str) -> &str {
+    text.char_indices().nth(64).map_or(text, |(end, _)| &text[..end])
 }
 
 #[cfg(test)]

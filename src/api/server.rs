@@ -13,11 +13,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, after, bounded, select};
 
+use super::audit::{self, Caller};
 use super::auth::Credentials;
 use super::door::Door;
 use super::head::MAX_BODY;
 use super::relay::RELAYS;
 use super::reply::{Form, Reply};
+use super::request::{FORWARDED, forwarded_for};
 use super::route::{self, Action};
 use crate::command::{self, Answer, Command, Refusal};
 use crate::thread;
@@ -144,17 +146,27 @@ impl Clerk {
             Ok(body) => body,
             Err(error) => return Reply::error(400, &format!("read the body: {error}")),
         };
-        match route::route(request.method().as_str(), &target, body.as_deref()) {
-            Ok(Action::Command(command, form)) => self.ask(command, form),
-            Ok(Action::Version) => Reply::version(),
-            Err(reply) => reply,
+        let method = request.method().as_str();
+        let (command, reply) = match route::route(method, &target, body.as_deref()) {
+            Ok(Action::Command(command, form)) => (Some(command.clone()), self.ask(command, form)),
+            Ok(Action::Version) => (None, Reply::version()),
+            Err(reply) => (None, reply),
+        };
+        let line = audit::line((method, &target), command.as_ref(), self.caller(request), &reply);
+        if let Some(line) = line {
+            log::info!("{line}");
         }
+        reply
     }
 
     fn admits(&self, request: &tiny_http::Request) -> bool {
-        let field = request.headers().iter().find(|header| header.field.equiv("Authorization"));
-        let value = field.map(|header| header.value.as_str());
+        let value = field(request, "Authorization");
         self.credentials.as_ref().is_none_or(|credentials| credentials.admit(value))
+    }
+
+    fn caller<'a>(&'a self, request: &'a tiny_http::Request) -> Caller<'a> {
+        let address = field(request, FORWARDED).and_then(forwarded_for).unwrap_or("the agent");
+        Caller { address, user: self.credentials.as_ref().map(|it| it.user.as_str()) }
     }
 
     /// Lets the supervisor answer.
@@ -198,6 +210,11 @@ impl Clerk {
             recv(deadline) -> _ => sent("the agent takes too long"),
         }
     }
+}
+
+fn field<'a>(request: &'a tiny_http::Request, name: &'static str) -> Option<&'a str> {
+    let field = request.headers().iter().find(|header| header.field.equiv(name));
+    field.map(|header| header.value.as_str())
 }
 
 /// The body, or none when the request told no length. The gate has bounded it already.

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::failure::{Failure, Kind};
 use super::http::{self, Request, Response};
 use super::server::{Credentials, Server};
-use super::text::{clean, excerpt};
+use super::text::excerpt;
 use crate::policy::LossPolicy;
+use crate::text::clean;
 use crate::vip::{Check, VipId};
 use crate::wire;
 
@@ -134,10 +135,10 @@ impl Agent {
 
     /// What a status other than the expected one means.
     fn refusal(&self, response: &Response) -> Failure {
-        let Ok(refusal) = serde_json::from_slice::<Refusal>(&response.body) else {
+        let Ok(refusal) = serde_json::from_slice::<wire::Error>(&response.body) else {
             return self.not_link(&describe(response));
         };
-        let text = refusal.text();
+        let text = text_of(&refusal);
         match response.status {
             401 => Failure::new(Kind::Credentials, self.credentials_message()),
             404 => Failure::new(Kind::NotFound, text),
@@ -222,31 +223,15 @@ impl Agent {
     }
 }
 
-/// LinK's errors.
-#[derive(Debug, Deserialize)]
-struct Refusal {
-    error: String,
-    #[serde(default)]
-    errors: BTreeMap<String, Vec<String>>,
-    /// `unknown` when it may have been done all the same.
-    outcome: Option<String>,
-}
-
-impl Refusal {
-    fn is_outcome_unknown(&self) -> bool {
-        self.outcome.as_deref() == Some("unknown")
-    }
-
-    /// The error, and each field's on a line of its own.
-    fn text(&self) -> String {
-        let mut text = clean(&self.error);
-        for (field, messages) in &self.errors {
-            for message in messages {
-                text += &format!("\n  {}: {}", clean(field), clean(message));
-            }
+/// The error, and each field's on a line of its own.
+fn text_of(refusal: &wire::Error) -> String {
+    let mut text = clean(&refusal.error);
+    for (field, messages) in &refusal.errors {
+        for message in messages {
+            text += &format!("\n  {}: {}", clean(field), clean(message));
         }
-        text
     }
+    text
 }
 
 /// Whether any version of LinK answers like this: an object with one of these fields.

@@ -8,8 +8,8 @@ use super::agent::NewIp;
 use super::command::{Command, Verb};
 use super::failure::Failure;
 use super::server::{self, Credentials, Server};
-use super::text::clean;
 use crate::policy::{LossPolicy, UnknownWord};
+use crate::text::clean;
 use crate::vip::{Check, CheckKind, Cidr, CidrError};
 
 /// What to do.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::agent::NewIp;
 use super::failure::Failure;
-use super::text::clean;
+use crate::text::clean;
 use crate::vip::{Cidr, VipId};
 use crate::wire;
 

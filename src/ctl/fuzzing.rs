@@ -18,9 +18,9 @@ use super::failure::{Failure, Kind};
 use super::http::{self, Error, Incoming, Request, Response};
 use super::server::{Credentials, Server};
 use super::show::{self, Colour};
-use super::text::clean;
 use crate::api::fuzzing::refusal;
 use crate::fuzzing::cut;
+use crate::text::clean;
 use crate::wire;
 
 /// Where a host is handed an IP.

@@ -26,6 +26,7 @@ use command::{Command, Target};
 use failure::{Failure, Kind};
 use output::Output;
 
+use crate::text::clean;
 use crate::vip::VipId;
 use crate::wire;
 
@@ -111,7 +112,7 @@ fn version(agent: &Agent, output: Output) -> Result<(), Failure> {
     }
     let version = agent.version()?;
     output.answer(&version.json, |_| {
-        let (server, version) = (&agent.server, text::clean(&version.value.version));
+        let (server, version) = (&agent.server, clean(&version.value.version));
         format!("linkd   {version} at {server}\n")
     })
 }
@@ -134,7 +135,7 @@ fn find(agent: &Agent, target: &Target) -> Result<VipId, Failure> {
     let found: Vec<&wire::Ip> = list.ips.iter().filter(|ip| target.matches(ip)).collect();
     match found.as_slice() {
         [ip] => ip.id.parse().map_err(|why| {
-            let message = format!("the agent calls it {}, which {why}", text::clean(&ip.id));
+            let message = format!("the agent calls it {}, which {why}", clean(&ip.id));
             Failure::new(Kind::NotLink, message)
         }),
         [] => Err(Failure::new(
@@ -142,7 +143,7 @@ fn find(agent: &Agent, target: &Target) -> Result<VipId, Failure> {
             format!("the agent at {} does not share it", agent.server),
         )),
         several => {
-            let all: Vec<String> = several.iter().map(|ip| text::clean(&ip.ip)).collect();
+            let all: Vec<String> = several.iter().map(|ip| clean(&ip.ip)).collect();
             Err(Failure::usage(format!("ambiguous: there are {}", all.join(" and "))))
         }
     }

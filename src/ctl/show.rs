@@ -6,7 +6,8 @@
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-use super::text::{clean, duration};
+use super::text::duration;
+use crate::text::clean;
 use crate::wire;
 
 /// Whether output may be coloured.

@@ -5,6 +5,7 @@
 )]
 
 mod attack;
+mod audit;
 mod client;
 mod framing;
 mod routes;
