@@ -21,7 +21,7 @@ use crate::checks::Checks;
 use crate::etcd;
 use crate::lock;
 use crate::lock::{Holder, LockAnswer, Request};
-use crate::net::{Desired, Report};
+use crate::net::{Desired, ManagedAddress, Report};
 use crate::network::Liveness;
 
 /// How long a request to etcd may take before it is tried anew.
@@ -63,6 +63,8 @@ impl Drop for Actor {
 pub(super) struct Actor {
     params: Params,
     core: Core,
+    /// The address at the actuator, until it was given up.
+    address: Option<ManagedAddress>,
     notices: Notices,
     /// What the handle, etcd, the actuator and the checks send. Unbounded: their sending must never block, and
     /// each sends only on change. Boxed, because a channel has room for 31 messages from the first on,
@@ -86,7 +88,7 @@ impl Actor {
     /// One that hears already of the lock and of the interface. Boxed: moved into the thread, it would
     /// be on its stack, twice.
     pub(super) fn subscribed(params: Params, notices: Notices) -> Box<Actor> {
-        let actor = Box::new(Actor::new(params, notices));
+        let mut actor = Box::new(Actor::new(params, notices));
         actor.subscribe();
         actor
     }
@@ -109,6 +111,7 @@ impl Actor {
         Actor {
             params,
             core,
+            address: None,
             notices,
             event_tx,
             event_rx,
@@ -143,9 +146,9 @@ impl Actor {
         }
     }
 
-    fn unsubscribe(&self) {
+    fn unsubscribe(&mut self) {
         self.params.etcd.unsubscribe(&lock::key(self.params.cidr));
-        self.params.net.forget(self.params.cidr);
+        self.address = None;
     }
 
     /// Who has left says so when the kernel no longer has the address, or after a while if the kernel
@@ -154,7 +157,7 @@ impl Actor {
         self.left.is_some_and(|until| !self.bound || Instant::now() >= until)
     }
 
-    fn subscribe(&self) {
+    fn subscribe(&mut self) {
         let event_tx = self.event_tx.clone();
         let sink = move |state: etcd::KeyState| {
             let _ = event_tx.send(Box::new(Event::Input(Input::Lock(lock::view_of(&state)))));
@@ -175,7 +178,8 @@ impl Actor {
             };
             let _ = event_tx.send(Box::new(event));
         };
-        self.params.net.manage(self.params.cidr, &self.params.interface, Box::new(reports));
+        let Params { net, cidr, interface, .. } = &self.params;
+        self.address = Some(net.manage(*cidr, interface, Box::new(reports)));
     }
 
     fn start_checks(&mut self) {
@@ -239,7 +243,7 @@ impl Actor {
             Event::Control(Control::End) => return Vec::new(),
             Event::Input(input) | Event::Control(Control::Input(input)) => input,
             Event::Control(Control::Watch(timing)) => {
-                self.params.net.watch(self.params.cidr, timing);
+                self.order(|address| address.watch(timing));
                 return Vec::new();
             }
             Event::Control(Control::SetChecks(checks, timing)) => {
@@ -290,16 +294,22 @@ impl Actor {
     fn perform(&mut self, action: Action) {
         let cidr = self.params.cidr;
         match action {
-            Action::Bind => self.params.net.set(cidr, Desired::Bound),
-            Action::Unbind => self.params.net.set(cidr, Desired::Unbound),
-            Action::Announce => self.params.net.announce(cidr),
-            Action::Probe(on) => self.params.net.probe(cidr, on),
+            Action::Bind => self.order(|address| address.set(Desired::Bound)),
+            Action::Unbind => self.order(|address| address.set(Desired::Unbound)),
+            Action::Announce => self.order(ManagedAddress::announce),
+            Action::Probe(on) => self.order(|address| address.probe(on)),
             Action::Ask(request) => self.ask(request),
             Action::Transition { from, to, event } => {
                 info!("{cidr}: {from} -> {to} ({event}): {}", self.core.reason());
             }
             Action::HandedOver(result) => (self.notices)(Notice::HandedOver(result)),
             Action::Left => self.left = Some(Instant::now() + UNBIND),
+        }
+    }
+
+    fn order(&self, order: impl FnOnce(&ManagedAddress)) {
+        if let Some(address) = &self.address {
+            order(address);
         }
     }
 

@@ -29,10 +29,10 @@ use nix::errno::Errno;
 use super::announcer::Announcer;
 use super::asker::Asker;
 use super::attention::Attention;
-use super::client::{Order, Orders};
 use super::events::Events;
 use super::heard::Says;
 use super::listener::Listener;
+use super::order::{AddressOrder, Order, Orders, Token};
 use super::prober::Prober;
 use super::reconcile::Reconciler;
 use super::route::Route;
@@ -40,7 +40,7 @@ use super::schedule::Schedule;
 use super::sys::PacketSocket;
 use super::wait::{STANDSTILL, wait};
 use super::watcher::Watcher;
-use super::{Address, Announce, NetError, Report, WatchTiming};
+use super::{Address, Announce, NetError, Report};
 use crate::clock;
 use crate::network::{Liveness, ProbeResult};
 use crate::vip::Cidr;
@@ -158,19 +158,17 @@ impl Actuator {
 
     fn take_order(&mut self, order: Order) {
         match order {
-            Order::Manage { cidr, interface, reports } => {
-                self.stop_asking(cidr);
-                self.listener.listen_for(cidr.addr());
-                self.reconciler.manage(cidr, interface, reports, Instant::now());
+            Order::Manage { token, interface, reports } => {
+                self.stop_asking(token.cidr);
+                self.listener.listen_for(token.cidr.addr());
+                self.reconciler.manage(token, interface, reports, Instant::now());
             }
-            Order::Set(cidr, desired) => self.reconciler.set(cidr, desired),
-            Order::Announce(cidr) => self.reconciler.announce(cidr),
-            Order::Forget(cidr) => {
-                self.stop_asking(cidr);
-                self.reconciler.forget(cidr);
+            Order::Address(token, order) if self.reconciler.manages(token) => {
+                self.take_address_order(token.cidr, order);
             }
-            Order::Probe(cidr, on) => self.probe(cidr, on),
-            Order::Watch(cidr, timing) => self.watch(cidr, timing),
+            Order::Address(Token { cidr, .. }, order) => {
+                log::debug!("{cidr} is managed anew: {order:?} of before is ignored");
+            }
             Order::RemoveLeftOvers { unmarked } => {
                 self.reconciler.remove_left_overs(unmarked, Instant::now());
             }
@@ -180,23 +178,19 @@ impl Actuator {
         }
     }
 
-    fn probe(&mut self, cidr: Cidr, on: bool) {
-        if !on {
-            self.prober.stop(cidr);
-        } else if self.reconciler.manages(cidr) {
-            self.prober.start(cidr, Instant::now());
-        } else {
-            log::debug!("{cidr} is not managed: it is not asked about");
-        }
-    }
-
-    fn watch(&mut self, cidr: Cidr, timing: Option<WatchTiming>) {
-        match timing {
-            None => self.watcher.stop(cidr),
-            Some(timing) if self.reconciler.manages(cidr) => {
-                self.watcher.start(cidr, timing, Instant::now());
+    fn take_address_order(&mut self, cidr: Cidr, order: AddressOrder) {
+        let now = Instant::now();
+        match order {
+            AddressOrder::Set(desired) => self.reconciler.set(cidr, desired),
+            AddressOrder::Announce => self.reconciler.announce(cidr),
+            AddressOrder::Probe(true) => self.prober.start(cidr, now),
+            AddressOrder::Probe(false) => self.prober.stop(cidr),
+            AddressOrder::Watch(Some(timing)) => self.watcher.start(cidr, timing, now),
+            AddressOrder::Watch(None) => self.watcher.stop(cidr),
+            AddressOrder::Forget => {
+                self.stop_asking(cidr);
+                self.reconciler.forget(cidr);
             }
-            Some(_) => log::debug!("{cidr} is not managed: its owner is not watched"),
         }
     }
 

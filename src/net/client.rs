@@ -1,4 +1,5 @@
-//! The handles of the actuator: [`Net`] owns its thread, [`NetClient`] sends it orders.
+//! The handles of the actuator: [`Net`] owns its thread, [`NetClient`] sends it orders, and
+//! [`ManagedAddress`] those for one address.
 //!
 //! Orders go over a channel without a limit, so that nobody waits for the kernel; the thread waits
 //! for descriptors, so each order is followed by a write to an eventfd that wakes it up. Dropping
@@ -6,19 +7,20 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread::{Builder, JoinHandle};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded, unbounded};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::actuator::Actuator;
+use super::order::{AddressOrder, Order, Orders, Token};
 use super::{Address, Announce, Desired, NetError, Reports, WatchTiming};
 use crate::ping::Ping;
+use crate::thread;
 use crate::vip::Cidr;
 
-/// The thread's stack: far more than the actuator needs, in a debug build too.
-const STACK: usize = 256 * 1024;
 /// How long a question waits for its answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -34,28 +36,18 @@ pub struct Net {
 pub struct NetClient {
     orders_tx: Sender<Order>,
     wake: Arc<EventFd>,
+    /// Counts the managements of addresses.
+    managements: Arc<AtomicU64>,
 }
 
-/// What the actuator is told.
-pub(super) enum Order {
-    Manage { cidr: Cidr, interface: String, reports: Reports },
-    Set(Cidr, Desired),
-    Announce(Cidr),
-    Forget(Cidr),
-    Probe(Cidr, bool),
-    Watch(Cidr, Option<WatchTiming>),
-    RemoveLeftOvers { unmarked: Vec<(Cidr, String)> },
-    Addresses { interface: String, reply: Sender<Result<Vec<Address>, NetError>> },
-    Ping(Ping),
-    Stop,
-}
-
-/// The actuator's end of the way.
+/// The management of an address; dropping it ends that, and what the kernel has stays as it is.
+///
+/// A newer management of the same address takes its place: then nothing that is ordered here has an
+/// effect any more, and dropping it has none.
 #[derive(Debug)]
-pub(super) struct Orders {
-    pub(super) orders_rx: Receiver<Order>,
-    /// Readable when an order may be waiting.
-    pub(super) wake: Arc<EventFd>,
+pub struct ManagedAddress {
+    token: Token,
+    client: NetClient,
 }
 
 impl Net {
@@ -66,9 +58,9 @@ impl Net {
         let wake = Arc::new(EventFd::from_value_and_flags(0, flags)?);
         let orders = Orders { orders_rx, wake: Arc::clone(&wake) };
         let actuator = Actuator::open(orders, &announce)?;
-        let builder = Builder::new().name("net".to_owned()).stack_size(STACK);
-        let thread = builder.spawn(move || actuator.run())?;
-        Ok(Net { client: NetClient { orders_tx, wake }, thread: Some(thread) })
+        let thread = thread::spawn("net", move || actuator.run())?;
+        let client = NetClient { orders_tx, wake, managements: Arc::default() };
+        Ok(Net { client, thread: Some(thread) })
     }
 
     /// A way to the actuator.
@@ -90,24 +82,10 @@ impl Drop for Net {
 
 impl NetClient {
     /// Starts to manage an address, `AsFound`. Reports the interface and whether it is bound at once.
-    pub fn manage(&self, cidr: Cidr, interface: &str, reports: Reports) {
-        self.send(Order::Manage { cidr, interface: interface.to_owned(), reports });
-    }
-
-    /// Says where the address should be.
-    pub fn set(&self, cidr: Cidr, desired: Desired) {
-        self.send(Order::Set(cidr, desired));
-    }
-
-    /// Announces an address again, in full, if it is bound: after a time in which another host may
-    /// have announced it too.
-    pub fn announce(&self, cidr: Cidr) {
-        self.send(Order::Announce(cidr));
-    }
-
-    /// Stops to manage an address; what the kernel has stays as it is.
-    pub fn forget(&self, cidr: Cidr) {
-        self.send(Order::Forget(cidr));
+    pub fn manage(&self, cidr: Cidr, interface: &str, reports: Reports) -> ManagedAddress {
+        let token = Token { cidr, number: self.managements.fetch_add(1, Ordering::Relaxed) };
+        self.send(Order::Manage { token, interface: interface.to_owned(), reports });
+        ManagedAddress { token, client: self.clone() }
     }
 
     /// The addresses on an interface, none if it does not exist; waits a second at most.
@@ -123,20 +101,6 @@ impl NetClient {
                 Err(NetError("the network actuator has ended".to_owned()))
             }
         }
-    }
-
-    /// Starts or stops to ask the wire who has an address; what it says is reported whenever that
-    /// changes. Starting twice changes nothing, and an address that is forgotten is asked about no
-    /// more.
-    pub fn probe(&self, cidr: Cidr, on: bool) {
-        self.send(Order::Probe(cidr, on));
-    }
-
-    /// Starts to watch the host that has an address, by asking it for the address again and again;
-    /// none stops that. Whether it answers is reported whenever that changes. Another timing takes
-    /// the place of the one before, and an address that is forgotten is watched no more.
-    pub fn watch(&self, cidr: Cidr, timing: Option<WatchTiming>) {
-        self.send(Order::Watch(cidr, timing));
     }
 
     /// Removes from all interfaces what carries LinK's mark and is not managed; on a kernel that
@@ -157,5 +121,41 @@ impl NetClient {
             // It cannot fail: the counter's limit is 2^64 - 2 orders that were not read.
             let _ = self.wake.write(1);
         }
+    }
+}
+
+impl ManagedAddress {
+    /// Says where the address should be.
+    pub fn set(&self, desired: Desired) {
+        self.order(AddressOrder::Set(desired));
+    }
+
+    /// Announces the address again, in full, if it is bound: after a time in which another host may
+    /// have announced it too.
+    pub fn announce(&self) {
+        self.order(AddressOrder::Announce);
+    }
+
+    /// Starts or stops to ask the wire who has the address; what it says is reported whenever that
+    /// changes. Starting twice changes nothing.
+    pub fn probe(&self, on: bool) {
+        self.order(AddressOrder::Probe(on));
+    }
+
+    /// Starts to watch the host that has the address, by asking it for the address again and again;
+    /// none stops that. Whether it answers is reported whenever that changes. Another timing takes
+    /// the place of the one before.
+    pub fn watch(&self, timing: Option<WatchTiming>) {
+        self.order(AddressOrder::Watch(timing));
+    }
+
+    fn order(&self, order: AddressOrder) {
+        self.client.send(Order::Address(self.token, order));
+    }
+}
+
+impl Drop for ManagedAddress {
+    fn drop(&mut self) {
+        self.order(AddressOrder::Forget);
     }
 }

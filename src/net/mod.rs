@@ -36,6 +36,7 @@ mod interface;
 mod listener;
 pub mod ndp;
 pub mod netlink;
+mod order;
 mod prober;
 mod probes;
 mod queue;
@@ -54,7 +55,7 @@ mod watches;
 use std::fmt;
 use std::time::Duration;
 
-pub use client::{Net, NetClient};
+pub use client::{ManagedAddress, Net, NetClient};
 
 use crate::network::{Liveness, Mac, ProbeResult, Unusable};
 use crate::vip::Cidr;
@@ -89,7 +90,7 @@ pub enum Report {
     Bound(bool),
     /// An order could not be carried out; it is tried again.
     Failed(String),
-    /// What the wire says of the address, while that is asked: see [`NetClient::probe`].
+    /// What the wire says of the address, while that is asked: see [`ManagedAddress::probe`].
     Probed(ProbeResult),
     /// Another hardware address says on the wire that it has the address, which is bound here; once
     /// for the frames of one announcement.
@@ -99,7 +100,7 @@ pub enum Report {
         /// As in [`ProbeResult::Answered`].
         wins_tie_break: bool,
     },
-    /// What is seen on the wire of the host that has the address: see [`NetClient::watch`].
+    /// What is seen on the wire of the host that has the address: see [`ManagedAddress::watch`].
     Owner(Liveness),
 }
 

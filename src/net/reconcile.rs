@@ -15,6 +15,7 @@ use std::time::Instant;
 use super::announcer::Origin;
 use super::asker::Vantage;
 use super::interface::Interfaces;
+use super::order::Token;
 use super::route::{Route, keeps_marks};
 use super::rtnetlink::{AddressInfo, Change, MARK, Neighbour};
 use super::schedule::Extent;
@@ -68,19 +69,24 @@ impl Reconciler {
     }
 
     /// Starts to manage an address, afresh if it is managed already.
-    pub(super) fn manage(&mut self, cidr: Cidr, interface: String, reports: Reports, now: Instant) {
+    pub(super) fn manage(
+        &mut self,
+        token: Token,
+        interface: String,
+        reports: Reports,
+        now: Instant,
+    ) {
         if self.interfaces.link(&interface).is_none() {
             self.look_at = Some(now);
         }
-        self.targets.insert(cidr, Target::new(interface, reports));
-        self.new.push(cidr);
+        self.targets.insert(token.cidr, Target::new(token.number, interface, reports));
+        self.new.push(token.cidr);
     }
 
     /// Says where an address should be.
     pub(super) fn set(&mut self, cidr: Cidr, desired: Desired) {
-        match self.targets.get_mut(&cidr) {
-            Some(target) => target.order(desired),
-            None => log::debug!("{cidr} is not managed: {desired:?} is ignored"),
+        if let Some(target) = self.targets.get_mut(&cidr) {
+            target.order(desired);
         }
         self.enqueue(cidr);
     }
@@ -112,9 +118,9 @@ impl Reconciler {
         self.targets.values().any(Target::is_bound)
     }
 
-    /// Whether an address is managed.
-    pub(super) fn manages(&self, cidr: Cidr) -> bool {
-        self.targets.contains_key(&cidr)
+    /// Whether this is the newest management of its address, and not forgotten.
+    pub(super) fn manages(&self, Token { cidr, number }: Token) -> bool {
+        self.targets.get(&cidr).is_some_and(|target| target.number == number)
     }
 
     /// Has this reported of an address.

@@ -60,6 +60,8 @@ pub(super) fn step(desired: Desired, found: Found, usable: bool) -> Step {
 
 /// A managed address.
 pub(super) struct Target {
+    /// The number of its management.
+    pub(super) number: u64,
     /// The name of its interface.
     pub(super) interface: String,
     /// Where it should be.
@@ -95,8 +97,9 @@ struct Told {
 
 impl Target {
     /// An address of which nothing is known yet.
-    pub(super) fn new(interface: String, reports: Reports) -> Target {
+    pub(super) fn new(number: u64, interface: String, reports: Reports) -> Target {
         Target {
+            number,
             interface,
             desired: Desired::AsFound,
             ordered_from: None,
@@ -212,7 +215,7 @@ mod tests {
     use super::*;
 
     fn target() -> Target {
-        Target::new("eth0".to_owned(), Box::new(|_| {}))
+        Target::new(0, "eth0".to_owned(), Box::new(|_| {}))
     }
 
     #[test]

@@ -141,7 +141,7 @@ fn nothing_is_announced_after_the_address_was_given_up() {
         vip.expect(Report::Bound(false));
         capture.expect_none("10.0.0.1", Duration::from_millis(1500));
         // Not even if it is asked for.
-        vip.client.announce(vip.cidr);
+        vip.address.announce();
         vip.settle();
         capture.expect_none("10.0.0.1", Duration::from_millis(100));
     });
@@ -155,7 +155,7 @@ fn an_owner_can_be_made_to_announce_again_in_full() {
         vip.bind();
         let mac = mac("v0");
         capture.arp_burst("10.0.0.1", mac);
-        vip.client.announce(vip.cidr);
+        vip.address.announce();
         capture.arp_burst("10.0.0.1", mac);
     });
 }

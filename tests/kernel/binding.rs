@@ -157,10 +157,33 @@ fn an_address_that_is_forgotten_stays() {
     run(|| {
         let vip = manage("10.0.0.1/32");
         vip.bind();
-        vip.client.forget(vip.cidr);
-        vip.set(Desired::Unbound);
-        vip.settle();
+        drop(vip.address);
+        settle(&vip.client);
         assert!(has("v0", "10.0.0.1/32"));
+    });
+}
+
+#[test]
+fn whoever_managed_an_address_before_has_no_say_in_it() {
+    run(|| {
+        let vip = manage("10.0.0.1/32");
+        vip.bind();
+        let (reports, reported) = sink();
+        let newer = vip.client.manage(vip.cidr, "v0", reports);
+        newer.set(Desired::Bound);
+        vip.set(Desired::Unbound);
+        vip.address.probe(true);
+        drop(vip.address);
+        settle(&vip.client);
+        assert!(has("v0", "10.0.0.1/32"));
+        ip("addr del 10.0.0.1/32 dev v0");
+        eventually("it is managed still", || has("v0", "10.0.0.1/32"));
+        newer.set(Desired::Unbound);
+        eventually("it does as the newer one says", || !has("v0", "10.0.0.1/32"));
+        settle(&vip.client);
+        let bound = [true, false, true, false].map(Report::Bound);
+        assert!(reported.try_iter().skip(1).eq(bound), "the first is of the interface");
+        assert_eq!(vip.reports.try_recv().ok(), None);
     });
 }
 
@@ -173,17 +196,17 @@ fn two_hundred_addresses_are_bound_at_once() {
         let texts: Vec<_> = (1..=100)
             .flat_map(|n| [format!("10.0.1.{n}/32"), format!("fd00::{n:x}/128")])
             .collect();
-        let sinks: Vec<_> = texts
+        let vips: Vec<_> = texts
             .iter()
             .map(|text| {
                 let (reports, reported) = sink();
-                client.manage(cidr(text), "v0", reports);
-                client.set(cidr(text), Desired::Bound);
-                reported
+                let address = client.manage(cidr(text), "v0", reports);
+                address.set(Desired::Bound);
+                (address, reported)
             })
             .collect();
         settle(&client);
-        for (text, reported) in texts.iter().zip(&sinks) {
+        for (text, (_, reported)) in texts.iter().zip(&vips) {
             let reports: Vec<_> = reported.try_iter().collect();
             let expected = [usable("v0"), Report::Bound(false), Report::Bound(true)];
             assert_eq!(reports, expected, "{text}");
@@ -203,18 +226,17 @@ fn two_hundred_addresses_are_bound_at_once() {
 fn what_was_ordered_before_the_end_is_done_and_stays() {
     run(|| {
         let vip = manage_with(TWICE, "10.0.0.1/32", "v0");
-        let client = vip.client.clone();
         vip.bind();
-        vip.client.manage(cidr("10.0.0.2/32"), "v0", Box::new(|_| {}));
-        vip.client.set(cidr("10.0.0.2/32"), Desired::Bound);
+        let other = vip.client.manage(cidr("10.0.0.2/32"), "v0", Box::new(|_| {}));
+        other.set(Desired::Bound);
         let start = Instant::now();
         drop(vip.net);
         assert!(start.elapsed() < UNASKED, "took {:?}", start.elapsed());
         assert!(has("v0", "10.0.0.1/32"));
         assert!(has("v0", "10.0.0.2/32"));
 
-        client.set(cidr("10.0.0.1/32"), Desired::Unbound);
-        let answer = client.addresses("v0").unwrap_err();
+        vip.address.set(Desired::Unbound);
+        let answer = vip.client.addresses("v0").unwrap_err();
         assert_eq!(answer.to_string(), "the network actuator has ended");
     });
 }

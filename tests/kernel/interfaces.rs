@@ -126,7 +126,7 @@ fn addresses_come_and_go_without_a_carrier_and_are_announced_when_there_is_one()
         leaving.expect(Report::Bound(false));
         assert!(has("v0", "10.0.0.1/32") && !has("v0", "10.0.0.2/32"));
         // Long enough for the burst to have been spent on nobody.
-        staying.client.announce(staying.cidr);
+        staying.address.announce();
         capture.expect_none("10.0.0.1", Duration::from_millis(300));
         ip("link set v1 up");
         capture.arp_burst("10.0.0.1", mac("v0"));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
-use link::net::{Announce, Desired, Net, NetClient, Report, Reports};
+use link::net::{Announce, Desired, ManagedAddress, Net, NetClient, Report, Reports};
 use link::network::Unusable;
 use link::vip::Cidr;
 use nix::sched::{CloneFlags, unshare};
@@ -139,6 +139,7 @@ pub(crate) fn unusable(why: Unusable) -> Report {
 
 /// The actuator, and what it reports of one address.
 pub(crate) struct Managed {
+    pub(crate) address: ManagedAddress,
     pub(crate) client: NetClient,
     pub(crate) reports: Receiver<Report>,
     pub(crate) net: Net,
@@ -165,8 +166,8 @@ pub(crate) fn manage_with(announce: Announce, text: &str, interface: &str) -> Ma
     let net = Net::start(announce).unwrap();
     let client = net.client();
     let (sink, reports) = sink();
-    client.manage(cidr(text), interface, sink);
-    Managed { client, reports, net, cidr: cidr(text), interface: interface.to_owned() }
+    let address = client.manage(cidr(text), interface, sink);
+    Managed { address, client, reports, net, cidr: cidr(text), interface: interface.to_owned() }
 }
 
 /// Reports and the channel on which they arrive.
@@ -178,7 +179,7 @@ pub(crate) fn sink() -> (Reports, Receiver<Report>) {
 impl Managed {
     /// Says where the address should be.
     pub(crate) fn set(&self, desired: Desired) {
-        self.client.set(self.cidr, desired);
+        self.address.set(desired);
     }
 
     /// The next report is this one.

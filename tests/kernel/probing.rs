@@ -31,7 +31,7 @@ const SILENT: Report = Report::Probed(ProbeResult::Silent);
 fn ask(text: &str) -> Managed {
     let vip = manage(text);
     vip.expect_start(false);
-    vip.client.probe(vip.cidr, true);
+    vip.address.probe(true);
     vip
 }
 
@@ -85,7 +85,7 @@ fn of_two_hosts_that_ask_at_the_same_time_one_hears_silence() {
                 host.expect_start(false);
             }
             for host in [&here, &there] {
-                host.client.probe(host.cidr, true);
+                host.address.probe(true);
             }
             let here_precedes = mac("v0") < neighbour.run(|| mac("v1"));
             let (first, second) = if here_precedes { (&here, &there) } else { (&there, &here) };
@@ -104,7 +104,7 @@ fn this_host_does_not_answer_itself() {
             // The other end of the pair is another interface of this host, and answers too.
             let vip = manage(text);
             vip.bind();
-            vip.client.probe(vip.cidr, true);
+            vip.address.probe(true);
             vip.expect(SILENT);
             expect_nothing(&vip);
         });
@@ -121,7 +121,7 @@ fn two_owners_that_ask_hear_each_other() {
             let wins_tie_break = from < mac("v0");
             let vip = manage(text);
             vip.bind();
-            vip.client.probe(vip.cidr, true);
+            vip.address.probe(true);
             vip.expect(Report::Claimed { from, wins_tie_break });
             vip.expect(answered(wins_tie_break));
             vip.expect(Report::Claimed { from, wins_tie_break });
@@ -161,7 +161,7 @@ fn nobody_answers_where_nobody_resolves_addresses() {
     run(|| {
         let vip = manage_with(Announce::default(), "10.0.0.1/32", "lo");
         vip.expect_start(false);
-        vip.client.probe(vip.cidr, true);
+        vip.address.probe(true);
         vip.expect(SILENT);
     });
 }
@@ -187,7 +187,7 @@ fn who_asks_for_an_address_that_is_bound_here_says_nothing_of_interest() {
     run(|| {
         let vip = manage("10.0.0.1/32");
         vip.bind();
-        vip.client.probe(vip.cidr, true);
+        vip.address.probe(true);
         speak("v1", [&arp::probe([10, 0, 0, 1].into(), [0, 0, 0, 0, 0, 8], BROADCAST)]);
         vip.expect(SILENT);
     });
@@ -199,7 +199,7 @@ fn who_asks_for_what_a_former_life_left_here_says_nothing_of_interest() {
         ip("addr add 10.0.0.1/32 dev v0");
         let vip = manage("10.0.0.1/32");
         vip.expect_start(true);
-        vip.client.probe(vip.cidr, true);
+        vip.address.probe(true);
         speak("v1", [&arp::probe([10, 0, 0, 1].into(), [0, 0, 0, 0, 0, 8], BROADCAST)]);
         vip.expect(SILENT);
     });
@@ -224,17 +224,17 @@ fn questions_come_three_in_a_row_then_every_second_until_they_are_to_stop() {
             let capture = Capture::on("v1");
             let vip = ask(text);
             // To start twice changes nothing.
-            vip.client.probe(vip.cidr, true);
+            vip.address.probe(true);
             assert_eq!(questions(&capture, &question, Duration::from_millis(1300)), 3);
             assert_eq!(questions(&capture, &question, Duration::from_millis(1000)), 1);
-            vip.client.probe(vip.cidr, false);
+            vip.address.probe(false);
             vip.settle();
             questions(&capture, &question, Duration::from_millis(50));
             assert_eq!(questions(&capture, &question, NOTHING), 0);
-            vip.client.probe(vip.cidr, true);
+            vip.address.probe(true);
             assert_ne!(questions(&capture, &question, Duration::from_millis(200)), 0);
-            vip.client.forget(vip.cidr);
-            vip.settle();
+            drop(vip.address);
+            settle(&vip.client);
             questions(&capture, &question, Duration::from_millis(50));
             assert_eq!(questions(&capture, &question, NOTHING), 0);
         });
@@ -254,27 +254,15 @@ fn who_asks_about_an_ipv6_address_is_in_the_group_of_those_that_are_asked() {
         for vip in [&one, &other] {
             eventually("it joins", || is_member("ff02::1:ff12:3440"));
             vip.expect(SILENT);
-            vip.client.probe(vip.cidr, false);
+            vip.address.probe(false);
             vip.settle();
         }
         assert!(!is_member("ff02::1:ff12:3440"));
-        one.client.probe(one.cidr, true);
+        one.address.probe(true);
         eventually("it joins again", || is_member("ff02::1:ff12:3440"));
-        one.client.forget(one.cidr);
-        one.settle();
+        drop(one.address);
+        settle(&one.client);
         assert!(!is_member("ff02::1:ff12:3440"));
-    });
-}
-
-#[test]
-fn an_address_that_is_not_managed_is_not_asked_about() {
-    run(|| {
-        let capture = Capture::on("v1");
-        let vip = manage("10.0.0.1/32");
-        vip.client.probe(cidr("10.0.0.2/32"), true);
-        settle(&vip.client);
-        let question = arp::probe([10, 0, 0, 2].into(), mac("v0"), BROADCAST);
-        assert_eq!(questions(&capture, &question, Duration::from_millis(300)), 0);
     });
 }
 
@@ -290,7 +278,7 @@ fn who_hears_silence_can_take_the_address_and_is_heard_by_the_other() {
         let there = neighbour.run(|| {
             let there = manage_with(Announce::default(), "10.0.0.1/32", "v1");
             there.expect_start(false);
-            there.client.probe(there.cidr, true);
+            there.address.probe(true);
             there
         });
         there.expect(answered(mac("v0") < neighbour.run(|| mac("v1"))));

@@ -106,7 +106,7 @@ fn an_address_that_is_removed_while_notices_are_lost_comes_back() {
                 let _ = wait.recv();
             }
         };
-        vip.client.manage(cidr("10.0.0.2/32"), "v0", Box::new(stand_still));
+        let _standing = vip.client.manage(cidr("10.0.0.2/32"), "v0", Box::new(stand_still));
         let mut batch = String::new();
         for _ in 0..4000 {
             batch.push_str("link set lo mtu 65535\nlink set lo mtu 65536\n");
@@ -136,7 +136,7 @@ fn what_no_notice_tells_of_is_seen_in_the_regular_comparison() {
         assert!(!is_router(&capture.next("fd00::1").1));
         sysctl("net/ipv6/conf/v0/forwarding", "1");
         eventually("it says that it is a router", || {
-            vip.client.announce(vip.cidr);
+            vip.address.announce();
             is_router(&capture.next("fd00::1").1)
         });
     });
@@ -230,11 +230,13 @@ fn the_actuator_ends_quickly_in_the_middle_of_work() {
     run(|| {
         let net = Net::start(Announce::default()).unwrap();
         let client = net.client();
-        for n in 0..500 {
+        let manage = |n| {
             let vip = cidr(&format!("10.0.{}.{}/32", n / 250, n % 250));
-            client.manage(vip, "v0", Box::new(|_| {}));
-            client.set(vip, Desired::Bound);
-        }
+            let address = client.manage(vip, "v0", Box::new(|_| {}));
+            address.set(Desired::Bound);
+            address
+        };
+        let _addresses: Vec<_> = (0..500).map(manage).collect();
         let start = Instant::now();
         drop(net);
         assert!(start.elapsed() < UNASKED, "took {:?}", start.elapsed());

@@ -33,7 +33,7 @@ fn watch_until_silence() {
     let vip = manage("10.0.0.1/32");
     let interval = Duration::from_millis(50);
     let timing = WatchTiming { interval, doubt: interval, count: 2, alone: false };
-    vip.client.watch(vip.cidr, Some(timing));
+    vip.address.watch(Some(timing));
     while vip.reports.recv().unwrap() != Report::Owner(Liveness::Suspect) {}
 }
 

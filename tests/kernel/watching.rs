@@ -53,7 +53,7 @@ fn run_bridged(test: impl FnOnce() + Send + 'static) {
 fn watch(text: &str, timing: WatchTiming) -> Managed {
     let vip = manage(text);
     vip.expect_start(false);
-    vip.client.watch(vip.cidr, Some(timing));
+    vip.address.watch(Some(timing));
     vip
 }
 
@@ -189,7 +189,7 @@ fn a_carrier_that_is_lost_here_is_not_taken_for_silence_before_the_kernel_tells_
         ip_there(&neighbour, "add", "10.0.0.1/32");
         let vip = manage_with(Announce::default(), "10.0.0.1/32", "b0");
         vip.expect_start(false);
-        vip.client.watch(vip.cidr, Some(every(10, 2)));
+        vip.address.watch(Some(every(10, 2)));
         vip.expect(PRESENT);
         let capture = neighbour.run(|| Capture::on("v1"));
         let to_owner = question("10.0.0.1/32", Some(neighbour.run(|| mac("v1"))));
@@ -210,7 +210,7 @@ fn another_timing_holds_at_once() {
     run(|| {
         let neighbour = Neighbour::start();
         let vip = watch_present(&neighbour, "10.0.0.1/32", every(1000, 20));
-        vip.client.watch(vip.cidr, Some(every(20, 2)));
+        vip.address.watch(Some(every(20, 2)));
         ip_there(&neighbour, "del", "10.0.0.1/32");
         let start = Instant::now();
         vip.expect(SILENT);
@@ -226,7 +226,7 @@ fn an_address_can_be_asked_about_and_its_owner_be_watched_at_the_same_time() {
             let wins_tie_break = neighbour.run(|| mac("v1")) < mac("v0");
             ip_there(&neighbour, "add", text);
             let vip = watch(text, TIMING);
-            vip.client.probe(vip.cidr, true);
+            vip.address.probe(true);
             let two = || [(); 2].map(|()| vip.reports.recv_timeout(PATIENCE).unwrap());
             let told = two();
             let answered = Report::Probed(ProbeResult::Answered { wins_tie_break });

@@ -1,0 +1,46 @@
+//! What the actuator is told, and for whom.
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+use nix::sys::eventfd::EventFd;
+
+use super::{Address, Desired, NetError, Reports, WatchTiming};
+use crate::ping::Ping;
+use crate::vip::Cidr;
+
+/// One management of an address: what is ordered through an older one changes nothing for a newer
+/// one of the same address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) cidr: Cidr,
+    pub(super) number: u64,
+}
+
+/// What the actuator is told.
+pub(super) enum Order {
+    Manage { token: Token, interface: String, reports: Reports },
+    Address(Token, AddressOrder),
+    RemoveLeftOvers { unmarked: Vec<(Cidr, String)> },
+    Addresses { interface: String, reply: Sender<Result<Vec<Address>, NetError>> },
+    Ping(Ping),
+    Stop,
+}
+
+/// What it is told of an address that is managed.
+#[derive(Debug)]
+pub(super) enum AddressOrder {
+    Set(Desired),
+    Announce,
+    Probe(bool),
+    Watch(Option<WatchTiming>),
+    Forget,
+}
+
+/// The actuator's end of the way.
+#[derive(Debug)]
+pub(super) struct Orders {
+    pub(super) orders_rx: Receiver<Order>,
+    /// Readable when an order may be waiting.
+    pub(super) wake: Arc<EventFd>,
+}
