@@ -26,7 +26,7 @@
 //!        │                                          │             │  Notice      │   └───────┘
 //!        │                                          └──────┬──────┘  (unbounded, │
 //! ┌──────▼──────┐                                  Control │          never      │
-//! │   etcd-io   │ LeaseEvent (to the supervisor)           │          blocks)    │
+//! │   etcd-io   │ Event (to the supervisor)                │          blocks)    │
 //! │ one runtime │ KeyState, Reply (to the elections)┌──────▼──────┐              │
 //! │  one lease  │──────────────────────────────────►│  vip-<ip>   │──────────────┘
 //! │  one watch  │◄──────────────────────────────────│ one per IP  │

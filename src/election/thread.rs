@@ -72,6 +72,8 @@ pub(super) struct Actor {
     event_tx: Sender<Box<Event>>,
     event_rx: Receiver<Box<Event>>,
     checks: Option<Checks>,
+    /// Hears of the lock.
+    watch: Option<etcd::Subscription>,
     /// Counts the settings of the checks: a round of the ones before may still be under way.
     setting: u64,
     bound: bool,
@@ -116,6 +118,7 @@ impl Actor {
             event_tx,
             event_rx,
             checks: None,
+            watch: None,
             setting: 0,
             bound: false,
             shown: None,
@@ -147,7 +150,7 @@ impl Actor {
     }
 
     fn unsubscribe(&mut self) {
-        self.params.etcd.unsubscribe(&lock::key(self.params.cidr));
+        self.watch = None;
         self.address = None;
     }
 
@@ -162,7 +165,8 @@ impl Actor {
         let sink = move |state: etcd::KeyState| {
             let _ = event_tx.send(Box::new(Event::Input(Input::Lock(lock::view_of(&state)))));
         };
-        self.params.etcd.subscribe(&lock::key(self.params.cidr), Box::new(sink));
+        let key = lock::key(self.params.cidr);
+        self.watch = Some(self.params.etcd.subscribe(&key, Box::new(sink)));
         let event_tx = self.event_tx.clone();
         let reports = move |report: Report| {
             let event = match report {

@@ -43,6 +43,8 @@ pub(super) struct Batcher {
 struct Job {
     txn: Txn,
     until: Instant,
+    /// It was part of a batch of which it is not known whether it was carried out.
+    unknown: bool,
     outcome: oneshot::Sender<Result<Reply, Error>>,
 }
 
@@ -55,7 +57,7 @@ impl Batcher {
     /// Has a transaction carried out; `reply` is called once, by `until` or a moment later.
     pub(super) fn submit(self: &Rc<Self>, txn: Txn, until: Instant, reply: ReplySink) {
         let (outcome, answer) = oneshot::channel();
-        self.waiting.borrow_mut().push_back(Job { txn, until, outcome });
+        self.waiting.borrow_mut().push_back(Job { txn, until, unknown: false, outcome });
         if self.in_flight.get() < IN_FLIGHT {
             self.in_flight.set(self.in_flight.get() + 1);
             spawn_local(self.clone().send_all());
@@ -63,7 +65,8 @@ impl Batcher {
         spawn_local(async move {
             reply(match timeout_at(until + LAST_WORD, answer).await {
                 Ok(Ok(outcome)) => outcome,
-                Ok(Err(_)) | Err(_) => Err(Error::deadline("transaction")),
+                Ok(Err(_)) => Err(Error::not_sent("transaction: no turn in time")),
+                Err(_) => Err(Error::deadline("transaction")),
             });
         });
     }
@@ -77,8 +80,11 @@ impl Batcher {
         self.in_flight.set(self.in_flight.get() - 1);
     }
 
+    /// The next to be sent. What has waited for all its time is not sent any more: who asked is told so.
     fn take(&self) -> Option<Vec<Job>> {
         let mut waiting = self.waiting.borrow_mut();
+        let now = Instant::now();
+        waiting.retain(|job| job.until > now);
         let count = waiting.len().min(LARGEST);
         (count > 0).then(|| waiting.drain(..count).collect())
     }
@@ -96,8 +102,9 @@ impl Batcher {
                     let _ = job.outcome.send(Ok(nested));
                 }
             }
-            Err(Error { kind: ErrorKind::Refused | ErrorKind::LeaseNotFound, .. }) => {
-                for job in jobs {
+            Err(error) if matches!(error.kind, ErrorKind::Refused | ErrorKind::LeaseNotFound) => {
+                for mut job in jobs {
+                    job.unknown = error.outcome_is_unknown();
                     let batcher = self.clone();
                     spawn_local(async move { batcher.send_one(job).await });
                 }
@@ -113,6 +120,6 @@ impl Batcher {
     async fn send_one(&self, job: Job) {
         let outcome = transact(self.pool.clone(), self.suspect.clone(), job.txn, job.until).await;
         // Whoever asked may have stopped waiting.
-        let _ = job.outcome.send(outcome);
+        let _ = job.outcome.send(outcome.map_err(|error| error.after(job.unknown)));
     }
 }

@@ -6,14 +6,16 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use etcd_client::{Client, LeaseKeepAliveStream, LeaseKeeper, ResponseHeader};
+use etcd_client::{
+    Client, LeaseKeepAliveStream, LeaseKeeper, LeaseTimeToLiveOptions, ResponseHeader,
+};
 use log::{info, warn};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::error::{Error, ErrorKind};
 use super::pool::{Connection, Pool};
-use super::{LeaseEvent, LeaseEvents};
+use super::{Event, Events, LeaseInfo};
 use crate::clock;
 
 /// Between the beginnings of two attempts when all members have failed in turn. Short, so that an etcd
@@ -29,23 +31,35 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Keeps the lease, for as long as the runtime lives.
 pub(super) struct Keeper {
-    pub(super) pool: Rc<Pool>,
-    pub(super) events: LeaseEvents,
+    pool: Rc<Pool>,
+    events: Rc<Events>,
     /// Woken when a request finds that the lease does not exist.
-    pub(super) suspect: Rc<Notify>,
+    suspect: Rc<Notify>,
     /// The lease that is renewed, if there is one.
-    pub(super) id: Option<i64>,
+    id: Option<i64>,
     /// When the last renewal that etcd acknowledged was sent, or when we began to try.
-    pub(super) heard: Instant,
+    heard: Instant,
     /// Whether the loss was reported.
-    pub(super) lost: bool,
+    lost: bool,
     /// Until when all members get a turn since this process did not run, if that was so.
-    pub(super) turn: Option<Instant>,
+    turn: Option<Instant>,
     /// The lease was resumed, and it is not known yet whether its TTL is what is configured now.
-    pub(super) unverified: bool,
+    unverified: bool,
 }
 
 impl Keeper {
+    /// One that resumes a lease, if there is one, and counts its loss from `heard` on.
+    pub(super) fn new(
+        pool: Rc<Pool>,
+        events: Rc<Events>,
+        suspect: Rc<Notify>,
+        resume: Option<i64>,
+        heard: Instant,
+    ) -> Keeper {
+        let unverified = resume.is_some();
+        Keeper { pool, events, suspect, id: resume, heard, lost: false, turn: None, unverified }
+    }
+
     /// Grants or resumes the lease and renews it, for ever.
     pub(super) async fn run(mut self) {
         let mut failed_in_a_row = 0;
@@ -96,6 +110,8 @@ impl Keeper {
             None => self.grant(&mut client).await?,
         };
         let (mut keeper, mut answers) = self.open(&mut client, id).await?;
+        // Opening renews, but only an answer on the stream tells the TTL.
+        self.renew_once(&mut keeper, &mut answers).await?;
         loop {
             self.pool.works(connection.member);
             self.pool.refresh_identity();
@@ -117,22 +133,19 @@ impl Keeper {
         info!("etcd: lease {id:x} granted for {} s", granted.ttl());
         self.id = Some(id);
         self.unverified = false;
-        self.acknowledged(sent, LeaseEvent::Granted(id));
+        self.acknowledged(sent, Event::Granted { id, ttl: seconds(granted.ttl()) });
         Ok(id)
     }
 
-    /// Opens the stream of renewals, which renews once.
+    /// Opens the stream of renewals.
     async fn open(
         &mut self,
         client: &mut Client,
         id: i64,
     ) -> Result<(LeaseKeeper, LeaseKeepAliveStream), Error> {
-        let sent = Instant::now();
         let until = self.deadline(self.pool.attempt());
         let opened = timeout_at(until, client.lease_keep_alive(id)).await;
-        let opened = opened.map_err(|_| Error::deadline("renew the lease"))??;
-        self.acknowledged(sent, LeaseEvent::Held(id));
-        Ok(opened)
+        Ok(opened.map_err(|_| Error::deadline("renew the lease"))??)
     }
 
     async fn renew_once(
@@ -151,7 +164,8 @@ impl Keeper {
             Some(answer) if answer.ttl() > 0 => {
                 self.pool.heard(answer.header().map_or(0, ResponseHeader::revision));
                 self.verify(answer.ttl());
-                self.acknowledged(sent, LeaseEvent::Held(keeper.id()));
+                let (id, ttl) = (keeper.id(), seconds(answer.ttl()));
+                self.acknowledged(sent, Event::Held { id, ttl });
                 Ok(())
             }
             Some(_) => {
@@ -182,16 +196,16 @@ impl Keeper {
         }
         let overslept = (clock::since_boot() - begun).saturating_sub(wait);
         if overslept >= PAUSE {
-            (self.events)(LeaseEvent::Paused(overslept));
+            self.events.tell(Event::Paused(overslept));
         }
     }
 
-    fn acknowledged(&mut self, sent: Instant, event: LeaseEvent) {
+    fn acknowledged(&mut self, sent: Instant, event: Event) {
         self.heard = sent;
         self.lost = false;
         self.turn = None;
         self.pool.hold_lease(true);
-        (self.events)(event);
+        self.events.tell(event);
     }
 
     /// Reports, once, that as many renewals as configured have failed. Attempts end when that is so:
@@ -209,7 +223,7 @@ impl Keeper {
         self.pool.hold_lease(false);
         let silent = self.heard.elapsed();
         let why = format!("silent for {silent:.1?}: {error}");
-        (self.events)(LeaseEvent::Lost { why, revision: self.pool.revision() });
+        self.events.tell(Event::Lost { why, revision: self.pool.revision() });
     }
 
     fn lost_at(&self) -> Instant {
@@ -231,5 +245,38 @@ impl Keeper {
         }
         let until = now + within;
         if self.lost { until } else { until.min(self.lost_at().max(now)) }
+    }
+}
+
+/// A TTL as etcd tells it.
+fn seconds(ttl: i64) -> Duration {
+    Duration::from_secs(ttl.try_into().unwrap_or(0))
+}
+
+/// Asks what is left of a lease, and which keys it has if that is wanted.
+pub(super) async fn lease_info(
+    pool: &Pool,
+    id: i64,
+    keys: bool,
+    until: Instant,
+) -> Result<LeaseInfo, Error> {
+    let mut connection = pool.connect(until).await?;
+    let options = keys.then(|| LeaseTimeToLiveOptions::new().with_keys());
+    let result = match timeout_at(until, connection.client.lease_time_to_live(id, options)).await {
+        Ok(answer) => answer.map_err(Error::from),
+        Err(_) => Err(Error::deadline("ask for a lease")),
+    };
+    let answer = result.map_err(|error| pool.failed(connection.member, error))?;
+    let text = |key: &Vec<u8>| String::from_utf8_lossy(key).into_owned();
+    let keys = answer.keys().iter().map(text).collect();
+    Ok(LeaseInfo { left: answer.ttl(), granted: answer.granted_ttl(), keys })
+}
+
+/// Revokes a lease, with all its keys.
+pub(super) async fn revoke(pool: &Pool, id: i64, until: Instant) -> Result<(), Error> {
+    let mut connection = pool.connect(until).await?;
+    match timeout_at(until, connection.client.lease_revoke(id)).await {
+        Ok(answer) => answer.map(drop).map_err(|error| Error::from(error).on("revoke the lease")),
+        Err(_) => Err(Error::deadline("revoke the lease")),
     }
 }

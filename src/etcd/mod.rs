@@ -16,6 +16,7 @@
 
 mod batch;
 mod error;
+mod event;
 mod lease;
 mod pool;
 mod request;
@@ -23,11 +24,10 @@ mod tls;
 mod txn;
 mod watch;
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -37,7 +37,11 @@ use tokio::time::Instant;
 
 use self::batch::Batcher;
 pub use self::error::{Error, ErrorKind};
-use self::lease::Keeper;
+use self::event::Events;
+pub use self::event::{
+    Event, EventSink, Gap, KeySink, KeyState, LeaseInfo, LeaseSink, ReplySink, TimeToLive, TtlSink,
+};
+use self::lease::{Keeper, lease_info, revoke};
 use self::pool::Pool;
 pub use self::tls::TlsFiles;
 pub use self::txn::{Compare, Kv, Op, Reply, Txn};
@@ -74,68 +78,6 @@ impl Options {
     }
 }
 
-/// What happens to the lease.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LeaseEvent {
-    /// There is a new lease, with this id; the one before is gone, and its keys are.
-    Granted(i64),
-    /// The lease was renewed, just now.
-    Held(i64),
-    /// etcd has been silent for too long.
-    Lost {
-        /// How long, and why.
-        why: String,
-        /// The newest revision of which was heard before.
-        revision: i64,
-    },
-    /// This process did not run for so long: what it knows of etcd may be old.
-    Paused(Duration),
-}
-
-/// Hears of the lease; called on the runtime's thread, must not block.
-pub type LeaseEvents = Box<dyn Fn(LeaseEvent) + Send>;
-
-/// What lies between two things that were heard of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gap {
-    /// Nothing: every change was heard.
-    None,
-    /// The connection was lost. Changes were missed, and etcd may have been restored from a snapshot
-    /// that is almost as new as what was known.
-    Reconnected,
-    /// Revisions started again from an older one: etcd was restored from a snapshot.
-    Restored,
-}
-
-/// A key at a revision.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyState {
-    /// The key's value; nothing if it does not exist.
-    pub kv: Option<Kv>,
-    /// The revision at which that was so.
-    pub revision: i64,
-    /// What lies between this and what was heard before.
-    pub gap: Gap,
-}
-
-/// Hears of a key; called on the runtime's thread, must not block.
-pub type KeySink = Box<dyn Fn(KeyState) + Send>;
-
-/// Hears of the outcome of a request; called on the runtime's thread, must not block.
-pub type ReplySink = Box<dyn FnOnce(Result<Reply, Error>) + Send>;
-
-/// What is left of a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimeToLive {
-    /// In seconds, rounded down; negative if the lease does not exist.
-    pub left: i64,
-    /// What it is after a renewal, in seconds.
-    pub granted: i64,
-}
-
-/// Hears what is left of a lease; called on the runtime's thread, must not block.
-pub type TtlSink = Box<dyn FnOnce(Result<TimeToLive, Error>) + Send>;
-
 /// Hears that the runtime works; called on its thread.
 pub type Pong = Box<dyn FnOnce() + Send>;
 
@@ -153,14 +95,23 @@ pub struct Client {
     calls: mpsc::WeakUnboundedSender<Call>,
 }
 
+/// A key is listened to for as long as this lives.
+#[derive(Debug)]
+#[must_use = "the subscription ends when this is dropped"]
+pub struct Subscription {
+    client: Client,
+    key: String,
+    token: u64,
+}
+
 /// What the runtime's thread is asked to do.
 enum Call {
     Transact { txn: Txn, until: Instant, reply: ReplySink },
-    KeepLease { resume: Option<i64>, silent_since: Instant, events: LeaseEvents },
-    TimeToLive { id: i64, until: Instant, reply: TtlSink },
+    KeepLease { resume: Option<i64>, silent_since: Instant, events: EventSink },
+    LeaseInfo { id: i64, keys: bool, until: Instant, sink: LeaseSink },
     Revoke { id: i64, until: Instant, done: Box<dyn FnOnce(Result<(), Error>) + Send> },
-    Subscribe { key: String, sink: KeySink },
-    Unsubscribe(String),
+    Subscribe { key: String, token: u64, sink: KeySink },
+    Unsubscribe { key: String, token: u64 },
     Ping(Pong),
 }
 
@@ -204,7 +155,7 @@ impl Client {
         let (reply_tx, reply_rx) = crossbeam_channel::bounded(1);
         let reply = Box::new(move |result| drop(reply_tx.send(result)));
         self.submit(txn, within, reply);
-        reply_rx.recv().unwrap_or_else(|_| Err(ended()))
+        reply_rx.recv().unwrap_or_else(|_| Err(Error::deadline("transaction")))
     }
 
     /// Sends a transaction; `reply` is called once, `within` the time given.
@@ -217,21 +168,32 @@ impl Client {
     }
 
     /// Starts to keep a lease: the one to `resume` if it still exists, else a new one. Once. Its loss
-    /// is counted from `silent_since` until etcd is heard.
+    /// is counted from `silent_since` until etcd is heard. From now on `events` hears of the watch, too.
     pub fn keep_lease(
         &self,
         resume: Option<i64>,
         silent_since: std::time::Instant,
-        events: LeaseEvents,
+        events: EventSink,
     ) {
         let silent_since = Instant::from_std(silent_since);
         self.send(Call::KeepLease { resume, silent_since, events });
     }
 
-    /// Asks what is left of a lease, anybody's; `reply` is called once, `within` the time given.
-    pub fn time_to_live(&self, id: i64, within: Duration, reply: TtlSink) {
+    /// Asks what is left of a lease, of any host; `sink` is called once, `within` the time given.
+    pub fn time_to_live(&self, id: i64, within: Duration, sink: TtlSink) {
+        let times = |info: LeaseInfo| TimeToLive { left: info.left, granted: info.granted };
+        self.ask_lease(id, false, within, Box::new(move |result| sink(result.map(times))));
+    }
+
+    /// Asks what is left of a lease and which keys are attached to it; `sink` is called once, `within`
+    /// the time given. etcd demands the permission to read each of these keys.
+    pub fn lease_keys(&self, id: i64, within: Duration, sink: LeaseSink) {
+        self.ask_lease(id, true, within, sink);
+    }
+
+    fn ask_lease(&self, id: i64, keys: bool, within: Duration, sink: LeaseSink) {
         let until = Instant::now() + within;
-        self.send(Call::TimeToLive { id, until, reply });
+        self.send(Call::LeaseInfo { id, keys, until, sink });
     }
 
     /// Stops to keep the lease and revokes it, with all its keys; waits `within` at most.
@@ -240,18 +202,17 @@ impl Client {
         let (done_tx, done_rx) = crossbeam_channel::bounded(1);
         let done = Box::new(move |result| drop(done_tx.send(result)));
         self.send(Call::Revoke { id, until, done });
-        done_rx.recv().unwrap_or_else(|_| Err(ended()))
+        done_rx.recv().unwrap_or_else(|_| Err(Error::deadline("revoke the lease")))
     }
 
-    /// Has `sink` hear of every change of a key under the watched prefix, from now on, and as long as
-    /// the lease is not held every now and then of what it is.
-    pub fn subscribe(&self, key: &str, sink: KeySink) {
-        self.send(Call::Subscribe { key: key.to_owned(), sink });
-    }
-
-    /// Ends the subscription to a key.
-    pub fn unsubscribe(&self, key: &str) {
-        self.send(Call::Unsubscribe(key.to_owned()));
+    /// Has `sink` hear of every change of a key under the watched prefix until the subscription is
+    /// dropped, and, as long as the lease is not held, every now and then of what the key is.
+    /// Subscriptions of the same key do not know of each other: all of them hear of it.
+    pub fn subscribe(&self, key: &str, sink: KeySink) -> Subscription {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let (key, token) = (key.to_owned(), NEXT.fetch_add(1, Ordering::Relaxed));
+        self.send(Call::Subscribe { key: key.clone(), token, sink });
+        Subscription { client: self.clone(), key, token }
     }
 
     /// Asks for a sign of life of the runtime, whatever etcd does.
@@ -267,8 +228,15 @@ impl Client {
     }
 }
 
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let key = std::mem::take(&mut self.key);
+        self.client.send(Call::Unsubscribe { key, token: self.token });
+    }
+}
+
 fn ended() -> Error {
-    Error::unreachable("the etcd client has ended")
+    Error::not_sent("the etcd client has ended")
 }
 
 /// The runtime's main task: carries out calls until no more can come.
@@ -278,12 +246,13 @@ async fn serve(options: Options, mut inbox: mpsc::UnboundedReceiver<Call>) {
     let mut server = Server {
         batcher: Batcher::new(pool.clone(), suspect.clone()),
         pool,
-        subscriptions: Rc::new(RefCell::new(HashMap::new())),
+        events: Rc::default(),
+        subscriptions: Rc::default(),
         suspect,
         keeper: None,
     };
-    let watcher = Watcher::new(server.pool.clone(), server.subscriptions.clone());
-    spawn_local(watcher.run());
+    let Server { pool, subscriptions, events, .. } = &server;
+    spawn_local(Watcher::new(pool.clone(), subscriptions.clone(), events.clone()).run());
     while let Some(call) = inbox.recv().await {
         server.carry_out(call);
     }
@@ -292,68 +261,36 @@ async fn serve(options: Options, mut inbox: mpsc::UnboundedReceiver<Call>) {
 struct Server {
     pool: Rc<Pool>,
     batcher: Rc<Batcher>,
-    subscriptions: Subscriptions,
+    events: Rc<Events>,
+    subscriptions: Rc<Subscriptions>,
     suspect: Rc<Notify>,
     keeper: Option<Task<()>>,
 }
 
 impl Server {
     fn carry_out(&mut self, call: Call) {
+        let pool = self.pool.clone();
         match call {
             Call::Transact { txn, until, reply } => self.batcher.submit(txn, until, reply),
             Call::KeepLease { resume, silent_since, events } => {
-                self.keep_lease(resume, silent_since, events);
+                self.events.go_to(events);
+                let events = self.events.clone();
+                let keeper = Keeper::new(pool, events, self.suspect.clone(), resume, silent_since);
+                self.keeper = Some(spawn_local(keeper.run()));
             }
-            Call::TimeToLive { id, until, reply } => {
-                let pool = self.pool.clone();
-                spawn_local(async move { reply(time_to_live(&pool, id, until).await) });
+            Call::LeaseInfo { id, keys, until, sink } => {
+                spawn_local(async move { sink(lease_info(&pool, id, keys, until).await) });
             }
             Call::Revoke { id, until, done } => {
                 if let Some(keeper) = self.keeper.take() {
                     keeper.abort();
                 }
-                let pool = self.pool.clone();
                 spawn_local(async move { done(revoke(&pool, id, until).await) });
             }
-            Call::Subscribe { key, sink } => {
-                self.subscriptions.borrow_mut().insert(key, sink);
-            }
-            Call::Unsubscribe(key) => drop(self.subscriptions.borrow_mut().remove(&key)),
+            Call::Subscribe { key, token, sink } => self.subscriptions.add(key, token, sink),
+            Call::Unsubscribe { key, token } => self.subscriptions.remove(&key, token),
             Call::Ping(pong) => pong(),
         }
-    }
-
-    fn keep_lease(&mut self, resume: Option<i64>, heard: Instant, events: LeaseEvents) {
-        let keeper = Keeper {
-            pool: self.pool.clone(),
-            events,
-            suspect: self.suspect.clone(),
-            id: resume,
-            heard,
-            lost: false,
-            turn: None,
-            unverified: resume.is_some(),
-        };
-        self.keeper = Some(spawn_local(keeper.run()));
-    }
-}
-
-async fn time_to_live(pool: &Pool, id: i64, until: Instant) -> Result<TimeToLive, Error> {
-    let mut connection = pool.connect(until).await?;
-    let asking = connection.client.lease_time_to_live(id, None);
-    let result = match tokio::time::timeout_at(until, asking).await {
-        Ok(answer) => answer.map_err(Error::from),
-        Err(_) => Err(Error::deadline("ask for a lease")),
-    };
-    let answer = result.map_err(|error| pool.failed(connection.member, error))?;
-    Ok(TimeToLive { left: answer.ttl(), granted: answer.granted_ttl() })
-}
-
-async fn revoke(pool: &Pool, id: i64, until: Instant) -> Result<(), Error> {
-    let mut connection = pool.connect(until).await?;
-    match tokio::time::timeout_at(until, connection.client.lease_revoke(id)).await {
-        Ok(answer) => answer.map(drop).map_err(|error| Error::from(error).on("revoke the lease")),
-        Err(_) => Err(Error::deadline("revoke the lease")),
     }
 }
 
@@ -362,10 +299,10 @@ impl fmt::Debug for Call {
         f.write_str(match self {
             Call::Transact { .. } => "transact",
             Call::KeepLease { .. } => "keep lease",
-            Call::TimeToLive { .. } => "time to live",
+            Call::LeaseInfo { .. } => "lease info",
             Call::Revoke { .. } => "revoke",
             Call::Subscribe { .. } => "subscribe",
-            Call::Unsubscribe(_) => "unsubscribe",
+            Call::Unsubscribe { .. } => "unsubscribe",
             Call::Ping(_) => "ping",
         })
     }

@@ -138,14 +138,15 @@ impl Pool {
         self.current.get() == member
     }
 
-    /// A client of the member in use; with credentials, an authenticated one.
+    /// A client of the member in use; with credentials, an authenticated one. An error says that
+    /// nothing was sent.
     pub(super) async fn connect(&self, until: Instant) -> Result<Connection, Error> {
         let member = self.current.get();
         let connecting = timeout_at(until, self.client(member)).await;
         let result = connecting.unwrap_or_else(|_| Err(Error::deadline("connect")));
         match result {
             Ok(client) => Ok(Connection { client, member }),
-            Err(error) => Err(self.failed(member, error)),
+            Err(error) => Err(self.failed(member, error.before_sending())),
         }
     }
 

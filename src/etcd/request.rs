@@ -24,11 +24,13 @@ pub(super) async fn transact(
     until: Instant,
 ) -> Result<Reply, Error> {
     let mut worst: Option<Error> = None;
+    let mut unknown = false;
     for attempt in 1.. {
         let error = match attempt_once(&pool, &txn, until).await {
             Ok(reply) => return Ok(reply),
-            Err(error) => error,
+            Err(error) => error.after(unknown),
         };
+        unknown = error.outcome_is_unknown();
         match error.kind {
             ErrorKind::Refused => return Err(error),
             ErrorKind::LeaseNotFound => {
@@ -39,15 +41,15 @@ pub(super) async fn transact(
             ErrorKind::Auth if attempt > pool.members() => return Err(error),
             ErrorKind::Auth | ErrorKind::Unreachable => {}
         }
-        // What a member said is worth more than that the time was over afterwards.
-        let worth = worst.take().filter(|_| Instant::now() >= until).unwrap_or(error);
-        if Instant::now() >= until {
-            return Err(worth);
-        }
-        worst = Some(worth);
         if attempt % pool.members() == 0 {
             sleep_until(until.min(Instant::now() + ROUND_PAUSE)).await;
         }
+        // What a member said is worth more than that the time was over afterwards.
+        let worth = worst.take().filter(|_| Instant::now() >= until).unwrap_or(error);
+        if Instant::now() >= until {
+            return Err(worth.after(unknown));
+        }
+        worst = Some(worth);
     }
     unreachable!("the loop has no end of its own")
 }

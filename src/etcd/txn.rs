@@ -63,6 +63,8 @@ pub struct Reply {
     pub succeeded: bool,
     /// The revision of etcd at which it was carried out.
     pub revision: i64,
+    /// The id of the cluster that carried it out.
+    pub cluster: u64,
     /// What each operation found, in order; nothing for writes.
     pub found: Vec<Vec<Kv>>,
     /// The outcomes of nested transactions, in order.
@@ -151,9 +153,14 @@ impl Reply {
         self.found.get(index).map_or(&[], Vec::as_slice)
     }
 
-    /// An outcome without nested ones.
+    /// An outcome without nested ones, in no cluster.
     pub fn new(succeeded: bool, revision: i64, found: Vec<Vec<Kv>>) -> Reply {
-        Reply { succeeded, revision, found, nested: Vec::new() }
+        Reply { succeeded, revision, cluster: 0, found, nested: Vec::new() }
+    }
+
+    /// The same outcome in this cluster.
+    pub fn in_cluster(self, cluster: u64) -> Reply {
+        Reply { cluster, ..self }
     }
 
     /// The outcomes of nested transactions, in order.
@@ -167,20 +174,23 @@ impl Reply {
     }
 
     pub(super) fn from_proto(response: &proto::TxnResponse) -> Reply {
-        let revision = response.header().map_or(0, proto::ResponseHeader::revision);
-        Reply::at(revision, response)
+        let header = response.header();
+        let (revision, cluster) = header.map_or((0, 0), |at| (at.revision(), at.cluster_id()));
+        Reply::at(revision, cluster, response)
     }
 
-    /// etcd tells the revision at the top only (etcd: server/etcdserver/txn, `newTxnResp`).
-    fn at(revision: i64, response: &proto::TxnResponse) -> Reply {
-        let mut reply = Reply::new(response.succeeded(), revision, Vec::new());
+    /// The header is at the top only (etcd: server/etcdserver/txn, `newTxnResp`).
+    fn at(revision: i64, cluster: u64, response: &proto::TxnResponse) -> Reply {
+        let mut reply = Reply::new(response.succeeded(), revision, Vec::new()).in_cluster(cluster);
         for response in response.op_responses() {
             let mut found = Vec::new();
             match response {
                 proto::TxnOpResponse::Get(get) => {
                     found.extend(get.kvs().iter().map(Kv::from_proto))
                 }
-                proto::TxnOpResponse::Txn(txn) => reply.nested.push(Reply::at(revision, &txn)),
+                proto::TxnOpResponse::Txn(txn) => {
+                    reply.nested.push(Reply::at(revision, cluster, &txn));
+                }
                 proto::TxnOpResponse::Put(_) | proto::TxnOpResponse::Delete(_) => {}
             }
             reply.found.push(found);

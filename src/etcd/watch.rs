@@ -6,7 +6,7 @@
 //! doubts what he has heard; while that is so, the repetition reads the keys only if etcd says that
 //! something has changed, so that it costs the same however many keys there are.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use super::error::{Error, ErrorKind};
 use super::pool::{Connection, Pool};
 use super::request::transact_once;
 use super::txn::{Kv, Op, Txn};
-use super::{Gap, KeySink, KeyState};
+use super::{Event, Events, Gap, KeySink, KeyState};
 
 /// Between two reads while the watch works.
 const SAFETY_READ: Duration = Duration::from_secs(10);
@@ -32,13 +32,19 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// The first and the longest pause before a watch that failed is opened again.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// Who wants to hear of which key.
-pub(super) type Subscriptions = Rc<RefCell<HashMap<String, KeySink>>>;
+/// Who wants to hear of which key, each by the token of its subscription.
+#[derive(Default)]
+pub(super) struct Subscriptions(RefCell<HashMap<String, Vec<(u64, KeySink)>>>);
 
 /// Watches the prefix, for as long as the runtime lives.
 pub(super) struct Watcher {
     pool: Rc<Pool>,
-    subscriptions: Subscriptions,
+    subscriptions: Rc<Subscriptions>,
+    events: Rc<Events>,
+    /// The cluster that was read last; 0 before the first read.
+    cluster: Cell<u64>,
+    /// The widest gap that a read has found since the watch was opened.
+    gap: Cell<Gap>,
 }
 
 /// What a read has found.
@@ -50,9 +56,45 @@ struct Seen {
     count: usize,
 }
 
+impl Subscriptions {
+    pub(super) fn add(&self, key: String, token: u64, sink: KeySink) {
+        self.0.borrow_mut().entry(key).or_default().push((token, sink));
+    }
+
+    /// Ends this subscription, and no other one of the same key.
+    pub(super) fn remove(&self, key: &str, token: u64) {
+        let mut all = self.0.borrow_mut();
+        if let Some(sinks) = all.get_mut(key) {
+            sinks.retain(|(other, _)| *other != token);
+            if sinks.is_empty() {
+                all.remove(key);
+            }
+        }
+    }
+
+    fn tell(&self, key: &str, state: &KeyState) {
+        let all = self.0.borrow();
+        all.get(key).into_iter().flatten().for_each(|(_, sink)| sink(state.clone()));
+    }
+
+    /// Tells of every key, also of one that has not changed: who hears of it may have had reasons of
+    /// its own not to believe any longer what it heard before.
+    fn tell_all(&self, kvs: &[Kv], revision: i64, gap: Gap) {
+        let found: HashMap<&str, &Kv> = kvs.iter().map(|kv| (kv.key.as_str(), kv)).collect();
+        for (key, sinks) in self.0.borrow().iter() {
+            let kv = found.get(key.as_str()).copied();
+            sinks.iter().for_each(|(_, sink)| sink(KeyState { kv: kv.cloned(), revision, gap }));
+        }
+    }
+}
+
 impl Watcher {
-    pub(super) fn new(pool: Rc<Pool>, subscriptions: Subscriptions) -> Watcher {
-        Watcher { pool, subscriptions }
+    pub(super) fn new(
+        pool: Rc<Pool>,
+        subscriptions: Rc<Subscriptions>,
+        events: Rc<Events>,
+    ) -> Watcher {
+        Watcher { pool, subscriptions, events, cluster: Cell::new(0), gap: Cell::new(Gap::None) }
     }
 
     /// Reads and watches, for ever.
@@ -100,6 +142,8 @@ impl Watcher {
     async fn read_and_watch(&self, connection: &Connection) -> Result<(), Error> {
         let mut seen = self.read(connection, Gap::Reconnected).await?;
         let mut stream = self.open(connection, seen.revision + 1).await?;
+        let (gap, cluster) = (self.gap.replace(Gap::None), self.cluster.get());
+        self.events.tell(Event::WatchOpened { gap, revision: seen.revision, cluster });
         let mut next_read = Instant::now() + SAFETY_READ;
         loop {
             tokio::select! {
@@ -109,6 +153,10 @@ impl Watcher {
                 },
                 () = sleep_until(next_read) => {
                     seen = self.read_again(connection, seen).await?;
+                    if self.gap.get() != Gap::None {
+                        // This watch waits for revisions that are a long way off.
+                        return Ok(());
+                    }
                     next_read = Instant::now() + SAFETY_READ;
                 }
             }
@@ -147,25 +195,22 @@ impl Watcher {
         let known = self.pool.revision();
         let txn = Txn::read(vec![Op::GetPrefix(self.prefix().to_owned())]);
         let reply = transact_once(connection, &txn, Instant::now() + ANSWER).await?;
-        let reset = reply.revision < known;
-        if reset {
+        let before = self.cluster.replace(reply.cluster);
+        let gap = if before != 0 && before != reply.cluster {
+            warn!("etcd: cluster {:x} has replaced {before:x}", reply.cluster);
+            self.pool.forget_revision();
+            Gap::Replaced
+        } else if reply.revision < known {
             warn!("etcd: revision went back from {known} to {}: restored?", reply.revision);
             self.pool.forget_revision();
-        }
+            Gap::Restored
+        } else {
+            gap
+        };
         self.pool.heard(reply.revision);
-        let gap = if reset { Gap::Restored } else { gap };
-        self.report_all(reply.kvs(0), reply.revision, gap);
+        self.subscriptions.tell_all(reply.kvs(0), reply.revision, gap);
+        self.gap.set(gap.max(self.gap.get()));
         Ok(Seen { revision: reply.revision, count: reply.kvs(0).len() })
-    }
-
-    /// Reports every key, also one that has not changed: who hears of it may have had reasons of its
-    /// own not to believe any longer what it heard before.
-    fn report_all(&self, kvs: &[Kv], revision: i64, gap: Gap) {
-        let found: HashMap<&str, &Kv> = kvs.iter().map(|kv| (kv.key.as_str(), kv)).collect();
-        for (key, sink) in self.subscriptions.borrow().iter() {
-            let kv = found.get(key.as_str()).map(|kv| (*kv).clone());
-            sink(KeyState { kv, revision, gap });
-        }
     }
 
     async fn open(&self, connection: &Connection, revision: i64) -> Result<WatchStream, Error> {
@@ -189,10 +234,9 @@ impl Watcher {
             let kv = Kv::from_proto(kv);
             self.pool.heard(kv.mod_revision);
             let present = event.event_type() == EventType::Put;
-            if let Some(sink) = self.subscriptions.borrow().get(&kv.key) {
-                let revision = kv.mod_revision;
-                sink(KeyState { kv: present.then_some(kv), revision, gap: Gap::None });
-            }
+            let (key, revision) = (kv.key.clone(), kv.mod_revision);
+            let state = KeyState { kv: present.then_some(kv), revision, gap: Gap::None };
+            self.subscriptions.tell(&key, &state);
         }
         Ok(())
     }
@@ -208,19 +252,7 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Options;
     use super::*;
-
-    fn options() -> Options {
-        Options {
-            endpoints: vec!["http://127.0.0.1:1".to_owned()],
-            tls: None,
-            user: None,
-            renewal: Duration::from_secs(1),
-            retries: 5,
-            watch_prefix: "/locks/".to_owned(),
-        }
-    }
 
     #[test]
     fn what_was_seen_is_no_longer_so_when_a_key_is_gone_or_etcd_was_restored() {
@@ -231,19 +263,48 @@ mod tests {
         assert!(!seen.is_still_so(at(8, 2), 9), "the revision went back");
     }
 
+    fn kv(revision: i64) -> Kv {
+        let (key, value) = ("/locks/a".to_owned(), b"h2".to_vec());
+        Kv { key, value, lease: 9, mod_revision: revision }
+    }
+
+    /// A sink, and what comes out of it.
+    fn sink() -> (KeySink, crossbeam_channel::Receiver<KeyState>) {
+        let (tx, rx) = crossbeam_channel::unbounded();
+        (Box::new(move |state| drop(tx.send(state))), rx)
+    }
+
     #[test]
     fn every_read_tells_of_every_key_changed_or_not() {
-        let (tx, rx) = crossbeam_channel::unbounded();
-        let sink: KeySink = Box::new(move |state| drop(tx.send(state.kv)));
-        let subscriptions = HashMap::from([("/locks/a".to_owned(), sink)]);
-        let watcher = Watcher::new(Pool::new(options()), Rc::new(RefCell::new(subscriptions)));
-        let kv =
-            Kv { key: "/locks/a".to_owned(), value: b"h2".to_vec(), lease: 9, mod_revision: 3 };
+        let subscriptions = Subscriptions::default();
+        let (sink, heard) = sink();
+        subscriptions.add("/locks/a".to_owned(), 1, sink);
         for revision in [4, 5] {
-            watcher.report_all(std::slice::from_ref(&kv), revision, Gap::None);
-            assert_eq!(rx.try_recv(), Ok(Some(kv.clone())));
+            subscriptions.tell_all(&[kv(3)], revision, Gap::None);
+            let state = KeyState { kv: Some(kv(3)), revision, gap: Gap::None };
+            assert_eq!(heard.try_recv(), Ok(state));
         }
-        watcher.report_all(&[], 6, Gap::None);
-        assert_eq!(rx.try_recv(), Ok(None));
+        subscriptions.tell_all(&[], 6, Gap::Reconnected);
+        assert_eq!(heard.try_recv(), Ok(KeyState { kv: None, revision: 6, gap: Gap::Reconnected }));
+    }
+
+    #[test]
+    fn the_end_of_a_subscription_ends_no_other_one_of_the_same_key() {
+        let subscriptions = Subscriptions::default();
+        let ((old, from_old), (new, from_new)) = (sink(), sink());
+        subscriptions.add("/locks/a".to_owned(), 1, old);
+        subscriptions.add("/locks/a".to_owned(), 2, new);
+        let state = KeyState { kv: Some(kv(3)), revision: 3, gap: Gap::None };
+        subscriptions.tell("/locks/a", &state);
+        assert_eq!(
+            (from_old.try_recv(), from_new.try_recv()),
+            (Ok(state.clone()), Ok(state.clone()))
+        );
+        subscriptions.remove("/locks/a", 1);
+        subscriptions.tell("/locks/a", &state);
+        assert_eq!(from_new.try_recv(), Ok(state));
+        assert!(from_old.try_recv().is_err());
+        subscriptions.remove("/locks/a", 2);
+        assert!(subscriptions.0.borrow().is_empty());
     }
 }

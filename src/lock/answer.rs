@@ -21,6 +21,8 @@ pub enum Gap {
     Reconnected,
     /// Revisions started again from an older one: etcd was restored from a snapshot.
     Restored,
+    /// The cluster is another one, with revisions of its own.
+    Replaced,
 }
 
 /// The owner of a lock.

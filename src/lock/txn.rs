@@ -220,6 +220,7 @@ impl From<etcd::Gap> for Gap {
             etcd::Gap::None => Gap::None,
             etcd::Gap::Reconnected => Gap::Reconnected,
             etcd::Gap::Restored => Gap::Restored,
+            etcd::Gap::Replaced => Gap::Replaced,
         }
     }
 }

@@ -205,8 +205,7 @@ impl Actor {
     fn created(&mut self, id: &VipId, reply: Reply, outcome: Outcome) {
         let Some(vip) = self.vips.get_mut(id) else { return };
         // No answer is not a no: the record may have been written, or be written yet.
-        let unknown =
-            outcome.as_ref().is_err_and(|error| error.kind == etcd::ErrorKind::Unreachable);
+        let unknown = outcome.as_ref().is_err_and(etcd::Error::outcome_is_unknown);
         let refusal = match stored(outcome, |reply| store::record_written(&vip.record, reply)) {
             Ok(Ok(revision)) => {
                 info!("{}: registered as {id}", vip.record.cidr);

@@ -5,7 +5,7 @@ use std::time::Instant;
 use log::{info, warn};
 
 use super::{Actor, Event, Pending, Presence, Vip};
-use crate::etcd::{self, LeaseEvent};
+use crate::etcd;
 use crate::lock::Lease;
 use crate::store;
 
@@ -68,29 +68,32 @@ impl Actor {
         self.params.etcd.keep_lease(resume, silent_since, Box::new(events));
     }
 
-    pub(super) fn on_lease(&mut self, event: LeaseEvent) {
+    pub(super) fn on_lease(&mut self, event: etcd::Event) {
         match event {
-            LeaseEvent::Granted(id) => self.save_lease(id),
-            LeaseEvent::Held(id) => {
-                self.lease.renewed = Some(Instant::now());
-                self.lease.current = Some(id);
-                if self.lease.saved == Some(id) {
-                    self.hold(id);
-                } else {
-                    self.save_lease(id);
-                }
-            }
-            LeaseEvent::Paused(time) => {
+            etcd::Event::Granted { id, .. } => self.save_lease(id),
+            etcd::Event::Held { id, .. } => self.on_renewed(id),
+            etcd::Event::Paused(time) => {
                 warn!("this process did not run for {time:.1?}: looking who owns its IPs");
                 self.witness.forget();
                 self.vips.values().for_each(|vip| vip.election.paused());
             }
-            LeaseEvent::Lost { why, revision } => {
+            etcd::Event::Lost { why, revision } => {
                 warn!("etcd is lost: {why}; each IP is dealt with by its policy");
                 self.lease.trouble = Some(format!("etcd is lost: {why}"));
                 self.vips.values().for_each(|vip| vip.election.etcd_heard(revision));
                 self.tell_elections(Lease::Lost);
             }
+            etcd::Event::WatchOpened { .. } => {}
+        }
+    }
+
+    pub(super) fn on_renewed(&mut self, id: i64) {
+        self.lease.renewed = Some(Instant::now());
+        self.lease.current = Some(id);
+        if self.lease.saved == Some(id) {
+            self.hold(id);
+        } else {
+            self.save_lease(id);
         }
     }
 

@@ -26,7 +26,7 @@ use crate::checks::Timing;
 use crate::command::{Answer, Change, Refusal, Request};
 use crate::config::CheckDefaults;
 use crate::election::{self, Election, Notice, Status};
-use crate::etcd::{self, LeaseEvent, TimeToLive};
+use crate::etcd::{self, TimeToLive};
 use crate::net::{NetClient, WatchTiming};
 use crate::ping::Ping;
 use crate::policy::{AllFailingPolicy, LossPolicy, StopPolicy};
@@ -161,7 +161,7 @@ enum Pending {
 /// Everything that comes back to the supervisor, from threads that must not block.
 enum Event {
     Stored(Pending, Result<etcd::Reply, etcd::Error>),
-    Lease(LeaseEvent),
+    Lease(etcd::Event),
     Election(VipId, Notice),
     OwnerLease(i64, Result<TimeToLive, etcd::Error>),
 }

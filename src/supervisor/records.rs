@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 
 use super::{Actor, Pending, Presence};
-use crate::etcd::{self, LeaseEvent};
+use crate::etcd;
 use crate::store::{self, Record, Stored};
 use crate::vip::{Cidr, VipId};
 
@@ -91,7 +91,7 @@ impl Actor {
         self.lease.stored(stored.lease, stored.lease_revision);
         if known {
             if let Some(id) = self.lease.current {
-                self.on_lease(LeaseEvent::Held(id));
+                self.on_renewed(id);
             }
         } else {
             self.begin_lease(stored.lease, Instant::now());

@@ -32,6 +32,8 @@ mod partition;
 #[cfg(test)]
 mod selftest;
 #[cfg(test)]
+mod shim;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod surroundings;

@@ -24,7 +24,7 @@ impl Core {
     pub(super) fn on_lock(&mut self, view: LockView, now: Instant, actions: &mut Vec<Action>) {
         let known = self.lock.as_ref().map_or(0, |lock| lock.revision);
         // Events of a watch overtake answers: what is older than what is known is old news.
-        if view.revision < known && view.gap != Gap::Restored {
+        if view.revision < known && !matches!(view.gap, Gap::Restored | Gap::Replaced) {
             return;
         }
         // A restored etcd has forgotten what it was told since the snapshot; that it was restored does

@@ -1,0 +1,152 @@
+//! What the etcd client does with a real etcd.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, unbounded};
+use link::etcd::{ErrorKind, Etcd, Event, Gap, Op, Options, Txn};
+
+use crate::harness::*;
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A client of these members on the first host, as the agent has it.
+fn client_on(lab: &Lab, endpoints: &[&str]) -> Etcd {
+    let options = Options {
+        endpoints: endpoints.iter().copied().map(str::to_owned).collect(),
+        tls: None,
+        user: None,
+        renewal: Duration::from_secs(1),
+        retries: 5,
+        watch_prefix: "/watched/".to_owned(),
+    };
+    lab[H1].namespace().run(|| Etcd::start(options).expect("start a client"))
+}
+
+/// What happens to a lease that is kept from now on, and to the watch.
+fn keep_lease(etcd: &Etcd) -> Receiver<Event> {
+    let (tx, rx) = unbounded();
+    etcd.client().keep_lease(None, Instant::now(), Box::new(move |event| drop(tx.send(event))));
+    rx
+}
+
+/// The first event of which something is wanted.
+#[track_caller]
+fn await_event<T>(events: &Receiver<Event>, wanted: impl Fn(Event) -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let event = events.recv_deadline(deadline).expect("what is awaited happens");
+        if let Some(found) = wanted(event) {
+            return found;
+        }
+    }
+}
+
+/// The cluster and the gap of a watch that was opened.
+fn opened(event: Event) -> Option<(u64, Gap)> {
+    match event {
+        Event::WatchOpened { gap, cluster, .. } => Some((cluster, gap)),
+        Event::Granted { .. } | Event::Held { .. } | Event::Lost { .. } | Event::Paused(_) => None,
+    }
+}
+
+fn put(key: &str, lease: i64) -> Txn {
+    let put = Op::Put { key: key.to_owned(), value: b"x".to_vec(), lease };
+    Txn { then: vec![put], ..Txn::default() }
+}
+
+#[test]
+fn transactions_that_come_together_go_together_and_an_impossible_one_fails_alone() {
+    const COUNT: usize = 500;
+    let lab = Lab::new(1);
+    let etcd = client_on(&lab, &[&lab.etcd.endpoints()]);
+    let (outcome_tx, outcome_rx) = crossbeam_channel::unbounded();
+    for number in 0..COUNT {
+        // Nobody has granted this lease.
+        let lease = if number == COUNT / 2 { 4_711 } else { 0 };
+        let outcome_tx = outcome_tx.clone();
+        let reply = Box::new(move |outcome| drop(outcome_tx.send((number, outcome))));
+        etcd.client().submit(put(&format!("/test/{number:03}"), lease), PATIENCE, reply);
+    }
+    let mut revisions = std::collections::BTreeSet::new();
+    for _ in 0..COUNT {
+        let (number, outcome) = outcome_rx.recv_timeout(PATIENCE).expect("each is answered");
+        match outcome {
+            Ok(reply) => drop(revisions.insert(reply.revision)),
+            Err(error) => {
+                assert_eq!((number, error.kind), (COUNT / 2, ErrorKind::LeaseNotFound), "{error}");
+            }
+        }
+    }
+    assert_eq!(lab.etcd.list("/test/").len(), COUNT - 1);
+    // What goes in one request gets one revision; the batch of the impossible one was taken apart.
+    assert!(revisions.len() < COUNT / 2, "{} requests", revisions.len());
+}
+
+#[test]
+fn a_lease_is_told_with_its_ttl_and_its_keys() {
+    let lab = Lab::new(1);
+    let etcd = client_on(&lab, &[&lab.etcd.endpoints()]);
+    let events = keep_lease(&etcd);
+    let id = await_event(&events, |event| match event {
+        Event::Held { id, ttl } => {
+            assert_eq!(ttl, Duration::from_secs(5));
+            Some(id)
+        }
+        Event::Granted { ttl, .. } => {
+            assert_eq!(ttl, Duration::from_secs(5));
+            None
+        }
+        Event::WatchOpened { .. } | Event::Lost { .. } | Event::Paused(_) => None,
+    });
+    for (key, lease) in [("/test/a", id), ("/test/b", 0), ("/test/c", id)] {
+        etcd.client().call(put(key, lease), PATIENCE).expect("written");
+    }
+    let ask = |id| {
+        let (tx, rx) = unbounded();
+        etcd.client().lease_keys(id, PATIENCE, Box::new(move |info| drop(tx.send(info))));
+        rx.recv_timeout(PATIENCE).expect("an answer in time").expect("an answer")
+    };
+    let mut info = ask(id);
+    info.keys.sort();
+    assert_eq!((info.granted, info.keys), (5, vec!["/test/a".to_owned(), "/test/c".to_owned()]));
+    etcd.client().revoke(id, PATIENCE).expect("revoked");
+    let info = ask(id);
+    assert_eq!((info.left, info.keys), (-1, vec![]));
+}
+
+#[test]
+fn a_watch_that_is_opened_again_is_told_with_what_lies_between() {
+    let mut lab = Lab::new(1);
+    let etcd = client_on(&lab, &[&lab.etcd.endpoints()]);
+    let reply = etcd.client().call(put("/test/a", 0), PATIENCE).expect("written");
+    let saved = lab.folder().join("saved");
+    lab.etcd.save(&saved);
+    for _ in 0..5 {
+        etcd.client().call(put("/test/a", 0), PATIENCE).expect("written");
+    }
+    let events = keep_lease(&etcd);
+    lab.etcd.restart();
+    assert_eq!(await_event(&events, opened), (reply.cluster, Gap::Reconnected));
+    while events.try_recv().is_ok() {}
+    lab.etcd.restore(&saved);
+    assert_eq!(await_event(&events, opened), (reply.cluster, Gap::Restored));
+}
+
+#[test]
+fn what_was_never_sent_was_not_done_and_what_is_not_answered_may_have_been() {
+    let mut lab = Lab::new(1);
+    let etcd = client_on(&lab, &[&lab.etcd.endpoints()]);
+    etcd.client().call(put("/test/a", 0), PATIENCE).expect("written");
+    lab.etcd.freeze();
+    let second = Duration::from_secs(1);
+    let frozen = etcd.client().call(put("/test/b", 0), second).expect_err("no answer");
+    assert_eq!((frozen.kind, frozen.outcome_is_unknown()), (ErrorKind::Unreachable, true));
+    lab.etcd.thaw();
+    lab.etcd.await_ready();
+    lab.etcd.stop();
+    eventually("no connection can be made", || {
+        let stopped = etcd.client().call(put("/test/c", 0), second).expect_err("no etcd");
+        stopped.kind == ErrorKind::Unreachable && !stopped.outcome_is_unknown()
+    });
+}
