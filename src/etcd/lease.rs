@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::error::{Error, ErrorKind};
 use super::pool::{Connection, Pool};
-use super::{Event, Events, LeaseInfo};
+use super::{Event, Events, LeaseInfo, Options};
 use crate::clock;
 
 /// Between the beginnings of two attempts when all members have failed in turn. Short, so that an etcd
@@ -43,8 +43,8 @@ pub(super) struct Keeper {
     lost: bool,
     /// Until when all members get a turn since this process did not run, if that was so.
     turn: Option<Instant>,
-    /// The lease was resumed, and it is not known yet whether its TTL is what is configured now.
-    unverified: bool,
+    /// The lease's TTL, once etcd has told it.
+    ttl: Option<Duration>,
 }
 
 impl Keeper {
@@ -56,8 +56,8 @@ impl Keeper {
         resume: Option<i64>,
         heard: Instant,
     ) -> Keeper {
-        let unverified = resume.is_some();
-        Keeper { pool, events, suspect, id: resume, heard, lost: false, turn: None, unverified }
+        let (lost, turn, ttl) = (false, None, None);
+        Keeper { pool, events, suspect, id: resume, heard, lost, turn, ttl }
     }
 
     /// Grants or resumes the lease and renews it, for ever.
@@ -72,7 +72,7 @@ impl Keeper {
             };
             if error.kind == ErrorKind::LeaseNotFound {
                 warn!("etcd: lease {:x} is gone", self.id.unwrap_or(0));
-                self.id = None;
+                (self.id, self.ttl) = (None, None);
                 continue;
             }
             self.report_loss(&error);
@@ -97,7 +97,7 @@ impl Keeper {
 
     /// Renews the lease through the member in use until that fails or another member is in use.
     async fn session(&mut self) -> Result<(), Error> {
-        let until = self.deadline(self.pool.attempt());
+        let until = self.attempt_deadline();
         let connection = self.pool.connect(until).await?;
         let result = self.renew(&connection).await;
         result.map_err(|error| self.pool.failed(connection.member, error))
@@ -126,14 +126,14 @@ impl Keeper {
     async fn grant(&mut self, client: &mut Client) -> Result<i64, Error> {
         let wanted = i64::try_from(self.pool.options().ttl().as_secs()).unwrap_or(i64::MAX);
         let sent = Instant::now();
-        let until = self.deadline(self.pool.attempt());
+        let until = self.attempt_deadline();
         let granted = timeout_at(until, client.lease_grant(wanted, None)).await;
         let granted = granted.map_err(|_| Error::deadline("grant a lease"))??;
         let id = granted.id();
-        info!("etcd: lease {id:x} granted for {} s", granted.ttl());
+        info!("etcd: lease {id:x} granted for {} s ({wanted} s are configured)", granted.ttl());
         self.id = Some(id);
-        self.unverified = false;
-        self.acknowledged(sent, Event::Granted { id, ttl: seconds(granted.ttl()) });
+        let ttl = seconds(granted.ttl());
+        self.acknowledged(sent, ttl, Event::Granted { id, ttl });
         Ok(id)
     }
 
@@ -143,7 +143,7 @@ impl Keeper {
         client: &mut Client,
         id: i64,
     ) -> Result<(LeaseKeeper, LeaseKeepAliveStream), Error> {
-        let until = self.deadline(self.pool.attempt());
+        let until = self.attempt_deadline();
         let opened = timeout_at(until, client.lease_keep_alive(id)).await;
         Ok(opened.map_err(|_| Error::deadline("renew the lease"))??)
     }
@@ -154,7 +154,7 @@ impl Keeper {
         answers: &mut LeaseKeepAliveStream,
     ) -> Result<(), Error> {
         let sent = Instant::now();
-        let until = self.deadline(self.pool.attempt());
+        let until = self.attempt_deadline();
         let renewal = timeout_at(until, async {
             keeper.keep_alive().await?;
             answers.message().await
@@ -163,9 +163,11 @@ impl Keeper {
         match answer {
             Some(answer) if answer.ttl() > 0 => {
                 self.pool.heard(answer.header().map_or(0, ResponseHeader::revision));
-                self.verify(answer.ttl());
                 let (id, ttl) = (keeper.id(), seconds(answer.ttl()));
-                self.acknowledged(sent, Event::Held { id, ttl });
+                if self.ttl.is_none() {
+                    tell_resumed(ttl, self.pool.options());
+                }
+                self.acknowledged(sent, ttl, Event::Held { id, ttl });
                 Ok(())
             }
             Some(_) => {
@@ -175,20 +177,21 @@ impl Keeper {
         }
     }
 
-    /// A lease keeps the TTL with which it was granted, and the locks are attached to it.
-    fn verify(&mut self, ttl: i64) {
-        let wanted = self.pool.options().ttl().as_secs();
-        if std::mem::take(&mut self.unverified) && u64::try_from(ttl) != Ok(wanted) {
-            let remedy = "that ends when this agent is stopped with STOP_POLICY=release";
-            warn!("etcd: the resumed lease lasts {ttl} s, not {wanted} s: {remedy}");
-        }
+    /// Between two renewals. A lease keeps the TTL with which it was granted, and the locks are attached
+    /// to it: one that was resumed is renewed as it needs, whatever is configured now.
+    fn interval(&self) -> Duration {
+        interval(self.pool.options().renewal, self.ttl)
+    }
+
+    /// How long etcd must have been silent for the lease to be reported lost.
+    fn loss_after(&self) -> Duration {
+        self.interval() * self.pool.options().retries
     }
 
     /// Waits for the next renewal, or until somebody suspects that the lease is gone.
     async fn next_renewal(&self) {
-        let options = self.pool.options();
         // With a single retry the loss would be due together with the renewal that prevents it.
-        let due = self.heard + options.renewal.min(options.loss_after() / 2);
+        let due = self.heard + self.interval().min(self.loss_after() / 2);
         let (wait, begun) = (due.saturating_duration_since(Instant::now()), clock::since_boot());
         tokio::select! {
             () = sleep_until(due) => {}
@@ -200,8 +203,9 @@ impl Keeper {
         }
     }
 
-    fn acknowledged(&mut self, sent: Instant, event: Event) {
+    fn acknowledged(&mut self, sent: Instant, ttl: Duration, event: Event) {
         self.heard = sent;
+        self.ttl = Some(ttl);
         self.lost = false;
         self.turn = None;
         self.pool.hold_lease(true);
@@ -227,14 +231,19 @@ impl Keeper {
     }
 
     fn lost_at(&self) -> Instant {
-        let silent = self.heard + self.pool.options().loss_after();
+        let silent = self.heard + self.loss_after();
         self.turn.map_or(silent, |turn| silent.max(turn))
     }
 
     /// Lets every member be asked once more: while this process did not run, nobody was.
     fn give_a_turn(&mut self) {
         let members = u32::try_from(self.pool.members()).unwrap_or(u32::MAX);
-        self.turn = Some(Instant::now() + self.pool.attempt() * members);
+        self.turn = Some(Instant::now() + self.pool.attempt(self.interval()) * members);
+    }
+
+    /// When the attempt that begins now is given up.
+    fn attempt_deadline(&mut self) -> Instant {
+        self.deadline(self.pool.attempt(self.interval()))
     }
 
     /// A time from now, but not beyond the moment at which the lease is lost.
@@ -245,6 +254,26 @@ impl Keeper {
         }
         let until = now + within;
         if self.lost { until } else { until.min(self.lost_at().max(now)) }
+    }
+}
+
+/// Between two renewals of a lease with that TTL: as configured, but five at least within the TTL.
+fn interval(configured: Duration, ttl: Option<Duration>) -> Duration {
+    ttl.map_or(configured, |ttl| configured.min(ttl / 5))
+}
+
+/// Tells of a resumed lease with another TTL than is configured. etcd never grants less than is asked
+/// for, but more if its election timeout is long: then a new lease would last as long.
+fn tell_resumed(ttl: Duration, options: &Options) {
+    let (lasts, configured) = (ttl.as_secs(), options.ttl().as_secs());
+    if lasts < configured {
+        let interval = interval(options.renewal, Some(ttl));
+        warn!(
+            "etcd: the resumed lease lasts {lasts} s, not {configured} s, and is renewed every \
+             {interval:?}; the next stop with STOP_POLICY=release ends that"
+        );
+    } else if lasts > configured {
+        info!("etcd: the resumed lease lasts {lasts} s; {configured} s are configured");
     }
 }
 
@@ -278,5 +307,19 @@ pub(super) async fn revoke(pool: &Pool, id: i64, until: Instant) -> Result<(), E
     match timeout_at(until, connection.client.lease_revoke(id)).await {
         Ok(answer) => answer.map(drop).map_err(|error| Error::from(error).on("revoke the lease")),
         Err(_) => Err(Error::deadline("revoke the lease")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_renewed_five_times_within_its_ttl_and_not_more_seldom_than_configured() {
+        let second = Duration::from_secs(1);
+        assert_eq!(interval(10 * second, None), 10 * second);
+        assert_eq!(interval(10 * second, Some(5 * second)), second);
+        assert_eq!(interval(second, Some(50 * second)), second);
+        assert_eq!(interval(second / 5, Some(2 * second)), second / 5);
     }
 }

@@ -92,11 +92,11 @@ impl Pool {
         &self.options
     }
 
-    /// How long one request may take on one member, so that all members get their turn inside one
-    /// renewal interval.
-    pub(super) fn attempt(&self) -> Duration {
+    /// How long one attempt may take on one member, so that all members get their turn inside of an
+    /// interval between two renewals.
+    pub(super) fn attempt(&self, interval: Duration) -> Duration {
         let members = u32::try_from(self.members.len()).unwrap_or(u32::MAX).max(1);
-        (self.options.renewal / members).clamp(Duration::from_millis(200), Duration::from_secs(1))
+        (interval / members).clamp(Duration::from_millis(200), Duration::from_secs(1))
     }
 
     pub(super) fn members(&self) -> usize {
@@ -166,7 +166,7 @@ impl Pool {
             .with_require_leader(true)
             .with_keep_alive(PING.0, PING.1)
             .with_keep_alive_while_idle(true)
-            .with_connect_timeout(self.attempt().min(CONNECT))
+            .with_connect_timeout(self.attempt(self.options.renewal).min(CONNECT))
             .with_auto_token_refresh(true);
         if let Some((user, password)) = &self.options.user {
             options = options.with_user(user, password.expose());

@@ -187,9 +187,25 @@ fn a_resumed_lease_that_lasts_longer_than_is_configured_now_is_told() {
     lab[H1].kill();
     lab[H1].start_with(&[("KEEPALIVE_INTERVAL", "500ms")]);
     eventually("it is told", || {
-        let told = "the resumed lease lasts 5 s, not 3 s";
+        let told = "the resumed lease lasts 5 s; 3 s are configured";
         lab[H1].agent().log().contains(told)
     });
+}
+
+#[test]
+fn a_resumed_lease_is_renewed_in_time_whatever_is_configured_now() {
+    let mut lab = Lab::sharing(2, VIP);
+    let owner = lab.await_owner(VIP);
+    let lock = lab.lock(VIP);
+    let mut addresses = lab[owner].monitor_addresses();
+    lab[owner].kill();
+    lab[owner].start_with(&[("KEEPALIVE_INTERVAL", "10s")]);
+    // Twice the TTL of the lease.
+    holds_for(Duration::from_secs(10), "no move", || lab.bound_on(VIP) == [owner]);
+    assert_eq!(lab.lock(VIP), lock);
+    assert_eq!(addresses.changes(), []);
+    let told = "the resumed lease lasts 5 s, not 50 s";
+    assert_eq!(lab[owner].agent().log().matches(told).count(), 1);
 }
 
 #[test]
