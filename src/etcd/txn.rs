@@ -163,6 +163,11 @@ impl Reply {
         Reply { cluster, ..self }
     }
 
+    /// The same outcome with those of nested transactions, in order.
+    pub fn with_nested(self, nested: Vec<Reply>) -> Reply {
+        Reply { nested, ..self }
+    }
+
     /// The outcomes of nested transactions, in order.
     pub fn nested(&self) -> &[Reply] {
         &self.nested

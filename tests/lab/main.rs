@@ -4,6 +4,12 @@
 
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+#[path = "../memory_etcd/mod.rs"]
+mod memory_etcd;
+#[cfg(test)]
+#[path = "../sim/random.rs"]
+mod random;
 
 #[cfg(test)]
 mod announce;
@@ -29,6 +35,8 @@ mod faults;
 mod loss;
 #[cfg(test)]
 mod partition;
+#[cfg(test)]
+mod same_answers;
 #[cfg(test)]
 mod selftest;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions};
 use nix::sys::signal::Signal;
@@ -251,11 +252,11 @@ impl Etcd {
     }
 
     /// Does something that etcdctl does not, or not fast enough.
-    fn call(
+    pub(crate) fn call<T: Send>(
         &self,
         options: ConnectOptions,
-        work: impl AsyncFnOnce(Client) -> Result<(), etcd_client::Error> + Send,
-    ) {
+        work: impl AsyncFnOnce(Client) -> Result<T, etcd_client::Error> + Send,
+    ) -> T {
         let member = self.serving().next().expect("a member serves");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("start a runtime");
@@ -264,7 +265,22 @@ impl Etcd {
                 work(Client::connect([member.url()], Some(options)).await?).await
             })
         });
-        called.unwrap_or_else(|error| panic!("{}: {error}", member.url()));
+        called.unwrap_or_else(|error| panic!("{}: {error}", member.url()))
+    }
+
+    /// The client of the agents, for the test itself.
+    pub(crate) fn client_of_linkd(&self) -> link::etcd::Etcd {
+        let member = self.serving().next().expect("a member serves");
+        let options = link::etcd::Options {
+            endpoints: vec![member.url().to_owned()],
+            tls: None,
+            user: None,
+            renewal: Duration::from_secs(1),
+            retries: 3,
+            watch_prefix: "/link/".to_owned(),
+        };
+        let etcd = member.namespace().run(|| link::etcd::Etcd::start(options));
+        etcd.expect("start a thread")
     }
 
     /// Deletes a key; true when it existed.
