@@ -42,6 +42,20 @@ pub enum Command {
     Health,
 }
 
+impl Command {
+    /// Whether carrying it out makes a difference.
+    pub fn changes(&self) -> bool {
+        match self {
+            Command::Create(_)
+            | Command::Change(..)
+            | Command::Delete(_)
+            | Command::Lock(_)
+            | Command::Failover(..) => true,
+            Command::List | Command::Get(_) | Command::Hosts(_) | Command::Health => false,
+        }
+    }
+}
+
 /// An IP to be registered, syntactically checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewVip {

@@ -12,10 +12,7 @@
 //!             │    main     │ starts bottom-up,     │    gate     │ poll(): complete, bounded,
 //!             │   daemon    │ stops top-down        │  api::gate  │ canonical requests only
 //!             └─────────────┘                       └──────┬──────┘
-//!                                      queue, bounded      │
-//!                                                   ┌──────▼──────┐
-//!                                                   │   relay-N   │ each with a connection over a
-//!                                                   └──────┬──────┘ private Unix socket
+//!                        private Unix socket, 4 times      │
 //!                                                   ┌──────▼──────┐
 //!                                                   │    api-N    │ tiny_http; owns no state
 //!                                                   └──────┬──────┘
@@ -56,6 +53,7 @@ pub mod etcd;
 pub mod fsm;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod http;
 pub mod lock;
 pub mod net;
 pub mod network;

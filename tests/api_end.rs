@@ -16,7 +16,7 @@ use link::api::Api;
 fn threads() -> Vec<String> {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    let ours = ["gate", "relay-", "api-"];
+    let ours = ["gate", "api-"];
     names.filter(|name| ours.iter().any(|ours| name.starts_with(ours))).collect()
 }
 

@@ -7,8 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::head::{self, Framing, Head, Progress};
-use super::reply::Reply;
+use super::head::{self, Head, Progress};
+use super::reply::{Framing, Reply};
 use super::request::Request;
 
 /// From the first byte of a request to its last.
@@ -42,7 +42,7 @@ pub(crate) struct Interest {
 
 /// How little is lost by closing a connection, least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Worth {
+pub(crate) enum EvictionRank {
     /// It has its answer.
     Answered,
     /// We wait for the client, from whom no whole request has come.
@@ -113,11 +113,11 @@ impl Connection {
     }
 
     /// How little is lost by closing this connection; `None` while we owe the client an answer.
-    pub(crate) fn worth(&self) -> Option<Worth> {
+    pub(crate) fn eviction_rank(&self) -> Option<EvictionRank> {
         match self.phase {
-            Phase::Lingering | Phase::Closed => Some(Worth::Answered),
-            Phase::Idle | Phase::Head | Phase::Body(_) => Some(Worth::Waiting),
-            Phase::Answering { .. } => Some(Worth::Answering),
+            Phase::Lingering | Phase::Closed => Some(EvictionRank::Answered),
+            Phase::Idle | Phase::Head | Phase::Body(_) => Some(EvictionRank::Waiting),
+            Phase::Answering { .. } => Some(EvictionRank::Answering),
             Phase::Queued(..) | Phase::Served(_) => None,
         }
     }
@@ -266,7 +266,7 @@ impl Connection {
         let Phase::Body(head) = std::mem::replace(&mut self.phase, Phase::Closed) else {
             return;
         };
-        let Head { body, takes_body, changes, framing, canonical: mut bytes, .. } = head;
+        let Head { body, takes_body, waits, framing, canonical: mut bytes, .. } = head;
         let body = self.input.drain(..body);
         if takes_body {
             bytes.extend(body);
@@ -275,7 +275,7 @@ impl Connection {
         }
         let usual = if self.input.is_empty() { 0 } else { head::MAX_HEAD };
         self.input.shrink_to(usual);
-        self.enter(Phase::Queued(Request { bytes, changes }, framing), now);
+        self.enter(Phase::Queued(Request { bytes, waits }, framing), now);
     }
 
     /// Answers what cannot be read; where a next request would begin is not known then.

@@ -32,7 +32,7 @@ fn a_request_is_read_served_answered_and_followed_by_another() {
         connection.received(PUT, now);
         assert_eq!(connection.interest(), Interest { read: false, write: false });
         let request = connection.take_request(now).unwrap();
-        assert!(request.bytes.ends_with(b"Content-Length: 4\r\n\r\nbody") && request.changes);
+        assert!(request.bytes.ends_with(b"Content-Length: 4\r\n\r\nbody") && request.waits);
         assert_eq!(connection.take_request(now), None);
         connection.answer(&ok(), true, now);
         assert_eq!(connection.interest(), Interest { read: false, write: true });
@@ -54,13 +54,13 @@ fn bytes_may_come_one_by_one() {
 fn what_is_sent_ahead_waits_for_its_turn() {
     let (mut connection, now) = fresh();
     connection.received(&[PUT, GET, b"\r\n", GET, b"GET /"].concat(), now);
-    for changes in [true, false, false] {
-        assert_eq!(connection.take_request(now).unwrap().changes, changes);
+    for waits in [true, false, false] {
+        assert_eq!(connection.take_request(now).unwrap().waits, waits);
         assert!(!connection.interest().read);
         connection.answer(&ok(), true, now);
         assert_eq!(status(&mut connection, now), (200, false));
     }
-    assert_eq!(connection.worth(), Some(Worth::Waiting));
+    assert_eq!(connection.eviction_rank(), Some(EvictionRank::Waiting));
     connection.received(b" HTTP/1.0\r\n\r\n", now);
     assert!(connection.queued().is_some());
 }
@@ -98,7 +98,7 @@ fn what_is_wrong_is_answered_and_ends_the_connection() {
     let (mut connection, now) = fresh();
     connection.received(&[b"GET / HTTP/3.7\r\n\r\n", GET].concat(), now);
     assert_eq!(status(&mut connection, now), (505, true));
-    assert_eq!(connection.worth(), Some(Worth::Answered));
+    assert_eq!(connection.eviction_rank(), Some(EvictionRank::Answered));
     connection.received(GET, now);
     assert_eq!((connection.queued(), connection.held()), (None, 0));
     connection.ended(now);
@@ -146,7 +146,7 @@ fn a_byte_now_and_then_does_not_move_the_deadline_of_a_request() {
         assert_eq!(connection.deadline(), Some(deadline));
     }
     connection.expire(deadline - Duration::from_millis(1));
-    assert_eq!(connection.worth(), Some(Worth::Waiting));
+    assert_eq!(connection.eviction_rank(), Some(EvictionRank::Waiting));
     connection.expire(deadline);
     assert_eq!(status(&mut connection, deadline), (408, true));
 }
@@ -178,11 +178,11 @@ fn an_answer_that_is_not_read_and_a_goodbye_that_is_not_heard_end_in_time() {
     let (mut connection, now) = fresh();
     connection.received(GET, now);
     connection.take_request(now).unwrap();
-    assert_eq!((connection.deadline(), connection.worth()), (None, None));
+    assert_eq!((connection.deadline(), connection.eviction_rank()), (None, None));
     connection.answer(&ok(), false, now);
     let length = connection.unsent().len();
     assert!(!connection.sent(length - 1, now + Duration::from_secs(29)));
-    assert_eq!(connection.worth(), Some(Worth::Answering));
+    assert_eq!(connection.eviction_rank(), Some(EvictionRank::Answering));
     assert_eq!(connection.deadline(), Some(now + ANSWER));
 
     let late = now + ANSWER - Duration::from_millis(1);

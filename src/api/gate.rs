@@ -1,10 +1,10 @@
 //! The gate: one thread that meets the network, so that tiny_http never does.
 //!
 //! It accepts, reads one whole request at a time from each client, answers itself what is wrong,
-//! hands the rest to the relays, oldest first, and writes their answers back. It blocks in `poll`
-//! only; no client can make it wait, read without end, or keep more than a bounded amount. The
-//! relays wake it through an event counter, as does who asks for a sign of life. It ends when its
-//! handle is dropped: clients to whom an answer is owed get it, if it comes at once.
+//! sends the rest to the server behind it, oldest first, and writes the answers back. It blocks in
+//! `poll` only; no client can make it wait, read without end, or keep more than a bounded amount. An
+//! event counter wakes it when a sign of life is asked for. It ends when its handle is dropped:
+//! clients to whom an answer is owed get it, if it comes at once.
 
 use std::convert::Infallible;
 use std::io::{self, ErrorKind};
@@ -17,18 +17,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::eventfd::EventFd;
+use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::client::Clients;
+use super::clients::Clients;
+use super::listen::is_of_the_connection;
+use super::private_socket::PrivateSocket;
 use super::probe::Probe;
-use super::relay::{Job, RELAYS, Served};
-use super::request::Request;
+use super::upstream::{Asker, Served, Upstreams};
 use crate::ping::Ping;
 use crate::thread;
 
-/// Relays that are kept for requests that only read: when etcd hangs, and all changes with it, the
-/// list and the health are still to be seen.
-const RELAYS_FOR_READS: usize = 2;
 /// Connections accepted from one socket in one turn.
 const ACCEPTS_PER_TURN: usize = 64;
 /// Bytes read from a client in one turn. What is more than a request waits in memory for the
@@ -41,9 +39,6 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Between two warnings of the same kind.
 const WARN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Who sends a request of the gate's own. No client ever has this number.
-const NOBODY: u64 = u64::MAX;
-
 /// Owns the thread.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -53,22 +48,30 @@ pub(crate) struct Gate {
     thread: Option<JoinHandle<()>>,
 }
 
-/// The ends of the channels to and from the relays.
-#[derive(Debug)]
-pub(crate) struct ToRelays {
-    /// Has room for one job per relay; the gate never sends more.
-    pub(crate) jobs: Sender<Job>,
-    pub(crate) served: Receiver<Served>,
-    pub(crate) wake: Arc<EventFd>,
-}
-
 impl Gate {
-    pub(crate) fn start(listeners: Vec<TcpListener>, relays: ToRelays) -> io::Result<Gate> {
+    /// Meets clients at the listeners; the server is behind the socket.
+    pub(crate) fn start(
+        listeners: Vec<TcpListener>,
+        socket: Arc<PrivateSocket>,
+    ) -> io::Result<Gate> {
         let (stop, stopped) = bounded(0);
         let (pings, pings_rx) = unbounded();
-        let wake = Arc::clone(&relays.wake);
-        let turnstile = Turnstile::new(listeners, relays, pings_rx, stopped);
-        let thread = thread::spawn("gate", move || turnstile.run())?;
+        let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        let wake = Arc::new(wake);
+        let gate_loop = GateLoop {
+            listeners,
+            upstreams: Upstreams::new(socket, Instant::now()),
+            clients: Clients::default(),
+            wake: Arc::clone(&wake),
+            pings: pings_rx,
+            stopped,
+            probe: Probe::default(),
+            accept_after: None,
+            warn_after: None,
+            end: None,
+            scratch: vec![0; READ_SIZE],
+        };
+        let thread = thread::spawn("gate", move || gate_loop.run())?;
         Ok(Gate { stop: Some(stop), pings, wake, thread: Some(thread) })
     }
 
@@ -97,16 +100,14 @@ impl Drop for Gate {
 }
 
 /// What the thread owns.
-struct Turnstile {
+struct GateLoop {
     listeners: Vec<TcpListener>,
-    relays: ToRelays,
+    upstreams: Upstreams,
+    clients: Clients,
+    wake: Arc<EventFd>,
     pings: Receiver<Ping>,
     stopped: Receiver<Infallible>,
-    clients: Clients,
     probe: Probe,
-    /// Requests that are with the relays, and those among them that change something.
-    serving: usize,
-    serving_changes: usize,
     /// No connection is accepted before; `None` when nothing is in the way.
     accept_after: Option<Instant>,
     warn_after: Option<Instant>,
@@ -115,37 +116,23 @@ struct Turnstile {
     scratch: Vec<u8>,
 }
 
-impl Turnstile {
-    fn new(
-        listeners: Vec<TcpListener>,
-        relays: ToRelays,
-        pings: Receiver<Ping>,
-        stopped: Receiver<Infallible>,
-    ) -> Turnstile {
-        Turnstile {
-            listeners,
-            relays,
-            pings,
-            stopped,
-            clients: Clients::default(),
-            probe: Probe::default(),
-            serving: 0,
-            serving_changes: 0,
-            accept_after: None,
-            warn_after: None,
-            end: None,
-            scratch: vec![0; READ_SIZE],
-        }
-    }
+/// What happened to the sockets, in the order in which they are kept; nothing if nothing did.
+#[derive(Default)]
+struct Events {
+    listeners: Vec<PollFlags>,
+    upstreams: Vec<PollFlags>,
+    clients: Vec<PollFlags>,
+}
 
+impl GateLoop {
     fn run(mut self) {
         while !self.is_done() {
             let events = self.wait();
             let now = Instant::now();
-            self.take_answers(now);
             self.take_ping(now);
-            self.proceed(&events, now);
-            self.accept(&events, now);
+            self.take_answers(&events.upstreams, now);
+            self.proceed(&events.clients, now);
+            self.accept(&events.listeners, now);
             // From here on listeners and clients may go, and the events no longer match them.
             self.check_stop(now);
             self.clients.expire(now);
@@ -159,34 +146,44 @@ impl Turnstile {
         self.end.is_some_and(|end| self.clients.len() == 0 || Instant::now() >= end)
     }
 
-    /// Blocks until something happens or is due: the events of the counter, the listeners and the
-    /// clients, in this order.
-    fn wait(&self) -> Vec<PollFlags> {
+    /// Blocks until something happens or is due.
+    fn wait(&self) -> Events {
         let now = Instant::now();
-        let is_open = self.clients.has_room(now) && self.accept_after.is_none();
-        let accepting = if is_open { PollFlags::POLLIN } else { PollFlags::empty() };
-        let wake = PollFd::new(self.relays.wake.as_fd(), PollFlags::POLLIN);
-        let listeners = self.listeners.iter().map(|socket| PollFd::new(socket.as_fd(), accepting));
+        let accepts = if self.accepts(now) { PollFlags::POLLIN } else { PollFlags::empty() };
+        let listeners = self.listeners.iter().map(|socket| PollFd::new(socket.as_fd(), accepts));
+        let upstreams = self.upstreams.polled().map(|(socket, events)| PollFd::new(socket, events));
         let clients =
             self.clients.values().map(|client| PollFd::new(client.socket(), client.events()));
-        let mut polled: Vec<PollFd<'_>> =
-            std::iter::once(wake).chain(listeners).chain(clients).collect();
+        let mut polled: Vec<PollFd<'_>> = listeners.chain(upstreams).chain(clients).collect();
+        polled.push(PollFd::new(self.wake.as_fd(), PollFlags::POLLIN));
         match poll(&mut polled, self.timeout(now)) {
-            Ok(_) => polled.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty())).collect(),
-            Err(Errno::EINTR) => Vec::new(),
+            Ok(_) => self.events(&polled),
+            Err(Errno::EINTR) => Events::default(),
             Err(errno) => {
                 // The kernel is out of memory; to go on at once would only make that worse.
                 log::error!("api: poll: {}", errno.desc());
                 std::thread::sleep(ACCEPT_PAUSE);
-                Vec::new()
+                Events::default()
             }
         }
     }
 
+    /// What was found, cut where it was put together.
+    fn events(&self, polled: &[PollFd<'_>]) -> Events {
+        let mut found = polled.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+        let mut take = |count| found.by_ref().take(count).collect();
+        Events {
+            listeners: take(self.listeners.len()),
+            upstreams: take(self.upstreams.polled().count()),
+            clients: take(self.clients.len()),
+        }
+    }
+
     fn timeout(&self, now: Instant) -> PollTimeout {
-        // Without a relay for it, it waits for one that becomes free.
-        let probe = self.probe.due().filter(|_| self.serving < RELAYS);
-        let due = [self.clients.deadline(now), self.accept_after, probe, self.end];
+        // Without a connection for it, it waits for one that becomes free.
+        let probe = self.probe.due().filter(|_| self.upstreams.has_room(false));
+        let upstreams = self.upstreams.deadline();
+        let due = [self.clients.deadline(now), upstreams, self.accept_after, probe, self.end];
         let Some(due) = due.into_iter().flatten().min() else {
             return PollTimeout::NONE;
         };
@@ -207,32 +204,33 @@ impl Turnstile {
         }
     }
 
-    fn take_answers(&mut self, now: Instant) {
-        // The counter only wakes; what has happened is in the channel.
-        let _ = self.relays.wake.read();
-        while let Ok(Served { client, changes, reply }) = self.relays.served.try_recv() {
-            self.serving -= 1;
-            self.serving_changes -= usize::from(changes);
+    fn take_answers(&mut self, events: &[PollFlags], now: Instant) {
+        for Served { asker, reply, is_answer } in self.upstreams.turn(events, now) {
             // When every place is taken by clients that wait for us, an answer has to free one.
             let may_keep_alive = !self.is_stopped() && self.clients.has_room(now);
-            if client == NOBODY {
-                self.probe.answered(&reply, now);
-            } else if let Some(client) = self.clients.get_mut(client) {
-                client.answer(&reply, may_keep_alive, now);
+            match asker {
+                Asker::Client(number) => {
+                    if let Some(client) = self.clients.get_mut(number) {
+                        client.answer(&reply, may_keep_alive, now);
+                    }
+                }
+                Asker::Watchdog => self.probe.answered(is_answer, now),
+                Asker::Opening => {}
             }
         }
     }
 
     /// That it is taken is this thread's answer; what is behind it is asked too.
     fn take_ping(&mut self, now: Instant) {
+        // The counter only wakes; what has happened is in the channel.
+        let _ = self.wake.read();
         if let Ok(ping) = self.pings.try_recv() {
             self.probe.begin(&ping, now);
         }
     }
 
     fn proceed(&mut self, events: &[PollFlags], now: Instant) {
-        let of_clients = events.iter().skip(1 + self.listeners.len());
-        for (client, events) in self.clients.values_mut().zip(of_clients) {
+        for (client, events) in self.clients.values_mut().zip(events) {
             if !events.is_empty() {
                 client.proceed(*events, &mut self.scratch, now);
             }
@@ -241,12 +239,15 @@ impl Turnstile {
 
     fn accept(&mut self, events: &[PollFlags], now: Instant) {
         self.accept_after = self.accept_after.filter(|after| now < *after);
-        let of_listeners = events.iter().skip(1).take(self.listeners.len());
-        for (index, events) in of_listeners.enumerate() {
-            if !events.is_empty() {
+        for (index, events) in events.iter().enumerate() {
+            if !events.is_empty() && self.accepts(now) {
                 self.accept_from(index, now);
             }
         }
+    }
+
+    fn accepts(&self, now: Instant) -> bool {
+        self.clients.has_room(now) && self.accept_after.is_none() && !self.upstreams.is_opening()
     }
 
     fn accept_from(&mut self, index: usize, now: Instant) {
@@ -283,46 +284,18 @@ impl Turnstile {
         }
     }
 
-    /// Gives the relays that are free the requests that have waited longest.
+    /// Sends the server as many of the requests that have waited longest as it may have.
     fn hand_over(&mut self, now: Instant) {
-        while self.serving < RELAYS {
-            let Some((client, request)) = self.next_request(now) else {
+        while self.upstreams.has_room(false) {
+            if let Some(request) = self.probe.take_request(now) {
+                self.upstreams.send(Asker::Watchdog, request, now);
+                continue;
+            }
+            let waiting_too = self.upstreams.has_room(true);
+            let Some((number, request)) = self.clients.take_request(waiting_too, now) else {
                 return;
             };
-            self.serving += 1;
-            self.serving_changes += usize::from(request.changes);
-            let job = Job { client, request };
-            self.relays.jobs.try_send(job).expect("there is room for one job per relay");
+            self.upstreams.send(Asker::Client(number), request, now);
         }
     }
-
-    fn next_request(&mut self, now: Instant) -> Option<(u64, Request)> {
-        if let Some(request) = self.probe.take_request(now) {
-            return Some((NOBODY, request));
-        }
-        let changes_too = self.serving_changes < RELAYS - RELAYS_FOR_READS;
-        self.clients.take_request(changes_too, now)
-    }
-}
-
-/// Errors that concern only the connection that would have been accepted (accept(2)).
-fn is_of_the_connection(error: &io::Error) -> bool {
-    let Some(code) = error.raw_os_error() else {
-        return false;
-    };
-    matches!(
-        Errno::from_raw(code),
-        Errno::EINTR
-            | Errno::ECONNABORTED
-            | Errno::EPERM
-            | Errno::EPROTO
-            | Errno::ENOPROTOOPT
-            | Errno::EOPNOTSUPP
-            | Errno::ENETDOWN
-            | Errno::ENETUNREACH
-            | Errno::EHOSTDOWN
-            | Errno::EHOSTUNREACH
-            | Errno::ENONET
-            | Errno::ETIMEDOUT
-    )
 }

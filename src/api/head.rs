@@ -5,7 +5,8 @@
 //! cannot be read in one way only is refused (RFC 9112, 11.2), because two readers of one message
 //! must never disagree on where it ends.
 
-use super::reply::Reply;
+use super::reply::{Framing, Reply};
+use super::route;
 
 /// Bytes of the request line and the header fields together.
 pub(crate) const MAX_HEAD: usize = 16 * 1024;
@@ -33,22 +34,13 @@ pub(crate) struct Head {
     pub(crate) takes_body: bool,
     /// The client waits for `100 Continue` before it sends the body.
     pub(crate) expects_continue: bool,
-    /// False for requests that only read.
-    pub(crate) changes: bool,
+    /// Whether the answer may have to wait for etcd or for another host.
+    pub(crate) waits: bool,
     /// How the answer is to be framed.
     pub(crate) framing: Framing,
     /// The head as the server behind the gate gets it: nothing of it can be shaped by a client but
     /// the method, the path, the credentials and the length.
     pub(crate) canonical: Vec<u8>,
-}
-
-/// What a request says about the form of its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Framing {
-    /// The connection is used for another request afterwards.
-    pub(crate) keep_alive: bool,
-    /// The request was HEAD.
-    pub(crate) head_only: bool,
 }
 
 /// Reads the head of the first request in the input.
@@ -112,7 +104,7 @@ fn read(request: &httparse::Request<'_, '_>, size: usize) -> Result<Head, Reply>
         body,
         takes_body,
         expects_continue: fields.expects_continue && modern && body > 0,
-        changes: !matches!(method, "GET" | "HEAD"),
+        waits: route::waits(method, path),
         framing: Framing {
             keep_alive: modern && !fields.close && ends_clearly,
             head_only: method == "HEAD",
@@ -193,7 +185,7 @@ fn has_token(value: &[u8], token: &[u8]) -> bool {
 fn body_length(fields: &Fields<'_>) -> Result<usize, Reply> {
     match (fields.coded, fields.length) {
         (true, Some(_)) => Err(bad("Content-Length and Transfer-Encoding contradict each other")),
-        (true, None) => Err(no_length()),
+        (true, None) => Err(Reply::no_length()),
         (false, length) => usize::try_from(length.unwrap_or(0))
             .ok()
             .filter(|&length| length <= MAX_BODY)
@@ -220,11 +212,6 @@ fn canonical(method: &str, path: &str, fields: &Fields<'_>, takes_body: bool) ->
 
 fn is_plain(value: &[u8]) -> bool {
     value.iter().all(|&byte| byte == b' ' || byte.is_ascii_graphic())
-}
-
-/// The length of the body is told by its encoding only, or not at all.
-pub(crate) fn no_length() -> Reply {
-    Reply::error(411, "the request needs a Content-Length, and no Transfer-Encoding")
 }
 
 fn wrong_version(input: &[u8]) -> Reply {

@@ -20,14 +20,14 @@ fn only_method_path_credentials_and_length_reach_the_server() {
         Authorization: Basic YTpi\r\nContent-Length: 7\r\n\r\n";
     assert_eq!(String::from_utf8(head.canonical).unwrap(), canonical);
     assert_eq!((head.size, head.body), (text.len() - 2, 7));
-    assert!(head.changes && head.takes_body && head.framing.keep_alive);
+    assert!(head.waits && head.takes_body && head.framing.keep_alive);
 }
 
 #[test]
 fn head_is_get_whose_body_is_left_out() {
     let head = head("HEAD /ips HTTP/1.1\r\nHost: h\r\n\r\n");
     assert!(head.canonical.starts_with(b"GET /ips HTTP/1.1\r\n"));
-    assert!(head.framing.head_only && !head.changes);
+    assert!(head.framing.head_only && !head.waits);
 }
 
 #[test]

@@ -64,6 +64,28 @@ fn lacks_ipv6(address: SocketAddr, errno: Errno) -> bool {
     loopback && matches!(errno, Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL)
 }
 
+/// Errors that concern only the connection that would have been accepted (accept(2)).
+pub(crate) fn is_of_the_connection(error: &io::Error) -> bool {
+    let Some(code) = error.raw_os_error() else {
+        return false;
+    };
+    matches!(
+        Errno::from_raw(code),
+        Errno::EINTR
+            | Errno::ECONNABORTED
+            | Errno::EPERM
+            | Errno::EPROTO
+            | Errno::ENOPROTOOPT
+            | Errno::EOPNOTSUPP
+            | Errno::ENETDOWN
+            | Errno::ENETUNREACH
+            | Errno::EHOSTDOWN
+            | Errno::EHOSTUNREACH
+            | Errno::ENONET
+            | Errno::ETIMEDOUT
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

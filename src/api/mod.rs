@@ -1,9 +1,9 @@
 //! The HTTP interface.
 //!
 //! ```text
-//!  clients ──► gate ──jobs──► relay-N ──unix socket──► tiny_http ──► api-N ──Command──► supervisor
-//!              one thread     as many as api-N         its own       owns no state
-//!              ◄──served──                             threads
+//!  clients ──► gate ──unix socket──► tiny_http ──► api-N ──Command──► supervisor
+//!              one thread            its own       owns no state
+//!                                    threads
 //! ```
 //!
 //! tiny_http must not meet the network: one length can abort it, one slow client can stop it. So
@@ -14,35 +14,33 @@
 mod audit;
 mod auth;
 mod body;
-mod client;
+mod clients;
 mod connection;
-mod door;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod gate;
 mod head;
 mod listen;
+mod private_socket;
 mod probe;
-mod relay;
 mod reply;
 mod request;
 mod route;
 mod server;
+mod upstream;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use crossbeam_channel::{Sender, bounded};
-use nix::sys::eventfd::{EfdFlags, EventFd};
+use crossbeam_channel::Sender;
 
 pub use auth::Credentials;
 
 use crate::command;
 use crate::ping::Ping;
-use door::Door;
-use gate::{Gate, ToRelays};
-use relay::{RELAYS, Relays};
+use gate::Gate;
+use private_socket::PrivateSocket;
 use server::Pool;
 
 /// The running API. Dropping it ends it: nothing is accepted any more, requests that are with the
@@ -52,7 +50,6 @@ pub struct Api {
     addresses: Vec<SocketAddr>,
     // The order is that of the end: each waits for its threads, which end when those above have.
     gate: Gate,
-    _relays: Relays,
     pool: Pool,
 }
 
@@ -73,17 +70,11 @@ impl Api {
     ) -> io::Result<Api> {
         let listeners = listen::bind_all(listen)?;
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
-        let (door, entrance) = Door::make()?;
-        let door = Arc::new(door);
-        let pool = Pool::start(entrance, Arc::clone(&door), credentials, commands)?;
-
-        let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        let wake = Arc::new(wake);
-        let (jobs, jobs_of_relays) = bounded(RELAYS);
-        let (served_by_relays, served) = bounded(RELAYS);
-        let relays = Relays::start(&door, jobs_of_relays, &served_by_relays, &wake)?;
-        let gate = Gate::start(listeners, ToRelays { jobs, served, wake })?;
-        Ok(Api { addresses, gate, _relays: relays, pool })
+        let (socket, entrance) = PrivateSocket::make()?;
+        let socket = Arc::new(socket);
+        let pool = Pool::start(entrance, Arc::clone(&socket), credentials, commands)?;
+        let gate = Gate::start(listeners, socket)?;
+        Ok(Api { addresses, gate, pool })
     }
 
     /// Asks for a sign of life, of the way behind the gate too.

@@ -1,4 +1,4 @@
-//! Whether the way behind the gate is alive: relay, tiny_http, and a thread that answers.
+//! Whether the way behind the gate is alive: a connection, tiny_http, and a thread that answers.
 //!
 //! A machine that the gate feeds, like a connection, and that has no socket: a [`Ping`] becomes a
 //! request like a client's, and is answered when the server has answered that. It goes before the
@@ -7,13 +7,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::reply::Reply;
 use super::request::Request;
 use crate::ping::Ping;
 
 /// What the server answers from memory, whoever asks.
 const REQUEST: &[u8] = b"GET /version HTTP/1.1\r\nHost: link\r\n\r\n";
-/// Between two attempts when a relay could not reach the server.
+/// Between two attempts when the server could not be reached.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The question that is open, if any.
@@ -39,13 +38,12 @@ impl Probe {
     /// The request, if it is time for it.
     pub(crate) fn take_request(&mut self, now: Instant) -> Option<Request> {
         self.due.take_if(|due| now >= *due)?;
-        Some(Request { bytes: REQUEST.to_vec(), changes: false })
+        Some(Request { bytes: REQUEST.to_vec(), waits: false })
     }
 
-    /// The answer to the request. A relay that did not reach the server says so with a 5xx, which
-    /// the server itself has no reason to.
-    pub(crate) fn answered(&mut self, reply: &Reply, now: Instant) {
-        if reply.status < 500 {
+    /// The request has its answer, or the server could not be reached.
+    pub(crate) fn answered(&mut self, is_answer: bool, now: Instant) {
+        if is_answer {
             self.ping = None;
         } else {
             self.due = Some(now + RETRY);
@@ -64,24 +62,24 @@ mod tests {
         let now = Instant::now();
         assert_eq!(probe.take_request(now), None);
         probe.begin(&roll.ask("gate"), now);
-        assert!(!probe.take_request(now).unwrap().changes);
+        assert!(!probe.take_request(now).unwrap().waits);
         assert_eq!((probe.take_request(now), probe.due()), (None, None), "it is on its way");
         assert_eq!(roll.missing().iter().collect::<Vec<_>>(), ["api"]);
-        probe.answered(&Reply::unauthorized(), now);
+        probe.answered(true, now);
         assert!(roll.missing().is_empty());
     }
 
     #[test]
-    fn a_relay_that_does_not_reach_the_server_tries_again_and_not_at_once() {
+    fn a_server_that_is_not_reached_is_tried_again_and_not_at_once() {
         let (mut roll, mut probe) = (Roll::new(), Probe::default());
         let now = Instant::now();
         probe.begin(&roll.ask("gate"), now);
         probe.take_request(now).unwrap();
-        probe.answered(&Reply::unavailable("the api is not ready"), now);
+        probe.answered(false, now);
         assert_eq!((probe.take_request(now), probe.due()), (None, Some(now + RETRY)));
         assert!(!roll.missing().is_empty());
         probe.take_request(now + RETRY).unwrap();
-        probe.answered(&Reply::version(), now + RETRY);
+        probe.answered(true, now + RETRY);
         assert!(roll.missing().is_empty());
     }
 }

@@ -8,7 +8,6 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::head::Framing;
 use crate::command::{Answer, Refusal};
 use crate::wire;
 
@@ -22,6 +21,15 @@ pub(crate) struct Reply {
     /// Without `Content-Length` and `Connection`, which belong to the framing.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+}
+
+/// What a request says about the form of its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Framing {
+    /// The connection is used for another request afterwards.
+    pub(crate) keep_alive: bool,
+    /// The request was HEAD.
+    pub(crate) head_only: bool,
 }
 
 /// How success is shown: the same IP stands bare or under a key, depending on the route.
@@ -54,6 +62,11 @@ impl Reply {
     pub(crate) fn error(status: u16, error: &str) -> Reply {
         let error = error.to_owned();
         Reply::json(status, &wire::Error { error, ..wire::Error::default() })
+    }
+
+    /// 411: the length of the body is told by its encoding only, or not at all.
+    pub(crate) fn no_length() -> Reply {
+        Reply::error(411, "the request needs a Content-Length, and no Transfer-Encoding")
     }
 
     /// 422: the messages by field, each naming the value.

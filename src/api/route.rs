@@ -4,7 +4,6 @@
 //! always well-formed.
 
 use super::body;
-use super::head::no_length;
 use super::reply::{Form, Reply};
 use crate::command::Command;
 use crate::vip::VipId;
@@ -21,6 +20,11 @@ pub(crate) enum Action {
 /// Whether everybody may ask for this path, credentials or not.
 pub(crate) fn is_public(target: &str) -> bool {
     segments(target) == ["health"]
+}
+
+/// Whether the answer may have to wait for etcd or for another host; the others come from memory.
+pub(crate) fn waits(method: &str, target: &str) -> bool {
+    !matches!(method, "GET" | "HEAD") || matches!(segments(target)[..], [_, _, "hosts"])
 }
 
 /// Finds what is asked for. A request that told no length has no body, not even an empty one.
@@ -69,7 +73,7 @@ fn checked(id: &str) -> Result<VipId, Reply> {
 }
 
 fn required(body: Option<&[u8]>) -> Result<&[u8], Reply> {
-    body.ok_or_else(no_length)
+    body.ok_or_else(Reply::no_length)
 }
 
 fn no_route(method: &str, target: &str, path: &[&str]) -> Reply {
@@ -169,6 +173,21 @@ mod tests {
         assert!(is_public("/health") && is_public("/health/?x"));
         for target in ["/", "/ips", "/healthy", "//health", "/health/x", "/HEALTH"] {
             assert!(!is_public(target), "{target}");
+        }
+    }
+
+    #[test]
+    fn what_asks_etcd_waits_and_what_is_in_memory_does_not() {
+        for (method, target, expected) in [
+            ("GET", "/ips", false),
+            ("HEAD", "/health?x", false),
+            ("GET", "/ips/x", false),
+            ("GET", "/ips/x/hosts/?x", true),
+            ("HEAD", "/endpoints/x/hosts", true),
+            ("POST", "/ips", true),
+            ("DELETE", "/ips/x", true),
+        ] {
+            assert_eq!(waits(method, target), expected, "{method} {target}");
         }
     }
 

@@ -15,19 +15,19 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, select};
 
 use super::audit::{self, Caller};
 use super::auth::Credentials;
-use super::door::Door;
 use super::head::MAX_BODY;
-use super::relay::RELAYS;
+use super::private_socket::PrivateSocket;
 use super::reply::{Form, Reply};
 use super::request::{FORWARDED, forwarded_for};
 use super::route::{self, Action};
+use super::upstream::UPSTREAMS;
 use crate::command::{self, Answer, Command, Refusal};
 use crate::thread;
 
 /// For the supervisor: above what a handover takes.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// For its health, so that a monitor hears that it is stuck before giving up itself.
-const HEALTH_PATIENCE: Duration = Duration::from_secs(3);
+/// For what it answers from memory, so that a monitor hears that it is stuck before giving up itself.
+const MEMORY_PATIENCE: Duration = Duration::from_secs(3);
 
 const STOPPING: &str = "the agent is stopping";
 
@@ -36,12 +36,12 @@ pub(crate) struct Pool {
     server: Option<Arc<tiny_http::Server>>,
     stop: Option<Sender<Infallible>>,
     threads: Vec<JoinHandle<()>>,
-    door: Arc<Door>,
+    socket: Arc<PrivateSocket>,
 }
 
 /// What a thread needs to answer.
 #[derive(Clone)]
-struct Clerk {
+struct Worker {
     /// Who may ask; everybody if `None`.
     credentials: Option<Credentials>,
     /// To the supervisor.
@@ -58,10 +58,10 @@ struct Unanswered {
 }
 
 impl Pool {
-    /// Starts to answer what comes in through the door.
+    /// Starts to answer what comes in through the socket.
     pub(crate) fn start(
         listener: UnixListener,
-        door: Arc<Door>,
+        socket: Arc<PrivateSocket>,
         credentials: Option<Credentials>,
         commands: Sender<command::Request>,
     ) -> io::Result<Pool> {
@@ -69,17 +69,17 @@ impl Pool {
             .map_err(|error| io::Error::other(format!("start tiny_http: {error}")))?;
         let server = Arc::new(server);
         let (stop, stopped) = bounded(0);
-        let clerk = Clerk { credentials, commands, stop: stopped };
+        let worker = Worker { credentials, commands, stop: stopped };
         let mut pool = Pool {
             server: Some(Arc::clone(&server)),
             stop: Some(stop),
-            threads: Vec::with_capacity(RELAYS),
-            door,
+            threads: Vec::with_capacity(UPSTREAMS),
+            socket,
         };
-        // As many as there are relays, so that no request waits for a thread.
-        for number in 0..RELAYS {
-            let (server, clerk) = (Arc::clone(&server), clerk.clone());
-            let thread = thread::spawn(&format!("api-{number}"), move || clerk.run(&server))?;
+        // As many as there are connections, so that no request waits for a thread.
+        for number in 0..UPSTREAMS {
+            let (server, worker) = (Arc::clone(&server), worker.clone());
+            let thread = thread::spawn(&format!("api-{number}"), move || worker.run(&server))?;
             pool.threads.push(thread);
         }
         Ok(pool)
@@ -110,11 +110,11 @@ impl Drop for Pool {
         // accepts by the name of the socket, which is gone; so that is left to us. They cannot be
         // joined; the idle ones go within five seconds.
         self.server = None;
-        let _ = self.door.connect();
+        let _ = self.socket.connect();
     }
 }
 
-impl Clerk {
+impl Worker {
     fn run(&self, server: &tiny_http::Server) {
         loop {
             match server.recv() {
@@ -172,14 +172,16 @@ impl Clerk {
     /// Lets the supervisor answer.
     fn ask(&self, command: Command, form: Form) -> Reply {
         let is_health = command == Command::Health;
-        let deadline = after(if is_health { HEALTH_PATIENCE } else { PATIENCE });
+        let is_in_memory = matches!(command, Command::List | Command::Get(_) | Command::Health);
+        let deadline = after(if is_in_memory { MEMORY_PATIENCE } else { PATIENCE });
+        let changes = command.changes();
         match self.outcome(command, &deadline) {
             Ok(outcome) => Reply::outcome(form, outcome),
             Err(unanswered) if is_health => Reply::health(vec![unanswered.why.to_owned()]),
-            Err(Unanswered { why, is_sent: false }) => Reply::unavailable(why),
-            Err(Unanswered { why, is_sent: true }) => {
+            Err(Unanswered { why, is_sent: true }) if changes => {
                 Reply::outcome_unknown(&format!("{why}: it may still be done"))
             }
+            Err(Unanswered { why, .. }) => Reply::unavailable(why),
         }
     }
 
@@ -235,6 +237,6 @@ fn response(reply: Reply) -> tiny_http::Response<io::Cursor<Vec<u8>>> {
     let body = io::Cursor::new(reply.body);
     let status = tiny_http::StatusCode(reply.status);
     tiny_http::Response::new(status, headers.collect(), body, Some(length), None)
-        // Always with a length: the relay reads no chunks.
+        // Always with a length: the gate reads no chunks.
         .with_chunked_threshold(usize::MAX)
 }

@@ -1,8 +1,7 @@
 //! One HTTP/1.1 request and its answer over one TCP connection, within a time and a size.
 //!
 //! Written here rather than taken from a crate because of what must be told apart (nobody there, no
-//! answer in time, an answer that is not HTTP) and because IPv6 addresses must work. The answer's
-//! head is parsed by `httparse`.
+//! answer in time, an answer that is not HTTP) and because IPv6 addresses must work.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -10,15 +9,12 @@ use std::time::Duration;
 
 use super::dial::{Deadline, connect};
 use super::server::{Credentials, Server};
+use crate::http::{self, Body, Head, MAX_HEAD, NotHttp};
 
 /// Within this a connection is made, name resolution and all addresses of the name included.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// The longest head of an answer, bytes; what is longer was not written by LinK.
-const HEAD_LIMIT: usize = 16 << 10;
 /// The longest body, bytes: a list of some 30 000 IPs.
 const BODY_LIMIT: usize = 16 << 20;
-/// LinK sends a handful of header fields; a proxy between may add some.
-const MAX_FIELDS: usize = 64;
 /// How much of an answer that is not HTTP is kept for the message, bytes.
 const BEGINNING: usize = 256;
 
@@ -94,32 +90,26 @@ pub(super) fn encode(server: &Server, request: &Request<'_>) -> Vec<u8> {
     [head.as_bytes(), request.body].concat()
 }
 
-/// Where the body of an answer ends (RFC 9112, 6.3).
-enum Framing {
-    Length(usize),
-    Chunked,
-    UntilClose,
-}
-
 pub(super) fn read_response(mut incoming: Incoming) -> Result<Response, Error> {
-    let (status, framing) = read_head(&mut incoming)?;
-    let body = match framing {
-        Framing::Length(length) => read_length(incoming, length)?,
-        Framing::Chunked => read_chunks(incoming)?,
-        Framing::UntilClose => read_until_close(incoming)?,
+    let head = read_head(&mut incoming)?;
+    let body = match head.body {
+        Body::Length(length) => read_length(incoming, length)?,
+        Body::Chunked => read_chunks(incoming)?,
+        Body::UntilClose => read_until_close(incoming)?,
     };
-    Ok(Response { status, body })
+    Ok(Response { status: head.status, body })
 }
 
 /// Reads the status line and the header fields; what follows them stays in `incoming`.
-fn read_head(incoming: &mut Incoming) -> Result<(u16, Framing), Error> {
+fn read_head(incoming: &mut Incoming) -> Result<Head, Error> {
     loop {
-        if let Some((length, status, framing)) = parse_head(&incoming.received)? {
-            incoming.received.drain(..length);
-            return Ok((status, framing));
-        }
-        if incoming.received.len() > HEAD_LIMIT {
-            return Err(incoming.not_http());
+        match http::read_head(&incoming.received) {
+            Ok(Some(head)) => {
+                incoming.received.drain(..head.size);
+                return Ok(head);
+            }
+            Ok(None) => {}
+            Err(NotHttp) => return Err(incoming.not_http()),
         }
         if !incoming.more()? {
             return Err(match incoming.received.is_empty() {
@@ -127,40 +117,6 @@ fn read_head(incoming: &mut Incoming) -> Result<(u16, Framing), Error> {
                 false => incoming.not_http(),
             });
         }
-    }
-}
-
-/// The head's length, the status and the framing, once all of the head is there.
-fn parse_head(received: &[u8]) -> Result<Option<(usize, u16, Framing)>, Error> {
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let mut head = httparse::Response::new(&mut fields);
-    let not_http = || Error::NotHttp(beginning(received));
-    match head.parse(received) {
-        Ok(httparse::Status::Partial) => Ok(None),
-        // The end may be in the same piece that goes beyond the limit.
-        Ok(httparse::Status::Complete(length)) if length <= HEAD_LIMIT => {
-            let status = head.code.ok_or_else(not_http)?;
-            let framing = framing(status, head.headers).ok_or_else(not_http)?;
-            Ok(Some((length, status, framing)))
-        }
-        Ok(httparse::Status::Complete(_)) | Err(_) => Err(not_http()),
-    }
-}
-
-/// None when the fields contradict each other or cannot be read.
-fn framing(status: u16, fields: &[httparse::Header<'_>]) -> Option<Framing> {
-    let value = |name: &str| {
-        let field = fields.iter().find(|f| f.name.eq_ignore_ascii_case(name));
-        field.map(|f| std::str::from_utf8(f.value).unwrap_or_default().trim())
-    };
-    if matches!(status, 204 | 304) {
-        return Some(Framing::Length(0));
-    }
-    match (value("transfer-encoding"), value("content-length")) {
-        (None, None) => Some(Framing::UntilClose),
-        (None, Some(length)) => length.parse().ok().map(Framing::Length),
-        (Some("chunked"), None) => Some(Framing::Chunked),
-        (Some(_), _) => None,
     }
 }
 
@@ -203,11 +159,11 @@ fn read_chunks(mut incoming: Incoming) -> Result<Vec<u8>, Error> {
 fn read_chunk_size(incoming: &mut Incoming) -> Result<usize, Error> {
     loop {
         match httparse::parse_chunk_size(&incoming.received) {
-            Ok(httparse::Status::Complete((line, size))) if line <= HEAD_LIMIT => {
+            Ok(httparse::Status::Complete((line, size))) if line <= MAX_HEAD => {
                 incoming.received.drain(..line);
                 return usize::try_from(size).map_err(|_| Error::TooLong);
             }
-            Ok(httparse::Status::Partial) if incoming.received.len() <= HEAD_LIMIT => {
+            Ok(httparse::Status::Partial) if incoming.received.len() <= MAX_HEAD => {
                 incoming.at_least(incoming.received.len() + 1)?;
             }
             Ok(_) | Err(_) => return Err(incoming.not_http()),
@@ -344,8 +300,8 @@ mod tests {
             &[b"HTTP/1.1 200 OK\r\nno end of the he"],
             &[b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"],
             &[b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"],
-            &[b"HTTP/1.1 200 OK\r\nX: ", &[b'x'; 2 * HEAD_LIMIT], b"\r\n\r\n"],
-            &[&[b"HTTP/1.1 200 OK\r\nX: ", &[b'x'; HEAD_LIMIT][..], b"\r\n\r\n{}"].concat()],
+            &[b"HTTP/1.1 200 OK\r\nX: ", &[b'x'; 2 * MAX_HEAD], b"\r\n\r\n"],
+            &[&[b"HTTP/1.1 200 OK\r\nX: ", &[b'x'; MAX_HEAD][..], b"\r\n\r\n{}"].concat()],
         ] {
             let Err(Error::NotHttp(beginning)) = answer(pieces) else {
                 panic!("{:?} is an answer", str::from_utf8(pieces[0]));
@@ -356,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_line_before_a_chunk_is_no_longer_than_a_head() {
-        let line = [b"1;", &[b'x'; HEAD_LIMIT][..], b"\r\na\r\n0\r\n\r\n"].concat();
+        let line = [b"1;", &[b'x'; MAX_HEAD][..], b"\r\na\r\n0\r\n\r\n"].concat();
         let answer = answer(&[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &line]);
         assert!(matches!(answer, Err(Error::NotHttp(_))), "{answer:?}");
     }

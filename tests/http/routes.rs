@@ -251,7 +251,7 @@ fn changes_that_hang_leave_room_for_readers() {
     // Of 100 changes some are served, some wait, and what is too many is refused at once.
     let refused = hanging.last_mut().unwrap().answer();
     assert_eq!(refused.status, 503);
-    assert_eq!(json_of(&refused), json!({"error": "too many changes are waiting"}));
+    assert_eq!(json_of(&refused), json!({"error": "too many requests wait for etcd"}));
     assert!(refused.header("retry-after").is_some());
     let mut reader = server.client();
     for _ in 0..10 {

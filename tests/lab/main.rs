@@ -32,6 +32,8 @@ mod etcd;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod idle;
+#[cfg(test)]
 mod loss;
 #[cfg(test)]
 mod partition;

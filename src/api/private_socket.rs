@@ -21,13 +21,13 @@ const NEEDED: usize = 4;
 
 /// A reachable, nameless Unix socket.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct PrivateSocket {
     socket: File,
 }
 
-impl Door {
+impl PrivateSocket {
     /// Makes the socket in the first directory that allows it.
-    pub(crate) fn make() -> io::Result<(Door, UnixListener)> {
+    pub(crate) fn make() -> io::Result<(PrivateSocket, UnixListener)> {
         let mut failures = Vec::new();
         for parent in parents() {
             match make_in(&parent) {
@@ -53,7 +53,7 @@ fn parents() -> Vec<PathBuf> {
     chosen.into_iter().chain(["/tmp", "/run", "/dev/shm"].map(PathBuf::from)).collect()
 }
 
-fn make_in(parent: &Path) -> io::Result<(Door, UnixListener)> {
+fn make_in(parent: &Path) -> io::Result<(PrivateSocket, UnixListener)> {
     let directory = parent.join(format!("link-{}", uuid::Uuid::new_v4()));
     DirBuilder::new().mode(0o700).create(&directory)?;
     let made = make_through(&directory);
@@ -65,7 +65,7 @@ fn make_in(parent: &Path) -> io::Result<(Door, UnixListener)> {
 
 /// Everything goes through the descriptor of the directory, once it is known to be our own: a
 /// path can be replaced under us, and is limited to 107 bytes in a socket address (unix(7)).
-fn make_through(directory: &Path) -> io::Result<(Door, UnixListener)> {
+fn make_through(directory: &Path) -> io::Result<(PrivateSocket, UnixListener)> {
     let directory = open_path(directory, OFlag::O_DIRECTORY)?;
     let found = directory.metadata()?;
     if found.mode() & 0o077 != 0 || found.uid() != nix::unistd::geteuid().as_raw() {
@@ -75,7 +75,7 @@ fn make_through(directory: &Path) -> io::Result<(Door, UnixListener)> {
     let listener = UnixListener::bind(&name)?;
     let socket = open_path(&name, OFlag::empty());
     fs::remove_file(&name)?;
-    Ok((Door { socket: socket? }, listener))
+    Ok((PrivateSocket { socket: socket? }, listener))
 }
 
 /// Opens what is at a path, whatever it is, only to refer to it (open(2), `O_PATH`). Not with
@@ -97,13 +97,13 @@ mod tests {
 
     #[test]
     fn the_socket_can_be_reached_and_has_no_name() {
-        let parent = std::env::temp_dir().join(format!("door-{}", uuid::Uuid::new_v4()));
+        let parent = std::env::temp_dir().join(format!("private-socket-{}", uuid::Uuid::new_v4()));
         fs::create_dir(&parent).unwrap();
-        let (door, listener) = make_in(&parent).unwrap();
+        let (socket, listener) = make_in(&parent).unwrap();
         assert_eq!(fs::read_dir(&parent).unwrap().count(), 0);
         fs::remove_dir(&parent).unwrap();
         for _ in 0..2 {
-            let mut ours = door.connect().unwrap();
+            let mut ours = socket.connect().unwrap();
             let (mut theirs, _) = listener.accept().unwrap();
             ours.write_all(b"x").unwrap();
             let mut byte = [0];

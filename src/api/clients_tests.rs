@@ -92,16 +92,16 @@ fn requests_have_their_turn_in_the_order_in_which_they_became_whole() {
 fn the_youngest_of_too_many_changes_are_refused() {
     let mut lab = Lab::new();
     let mut theirs: Vec<TcpStream> =
-        (0..MAX_QUEUED_CHANGES + 1).map(|_| lab.admit(DELETE, 1)).collect();
+        (0..MAX_QUEUED_WAITING + 1).map(|_| lab.admit(DELETE, 1)).collect();
     theirs.push(lab.admit(DELETE, 0));
     theirs.push(lab.admit(GET, 9));
     lab.clients.shed(lab.at(9));
     let is_queued = |client: &Client| client.connection.queued().is_some();
     let left: Vec<bool> = lab.clients.values().map(is_queued).collect();
     let refused: Vec<usize> = (0..left.len()).filter(|number| !left[*number]).collect();
-    assert_eq!(refused, [MAX_QUEUED_CHANGES - 1, MAX_QUEUED_CHANGES]);
+    assert_eq!(refused, [MAX_QUEUED_WAITING - 1, MAX_QUEUED_WAITING]);
     let mut status = [0; 12];
-    theirs[MAX_QUEUED_CHANGES].read_exact(&mut status).unwrap();
+    theirs[MAX_QUEUED_WAITING].read_exact(&mut status).unwrap();
     assert_eq!(&status, b"HTTP/1.1 503");
 }
 

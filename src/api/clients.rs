@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
 
-use super::connection::{Connection, Worth};
+use super::connection::{Connection, EvictionRank};
 use super::reply::Reply;
 use super::request::Request;
 
 /// Connections at a time. With what may be held for each this bounds the memory, and it leaves
 /// the rest of the agent its descriptors below the usual limit of 1024.
 const MAX_CLIENTS: usize = 256;
-/// Requests that change something and wait for their turn. They can take seconds each, and must
-/// not fill up the places that readers and monitors need.
-const MAX_QUEUED_CHANGES: usize = 64;
+/// Requests in the queue that may wait for etcd or for another host. They can take seconds each, and
+/// must not fill up the places that readers and monitors need.
+const MAX_QUEUED_WAITING: usize = 64;
 /// A client that came or asked so short a time ago is not pushed out: its request is on the way.
 const GRACE: Duration = Duration::from_millis(20);
 /// Bytes that are held for all clients together.
@@ -169,18 +169,18 @@ impl Clients {
 
     /// Keeps those to whom an answer is owed.
     pub(crate) fn keep_owed(&mut self) {
-        let is_owed = |worth| worth == Worth::Answering;
-        self.by_number.retain(|_, client| client.connection.worth().is_none_or(is_owed));
+        let is_owed = |eviction_rank| eviction_rank == EvictionRank::Answering;
+        self.by_number.retain(|_, client| client.connection.eviction_rank().is_none_or(is_owed));
     }
 
     /// The request that has waited longest for its turn, with its client.
     pub(crate) fn take_request(
         &mut self,
-        changes_too: bool,
+        waiting_too: bool,
         now: Instant,
     ) -> Option<(u64, Request)> {
         let waiting = self.by_number.iter_mut().filter(|(_, client)| {
-            client.connection.queued().is_some_and(|request| changes_too || !request.changes)
+            client.connection.queued().is_some_and(|request| waiting_too || !request.waits)
         });
         let (number, client) = waiting.min_by_key(|(_, client)| client.connection.since())?;
         Some((*number, client.connection.take_request(now)?.forwarded(client.address)))
@@ -191,14 +191,14 @@ impl Clients {
         let mut queued: Vec<&mut Client> = self
             .by_number
             .values_mut()
-            .filter(|client| client.connection.queued().is_some_and(|request| request.changes))
+            .filter(|client| client.connection.queued().is_some_and(|request| request.waits))
             .collect();
-        if queued.len() <= MAX_QUEUED_CHANGES {
+        if queued.len() <= MAX_QUEUED_WAITING {
             return;
         }
         queued.sort_by_key(|client| client.connection.since());
-        for client in queued.split_off(MAX_QUEUED_CHANGES) {
-            client.answer(&Reply::unavailable("too many changes are waiting"), true, now);
+        for client in queued.split_off(MAX_QUEUED_WAITING) {
+            client.answer(&Reply::unavailable("too many requests wait for etcd"), true, now);
         }
     }
 
@@ -210,7 +210,7 @@ impl Clients {
             let mut holders: Vec<(Instant, u64, usize)> = self
                 .by_number
                 .iter()
-                .filter(|(_, client)| client.connection.worth().is_some())
+                .filter(|(_, client)| client.connection.eviction_rank().is_some())
                 .map(|(number, client)| {
                     (client.connection.since(), *number, client.connection.held())
                 })
@@ -231,9 +231,10 @@ impl Clients {
 
     fn most_expendable(&self, now: Instant) -> Option<u64> {
         let rank = |(number, client): (&u64, &Client)| {
-            let (worth, since) = (client.connection.worth()?, client.connection.since());
-            let spared = worth > Worth::Answered && now < since + GRACE;
-            (!spared).then_some((worth, since, *number))
+            let (eviction_rank, since) =
+                (client.connection.eviction_rank()?, client.connection.since());
+            let spared = eviction_rank > EvictionRank::Answered && now < since + GRACE;
+            (!spared).then_some((eviction_rank, since, *number))
         };
         self.by_number.iter().filter_map(rank).min().map(|(.., number)| number)
     }
@@ -244,5 +245,5 @@ fn is_transient(kind: ErrorKind) -> bool {
 }
 
 #[cfg(test)]
-#[path = "client_tests.rs"]
+#[path = "clients_tests.rs"]
 mod tests;
