@@ -32,6 +32,10 @@ mod etcd;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod golink;
+#[cfg(test)]
+mod health;
+#[cfg(test)]
 mod idle;
 #[cfg(test)]
 mod loss;

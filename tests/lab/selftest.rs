@@ -1,5 +1,6 @@
 //! Tests of the harness: what the scenarios take for granted.
 
+mod disasters;
 mod moments;
 
 use std::net::{Ipv4Addr, Ipv6Addr};

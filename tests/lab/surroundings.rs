@@ -1,7 +1,6 @@
 //! An agent whose machine gives it less than it needs: rights, a disk, a name of its own, quiet.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +8,9 @@ use crate::harness::*;
 
 /// Longer than that lease lasts without renewals: what holds for this long is no after-effect.
 const LEASE_AND_MORE: Duration = Duration::from_secs(4);
+
+/// A user who is not root.
+const NOBODY: u32 = 65_534;
 
 /// Runs an agent without a capability: how it ends, and what it says.
 fn run_without(lab: &Lab, capability: &str) -> (Option<i32>, String) {
@@ -36,27 +38,8 @@ fn a_missing_capability_is_named() {
 #[test]
 fn two_capabilities_are_all_that_an_agent_needs() {
     let mut lab = Lab::new(1);
-    // A user who is not root must get at the program and at its folder.
-    let program = lab.folder().join("linkd");
-    fs::copy(linkd(), &program).unwrap();
-    let state = lab.folder().join("state-of-nobody");
-    fs::create_dir(&state).unwrap();
-    fs::set_permissions(&state, fs::Permissions::from_mode(0o777)).unwrap();
-    let script = format!("exec {}", program.display());
-    lab[H1].wrap(&[
-        "setpriv",
-        "--reuid=65534",
-        "--regid=65534",
-        "--clear-groups",
-        "--bounding-set=-all,+net_admin,+net_raw",
-        "--inh-caps=-all,+net_admin,+net_raw",
-        "--ambient-caps=-all,+net_admin,+net_raw",
-        "--",
-        "sh",
-        "-c",
-        &script,
-    ]);
-    lab[H1].start_with(&[("STATE_DIR", &state.display().to_string())]);
+    lab[H1].run_as_nobody(NOBODY);
+    lab[H1].start();
     lab[H1].api().add(VIP);
     lab.await_owner(VIP);
     lab.await_reachable(VIP);

@@ -1,6 +1,8 @@
 //! The agent on a host: started, stopped, killed, and asked.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::chown;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
@@ -8,7 +10,7 @@ use nix::sys::signal::Signal;
 
 use super::api::Api;
 use super::host::Host;
-use super::process::{Process, Program};
+use super::process::{self, Process, Program};
 use super::vip::Vip;
 use super::wait;
 
@@ -50,6 +52,33 @@ impl Host {
     /// before the agent's path.
     pub(crate) fn wrap(&mut self, words: &[&str]) {
         self.wrapper = words.iter().map(|word| (*word).to_owned()).collect();
+    }
+
+    /// Has agents that are started here from now on be those of a user who is not root and has the two
+    /// capabilities that they need.
+    pub(crate) fn run_as_nobody(&mut self, uid: u32) {
+        // That user must get at the program and at the agent's folder.
+        let program = self.folder.join(format!("{}.linkd", self.id));
+        fs::copy(linkd(), &program).expect("copy the agent");
+        let state = PathBuf::from(&self.defaults["STATE_DIR"]);
+        fs::create_dir(&state).expect("make the agent's folder");
+        chown(&state, Some(uid), Some(uid)).expect("give the agent its folder");
+        let user = [format!("--reuid={uid}"), format!("--regid={uid}")];
+        let script = format!("exec {}", program.display());
+        let words = [
+            "setpriv",
+            &user[0],
+            &user[1],
+            "--clear-groups",
+            "--bounding-set=-all,+net_admin,+net_raw",
+            "--inh-caps=-all,+net_admin,+net_raw",
+            "--ambient-caps=-all,+net_admin,+net_raw",
+            "--",
+            "sh",
+            "-c",
+            &script,
+        ];
+        self.wrap(&words);
     }
 
     /// Starts the agent again, as it was started before.
@@ -172,6 +201,21 @@ impl Host {
         wait::eventually(&format!("{} shows {vip} as {status}", self.id), || {
             api.status(vip) == status
         });
+    }
+
+    /// The warnings of this host's agents so far in which all of these words are.
+    pub(crate) fn warnings(&self, words: &[&str]) -> Vec<String> {
+        let log = process::tail(&self.log(), usize::MAX);
+        let is_it =
+            |line: &&str| line.contains(" WARN ") && words.iter().all(|word| line.contains(word));
+        log.lines().filter(is_it).map(str::to_owned).collect()
+    }
+
+    /// Waits for a warning in which all of these words are.
+    #[track_caller]
+    pub(crate) fn await_warning(&self, words: &[&str]) {
+        let warned = wait::until(wait::PATIENCE, || !self.warnings(words).is_empty());
+        assert!(warned, "{} has warned of other things: {:#?}", self.id, self.warnings(&[]));
     }
 
     /// The file with all that the agents of this host have written.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::Vip;
 use super::namespace::Namespace;
+use super::wait;
 
 /// Longer than any bounded wait of the agent: a client that gives up earlier hides a bug.
 const DEADLINE: Duration = Duration::from_secs(40);
@@ -167,6 +168,35 @@ impl Api {
     #[track_caller]
     pub(crate) fn status(&self, vip: Vip) -> String {
         self.find(vip).map(|ip| ip.status).unwrap_or_default()
+    }
+
+    /// What `GET /health` answers: its status code and its body.
+    pub(crate) fn health(&self) -> (u16, String) {
+        let answer = self.get("/health");
+        (answer.status, answer.body)
+    }
+
+    /// Waits until `GET /health` is 503 and names all of these; gives its body.
+    #[track_caller]
+    pub(crate) fn await_unwell(&self, words: &[&str]) -> String {
+        let mut last = (0, String::new());
+        let named = wait::until(wait::PATIENCE, || {
+            last = self.health();
+            last.0 == 503 && words.iter().all(|word| last.1.contains(word))
+        });
+        assert!(named, "GET /health is not 503 with {words:?}, but {last:?}");
+        last.1
+    }
+
+    /// Waits until `GET /health` is 200.
+    #[track_caller]
+    pub(crate) fn await_well(&self) {
+        let mut last = (0, String::new());
+        let well = wait::until(wait::PATIENCE, || {
+            last = self.health();
+            last.0 == 200
+        });
+        assert!(well, "GET /health is not 200, but {last:?}");
     }
 
     /// The path of a VIP: `/ips/vip-...`.

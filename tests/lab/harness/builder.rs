@@ -5,6 +5,7 @@ use std::sync::{Arc, Once};
 
 use super::capture::Mac;
 use super::client::Client;
+use super::disk::Disk;
 use super::etcd::{Etcd, Protection};
 use super::host::{Host, HostId};
 use super::lab::Lab;
@@ -20,6 +21,7 @@ pub(crate) struct Builder {
     protection: Protection,
     management: bool,
     etcd_flags: &'static [&'static str],
+    disk: bool,
 }
 
 impl Builder {
@@ -31,6 +33,7 @@ impl Builder {
             protection: Protection::default(),
             management: false,
             etcd_flags: &[],
+            disk: false,
         }
     }
 
@@ -64,6 +67,12 @@ impl Builder {
         self
     }
 
+    /// With etcd's data on a disk that can stall.
+    pub(crate) fn etcd_on_a_disk(mut self) -> Builder {
+        self.disk = true;
+        self
+    }
+
     /// Makes it, and starts etcd. No agent runs yet.
     pub(crate) fn build(self) -> Lab {
         static SWEPT: Once = Once::new();
@@ -89,7 +98,10 @@ impl Builder {
             (member, nic)
         });
         let members = members.collect();
-        let etcd = Etcd::start(members, self.protection, self.etcd_flags, folder.path());
+        let disk = self.disk.then(|| Disk::new(folder.path()));
+        let data = disk.as_ref().map_or(folder.path(), Disk::path);
+        let mut etcd = Etcd::start(members, self.protection, self.etcd_flags, data);
+        etcd.disk = disk;
         Lab::new_from(hosts, etcd, Client::new(client), switch, folder)
     }
 
@@ -110,7 +122,7 @@ impl Builder {
 
 /// A card with addresses by number: 10.0.0.11 and fd00::11 on the LAN, 10.1.… and fd01::… on the
 /// management network.
-fn nic(owner: &str, number: u8, bridge: &'static str) -> Nic {
+pub(super) fn nic(owner: &str, number: u8, bridge: &'static str) -> Nic {
     let (network, name, mark) = if bridge == LAN { (0, "eth0", "") } else { (1, "eth1", "m") };
     let last = u16::from_str_radix(&number.to_string(), 16).expect("digits are hexadecimal digits");
     Nic {

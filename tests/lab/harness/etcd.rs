@@ -9,6 +9,8 @@ use std::time::Duration;
 use etcd_client::{Client, ConnectOptions};
 use nix::sys::signal::Signal;
 
+use super::authentication::{PASSWORD, ROOT, USER};
+use super::disk::Disk;
 use super::etcdctl::{Entry, Lock, Status, parse_range, parse_status};
 use super::member::{Member, Pki, Place};
 use super::namespace::Namespace;
@@ -16,13 +18,6 @@ use super::pki::Authority;
 use super::process::tail;
 use super::switch::Nic;
 use super::wait;
-
-/// The user of the agents when etcd asks for passwords: may do no more than LinK needs.
-const USER: &str = "link";
-/// Its password.
-pub(crate) const PASSWORD: &str = "correct-horse";
-/// The administrator, for the lab itself.
-const ROOT: &str = "root:battery-staple";
 
 /// How the cluster is protected.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,9 +30,11 @@ pub(crate) struct Protection {
 
 /// The cluster: one member or three.
 pub(crate) struct Etcd {
-    members: Vec<Member>,
+    pub(super) members: Vec<Member>,
     pki: Option<Pki>,
-    password: bool,
+    pub(super) password: bool,
+    /// Where its data is, if on a disk of its own. Dropped last.
+    pub(super) disk: Option<Disk>,
 }
 
 impl Etcd {
@@ -55,7 +52,7 @@ impl Etcd {
             let place = Place { namespace, port: nic.port, folder };
             Member::new(index, place, &addresses, pki.as_ref(), flags)
         });
-        let mut etcd = Etcd { members: members.collect(), pki, password: false };
+        let mut etcd = Etcd { members: members.collect(), pki, password: false, disk: None };
         etcd.start_all();
         if protection.password {
             etcd.demand_passwords();
@@ -123,26 +120,6 @@ impl Etcd {
         self.members.iter().for_each(|member| member.signal(signal));
     }
 
-    /// Writes all that etcd has to a file.
-    pub(crate) fn save(&self, file: &Path) {
-        let member = self.members[0].url();
-        let saved = self.ask(member, &["snapshot", "save", &file.display().to_string()]);
-        assert!(saved.is_ok(), "etcd is not saved: {saved:?}");
-    }
-
-    /// Stops all members and starts them with what is in a file that [`Etcd::save`] has written.
-    pub(crate) fn restore(&mut self, file: &Path) {
-        self.stop();
-        for member in &self.members {
-            member.clear();
-            let flags = member.restore_flags();
-            let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-            let file = file.display().to_string();
-            self.ctl(&[&["snapshot", "restore", &file], flags.as_slice()].concat());
-        }
-        self.start_all();
-    }
-
     /// Tells that a member was cut off, so that the lab asks the others; the first is 0.
     pub(crate) fn expect_nothing_of(&self, member: usize) {
         self.members[member].set_in_service(false);
@@ -174,9 +151,14 @@ impl Etcd {
 
     /// Forgets all revisions before the present one; false when that cannot be done now.
     pub(crate) fn compact(&self) -> bool {
+        let now = self.revision();
+        self.try_ctl(&["compact", &now.to_string()]).is_ok()
+    }
+
+    /// The present revision, or 0 if no member tells it.
+    pub(super) fn revision(&self) -> i64 {
         let status = self.status().unwrap_or_default();
-        let revision = status.iter().map(|status| status.revision).max();
-        revision.is_some_and(|now| self.try_ctl(&["compact", &now.to_string()]).is_ok())
+        status.iter().map(|status| status.revision).max().unwrap_or_default()
     }
 
     fn status(&self) -> Option<Vec<Status>> {
@@ -251,6 +233,14 @@ impl Etcd {
         });
     }
 
+    /// Writes a key without a lease and deletes it in the same breath.
+    pub(crate) fn put_and_delete(&self, key: &str, value: &str) {
+        self.call(ConnectOptions::new(), async |mut etcd| {
+            etcd.put(key, value, None).await?;
+            etcd.delete(key, None).await.map(|_| ())
+        });
+    }
+
     /// Does something that etcdctl does not, or not fast enough.
     pub(crate) fn call<T: Send>(
         &self,
@@ -318,7 +308,7 @@ impl Etcd {
     }
 
     /// Runs etcdctl as administrator, for certain members.
-    fn ask(&self, endpoints: &str, arguments: &[&str]) -> Result<String, String> {
+    pub(super) fn ask(&self, endpoints: &str, arguments: &[&str]) -> Result<String, String> {
         let mut command = Command::new("etcdctl");
         command.env("ETCDCTL_API", "3").env("ETCDCTL_ENDPOINTS", endpoints);
         if let Some(pki) = &self.pki {
@@ -343,48 +333,6 @@ impl Etcd {
 
     fn serving(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| member.serves())
-    }
-
-    /// Makes the users and turns authentication on, which cannot be undone in this lab.
-    fn demand_passwords(&mut self) {
-        let link = format!("{USER}:{PASSWORD}");
-        for order in [
-            vec!["user", "add", ROOT],
-            vec!["user", "grant-role", "root", "root"],
-            vec!["role", "add", USER],
-            vec!["role", "grant-permission", "--prefix=true", USER, "readwrite", "/link/"],
-            vec!["user", "add", &link],
-            vec!["user", "grant-role", USER, USER],
-            vec!["auth", "enable"],
-        ] {
-            self.ctl(&order);
-        }
-        self.password = true;
-    }
-
-    /// Gives the agents' user another password.
-    pub(crate) fn change_password(&self, password: &str) {
-        // etcdctl asks for it on a terminal.
-        let (name, secret) = ROOT.split_once(':').expect("a name and a password");
-        let options = ConnectOptions::new().with_user(name, secret);
-        self.call(options, async |mut etcd| {
-            etcd.user_change_password(USER, password).await.map(|_| ())
-        });
-    }
-
-    /// Adds a user whom nobody needs: etcd then refuses all tokens that are older than that.
-    pub(crate) fn add_user(&self, name: &str) {
-        self.ctl(&["user", "add", &format!("{name}:{PASSWORD}")]);
-    }
-
-    /// Lets the agents `read` or `readwrite` the keys that begin like this.
-    pub(crate) fn permit(&self, what: &str, prefix: &str) {
-        self.ctl(&["role", "grant-permission", "--prefix=true", USER, what, prefix]);
-    }
-
-    /// Takes back what was permitted for exactly this prefix.
-    pub(crate) fn forbid(&self, prefix: &str) {
-        self.ctl(&["role", "revoke-permission", "--prefix=true", USER, prefix]);
     }
 
     /// The authority of a cluster with TLS.

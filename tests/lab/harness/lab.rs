@@ -4,16 +4,17 @@ use std::ops::{Index, IndexMut};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use super::builder::Builder;
+use super::builder::{self, Builder};
 use super::client::Client;
-use super::etcd::Etcd;
+use super::etcd::{Etcd, Protection};
 use super::etcdctl::Lock;
 use super::fault::Way;
 use super::holders::Holders;
 use super::host::{Host, HostId};
+use super::namespace::Namespace;
 use super::process::{self, Program};
 use super::scratch::Scratch;
-use super::switch::Switch;
+use super::switch::{LAN, Switch};
 use super::vip::Vip;
 use super::wait::eventually;
 
@@ -205,6 +206,16 @@ impl Lab {
         } else {
             self.switch.unplug(&port);
         }
+    }
+
+    /// Starts another etcd, which knows nothing of the lab's own, on the same LAN.
+    pub(crate) fn another_etcd(&self) -> Etcd {
+        let folder = self.folder.path().join("another");
+        std::fs::create_dir(&folder).expect("make a folder for another etcd");
+        let (name, nic) = ("another", builder::nic("another", 90, LAN));
+        let namespace = Namespace::create(format!("{}-{name}", self.folder.name()));
+        self.switch.plug_in(&namespace, &nic);
+        Etcd::start(vec![(namespace, nic)], Protection::default(), &[], &folder)
     }
 
     /// A folder for files of the test, gone with the lab.

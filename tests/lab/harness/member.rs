@@ -125,6 +125,13 @@ impl Member {
             .unwrap_or_else(|error| panic!("delete {}: {error}", data.display()));
     }
 
+    /// Has it belong to another cluster from its next start on, one with this name.
+    pub(crate) fn join(&mut self, cluster: &str) {
+        let token = ["--initial-cluster-token".to_owned(), cluster.to_owned()];
+        self.identity.extend(token.clone());
+        self.program.arguments.extend(token);
+    }
+
     /// What `etcdctl snapshot restore` has to know of it.
     pub(crate) fn restore_flags(&self) -> Vec<String> {
         self.identity.clone()

@@ -15,12 +15,16 @@
 
 mod agent;
 mod api;
+mod authentication;
 mod builder;
 mod capture;
 mod client;
+mod disaster;
+mod disk;
 mod etcd;
 mod etcdctl;
 mod fault;
+mod golink;
 mod holders;
 mod host;
 mod lab;
@@ -30,18 +34,22 @@ mod namespace;
 mod ping;
 mod pki;
 mod process;
+mod proxy;
+mod records;
 mod refusals;
 mod scratch;
 mod socket;
+mod stranger;
 mod switch;
 mod vip;
 mod wait;
 
 pub(crate) use agent::{linkctl, linkd};
 pub(crate) use api::{Api, read_response};
+pub(crate) use authentication::PASSWORD as ETCD_PASSWORD;
 pub(crate) use capture::{Capture, Mac, Payload};
-pub(crate) use etcd::PASSWORD as ETCD_PASSWORD;
 pub(crate) use fault::Way;
+pub(crate) use golink::GoLink;
 #[allow(unused_imports, reason = "the benchmark names it")]
 pub(crate) use holders::Holders;
 pub(crate) use host::{H1, H2, H3, Host, HostId};
@@ -55,6 +63,9 @@ pub(crate) use pki::{Authority, Certificate};
 #[allow(unused_imports, reason = "the chaos run names them")]
 pub(crate) use process::tail;
 pub(crate) use process::{Process, Program};
+pub(crate) use proxy::Proxy;
+pub(crate) use records::{lock_key, record_key};
 pub(crate) use refusals::Refusals;
+pub(crate) use stranger::Stranger;
 pub(crate) use vip::{VIP, VIP2, VIP6, Vip};
 pub(crate) use wait::{eventually, holds_for, until, within};

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::disk;
 use super::namespace::{is_dead, maker};
 
 /// A folder named `lk<pid>-<number>`, deleted on drop.
@@ -43,6 +44,7 @@ pub(crate) fn sweep() {
     let entries = fs::read_dir(parent()).into_iter().flatten().flatten();
     for entry in entries {
         if maker(&entry.file_name().to_string_lossy()).is_some_and(is_dead) {
+            disk::sweep(&entry.path());
             let _ = fs::remove_dir_all(entry.path());
         }
     }
