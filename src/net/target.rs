@@ -2,6 +2,7 @@
 //!
 //! Pure but for the reports, which are handed out as values.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -70,6 +71,8 @@ pub(super) struct Target {
     pub(super) ordered_from: Option<Desired>,
     /// What the last look or the last change found; none before the first look.
     pub(super) found: Option<Found>,
+    /// The interfaces, by their indexes, on which this process has put it or found it with the mark.
+    pub(super) places: BTreeSet<u32>,
     /// It waits to be looked after.
     pub(super) queued: bool,
     /// Nothing is tried before this.
@@ -104,6 +107,7 @@ impl Target {
             desired: Desired::AsFound,
             ordered_from: None,
             found: None,
+            places: BTreeSet::new(),
             queued: false,
             not_before: None,
             interference: Repeats::default(),

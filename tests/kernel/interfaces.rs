@@ -7,7 +7,8 @@ use link::network::Unusable;
 
 use super::capture::Capture;
 use super::lab::{
-    TWICE, eventually, has, ip, link, mac, make_pair, manage, manage_with, run, unusable, usable,
+    TWICE, eventually, has, ip, ip_batch, link, mac, make_pair, manage, manage_with, run, settle,
+    unusable, usable,
 };
 
 #[test]
@@ -178,11 +179,51 @@ fn an_interface_is_known_by_its_name() {
         vip.expect(unusable(Unusable::Missing));
         vip.expect(Report::Bound(false));
         vip.expect_silence();
+        assert!(!has("other", "10.0.0.1/32"), "nobody would look after it there");
         ip("link set other down");
         ip("link set other name v0");
         vip.expect(unusable(Unusable::Down));
-        vip.expect(Report::Bound(true));
+        vip.expect_silence();
         ip("link set v0 up");
         vip.expect_usable();
+        vip.expect(Report::Bound(true));
+    });
+}
+
+#[test]
+fn an_address_leaves_an_interface_that_has_another_name_now() {
+    for order in [Desired::AsFound, Desired::Bound] {
+        run(move || {
+            manage("fd00::1/128").bind();
+            ip("addr add 10.0.0.9/32 dev v0");
+            let [vip, hosts] = ["fd00::1/128", "10.0.0.9/32"].map(manage);
+            vip.set(order);
+            vip.expect_start(true);
+            hosts.expect_start(true);
+            ip_batch(
+                "link set v0 name other\nlink add v0 type veth peer name w1\nlink set v0 up\n",
+            );
+            eventually("it has left", || !has("other", "fd00::1/128"));
+            eventually("it follows", || has("v0", "fd00::1/128") == (order == Desired::Bound));
+            settle(&hosts.client);
+            assert!(has("other", "10.0.0.9/32"), "the host's own has no mark");
+        });
+    }
+}
+
+#[test]
+fn what_another_agent_has_on_another_interface_is_left_alone() {
+    run(|| {
+        ip_batch("link add w0 type veth peer name w1\nlink set w1 up\nlink set w0 up\n");
+        let vip = manage("10.0.0.1/32");
+        vip.bind();
+        eventually("the carrier", || link("w0")["operstate"] == "UP");
+        let others = manage_with(Announce::default(), "10.0.0.1/32", "w0");
+        others.bind();
+        ip("link set v0 name other");
+        eventually("it has left", || !has("other", "10.0.0.1/32"));
+        vip.settle();
+        others.expect_silence();
+        assert!(has("w0", "10.0.0.1/32"));
     });
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Reconciler, found, is_ours};
 use crate::net::Desired;
-use crate::net::route::RouteError;
+use crate::net::route::{RouteError, keeps_marks};
 use crate::net::rtnetlink::AddressInfo;
 use crate::net::schedule::Extent;
 use crate::net::secondaries::{delete_alone, is_in_the_way, robbed, same_subnet};
@@ -53,7 +53,7 @@ impl Reconciler {
         }
         let addresses = self.route.addresses()?;
         let new = std::mem::take(&mut self.new);
-        let found = found_among(addresses.iter().filter(|address| new.contains(&address.cidr)));
+        let found = by_interface(addresses.iter().filter(|address| new.contains(&address.cidr)));
         for cidr in new {
             self.compare(cidr, &found, &BTreeSet::new(), now);
         }
@@ -64,7 +64,7 @@ impl Reconciler {
     /// together with its interface, and is not taken for one that somebody removed.
     fn look(&mut self, now: Instant) -> Result<(), RouteError> {
         let addresses = self.route.addresses()?;
-        let found = found_among(addresses.iter());
+        let found = by_interface(addresses.iter());
         let renewed = self.look_at_interfaces()?;
         let cidrs: Vec<Cidr> = self.targets.keys().copied().collect();
         let robbed: Vec<Cidr> = addresses
@@ -78,6 +78,7 @@ impl Reconciler {
                 self.make_way(cidr, &addresses, now);
             }
         }
+        self.remove_misplaced(&addresses)?;
         if let Some(unmarked) = self.left_overs.take() {
             let result = self.remove_unmanaged(&addresses, &unmarked);
             self.left_overs = result.is_err().then_some(unmarked);
@@ -103,14 +104,42 @@ impl Reconciler {
             if managed_on.is_some_and(|link| link.index == index) {
                 continue;
             }
-            let name = self.route.link_by_index(index)?.map(|link| link.name);
-            let name = name.unwrap_or_else(|| format!("interface {index}"));
+            let name = self.name_of(index)?;
             match delete_alone(&mut self.route, index, cidr) {
                 Ok(()) => log::info!("left-over {cidr} removed from {name}"),
                 Err(error) => log::warn!("remove left-over {cidr} from {name}: {error}"),
             }
         }
         Ok(())
+    }
+
+    /// Removes what this process has put on an interface that is not the one of that name any more:
+    /// nobody would look after it there. Other agents may have the same address on other interfaces.
+    fn remove_misplaced(&mut self, addresses: &[AddressInfo]) -> Result<(), RouteError> {
+        let mut misplaced = Vec::new();
+        for (cidr, target) in &self.targets {
+            let wanted = self.interfaces.link(&target.interface).map(|link| link.index);
+            let elsewhere = target.places.iter().filter(|index| Some(**index) != wanted);
+            misplaced.extend(elsewhere.map(|index| (*cidr, *index)));
+        }
+        for (cidr, index) in misplaced {
+            let is_it = |address: &&AddressInfo| (address.index, address.cidr) == (index, cidr);
+            let there = addresses.iter().find(is_it);
+            if there.is_some_and(|address| is_ours(address) || !keeps_marks()) {
+                let name = self.name_of(index)?;
+                delete_alone(&mut self.route, index, cidr)?;
+                log::warn!("{cidr} removed from {name}, which is not its interface any more");
+            }
+            if let Some(target) = self.targets.get_mut(&cidr) {
+                target.places.remove(&index);
+            }
+        }
+        Ok(())
+    }
+
+    fn name_of(&mut self, index: u32) -> Result<String, RouteError> {
+        let name = self.route.link_by_index(index)?.map(|link| link.name);
+        Ok(name.unwrap_or_else(|| format!("interface {index}")))
     }
 
     /// Addresses with the interfaces that have these names now.
@@ -168,7 +197,7 @@ impl Reconciler {
     fn compare(
         &mut self,
         cidr: Cidr,
-        everything: &HashMap<(u32, Cidr), Found>,
+        everything: &HashMap<(u32, Cidr), &AddressInfo>,
         renewed: &BTreeSet<String>,
         now: Instant,
     ) {
@@ -179,7 +208,8 @@ impl Reconciler {
         let usable = self.interfaces.usable_link(&target.interface).is_some();
         let link = self.interfaces.link(&target.interface);
         let here = link.and_then(|link| everything.get(&(link.index, cidr)));
-        let found = here.copied().unwrap_or(Found::Absent);
+        let found = found(here.copied());
+        target.places.extend(here.filter(|here| is_ours(here)).map(|here| here.index));
         let renewed = renewed.contains(&target.interface);
         let before = target.found.replace(found);
         if renewed {
@@ -204,12 +234,12 @@ fn interval(addresses: usize) -> Duration {
     INTERVAL + FOR_EACH * u32::try_from(addresses).unwrap_or(u32::MAX)
 }
 
-/// What there is of each address, by interface; one with a peer is another.
-fn found_among<'a>(
+/// The addresses by interface; one with a peer is another.
+fn by_interface<'a>(
     addresses: impl Iterator<Item = &'a AddressInfo>,
-) -> HashMap<(u32, Cidr), Found> {
+) -> HashMap<(u32, Cidr), &'a AddressInfo> {
     let without_peer = addresses.filter(|address| !address.has_peer);
-    without_peer.map(|address| ((address.index, address.cidr), found(Some(address)))).collect()
+    without_peer.map(|address| ((address.index, address.cidr), address)).collect()
 }
 
 /// Logs what another program did to an address, and that it is undone.

@@ -73,7 +73,7 @@ impl Reconciler {
             Step::Replace => ("replace", self.replace(cidr, link.index)),
         };
         match result {
-            Ok(found) => self.changed(cidr, found),
+            Ok(found) => self.changed(cidr, link.index, found),
             Err(error) => {
                 if matches!(error, RouteError::Refused(Errno::ENODEV, _)) {
                     // The notice about the interface has not been read yet.
@@ -109,7 +109,7 @@ impl Reconciler {
         exact.map(|address| found(Some(address))).ok_or(RouteError::OtherPrefix)
     }
 
-    fn changed(&mut self, cidr: Cidr, found: Found) {
+    fn changed(&mut self, cidr: Cidr, index: u32, found: Found) {
         let Some(target) = self.targets.get_mut(&cidr) else {
             return;
         };
@@ -122,6 +122,7 @@ impl Reconciler {
         match found {
             Found::Usable => {
                 log::log!(level, "{cidr} bound on {interface}");
+                target.places.insert(index);
                 self.announcements.push((cidr, Extent::Full));
             }
             Found::Absent => log::log!(level, "{cidr} unbound from {interface}"),
