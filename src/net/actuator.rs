@@ -272,8 +272,8 @@ impl Actuator {
 
     fn announce(&mut self) {
         let now = Instant::now();
-        for (cidr, extent) in self.reconciler.take_announcements() {
-            self.announcer.start(cidr, extent, now);
+        for (cidr, extent, cause) in self.reconciler.take_announcements() {
+            self.announcer.start(cidr, extent, cause, now);
         }
         let reconciler = &self.reconciler;
         self.announcer.send_due(|cidr| reconciler.origin(cidr));
@@ -300,6 +300,7 @@ impl Actuator {
         let now = Instant::now();
         log::warn!("stood still for {late:?}: announcements wait for {HOLD:?}");
         self.announcer.hold(now + HOLD);
+        self.reconciler.forget_orders();
         self.ask_anew(now);
     }
 

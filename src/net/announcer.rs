@@ -12,7 +12,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 
 use super::ethernet::{self, Mac};
-use super::queue::{Announcement, Form, Queue};
+use super::queue::{Announcement, Cause, Form, Queue};
 use super::route::words;
 use super::schedule::{Extent, Schedule};
 use super::sys::PacketSocket;
@@ -52,11 +52,11 @@ impl Announcer {
     }
 
     /// Announces an address from now on.
-    pub(super) fn start(&mut self, cidr: Cidr, extent: Extent, now: Instant) {
-        self.queue.start(cidr, extent, now);
+    pub(super) fn start(&mut self, cidr: Cidr, extent: Extent, cause: Cause, now: Instant) {
+        self.queue.start(cidr, extent, cause, now);
     }
 
-    /// Sends nothing of what is planned before that time.
+    /// Sends nothing before that time but what is ordered from now on.
     pub(super) fn hold(&mut self, until: Instant) {
         self.queue.hold(until);
     }

@@ -62,15 +62,17 @@ pub(super) struct Queue {
     repeats: Waiting,
     refreshes: Waiting,
     first_bucket: Bucket,
-    held: Option<Hold>,
+    /// Until then only what is ordered is announced.
+    held_until: Option<Instant>,
 }
 
-/// Nothing that was planned before leaves before a time.
-#[derive(Clone, Copy, Debug)]
-struct Hold {
-    until: Instant,
-    /// How many of `firsts`, from the oldest on, were planned before.
-    firsts: usize,
+/// Why an address is announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Somebody who knows who owns it has ordered that.
+    Order,
+    /// Something has changed here: its interface is back, or another program had removed it.
+    Change,
 }
 
 /// How far an address has come.
@@ -100,48 +102,54 @@ impl Queue {
             repeats: Waiting::new(REPEAT),
             refreshes: Waiting::new(REFRESH),
             first_bucket: Bucket::new(rate, rate / AT_ONCE),
-            held: None,
+            held_until: None,
         }
     }
 
     /// Announces an address from now on, whatever was planned for it before.
-    pub(super) fn start(&mut self, cidr: Cidr, extent: Extent, now: Instant) {
+    pub(super) fn start(&mut self, cidr: Cidr, extent: Extent, cause: Cause, now: Instant) {
+        let held = self.held_until.filter(|until| cause == Cause::Change && now < *until);
+        let ordered = || self.states.get(&cidr).is_some_and(|state| state.lane == Lane::First);
+        if held.is_some() && ordered() {
+            return;
+        }
         self.stop(cidr);
         let Some(made) = self.schedule.start(extent) else {
             return;
         };
         let lane = match extent {
-            Extent::Full => Lane::First,
+            Extent::Full if held.is_none() => Lane::First,
             // A restart with many addresses is no emergency.
-            Extent::Once => Lane::Repeat,
+            Extent::Full | Extent::Once => Lane::Repeat,
         };
-        self.insert(cidr, State { lane, due: now, made });
+        self.insert(cidr, State { lane, due: held.unwrap_or(now), made });
     }
 
     /// Announces an address no more.
     pub(super) fn stop(&mut self, cidr: Cidr) {
         self.seconds.retain(|second| *second != cidr);
         if let Some(state) = self.states.remove(&cidr) {
-            match state.lane {
-                Lane::First => {} // `firsts` is cleaned when its turn comes
-                Lane::Repeat => self.repeats.remove(cidr, state.due),
-                Lane::Refresh => self.refreshes.remove(cidr, state.due),
-            }
+            self.remove(cidr, state.lane, state.due);
         }
     }
 
-    /// Holds back what is planned. What is started from now on is announced the first time at once. Of
-    /// what is half announced, the repeat says the rest.
+    /// Holds back what is planned, and what is started from now on unless it is ordered. Of what is
+    /// half announced, the repeat says the rest.
     pub(super) fn hold(&mut self, until: Instant) {
         self.seconds.clear();
-        self.held = Some(Hold { until, firsts: self.firsts.len() });
+        self.firsts.clear();
+        self.held_until = Some(until);
+        for (cidr, State { lane, due, made }) in std::mem::take(&mut self.states) {
+            self.remove(cidr, lane, due);
+            let lane = if lane == Lane::First { Lane::Repeat } else { lane };
+            self.insert(cidr, State { lane, due: due.max(until), made });
+        }
     }
 
     /// The announcement whose turn it is, if one is due and its lane's limit allows it.
     ///
     /// The next one of its address is planned from `now`: when the limits delay it, the gaps stay.
     pub(super) fn pop(&mut self, now: Instant) -> Option<Announcement> {
-        self.held = self.held.filter(|held| now < held.until);
         if let Some(cidr) = self.pop_first(now) {
             if forms(cidr) > 1 {
                 self.seconds.push_back(cidr);
@@ -167,34 +175,18 @@ impl Queue {
 
     /// When `pop` will have something, if nothing changes until then.
     pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
-        let held = self.held.map_or(now, |held| held.until.max(now));
-        let first = self.firsts.last().map(|_| {
-            let ready = self.first_bucket.ready_at(1, now);
-            if self.holds_firsts() { ready.max(held) } else { ready }
-        });
+        let first = self.firsts.last().map(|_| self.first_bucket.ready_at(1, now));
         let second = self.seconds.front().map(|_| self.first_bucket.ready_at(1, now));
         let refresh = self.refreshes.next_due(now).map(|due| due + COMPANY);
-        let later = [self.repeats.next_due(now), refresh];
-        let later = later.into_iter().flatten().map(|due| due.max(held));
-        first.into_iter().chain(second).chain(later).min()
-    }
-
-    fn holds_firsts(&self) -> bool {
-        self.held.is_some_and(|held| self.firsts.len() <= held.firsts)
+        [first, second, self.repeats.next_due(now), refresh].into_iter().flatten().min()
     }
 
     fn pop_later(&mut self, now: Instant) -> Option<Cidr> {
-        if self.held.is_some() {
-            return None;
-        }
         self.repeats.pop(now).or_else(|| self.refreshes.pop(now))
     }
 
     fn pop_first(&mut self, now: Instant) -> Option<Cidr> {
         while let Some(cidr) = self.firsts.last().copied() {
-            if self.holds_firsts() {
-                return None;
-            }
             let waits = self.states.get(&cidr).is_some_and(|state| state.lane == Lane::First);
             if waits && self.first_bucket.take(1, now).is_err() {
                 return None;
@@ -212,6 +204,14 @@ impl Queue {
         self.first_bucket.take(1, now).ok()?;
         self.seconds.pop_front();
         Some(cidr)
+    }
+
+    fn remove(&mut self, cidr: Cidr, lane: Lane, due: Instant) {
+        match lane {
+            Lane::First => {} // `firsts` is cleaned when its turn comes
+            Lane::Repeat => self.repeats.remove(cidr, due),
+            Lane::Refresh => self.refreshes.remove(cidr, due),
+        }
     }
 
     fn insert(&mut self, cidr: Cidr, state: State) {

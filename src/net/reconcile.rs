@@ -16,6 +16,7 @@ use super::announcer::Origin;
 use super::asker::Vantage;
 use super::interface::Interfaces;
 use super::order::Token;
+use super::queue::Cause;
 use super::route::{Route, keeps_marks};
 use super::rtnetlink::{AddressInfo, Change, MARK, Neighbour};
 use super::schedule::Extent;
@@ -44,7 +45,7 @@ pub(super) struct Reconciler {
     blind: bool,
     own_macs: hear::OwnMacs,
     reports: Vec<(Cidr, Report)>,
-    announcements: Vec<(Cidr, Extent)>,
+    announcements: Vec<(Cidr, Extent, Cause)>,
     renewed: Vec<Cidr>,
 }
 
@@ -98,9 +99,14 @@ impl Reconciler {
         self.interfaces.retain(|name| targets.values().any(|target| target.interface == name));
     }
 
+    /// This process stood still: what was ordered before is carried out, but no reason to announce.
+    pub(super) fn forget_orders(&mut self) {
+        self.targets.values_mut().for_each(|target| target.ordered_from = None);
+    }
+
     /// Announces an address in full, if it is bound.
     pub(super) fn announce(&mut self, cidr: Cidr) {
-        self.announcements.push((cidr, Extent::Full));
+        self.announcements.push((cidr, Extent::Full, Cause::Order));
     }
 
     /// Announces all addresses in full that are bound on the interface with this index.
@@ -110,7 +116,7 @@ impl Reconciler {
             let link = interfaces.link(&target.interface);
             target.is_bound() && link.is_some_and(|link| link.index == index)
         });
-        self.announcements.extend(here.map(|(cidr, _)| (*cidr, Extent::Full)));
+        self.announcements.extend(here.map(|(cidr, _)| (*cidr, Extent::Full, Cause::Order)));
     }
 
     /// Whether an address is bound.
@@ -190,7 +196,7 @@ impl Reconciler {
     }
 
     /// The announcements that have become necessary.
-    pub(super) fn take_announcements(&mut self) -> Vec<(Cidr, Extent)> {
+    pub(super) fn take_announcements(&mut self) -> Vec<(Cidr, Extent, Cause)> {
         std::mem::take(&mut self.announcements)
     }
 

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::capture::Capture;
-use super::lab::{eventually, mac, manage, manage_with, run};
+use super::lab::{eventually, ip, link, mac, manage, manage_with, run};
 use super::neighbour::{Neighbour, ip_there};
 
 /// Set in the child, which is the process that is stopped.
@@ -92,6 +92,31 @@ fn nothing_is_announced_for_a_while_after_a_standstill() {
         child.stop();
         // What had left before it stood still is seen by then.
         while capture.next_before("10.0.0.1", Instant::now() + MOMENT).is_some() {}
+        capture.expect_none("10.0.0.1", Duration::from_secs(1));
+        child.signal(Signal::SIGCONT);
+        capture.expect_none("10.0.0.1", Duration::from_millis(1900));
+        capture.next("10.0.0.1");
+    });
+}
+
+#[test]
+fn nothing_is_announced_either_because_the_carrier_came_back_meanwhile() {
+    if std::env::var_os(CHILD).is_some() {
+        return announce_until_stdin_ends();
+    }
+    run(|| {
+        let capture = Capture::on("v1");
+        let child = Again::start(
+            "standstill::nothing_is_announced_either_because_the_carrier_came_back_meanwhile",
+        );
+        capture.next("10.0.0.1");
+        child.stop();
+        ip("link set v1 down");
+        eventually("the carrier is lost", || link("v0")["operstate"] != "UP");
+        // What had left before it stood still is seen by then.
+        capture.frames.try_iter().for_each(drop);
+        ip("link set v1 up");
+        eventually("the carrier is back", || link("v0")["operstate"] == "UP");
         capture.expect_none("10.0.0.1", Duration::from_secs(1));
         child.signal(Signal::SIGCONT);
         capture.expect_none("10.0.0.1", Duration::from_millis(1900));

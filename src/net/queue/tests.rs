@@ -53,7 +53,7 @@ fn run_all(queue: &mut Queue, start: Instant, length: Duration) -> Vec<(u128, Ci
 fn one_address_leaves_at_once_and_on_its_schedule() {
     let start = Instant::now();
     let mut queue = queue();
-    queue.start(vip(1), Extent::Full, start);
+    queue.start(vip(1), Extent::Full, Cause::Order, start);
     let log = run(&mut queue, start, Duration::from_secs(96));
     let times: Vec<_> = log.iter().map(|(time, _)| *time).collect();
     assert_eq!(times[..6], [0, 1100, 2200, 3300, 5000, 30_000]);
@@ -66,7 +66,7 @@ fn a_first_announcement_has_its_second_form_when_all_have_had_the_first() {
     let start = Instant::now();
     let mut queue = queue();
     for n in 0..3 {
-        queue.start(vip(n), Extent::Full, start);
+        queue.start(vip(n), Extent::Full, Cause::Order, start);
     }
     let firsts = [2, 1, 0].map(|n| (vip(n), Form::First));
     let seconds = [2, 1, 0].map(|n| (vip(n), Form::Second));
@@ -80,7 +80,7 @@ fn a_thousand_second_forms_follow_within_a_tenth_of_a_second() {
     let start = Instant::now();
     let mut queue = queue();
     for n in 0..1000 {
-        queue.start(vip(n), Extent::Full, start);
+        queue.start(vip(n), Extent::Full, Cause::Order, start);
     }
     let log = run_all(&mut queue, start, Duration::from_millis(200));
     let seconds = log.iter().skip_while(|(_, _, form)| *form == Form::First);
@@ -92,11 +92,11 @@ fn a_thousand_second_forms_follow_within_a_tenth_of_a_second() {
 fn the_second_form_of_what_is_stopped_or_held_back_does_not_leave() {
     let start = Instant::now();
     let mut queue = queue();
-    queue.start(vip(1), Extent::Full, start);
+    queue.start(vip(1), Extent::Full, Cause::Order, start);
     assert_eq!(queue.pop(start).map(|first| first.form), Some(Form::First));
     queue.stop(vip(1));
     assert_eq!(pop_all(&mut queue, start), []);
-    queue.start(vip(2), Extent::Full, start);
+    queue.start(vip(2), Extent::Full, Cause::Order, start);
     assert_eq!(queue.pop(start).map(|first| first.form), Some(Form::First));
     queue.hold(start + Duration::from_secs(2));
     let log = run_all(&mut queue, start, Duration::from_millis(2500));
@@ -108,7 +108,7 @@ fn a_single_announcement_of_a_fixed_schedule_has_both_forms() {
     let start = Instant::now();
     let fixed = Schedule::Fixed(Duration::from_secs(1), 1);
     let mut queue = Queue::new(fixed, RATE, RandomState::new());
-    queue.start(vip(1), Extent::Full, start);
+    queue.start(vip(1), Extent::Full, Cause::Order, start);
     let log = run_all(&mut queue, start, Duration::from_secs(10));
     assert_eq!(log, [(0, vip(1), Form::First), (0, vip(1), Form::Second)]);
 }
@@ -118,7 +118,7 @@ fn a_thousand_are_refreshed_at_a_low_rate_and_before_a_switch_forgets() {
     let start = Instant::now();
     let mut queue = queue();
     for n in 0..1000 {
-        queue.start(vip(n), Extent::Once, start);
+        queue.start(vip(n), Extent::Once, Cause::Order, start);
     }
     let log = run(&mut queue, start, Duration::from_secs(600));
     let mut refreshed: HashMap<Cidr, Vec<u128>> = HashMap::new();
@@ -138,7 +138,7 @@ fn the_newest_takeover_is_announced_first() {
     let now = Instant::now();
     let mut queue = queue();
     for n in 0..3 {
-        queue.start(vip(n), Extent::Full, now);
+        queue.start(vip(n), Extent::Full, Cause::Order, now);
     }
     assert_eq!(begun(&mut queue, now), [vip(2), vip(1), vip(0)]);
 }
@@ -147,13 +147,13 @@ fn the_newest_takeover_is_announced_first() {
 fn first_announcements_go_before_repeats_and_repeats_before_the_refresh() {
     let start = Instant::now();
     let mut queue = queue();
-    queue.start(vip(1), Extent::Once, start);
-    queue.start(vip(2), Extent::Full, start - Duration::from_secs(10));
+    queue.start(vip(1), Extent::Once, Cause::Order, start);
+    queue.start(vip(2), Extent::Full, Cause::Order, start - Duration::from_secs(10));
     assert_eq!(begun(&mut queue, start - Duration::from_secs(10)), [vip(2)]);
     assert_eq!(begun(&mut queue, start), [vip(2), vip(1)], "by the times they are due");
 
     let later = start + Duration::from_secs(100);
-    queue.start(vip(3), Extent::Full, later);
+    queue.start(vip(3), Extent::Full, Cause::Order, later);
     assert_eq!(begun(&mut queue, later), [vip(3), vip(2), vip(1)]);
 }
 
@@ -161,10 +161,10 @@ fn first_announcements_go_before_repeats_and_repeats_before_the_refresh() {
 fn an_address_that_is_stopped_is_not_announced() {
     let start = Instant::now();
     let mut queue = queue();
-    queue.start(vip(1), Extent::Full, start);
+    queue.start(vip(1), Extent::Full, Cause::Order, start);
     queue.stop(vip(1));
     assert_eq!(begun(&mut queue, start), []);
-    queue.start(vip(1), Extent::Full, start);
+    queue.start(vip(1), Extent::Full, Cause::Order, start);
     assert_eq!(begun(&mut queue, start), [vip(1)]);
     queue.stop(vip(1));
     let log = run(&mut queue, start, Duration::from_secs(200));
@@ -175,11 +175,11 @@ fn an_address_that_is_stopped_is_not_announced() {
 fn starting_again_begins_a_new_burst_and_forgets_the_old_one() {
     let start = Instant::now();
     let mut queue = queue();
-    queue.start(vip(1), Extent::Full, start);
-    queue.start(vip(1), Extent::Full, start);
+    queue.start(vip(1), Extent::Full, Cause::Order, start);
+    queue.start(vip(1), Extent::Full, Cause::Order, start);
     assert_eq!(begun(&mut queue, start), [vip(1)]);
     let again = start + Duration::from_millis(500);
-    queue.start(vip(1), Extent::Full, again);
+    queue.start(vip(1), Extent::Full, Cause::Order, again);
     let times: Vec<_> = run(&mut queue, again, Duration::from_secs(6));
     let times: Vec<_> = times.into_iter().map(|(time, _)| time).collect();
     assert_eq!(times, [0, 1100, 2200, 3300, 5000]);
@@ -190,7 +190,7 @@ fn a_thousand_takeovers_are_announced_within_a_tenth_of_a_second_and_spaced_afte
     let start = Instant::now();
     let mut queue = queue();
     for n in 0..1000 {
-        queue.start(vip(n), Extent::Full, start);
+        queue.start(vip(n), Extent::Full, Cause::Order, start);
     }
     let log = run(&mut queue, start, Duration::from_secs(40));
     let mut announced: HashMap<Cidr, Vec<u128>> = HashMap::new();
@@ -210,7 +210,7 @@ fn no_second_has_more_frames_than_the_limits_allow() {
     let start = Instant::now();
     let mut queue = queue();
     for n in 0..3000 {
-        queue.start(vip(n), Extent::Full, start);
+        queue.start(vip(n), Extent::Full, Cause::Order, start);
     }
     let log = run_all(&mut queue, start, Duration::from_secs(20));
     let most = u128::from(RATE + RATE / AT_ONCE + REPEAT.0 + REPEAT.1);
@@ -228,33 +228,34 @@ fn an_announcement_of_ipv6_counts_as_one_frame() {
     let mut queue = queue();
     for n in 0..1000u128 {
         let ip = Ipv6Addr::from_bits((0xfd00 << 112) + n);
-        queue.start(Cidr::new(ip.into(), 128).unwrap(), Extent::Full, now);
+        queue.start(Cidr::new(ip.into(), 128).unwrap(), Extent::Full, Cause::Order, now);
     }
     assert_eq!(pop_all(&mut queue, now).len(), usize::try_from(RATE / AT_ONCE).unwrap());
 }
 
 #[test]
-fn what_is_held_back_waits_and_what_comes_after_that_does_not() {
+fn what_is_held_back_waits_and_what_is_ordered_after_that_does_not() {
     let start = Instant::now();
     let mut queue = queue();
-    queue.start(vip(1), Extent::Full, start);
+    queue.start(vip(1), Extent::Full, Cause::Order, start);
     assert_eq!(begun(&mut queue, start), [vip(1)]);
-    queue.start(vip(2), Extent::Full, start);
-    queue.start(vip(3), Extent::Full, start);
+    queue.start(vip(2), Extent::Full, Cause::Order, start);
+    queue.start(vip(3), Extent::Full, Cause::Order, start);
     queue.hold(start + Duration::from_secs(2));
     assert_eq!(begun(&mut queue, start), []);
-    queue.start(vip(4), Extent::Full, start);
+    queue.start(vip(4), Extent::Full, Cause::Order, start);
     let log = run(&mut queue, start, Duration::from_millis(3500));
     let expected = [
         (0, vip(4)),
-        (2000, vip(3)),
-        (2000, vip(2)),
+        (1100, vip(4)),
         (2000, vip(1)),
-        (2000, vip(4)),
+        (2000, vip(2)),
+        (2000, vip(3)),
+        (2200, vip(4)),
         (3100, vip(1)),
         (3100, vip(2)),
         (3100, vip(3)),
-        (3100, vip(4)),
+        (3300, vip(4)),
     ];
     assert_eq!(log, expected);
 }
@@ -263,11 +264,26 @@ fn what_is_held_back_waits_and_what_comes_after_that_does_not() {
 fn what_is_held_back_can_be_taken_back_or_started_anew() {
     let start = Instant::now();
     let mut queue = queue();
-    queue.start(vip(1), Extent::Full, start);
-    queue.start(vip(2), Extent::Full, start);
+    queue.start(vip(1), Extent::Full, Cause::Order, start);
+    queue.start(vip(2), Extent::Full, Cause::Order, start);
     queue.hold(start + Duration::from_secs(2));
     queue.stop(vip(1));
-    queue.start(vip(2), Extent::Full, start);
+    queue.start(vip(2), Extent::Full, Cause::Order, start);
     let log = run(&mut queue, start, Duration::from_millis(2500));
-    assert_eq!(log, [(0, vip(2)), (2000, vip(2))]);
+    assert_eq!(log, [(0, vip(2)), (1100, vip(2)), (2200, vip(2))]);
+}
+
+#[test]
+fn what_is_not_ordered_is_held_back_too_and_changes_nothing_for_what_is() {
+    let start = Instant::now();
+    let mut queue = queue();
+    queue.hold(start + Duration::from_secs(2));
+    queue.start(vip(1), Extent::Full, Cause::Change, start);
+    queue.start(vip(2), Extent::Full, Cause::Change, start);
+    queue.start(vip(2), Extent::Full, Cause::Order, start);
+    queue.start(vip(2), Extent::Full, Cause::Change, start);
+    let log = run(&mut queue, start, Duration::from_millis(2100));
+    assert_eq!(log, [(0, vip(2)), (1100, vip(2)), (2000, vip(1))]);
+    queue.start(vip(3), Extent::Full, Cause::Change, start + Duration::from_secs(2));
+    assert_eq!(begun(&mut queue, start + Duration::from_secs(2)), [vip(3)]);
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Reconciler, found, is_ours};
 use crate::net::Desired;
+use crate::net::queue::Cause;
 use crate::net::route::{RouteError, keeps_marks};
 use crate::net::rtnetlink::AddressInfo;
 use crate::net::schedule::Extent;
@@ -220,7 +221,7 @@ impl Reconciler {
         }
         let appeared = before.is_some_and(|before| before != Found::Usable);
         if target.is_bound() && (renewed || appeared) {
-            self.announcements.push((cidr, Extent::Full));
+            self.announcements.push((cidr, Extent::Full, Cause::Change));
         }
         let reports = [target.tell_interface(standing), target.tell_bound()];
         self.reports.extend(reports.into_iter().flatten().map(|report| (cidr, report)));

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 
 use super::{Reconciler, found};
 use crate::net::Desired;
+use crate::net::queue::Cause;
 use crate::net::route::{Added, RouteError};
 use crate::net::rtnetlink::Link;
 use crate::net::schedule::Extent;
@@ -62,7 +63,7 @@ impl Reconciler {
             Desired::AsFound => Extent::Once,
             Desired::Bound | Desired::Unbound => Extent::Full,
         };
-        self.announcements.push((cidr, extent));
+        self.announcements.push((cidr, extent, Cause::Order));
     }
 
     pub(super) fn change(&mut self, cidr: Cidr, link: &Link, step: Step, now: Instant) {
@@ -114,7 +115,7 @@ impl Reconciler {
             return;
         };
         target.found = Some(found);
-        target.ordered_from = None;
+        let cause = target.ordered_from.take().map_or(Cause::Change, |_| Cause::Order);
         target.relieve();
         let restored = std::mem::take(&mut target.restoring);
         let level = if restored { log::Level::Debug } else { log::Level::Info };
@@ -123,7 +124,7 @@ impl Reconciler {
             Found::Usable => {
                 log::log!(level, "{cidr} bound on {interface}");
                 target.places.insert(index);
-                self.announcements.push((cidr, Extent::Full));
+                self.announcements.push((cidr, Extent::Full, cause));
             }
             Found::Absent => log::log!(level, "{cidr} unbound from {interface}"),
             Found::Unusable => log::debug!("{cidr} on {interface} is still unusable"),
