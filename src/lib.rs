@@ -54,6 +54,7 @@ pub mod fsm;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod http;
+pub mod interface_name;
 pub mod lock;
 pub mod net;
 pub mod network;

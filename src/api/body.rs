@@ -10,6 +10,7 @@ use serde_json::{Map, Number, Value};
 
 use super::reply::Reply;
 use crate::command::{Change, NewVip};
+use crate::interface_name;
 use crate::policy::LossPolicy;
 use crate::vip::{Check, CheckKind, Cidr, LONGEST_INTERVAL};
 
@@ -19,8 +20,6 @@ const INTERVALS: RangeInclusive<u64> = 0..=LONGEST_INTERVAL;
 const LOSS: &str = "etcd_loss_policy";
 /// Bytes of a host name in a check: the longest name in the DNS (RFC 1035, 3.1).
 const MAX_HOST: usize = 253;
-/// Bytes of an interface name: `IFNAMSIZ` without its NUL (linux/if.h).
-const MAX_INTERFACE: usize = 15;
 /// Characters of a value that are repeated in an error.
 const MAX_SHOWN: usize = 64;
 
@@ -35,9 +34,9 @@ pub(crate) fn new_endpoint(body: &[u8]) -> Result<NewVip, Reply> {
     let object = object(body)?;
     let plugin = string(&object, "plugin", "plugin")?.unwrap_or("arp");
     if plugin != "arp" {
-        let mut faults = Faults::default();
-        faults.add("plugin", format!("{} is not a plugin of this agent, only arp", shown(plugin)));
-        faults.result()?;
+        let mut errors = ValidationErrors::default();
+        errors.add("plugin", format!("{} is not a plugin of this agent, only arp", shown(plugin)));
+        errors.result()?;
     }
     match object.get("plugin_config") {
         Some(Value::Object(config)) => new_vip(&object, config, "plugin_config.ip"),
@@ -61,10 +60,10 @@ pub(crate) fn change(body: &[u8]) -> Result<Change, Reply> {
     };
     let loss = string(&object, LOSS, LOSS)?;
 
-    let mut faults = Faults::default();
-    let checks = checks.map(|(field, raw)| faults.checks(field, &raw));
-    let loss = has_policy.then(|| faults.loss(loss));
-    faults.result()?;
+    let mut errors = ValidationErrors::default();
+    let checks = checks.map(|(field, raw)| errors.checks(field, &raw));
+    let loss = has_policy.then(|| errors.loss(loss));
+    errors.result()?;
     Ok(Change { checks, loss })
 }
 
@@ -77,17 +76,17 @@ pub(crate) fn failover_host(body: &[u8]) -> Result<Option<String>, Reply> {
     let Some(host) = string(&object, "host", "host")? else {
         return Ok(None);
     };
-    let mut faults = Faults::default();
+    let mut errors = ValidationErrors::default();
     if host.is_empty() || host.contains('/') {
-        faults.add("host", format!("{} is not a host name", shown(host)));
+        errors.add("host", format!("{} is not a host name", shown(host)));
     }
-    faults.result()?;
+    errors.result()?;
     Ok(Some(host.to_owned()))
 }
 
 /// What is well-formed but cannot be accepted, by field.
 #[derive(Default)]
-struct Faults(BTreeMap<String, Vec<String>>);
+struct ValidationErrors(BTreeMap<String, Vec<String>>);
 
 /// A check whose parts have the right types.
 struct RawCheck<'a> {
@@ -108,19 +107,19 @@ fn new_vip(
     let checks = raw_checks(object, "checks")?;
     let loss = string(object, LOSS, LOSS)?;
 
-    let mut faults = Faults::default();
-    let cidr = faults.cidr(ip_field, ip);
-    let checks = faults.checks("checks", &checks);
-    let healthcheck_interval = faults.interval(interval);
-    faults.interface(interface);
-    let loss = faults.loss(loss);
-    faults.result()?;
+    let mut errors = ValidationErrors::default();
+    let cidr = errors.cidr(ip_field, ip);
+    let checks = errors.checks("checks", &checks);
+    let healthcheck_interval = errors.interval(interval);
+    errors.interface(interface);
+    let loss = errors.loss(loss);
+    errors.result()?;
     let cidr = cidr.expect("an address without a value has a fault");
     let interface = interface.map(str::to_owned);
     Ok(NewVip { cidr, checks, healthcheck_interval, interface, loss })
 }
 
-impl Faults {
+impl ValidationErrors {
     fn add(&mut self, field: &str, message: String) {
         self.0.entry(field.to_owned()).or_default().push(message);
     }
@@ -181,13 +180,10 @@ impl Faults {
         policy.map_err(|error| self.add(LOSS, format!("{} {error}", shown(word)))).ok()
     }
 
-    /// The names that the kernel accepts (`dev_valid_name` in net/core/dev.c).
     fn interface(&mut self, name: Option<&str>) {
         let Some(name) = name else { return };
-        let is_separator = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
-        let fits = (1..=MAX_INTERFACE).contains(&name.len());
-        if !fits || name == "." || name == ".." || name.contains(is_separator) {
-            self.add("interface", format!("{} is not the name of an interface", shown(name)));
+        if let Err(why) = interface_name::check(name) {
+            self.add("interface", format!("{} {why}", shown(name)));
         }
     }
 }

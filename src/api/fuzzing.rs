@@ -2,17 +2,17 @@
 
 use std::time::Instant;
 
-use super::auth::Credentials;
+use super::auth::admits;
 use super::connection::Connection;
 use super::head::{MAX_BODY, MAX_HEAD};
 use super::reply::{Framing, Reply};
 use super::request::Request;
 use super::route::{self, Action};
 use crate::command::{Command, NewVip};
-use crate::config;
 use crate::etcd;
 use crate::fuzzing::cut;
-use crate::secret::Secret;
+use crate::interface_name;
+use crate::secret::Credentials;
 use crate::store;
 use crate::vip::{Check, LONGEST_INTERVAL, VipId};
 
@@ -184,11 +184,11 @@ fn check_canonical(request: &Request) {
 /// Of all that can be sent, only one text in base64 admits.
 fn check_credentials(value: &str) {
     assert!(value.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{value:?}");
-    let credentials = Credentials { user: "u".to_owned(), password: Secret::new("p") };
+    let credentials = Credentials::new("u", "p").expect("there is no colon in the user");
     let is_right = value.split_once(' ').is_some_and(|(scheme, token)| {
         scheme.eq_ignore_ascii_case("basic") && token.trim() == "dTpw"
     });
-    assert_eq!(credentials.admit(Some(value)), is_right, "{value:?}");
+    assert_eq!(admits(&credentials, Some(value)), is_right, "{value:?}");
 }
 
 /// A client that sends no more, whose requests nobody takes, is let go after bounded time.
@@ -242,7 +242,7 @@ fn check_new(new: &NewVip) {
     assert!(new.healthcheck_interval <= LONGEST_INTERVAL, "{} s", new.healthcheck_interval);
     new.checks.iter().for_each(check_check);
     if let Some(interface) = &new.interface {
-        assert_eq!(config::check_interface(interface), Ok(()), "{interface:?}");
+        assert_eq!(interface_name::check(interface), Ok(()), "{interface:?}");
     }
     let value = serde_json::json!({
         "id": ID,

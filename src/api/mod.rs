@@ -35,10 +35,9 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
-pub use auth::Credentials;
-
 use crate::command;
 use crate::ping::Ping;
+use crate::secret::Credentials;
 use gate::Gate;
 use private_socket::PrivateSocket;
 use server::Pool;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, after, bounded, select};
 
 use super::audit::{self, Caller};
-use super::auth::Credentials;
+use super::auth;
 use super::head::MAX_BODY;
 use super::private_socket::PrivateSocket;
 use super::reply::{Form, Reply};
@@ -22,6 +22,7 @@ use super::request::{FORWARDED, forwarded_for};
 use super::route::{self, Action};
 use super::upstream::UPSTREAMS;
 use crate::command::{self, Answer, Command, Refusal};
+use crate::secret::Credentials;
 use crate::thread;
 
 /// For the supervisor: above what a handover takes.
@@ -161,12 +162,12 @@ impl Worker {
 
     fn admits(&self, request: &tiny_http::Request) -> bool {
         let value = field(request, "Authorization");
-        self.credentials.as_ref().is_none_or(|credentials| credentials.admit(value))
+        self.credentials.as_ref().is_none_or(|credentials| auth::admits(credentials, value))
     }
 
     fn caller<'a>(&'a self, request: &'a tiny_http::Request) -> Caller<'a> {
         let address = field(request, FORWARDED).and_then(forwarded_for).unwrap_or("the agent");
-        Caller { address, user: self.credentials.as_ref().map(|it| it.user.as_str()) }
+        Caller { address, user: self.credentials.as_ref().map(Credentials::user) }
     }
 
     /// Lets the supervisor answer.

@@ -6,7 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
-use super::{Config, Mistakes, check_interface, duration, endpoint};
+use super::{Config, Mistakes, duration, endpoint};
+use crate::interface_name;
 
 /// A password that does not come up by chance, in pieces as a list would cut it.
 const SECRET: [&str; 3] = ["qZ7k", "Wv3x", "Jy9p"];
@@ -96,7 +97,7 @@ fn check_passwords_of_endpoints(variables: &Variables) {
 }
 
 fn check_limits(config: &Config) {
-    assert_eq!(check_interface(&config.interface), Ok(()));
+    assert_eq!(interface_name::check(&config.interface), Ok(()));
     assert!(!config.hostname.is_empty() && !config.hostname.contains('/'), "{}", config.hostname);
     assert!(config.listen.iter().all(|address| address.port() > 0) && !config.listen.is_empty());
     let (etcd, checks) = (&config.etcd, &config.checks);

@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::api::Credentials;
 use crate::etcd::{self, TlsFiles};
+use crate::interface_name;
 use crate::lock;
 use crate::net::{Announce, WatchTiming};
 use crate::policy::{AllFailingPolicy, CrashDetection, LossPolicy, StopPolicy, UnknownWord};
-use crate::secret::Secret;
+use crate::secret::{Credentials, Secret};
 use crate::witness;
 
 /// Where the authorities that a system trusts are, on Debian, Fedora and Alpine.
@@ -211,7 +211,7 @@ impl Reader<'_> {
                 .push("INTERFACE is required: the interface on which IPs are added".into());
             return String::new();
         };
-        if let Err(why) = check_interface(&name) {
+        if let Err(why) = interface_name::check(&name) {
             self.mistake("INTERFACE", &name, why);
         }
         name
@@ -229,11 +229,8 @@ impl Reader<'_> {
     /// A password turns authentication on; a user alone, which every login shell sets, does not.
     fn credentials(&mut self) -> Option<Credentials> {
         let user = self.text("USER").unwrap_or_default();
-        if user.contains(':') {
-            self.mistake("USER", &user, "must not contain a colon (RFC 7617)");
-        }
-        let password = Secret::new(self.text("PASSWORD")?);
-        Some(Credentials { user, password })
+        let credentials = Credentials::new(user.clone(), self.text("PASSWORD")?);
+        credentials.map_err(|why| self.mistake("USER", &user, why)).ok()
     }
 
     fn listen(&mut self, password: bool) -> Vec<SocketAddr> {
@@ -419,16 +416,6 @@ impl Reader<'_> {
 /// From where on endpoints may be shown: a user and a password may stand before a host.
 fn password_end(endpoints: &str) -> usize {
     endpoints.rfind('@').unwrap_or(0)
-}
-
-/// Whether a text can be the name of an interface (kernel: `dev_valid_name`, net/core/dev.c).
-pub fn check_interface(name: &str) -> Result<(), &'static str> {
-    let plain = name.chars().all(|c| c != '/' && c != ':' && !c.is_whitespace() && !c.is_control());
-    if (1..16).contains(&name.len()) && plain && name != "." && name != ".." {
-        Ok(())
-    } else {
-        Err("is not the name of an interface (1 to 15 bytes, no '/', ':' or white space)")
-    }
 }
 
 #[cfg(test)]

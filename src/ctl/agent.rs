@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::{Failure, Kind};
 use super::http::{self, Request, Response};
-use super::server::{Credentials, Server};
+use super::server::Server;
 use super::text::excerpt;
 use crate::policy::LossPolicy;
+use crate::secret::Credentials;
 use crate::text::clean;
 use crate::vip::{Check, VipId};
 use crate::wire;

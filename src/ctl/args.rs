@@ -7,8 +7,9 @@ use lexopt::{Arg, Parser, ValueExt};
 use super::agent::NewIp;
 use super::command::{Command, Verb};
 use super::failure::Failure;
-use super::server::{self, Credentials, Server};
+use super::server::{self, Server};
 use crate::policy::{LossPolicy, UnknownWord};
+use crate::secret::Credentials;
 use crate::text::clean;
 use crate::vip::{Check, CheckKind, Cidr, CidrError};
 
@@ -186,10 +187,14 @@ impl Words {
         };
         Ok(Options {
             server,
-            credentials: credentials.transpose().map_err(Failure::usage)?,
+            credentials: credentials.transpose().map_err(bad_user)?,
             json: self.json,
         })
     }
+}
+
+fn bad_user(why: &str) -> Failure {
+    Failure::usage(format!("--user {why}"))
 }
 
 /// A value from the command line is taken as it is, even when it is empty.
@@ -315,9 +320,8 @@ mod tests {
     #[test]
     fn an_option_counts_before_its_variable_and_an_empty_variable_not_at_all() {
         let env = [("LINK_HOST", "h1"), ("LINK_USER", "u1"), ("LINK_PASSWORD", "p1")];
-        let credentials = |user: &str, password: &str| {
-            Some(Credentials::new(user.to_owned(), password.to_owned()).unwrap())
-        };
+        let credentials =
+            |user: &str, password: &str| Some(Credentials::new(user, password).unwrap());
         let (options, _) = run(&["list"], &env);
         assert_eq!(options.server.to_string(), "h1:1313");
         assert_eq!(options.credentials, credentials("u1", "p1"));

@@ -16,10 +16,11 @@ use super::command::Command;
 use super::dial::Deadline;
 use super::failure::{Failure, Kind};
 use super::http::{self, Error, Incoming, Request, Response};
-use super::server::{Credentials, Server};
+use super::server::Server;
 use super::show::{self, Colour};
 use crate::api::fuzzing::refusal;
 use crate::fuzzing::cut;
+use crate::secret::Credentials;
 use crate::text::clean;
 use crate::wire;
 

@@ -7,9 +7,13 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
 use super::dial::{Deadline, connect};
-use super::server::{Credentials, Server};
+use super::server::Server;
 use crate::http::{self, Body, Head, MAX_HEAD, NotHttp};
+use crate::secret::Credentials;
 
 /// Within this a connection is made, name resolution and all addresses of the name included.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -78,7 +82,8 @@ pub(super) fn encode(server: &Server, request: &Request<'_>) -> Vec<u8> {
         env!("CARGO_PKG_VERSION"),
     );
     if let Some(credentials) = request.credentials {
-        head += &format!("Authorization: {}\r\n", credentials.header());
+        let token = BASE64_STANDARD.encode(credentials.pair());
+        head += &format!("Authorization: Basic {token}\r\n");
     }
     if request.method != "GET" {
         head += &format!("Content-Length: {}\r\n", request.body.len());

@@ -1,11 +1,8 @@
-//! Which agent to talk to, and as whom.
+//! Which agent to talk to.
 
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
-
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 
 /// The port of the agent's API unless `PORT` says otherwise.
 const DEFAULT_PORT: u16 = 1313;
@@ -125,35 +122,6 @@ fn is_v6(host: &str) -> bool {
     address.parse::<Ipv6Addr>().is_ok() && zone.is_none_or(is_name)
 }
 
-/// User and password for basic authentication (RFC 7617).
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Credentials {
-    user: String,
-    password: String,
-}
-
-impl Credentials {
-    /// Fails when the user contains a colon, which would end it (RFC 7617, 2).
-    pub(super) fn new(user: String, password: String) -> Result<Credentials, &'static str> {
-        if user.contains(':') {
-            return Err("the user cannot contain a colon");
-        }
-        Ok(Credentials { user, password })
-    }
-
-    /// The value of the `Authorization` header.
-    pub(super) fn header(&self) -> String {
-        let pair = format!("{}:{}", self.user, self.password);
-        format!("Basic {}", BASE64_STANDARD.encode(pair))
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Credentials({:?}, …)", self.user)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,14 +178,5 @@ mod tests {
         assert_eq!(server.header(), "[fe80::1]:1313");
         assert_eq!(server.host(), "fe80::1%eth0");
         assert_eq!(Server::default().header(), "127.0.0.1:1313");
-    }
-
-    #[test]
-    fn credentials_are_encoded_and_not_printed() {
-        let credentials = Credentials::new("Aladdin".into(), "open sesame".into()).unwrap();
-        // The example of RFC 7617, 2.
-        assert_eq!(credentials.header(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-        assert!(!format!("{credentials:?}").contains("sesame"));
-        assert!(Credentials::new("a:b".into(), String::new()).is_err());
     }
 }

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use link::api::{Api, Credentials};
+use link::api::Api;
 use link::command::{Answer, Command, Refusal, Request};
+use link::secret::Credentials;
 use link::wire;
 
 use crate::client::Client;
@@ -33,10 +34,7 @@ impl Server {
         let (requests, inbox) = unbounded();
         let (seen, commands) = unbounded();
         let supervisor = thread::spawn(move || supervise(&inbox, &seen, decide));
-        let credentials = password.map(|password| Credentials {
-            user: "admin".to_owned(),
-            password: link::secret::Secret::new(password),
-        });
+        let credentials = password.map(|password| Credentials::new("admin", password).unwrap());
         let listen = ["127.0.0.1:0".parse().unwrap()];
         let api = Api::start(&listen, credentials, requests).unwrap();
         let address = api.addresses()[0];
