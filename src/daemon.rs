@@ -21,7 +21,7 @@ use crate::api::Api;
 use crate::config::Config;
 use crate::etcd::Etcd;
 use crate::net::{Announce, Net};
-use crate::ping::Roll;
+use crate::ping::LivenessCheck;
 use crate::policy::{CrashDetection, StopPolicy};
 use crate::state::StateFile;
 use crate::supervisor::{self, Supervisor};
@@ -109,12 +109,12 @@ fn run(config: Config) -> Result<(), String> {
         Api::start(&config.listen, credentials, supervisor.requests()).map_err(text("API"))?;
     notify(NotifyState::Ready);
 
-    let ask = |roll: &Roll| {
-        let etcd_io = roll.ask("etcd-io");
+    let ask = |check: &LivenessCheck| {
+        let etcd_io = check.ask("etcd-io");
         etcd.client().ping(Box::new(move || drop(etcd_io)));
-        net.client().ping(roll.ask("net"));
-        supervisor.ping(roll.ask("supervisor"));
-        api.ping(roll.ask("gate"));
+        net.client().ping(check.ask("net"));
+        supervisor.ping(check.ask("supervisor"));
+        api.ping(check.ask("gate"));
     };
     let end = wait_for_end(&signals, &program, ask)?;
     supervisor.stop(match end {
@@ -162,7 +162,11 @@ fn block_signals() -> Result<SignalFd, String> {
 
 /// Waits for a signal that ends the agent. Meanwhile, if systemd wants to know whether all threads
 /// are alive, they are asked.
-fn wait_for_end(signals: &SignalFd, program: &Path, ask: impl Fn(&Roll)) -> Result<End, String> {
+fn wait_for_end(
+    signals: &SignalFd,
+    program: &Path,
+    ask: impl Fn(&LivenessCheck),
+) -> Result<End, String> {
     let mut watchdog = Watchdog::start();
     loop {
         let due = watchdog.as_mut().map(|watchdog| watchdog.turn(Instant::now(), &ask));

@@ -56,116 +56,46 @@ pub enum StopPolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownWord {
     /// The words that there are.
-    known: String,
+    known: &'static [&'static str],
 }
 
-/// A policy by its words.
-trait Words: Copy + PartialEq + 'static {
-    const ALL: &'static [(&'static str, Self)];
+/// The words of a policy, and how it is read from one and written as one.
+macro_rules! words {
+    ($policy:ident { $($word:literal => $variant:ident),+ }) => {
+        impl fmt::Display for $policy {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $($policy::$variant => $word),+ })
+            }
+        }
 
-    fn word(self) -> &'static str {
-        let found = Self::ALL.iter().find(|(_, policy)| *policy == self);
-        found.map_or("", |(word, _)| word)
-    }
+        impl FromStr for $policy {
+            type Err = UnknownWord;
 
-    fn of_word(text: &str) -> Result<Self, UnknownWord> {
-        let found = Self::ALL.iter().find(|(word, _)| *word == text);
-        found.map(|(_, policy)| *policy).ok_or_else(|| {
-            let words: Vec<&str> = Self::ALL.iter().map(|(word, _)| *word).collect();
-            UnknownWord { known: words.join(", ") }
-        })
-    }
+            fn from_str(text: &str) -> Result<$policy, UnknownWord> {
+                match text {
+                    $($word => Ok($policy::$variant),)+
+                    _ => Err(UnknownWord { known: &[$($word),+] }),
+                }
+            }
+        }
+    };
 }
 
-impl Words for LossPolicy {
-    const ALL: &'static [(&'static str, LossPolicy)] =
-        &[("take", LossPolicy::Take), ("probe", LossPolicy::Probe), ("hold", LossPolicy::Hold)];
-}
-
-impl Words for AllFailingPolicy {
-    const ALL: &'static [(&'static str, AllFailingPolicy)] =
-        &[("keep-last", AllFailingPolicy::KeepLast), ("none", AllFailingPolicy::None)];
-}
-
-impl Words for CrashDetection {
-    const ALL: &'static [(&'static str, CrashDetection)] = &[
-        ("strict", CrashDetection::Strict),
-        ("fast", CrashDetection::Fast),
-        ("off", CrashDetection::Off),
-    ];
-}
-
-impl Words for StopPolicy {
-    const ALL: &'static [(&'static str, StopPolicy)] =
-        &[("release", StopPolicy::Release), ("keep", StopPolicy::Keep)];
-}
-
-impl fmt::Display for LossPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-impl fmt::Display for AllFailingPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-impl fmt::Display for CrashDetection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-impl fmt::Display for StopPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-impl FromStr for LossPolicy {
-    type Err = UnknownWord;
-
-    fn from_str(text: &str) -> Result<LossPolicy, UnknownWord> {
-        LossPolicy::of_word(text)
-    }
-}
-
-impl FromStr for AllFailingPolicy {
-    type Err = UnknownWord;
-
-    fn from_str(text: &str) -> Result<AllFailingPolicy, UnknownWord> {
-        AllFailingPolicy::of_word(text)
-    }
-}
-
-impl FromStr for CrashDetection {
-    type Err = UnknownWord;
-
-    fn from_str(text: &str) -> Result<CrashDetection, UnknownWord> {
-        CrashDetection::of_word(text)
-    }
-}
-
-impl FromStr for StopPolicy {
-    type Err = UnknownWord;
-
-    fn from_str(text: &str) -> Result<StopPolicy, UnknownWord> {
-        StopPolicy::of_word(text)
-    }
-}
+words!(LossPolicy { "take" => Take, "probe" => Probe, "hold" => Hold });
+words!(AllFailingPolicy { "keep-last" => KeepLast, "none" => None });
+words!(CrashDetection { "strict" => Strict, "fast" => Fast, "off" => Off });
+words!(StopPolicy { "release" => Release, "keep" => Keep });
 
 /// Only written: whoever reads one has to say what becomes of an unknown word.
 impl Serialize for LossPolicy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.word())
+        serializer.collect_str(self)
     }
 }
 
 impl fmt::Display for UnknownWord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "is not a policy ({})", self.known)
+        write!(f, "is not a policy ({})", self.known.join(", "))
     }
 }
 
@@ -175,13 +105,16 @@ impl std::error::Error for UnknownWord {}
 mod tests {
     use super::*;
 
-    fn assert_has_words<P: Words + fmt::Display + fmt::Debug>(words: &[&str]) {
+    fn assert_has_words<P>(words: &[&str])
+    where
+        P: FromStr<Err = UnknownWord> + fmt::Display + fmt::Debug,
+    {
         for word in words {
-            assert_eq!(P::of_word(word).unwrap().to_string(), *word);
+            assert_eq!(word.parse::<P>().unwrap().to_string(), *word);
         }
         let unknown = format!("is not a policy ({})", words.join(", "));
         for text in ["", "Take", " hold", "guess"] {
-            assert_eq!(P::of_word(text).unwrap_err().to_string(), unknown, "{text}");
+            assert_eq!(text.parse::<P>().unwrap_err().to_string(), unknown, "{text}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! What systemd is told: how far the agent is, and that it lives, for as long as all its threads do.
 //!
-//! Owns: the roll of the threads that were asked for a sign of life. The main thread calls the
+//! Owns: the check of the threads that were asked for a sign of life. The main thread calls the
 //! watchdog when its turn is due, three times in the time after which systemd would kill the agent
 //! (`WatchdogSec` in the unit). It waits for nobody: who was asked in one turn has until the next one
 //! to answer. Of who has not, it says so once, and systemd is not fed until they have. Without
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use log::{error, info, warn};
 use sd_notify::NotifyState;
 
-use crate::ping::Roll;
+use crate::ping::LivenessCheck;
 
 /// Turns in the time that systemd waits, so that one may be missed by a thread that is slow.
 const TURNS: u32 = 3;
@@ -33,9 +33,9 @@ pub(crate) struct Watchdog {
     /// Between two turns.
     interval: Duration,
     due: Instant,
-    roll: Roll,
-    /// Of whom it was said that they do not answer.
-    said: BTreeSet<String>,
+    check: LivenessCheck,
+    /// Of whom it was logged that they do not answer.
+    logged: BTreeSet<String>,
 }
 
 impl Watchdog {
@@ -44,34 +44,39 @@ impl Watchdog {
         let patience = sd_notify::watchdog_enabled().filter(|patience| !patience.is_zero())?;
         let interval = patience / TURNS;
         info!("systemd is told every {interval:?} that all threads are alive");
-        Some(Watchdog { interval, due: Instant::now(), roll: Roll::new(), said: BTreeSet::new() })
+        Some(Watchdog {
+            interval,
+            due: Instant::now(),
+            check: LivenessCheck::new(),
+            logged: BTreeSet::new(),
+        })
     }
 
     /// Takes its turn if that is due: feeds if all have answered, and has everybody asked anew.
     /// Returns when the next turn is due.
-    pub(crate) fn turn(&mut self, now: Instant, ask: impl Fn(&Roll)) -> Instant {
+    pub(crate) fn turn(&mut self, now: Instant, ask: impl Fn(&LivenessCheck)) -> Instant {
         if now < self.due {
             return self.due;
         }
         self.due = now + self.interval;
         if self.look() {
             notify(NotifyState::Watchdog);
-            ask(&self.roll);
+            ask(&self.check);
         }
         self.due
     }
 
     /// Whether all have answered; says who has not, when that changes.
     fn look(&mut self) -> bool {
-        let missing = self.roll.missing();
-        if *missing != self.said {
+        let missing = self.check.missing();
+        if *missing != self.logged {
             if missing.is_empty() {
                 info!("all threads answer again");
             } else {
                 let names = list(missing);
                 error!("no answer within {:?}: {names}; systemd is not fed", self.interval);
             }
-            self.said.clone_from(missing);
+            self.logged.clone_from(missing);
         }
         missing.is_empty()
     }
@@ -97,12 +102,16 @@ mod tests {
     #[test]
     fn everybody_is_asked_when_it_is_due_and_only_if_all_have_answered() {
         let start = Instant::now();
-        let mut watchdog =
-            Watchdog { interval: INTERVAL, due: start, roll: Roll::new(), said: BTreeSet::new() };
+        let mut watchdog = Watchdog {
+            interval: INTERVAL,
+            due: start,
+            check: LivenessCheck::new(),
+            logged: BTreeSet::new(),
+        };
         let (asked, open) = (Cell::new(0), RefCell::new(None));
-        let ask = |roll: &Roll| {
+        let ask = |check: &LivenessCheck| {
             asked.set(asked.get() + 1);
-            open.replace(Some(roll.ask("net")));
+            open.replace(Some(check.ask("net")));
         };
         assert_eq!(watchdog.turn(start, ask), start + INTERVAL);
         assert_eq!(watchdog.turn(start + INTERVAL / 2, ask), start + INTERVAL);

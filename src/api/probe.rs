@@ -54,32 +54,32 @@ impl Probe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ping::Roll;
+    use crate::ping::LivenessCheck;
 
     #[test]
     fn a_ping_is_answered_when_the_server_has_answered_its_request() {
-        let (mut roll, mut probe) = (Roll::new(), Probe::default());
+        let (mut check, mut probe) = (LivenessCheck::new(), Probe::default());
         let now = Instant::now();
         assert_eq!(probe.take_request(now), None);
-        probe.begin(&roll.ask("gate"), now);
+        probe.begin(&check.ask("gate"), now);
         assert!(!probe.take_request(now).unwrap().waits);
         assert_eq!((probe.take_request(now), probe.due()), (None, None), "it is on its way");
-        assert_eq!(roll.missing().iter().collect::<Vec<_>>(), ["api"]);
+        assert_eq!(check.missing().iter().collect::<Vec<_>>(), ["api"]);
         probe.answered(true, now);
-        assert!(roll.missing().is_empty());
+        assert!(check.missing().is_empty());
     }
 
     #[test]
     fn a_server_that_is_not_reached_is_tried_again_and_not_at_once() {
-        let (mut roll, mut probe) = (Roll::new(), Probe::default());
+        let (mut check, mut probe) = (LivenessCheck::new(), Probe::default());
         let now = Instant::now();
-        probe.begin(&roll.ask("gate"), now);
+        probe.begin(&check.ask("gate"), now);
         probe.take_request(now).unwrap();
         probe.answered(false, now);
         assert_eq!((probe.take_request(now), probe.due()), (None, Some(now + RETRY)));
-        assert!(!roll.missing().is_empty());
+        assert!(!check.missing().is_empty());
         probe.take_request(now + RETRY).unwrap();
         probe.answered(true, now + RETRY);
-        assert!(roll.missing().is_empty());
+        assert!(check.missing().is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn read(vars: &[(&str, &str)]) -> Result<Config, Mistakes> {
+fn read(vars: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let vars = vars.to_vec();
     let var = move |name: &str| {
         vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into())
@@ -55,7 +55,7 @@ fn all_mistakes_are_reported_together_each_naming_its_variable_and_value() {
         ("ALL_FAILING_POLICY", "panic"),
         ("STOP_POLICY", "run"),
     ];
-    let Mistakes(mistakes) = read(&wrong).unwrap_err();
+    let ConfigErrors(mistakes) = read(&wrong).unwrap_err();
     assert_eq!(mistakes.len(), wrong.len() + 1, "{mistakes:#?}");
     for (name, value) in wrong {
         let named = format!("{name}={value} ");
@@ -78,10 +78,10 @@ fn secrets_are_never_printed() {
     let config =
         good(&[("PASSWORD", "hunter2"), ("ETCD_USER", "root"), ("ETCD_PASSWORD", "hunter2")]);
     assert!(!format!("{config} {config:?}").contains("hunter2"));
-    let Mistakes(mistakes) = read(&[("ETCD_PASSWORD", "hunter2")]).unwrap_err();
+    let ConfigErrors(mistakes) = read(&[("ETCD_PASSWORD", "hunter2")]).unwrap_err();
     assert!(!mistakes.concat().contains("hunter2"));
     for hosts in ["http://root:hunter2@a", "http://root:hunter2,@a", "http://root:x,hunter2@y@a"] {
-        let Mistakes(mistakes) = read(&[("ETCD_HOSTS", hosts)]).unwrap_err();
+        let ConfigErrors(mistakes) = read(&[("ETCD_HOSTS", hosts)]).unwrap_err();
         assert!(!mistakes.concat().contains("hunter2"), "{mistakes:?}");
         assert!(mistakes.iter().any(|mistake| mistake.starts_with("ETCD_HOSTS=@a ")));
     }
@@ -94,7 +94,7 @@ fn secrets_are_never_printed() {
         let may_be_secret = name.ends_with("PASSWORD") || name == "ETCD_HOSTS";
         may_be_secret.then_some(std::ffi::OsString::from_vec(value))
     };
-    let Mistakes(mistakes) = Config::read(garbled, "kernel-name").unwrap_err();
+    let ConfigErrors(mistakes) = Config::read(garbled, "kernel-name").unwrap_err();
     assert!(!mistakes.concat().contains("hunter2"), "{mistakes:?}");
 }
 
@@ -110,7 +110,7 @@ fn https_brings_tls_and_needs_nothing_more_than_a_trusted_authority() {
     let config = good(&[("ETCD_HOSTS", "https://a,https://b"), ("ETCD_CACERT", "/ca.pem")]);
     let tls = config.etcd.tls.unwrap();
     assert_eq!((tls.ca, tls.identity), (Some("/ca.pem".into()), None));
-    let Mistakes(mistakes) =
+    let ConfigErrors(mistakes) =
         read(&[("INTERFACE", "eth0"), ("ETCD_CACERT", "/ca.pem")]).unwrap_err();
     assert!(mistakes[0].contains("https://"));
 }

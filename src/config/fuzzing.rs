@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
-use super::{Config, Mistakes, duration, endpoint};
+use super::{Config, ConfigErrors, duration, endpoint};
 use crate::interface_name;
 
 /// A password that does not come up by chance, in pieces as a list would cut it.
@@ -22,7 +22,7 @@ pub fn environment(input: &[u8]) {
     let variables: Variables = input.split(|byte| *byte == b'\n').filter_map(variable).collect();
     match read(&variables) {
         (Ok(config), _) => check_limits(&config),
-        (Err(Mistakes(mistakes)), asked) => {
+        (Err(ConfigErrors(mistakes)), asked) => {
             assert!(!mistakes.is_empty());
             let is_foreign = |c: char| !c.is_ascii_uppercase() && c != '_';
             for mistake in &mistakes {
@@ -47,7 +47,7 @@ fn variable(line: &[u8]) -> Option<(String, OsString)> {
 }
 
 /// What the environment says, and which variables were looked at.
-fn read(variables: &Variables) -> (Result<Config, Mistakes>, BTreeSet<String>) {
+fn read(variables: &Variables) -> (Result<Config, ConfigErrors>, BTreeSet<String>) {
     let asked = RefCell::new(BTreeSet::new());
     let value = |wanted: &str| {
         let found = variables.iter().find(|(name, _)| name == wanted);

@@ -84,17 +84,17 @@ pub struct CheckDefaults {
 
 /// Everything that is wrong with the environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistakes(pub Vec<String>);
+pub struct ConfigErrors(pub Vec<String>);
 
 impl Config {
     /// Reads the environment through `var`. `kernel_name` is the host name without `HOSTNAME`.
     pub fn read(
         var: impl Fn(&str) -> Option<std::ffi::OsString>,
         kernel_name: &str,
-    ) -> Result<Config, Mistakes> {
+    ) -> Result<Config, ConfigErrors> {
         let mut reader = Reader { var: &var, mistakes: Vec::new() };
         let config = reader.config(kernel_name);
-        if reader.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(reader.mistakes)) }
+        if reader.mistakes.is_empty() { Ok(config) } else { Err(ConfigErrors(reader.mistakes)) }
     }
 
     /// How long after the crash of an owner another host has taken over, at the latest.
@@ -143,13 +143,13 @@ impl fmt::Display for Config {
     }
 }
 
-impl fmt::Display for Mistakes {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join("\n"))
     }
 }
 
-impl std::error::Error for Mistakes {}
+impl std::error::Error for ConfigErrors {}
 
 /// Reads variables and collects what is wrong with them; a variable that is wrong reads as its
 /// default, so that the others are still looked at.
