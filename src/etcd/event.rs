@@ -103,18 +103,24 @@ pub struct LeaseInfo {
 /// Hears of a lease and its keys; called on the runtime's thread, must not block.
 pub type LeaseSink = Box<dyn FnOnce(Result<LeaseInfo, Error>) + Send>;
 
-/// The way to who hears of lease and watch, once there is one. Lives on the runtime's thread.
+/// The way to who hears of lease and watch. Lives on the runtime's thread.
 #[derive(Default)]
-pub(super) struct Events(RefCell<Option<EventSink>>);
+pub(super) struct Events {
+    sink: RefCell<Option<EventSink>>,
+    /// What happened last when nobody heard of it yet: that the watch was opened.
+    before: RefCell<Option<Event>>,
+}
 
 impl Events {
     pub(super) fn go_to(&self, sink: EventSink) {
-        *self.0.borrow_mut() = Some(sink);
+        self.before.take().into_iter().for_each(&sink);
+        self.sink.replace(Some(sink));
     }
 
     pub(super) fn tell(&self, event: Event) {
-        if let Some(sink) = &*self.0.borrow() {
-            sink(event);
+        match &*self.sink.borrow() {
+            Some(sink) => sink(event),
+            None => drop(self.before.replace(Some(event))),
         }
     }
 }

@@ -14,7 +14,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::error::{Error, ErrorKind};
-use super::pool::{Connection, Pool};
+use super::pool::{Pool, Tour};
+use super::request::ask;
 use super::{Event, Events, LeaseInfo, Options};
 use crate::clock;
 
@@ -63,9 +64,10 @@ impl Keeper {
     /// Grants or resumes the lease and renews it, for ever.
     pub(super) async fn run(mut self) {
         let mut failed_in_a_row = 0;
+        let mut tour = Tour::default();
         loop {
             let (before, begun) = (self.heard, Instant::now());
-            let error = match self.session().await {
+            let error = match self.session(&mut tour).await {
                 // Another member is in use, or there is a new lease: go on at once.
                 Ok(()) => continue,
                 Err(error) => error,
@@ -76,6 +78,7 @@ impl Keeper {
                 continue;
             }
             self.report_loss(&error);
+            let Some(error) = tour.go_on(&self.pool, error) else { continue };
             failed_in_a_row = if self.heard == before { failed_in_a_row + 1 } else { 1 };
             if let Some(pause) = self.pause(&error, failed_in_a_row) {
                 let rest = pause.saturating_sub(begun.elapsed());
@@ -96,15 +99,19 @@ impl Keeper {
     }
 
     /// Renews the lease through the member in use until that fails or another member is in use.
-    async fn session(&mut self) -> Result<(), Error> {
-        let until = self.attempt_deadline();
-        let connection = self.pool.connect(until).await?;
-        let result = self.renew(&connection).await;
-        result.map_err(|error| self.pool.failed(connection.member, error))
+    async fn session(&mut self, tour: &mut Tour) -> Result<(), Error> {
+        let (member, until) = (tour.member(&self.pool), self.attempt_deadline());
+        let client = self.pool.connect(member, until).await?;
+        let result = self.renew(client, member, tour).await;
+        result.map_err(|error| self.pool.failed(member, error))
     }
 
-    async fn renew(&mut self, connection: &Connection) -> Result<(), Error> {
-        let mut client = connection.client.clone();
+    async fn renew(
+        &mut self,
+        mut client: Client,
+        member: usize,
+        tour: &mut Tour,
+    ) -> Result<(), Error> {
         let id = match self.id {
             Some(id) => id,
             None => self.grant(&mut client).await?,
@@ -112,11 +119,12 @@ impl Keeper {
         let (mut keeper, mut answers) = self.open(&mut client, id).await?;
         // Opening renews, but only an answer on the stream tells the TTL.
         self.renew_once(&mut keeper, &mut answers).await?;
+        tour.ended_at(member, &self.pool);
         loop {
-            self.pool.works(connection.member);
+            self.pool.works(member);
             self.pool.refresh_identity();
             self.next_renewal().await;
-            if !self.pool.is_current(connection.member) {
+            if !self.pool.is_current(member) {
                 return Ok(());
             }
             self.renew_once(&mut keeper, &mut answers).await?;
@@ -289,25 +297,20 @@ pub(super) async fn lease_info(
     keys: bool,
     until: Instant,
 ) -> Result<LeaseInfo, Error> {
-    let mut connection = pool.connect(until).await?;
-    let options = keys.then(|| LeaseTimeToLiveOptions::new().with_keys());
-    let result = match timeout_at(until, connection.client.lease_time_to_live(id, options)).await {
-        Ok(answer) => answer.map_err(Error::from),
-        Err(_) => Err(Error::deadline("ask for a lease")),
-    };
-    let answer = result.map_err(|error| pool.failed(connection.member, error))?;
-    let text = |key: &Vec<u8>| String::from_utf8_lossy(key).into_owned();
-    let keys = answer.keys().iter().map(text).collect();
-    Ok(LeaseInfo { left: answer.ttl(), granted: answer.granted_ttl(), keys })
+    let options = || keys.then(|| LeaseTimeToLiveOptions::new().with_keys());
+    ask(pool, "ask for a lease", until, async |mut client: Client| {
+        let answer = client.lease_time_to_live(id, options()).await?;
+        let text = |key: &Vec<u8>| String::from_utf8_lossy(key).into_owned();
+        let keys = answer.keys().iter().map(text).collect();
+        Ok(LeaseInfo { left: answer.ttl(), granted: answer.granted_ttl(), keys })
+    })
+    .await
 }
 
 /// Revokes a lease, with all its keys.
 pub(super) async fn revoke(pool: &Pool, id: i64, until: Instant) -> Result<(), Error> {
-    let mut connection = pool.connect(until).await?;
-    match timeout_at(until, connection.client.lease_revoke(id)).await {
-        Ok(answer) => answer.map(drop).map_err(|error| Error::from(error).on("revoke the lease")),
-        Err(_) => Err(Error::deadline("revoke the lease")),
-    }
+    let revoke = async |mut client: Client| Ok(client.lease_revoke(id).await.map(drop)?);
+    ask(pool, "revoke the lease", until, revoke).await
 }
 
 #[cfg(test)]

@@ -168,7 +168,7 @@ impl Client {
     }
 
     /// Starts to keep a lease: the one to `resume` if it still exists, else a new one. Once. Its loss
-    /// is counted from `silent_since` until etcd is heard. From now on `events` hears of the watch, too.
+    /// is counted from `silent_since` until etcd is heard. `events` hears of the watch, too.
     pub fn keep_lease(
         &self,
         resume: Option<i64>,

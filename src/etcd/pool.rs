@@ -66,10 +66,53 @@ struct LoadedIdentity {
     options: Option<TlsOptions>,
 }
 
-/// A client together with the member that it talks to.
-pub(super) struct Connection {
-    pub(super) client: Client,
-    pub(super) member: usize,
+/// Whom to ask: the member in use; when it refuses, the others in turn before its answer counts,
+/// because a member may refuse for reasons of its own (a proxy, another version, a full disk).
+#[derive(Default)]
+pub(super) struct Tour {
+    /// The member that was in use when the tour began.
+    from: usize,
+    /// The first refusal of this tour, and how many members have been asked.
+    refusal: Option<Error>,
+    asked: usize,
+}
+
+impl Tour {
+    /// The member to ask now. A tour begins anew when another member is in use.
+    pub(super) fn member(&mut self, pool: &Pool) -> usize {
+        let from = pool.current.get();
+        if self.from != from {
+            *self = Tour { from, ..Tour::default() };
+        }
+        (from + self.asked) % pool.members()
+    }
+
+    /// What follows from a failure: nothing as long as another member is to be asked at once. A refusal
+    /// is final when it comes out here: no member has done better.
+    pub(super) fn go_on(&mut self, pool: &Pool, error: Error) -> Option<Error> {
+        let refuses = match error.kind {
+            ErrorKind::Refused => true,
+            ErrorKind::LeaseNotFound => false,
+            ErrorKind::Unreachable | ErrorKind::Auth => self.refusal.is_some(),
+        };
+        let Tour { from, refusal, asked } = std::mem::take(self);
+        if !refuses {
+            return Some(error);
+        }
+        let refusal = refusal.unwrap_or(error);
+        if asked + 1 == pool.members() {
+            return Some(refusal);
+        }
+        *self = Tour { from, refusal: Some(refusal), asked: asked + 1 };
+        None
+    }
+
+    /// A member has answered: everybody uses it from now on if others have refused.
+    pub(super) fn ended_at(&mut self, member: usize, pool: &Pool) {
+        if let Some(refusal) = std::mem::take(self).refusal {
+            pool.use_instead(member, &refusal);
+        }
+    }
 }
 
 impl Pool {
@@ -138,16 +181,11 @@ impl Pool {
         self.current.get() == member
     }
 
-    /// A client of the member in use; with credentials, an authenticated one. An error says that
-    /// nothing was sent.
-    pub(super) async fn connect(&self, until: Instant) -> Result<Connection, Error> {
-        let member = self.current.get();
+    /// A client of a member; with credentials, an authenticated one. An error says that nothing was sent.
+    pub(super) async fn connect(&self, member: usize, until: Instant) -> Result<Client, Error> {
         let connecting = timeout_at(until, self.client(member)).await;
         let result = connecting.unwrap_or_else(|_| Err(Error::deadline("connect")));
-        match result {
-            Ok(client) => Ok(Connection { client, member }),
-            Err(error) => Err(self.failed(member, error.before_sending())),
-        }
+        result.map_err(|error| self.failed(member, error.before_sending()))
     }
 
     async fn client(&self, member: usize) -> Result<Client, Error> {
@@ -235,13 +273,27 @@ impl Pool {
             *client = None;
         }
         if self.is_current(member) {
-            self.current.set((member + 1) % self.members.len());
-            self.epoch.send_modify(|epoch| *epoch += 1);
+            self.use_member((member + 1) % self.members.len());
             if self.complaint.borrow_mut().is_new(reason) {
                 warn!("etcd: {error}");
             }
         }
         error
+    }
+
+    fn use_member(&self, member: usize) {
+        self.current.set(member);
+        self.epoch.send_modify(|epoch| *epoch += 1);
+    }
+
+    /// Leaves a member that refuses what another one does.
+    fn use_instead(&self, member: usize, refusal: &Error) {
+        if !self.is_current(member) {
+            self.use_member(member);
+            if self.complaint.borrow_mut().is_unheard(refusal.to_string()) {
+                warn!("etcd: {refusal}; {} is used instead", self.members[member].endpoint);
+            }
+        }
     }
 
     /// Takes note that a member answers.
@@ -257,12 +309,71 @@ impl Complaint {
     /// late. With a password that was changed, say, what is asked fails again and again, and the lease
     /// goes on being renewed in between.
     fn is_new(&mut self, reason: String) -> bool {
+        let new = !self.open && self.is_unheard(reason);
+        self.open |= new;
+        new
+    }
+
+    /// Whether that was not told of late.
+    fn is_unheard(&mut self, text: String) -> bool {
         self.told.retain(|(_, at)| at.elapsed() < SILENCE);
-        if self.open || self.told.iter().any(|(told, _)| *told == reason) {
-            return false;
+        let unheard = !self.told.iter().any(|(told, _)| *told == text);
+        if unheard {
+            self.told.push((text, Instant::now()));
         }
-        self.told.push((reason, Instant::now()));
-        self.open = true;
-        true
+        unheard
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(members: usize) -> Rc<Pool> {
+        Pool::new(Options {
+            endpoints: vec!["http://127.0.0.1:1".to_owned(); members],
+            tls: None,
+            user: None,
+            renewal: Duration::from_secs(1),
+            retries: 5,
+            watch_prefix: "/locks/".to_owned(),
+        })
+    }
+
+    #[test]
+    fn a_refusal_counts_when_every_other_member_has_done_no_better() {
+        let (pool, mut tour) = (pool(3), Tour::default());
+        let no = |who: &str| Error::refused(format!("no from {who}"));
+        assert_eq!(tour.member(&pool), 0);
+        assert_eq!(tour.go_on(&pool, no("0")), None);
+        assert_eq!(tour.member(&pool), 1);
+        assert_eq!(tour.go_on(&pool, Error::deadline("1")), None);
+        assert_eq!(tour.member(&pool), 2);
+        assert_eq!(tour.go_on(&pool, no("2")), Some(no("0")));
+        assert_eq!(tour.member(&pool), 0);
+        assert!(pool.is_current(0));
+    }
+
+    #[test]
+    fn a_member_that_does_what_another_one_refuses_is_used_by_all() {
+        let (pool, mut tour) = (pool(3), Tour::default());
+        let mut other = Tour::default();
+        assert_eq!((tour.member(&pool), other.member(&pool)), (0, 0));
+        assert_eq!(other.go_on(&pool, Error::refused("no")), None);
+        assert_eq!(tour.go_on(&pool, Error::refused("no")), None);
+        tour.ended_at(1, &pool);
+        assert!(pool.is_current(1));
+        assert_eq!((tour.member(&pool), other.member(&pool)), (1, 1));
+    }
+
+    #[test]
+    fn what_is_no_refusal_begins_no_tour() {
+        let (pool, mut tour) = (pool(3), Tour::default());
+        let mut gone = Error::refused("gone");
+        gone.kind = ErrorKind::LeaseNotFound;
+        for error in [Error::deadline("0"), gone] {
+            assert_eq!(tour.go_on(&pool, error.clone()), Some(error));
+            assert_eq!(tour.member(&pool), 0);
+        }
     }
 }

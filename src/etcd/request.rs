@@ -1,13 +1,14 @@
-//! One transaction, sent to one member after the other until one answers or the time is over.
+//! One request, sent to one member after the other until one answers or the time is over.
 
 use std::rc::Rc;
 use std::time::Duration;
 
+use etcd_client::Client;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::error::{Error, ErrorKind};
-use super::pool::{Connection, Pool};
+use super::pool::{Pool, Tour};
 use super::txn::{Reply, Txn};
 
 /// How long one member may take. Longer than a renewal: a transaction waits for the members' disks.
@@ -23,54 +24,85 @@ pub(super) async fn transact(
     txn: Txn,
     until: Instant,
 ) -> Result<Reply, Error> {
-    let mut worst: Option<Error> = None;
-    let mut unknown = false;
-    for attempt in 1.. {
-        let error = match attempt_once(&pool, &txn, until).await {
-            Ok(reply) => return Ok(reply),
-            Err(error) => error.after(unknown),
-        };
-        unknown = error.outcome_is_unknown();
-        match error.kind {
-            ErrorKind::Refused => return Err(error),
-            ErrorKind::LeaseNotFound => {
-                suspect.notify_one();
-                return Err(error);
-            }
-            // A stale token is refused once; a wrong password is not going to get better.
-            ErrorKind::Auth if attempt > pool.members() => return Err(error),
-            ErrorKind::Auth | ErrorKind::Unreachable => {}
-        }
-        if attempt % pool.members() == 0 {
-            sleep_until(until.min(Instant::now() + ROUND_PAUSE)).await;
-        }
-        // What a member said is worth more than that the time was over afterwards.
-        let worth = worst.take().filter(|_| Instant::now() >= until).unwrap_or(error);
-        if Instant::now() >= until {
-            return Err(worth.after(unknown));
-        }
-        worst = Some(worth);
+    let send = async |client: Client| transact_once(&client, &txn).await;
+    let result = ask(&pool, "transaction", until, send).await;
+    match &result {
+        Ok(reply) => pool.heard(reply.revision),
+        Err(error) if error.kind == ErrorKind::LeaseNotFound => suspect.notify_one(),
+        Err(_) => {}
     }
-    unreachable!("the loop has no end of its own")
-}
-
-async fn attempt_once(pool: &Pool, txn: &Txn, until: Instant) -> Result<Reply, Error> {
-    let until = until.min(Instant::now() + ATTEMPT);
-    let connection = pool.connect(until).await?;
-    let result = transact_once(&connection, txn, until).await;
-    let reply = result.map_err(|error| pool.failed(connection.member, error))?;
-    pool.heard(reply.revision);
-    Ok(reply)
+    result
 }
 
 /// Sends a transaction to one member, once.
-pub(super) async fn transact_once(
-    connection: &Connection,
-    txn: &Txn,
+pub(super) async fn transact_once(client: &Client, txn: &Txn) -> Result<Reply, Error> {
+    let reply = Reply::from_proto(&client.kv_client().txn(txn.to_proto()).await?);
+    match reply.cluster {
+        0 => Err(Error::unreachable("the answer is none of etcd's")),
+        _ => Ok(reply),
+    }
+}
+
+/// Sends a request, called `what` in errors; it may be carried out more than once.
+pub(super) async fn ask<T>(
+    pool: &Pool,
+    what: &str,
     until: Instant,
-) -> Result<Reply, Error> {
-    let mut client = connection.client.kv_client();
-    let answered = timeout_at(until, client.txn(txn.to_proto())).await;
-    let response = answered.map_err(|_| Error::deadline("transaction"))??;
-    Ok(Reply::from_proto(&response))
+    request: impl AsyncFn(Client) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut tour = Tour::default();
+    let mut said = Error::not_sent(what);
+    for attempt in 1.. {
+        if attempt > 1 && Instant::now() >= until {
+            break;
+        }
+        let member = tour.member(pool);
+        let error = match attempt_once(pool, member, what, until, &request).await {
+            Ok(answer) => {
+                tour.ended_at(member, pool);
+                return Ok(answer);
+            }
+            Err(error) => error,
+        };
+        let unknown = said.outcome_is_unknown() || error.outcome_is_unknown();
+        // What a member said is worth more than that the time was over afterwards.
+        if attempt == 1 || Instant::now() < until {
+            said = error.clone();
+        }
+        said = said.after(unknown);
+        match tour.go_on(pool, error) {
+            Some(error) if is_final(&error, attempt > pool.members()) => {
+                return Err(error.after(unknown));
+            }
+            Some(_) if attempt % pool.members() == 0 => {
+                sleep_until(until.min(Instant::now() + ROUND_PAUSE)).await;
+            }
+            Some(_) | None => {}
+        }
+    }
+    Err(said)
+}
+
+/// Whether to ask again is of no use.
+fn is_final(error: &Error, all_were_asked: bool) -> bool {
+    match error.kind {
+        ErrorKind::Refused | ErrorKind::LeaseNotFound => true,
+        // A stale token is refused once; a wrong password is not going to get better.
+        ErrorKind::Auth => all_were_asked,
+        ErrorKind::Unreachable => false,
+    }
+}
+
+async fn attempt_once<T>(
+    pool: &Pool,
+    member: usize,
+    what: &str,
+    until: Instant,
+    request: &impl AsyncFn(Client) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let until = until.min(Instant::now() + ATTEMPT);
+    let client = pool.connect(member, until).await?;
+    let answered = timeout_at(until, request(client)).await;
+    let result = answered.unwrap_or_else(|_| Err(Error::deadline(what)));
+    result.map_err(|error| pool.failed(member, error))
 }

@@ -12,13 +12,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use etcd_client::{
-    EventType, GetOptions, ResponseHeader, WatchOptions, WatchResponse, WatchStream,
+    Client, EventType, GetOptions, ResponseHeader, WatchOptions, WatchResponse, WatchStream,
 };
 use log::{debug, warn};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::error::{Error, ErrorKind};
-use super::pool::{Connection, Pool};
+use super::pool::{Pool, Tour};
 use super::request::transact_once;
 use super::txn::{Kv, Op, Txn};
 use super::{Event, Events, Gap, KeySink, KeyState};
@@ -101,12 +101,14 @@ impl Watcher {
     pub(super) async fn run(self) {
         let mut pause = BACK_OFF.0;
         let mut complaint = String::new();
+        let mut tour = Tour::default();
         loop {
             let begun = Instant::now();
-            let error = match self.session().await {
+            let error = match self.session(&mut tour).await {
                 Ok(()) => continue,
                 Err(error) => error,
             };
+            let Some(error) = tour.go_on(&self.pool, error) else { continue };
             if begun.elapsed() > BACK_OFF.1 * 2 {
                 pause = BACK_OFF.0;
                 complaint.clear();
@@ -129,19 +131,28 @@ impl Watcher {
     }
 
     /// Reads and watches through the member in use, until that fails or another is in use.
-    async fn session(&self) -> Result<(), Error> {
-        let mut epoch = self.pool.epoch();
-        let connection = self.pool.connect(Instant::now() + ANSWER).await?;
+    async fn session(&self, tour: &mut Tour) -> Result<(), Error> {
+        let (member, mut epoch) = (tour.member(&self.pool), self.pool.epoch());
+        let client = self.pool.connect(member, Instant::now() + ANSWER).await?;
+        let watching = async {
+            let seen = self.read(&client, Gap::Reconnected).await?;
+            let stream = self.open(&client, seen.revision + 1).await?;
+            tour.ended_at(member, &self.pool);
+            self.watch(&client, seen, stream).await
+        };
         let result = tokio::select! {
-            result = self.read_and_watch(&connection) => result,
+            result = watching => result,
             _ = epoch.changed() => return Ok(()),
         };
-        result.map_err(|error| self.pool.failed(connection.member, error))
+        result.map_err(|error| self.pool.failed(member, error))
     }
 
-    async fn read_and_watch(&self, connection: &Connection) -> Result<(), Error> {
-        let mut seen = self.read(connection, Gap::Reconnected).await?;
-        let mut stream = self.open(connection, seen.revision + 1).await?;
+    async fn watch(
+        &self,
+        client: &Client,
+        mut seen: Seen,
+        mut stream: WatchStream,
+    ) -> Result<(), Error> {
         let (gap, cluster) = (self.gap.replace(Gap::None), self.cluster.get());
         self.events.tell(Event::WatchOpened { gap, revision: seen.revision, cluster });
         let mut next_read = Instant::now() + SAFETY_READ;
@@ -152,7 +163,7 @@ impl Watcher {
                     None => return Err(Error::unreachable("the stream has ended")),
                 },
                 () = sleep_until(next_read) => {
-                    seen = self.read_again(connection, seen).await?;
+                    seen = self.read_again(client, seen).await?;
                     if self.gap.get() != Gap::None {
                         // This watch waits for revisions that are a long way off.
                         return Ok(());
@@ -164,19 +175,19 @@ impl Watcher {
     }
 
     /// Reads all keys if need be: if one has changed, or if nobody knows better than by being told.
-    async fn read_again(&self, connection: &Connection, seen: Seen) -> Result<Seen, Error> {
-        if self.pool.holds_lease() && self.is_unchanged(connection, seen).await? {
+    async fn read_again(&self, client: &Client, seen: Seen) -> Result<Seen, Error> {
+        if self.pool.holds_lease() && self.is_unchanged(client, seen).await? {
             return Ok(seen);
         }
-        self.read(connection, Gap::None).await
+        self.read(client, Gap::None).await
     }
 
     /// Whether no key has come, changed or gone since, as a linearizable read tells. etcd counts all
     /// keys, also those that it leaves out because they are older (`count` in its rpc.proto).
-    async fn is_unchanged(&self, connection: &Connection, seen: Seen) -> Result<bool, Error> {
+    async fn is_unchanged(&self, client: &Client, seen: Seen) -> Result<bool, Error> {
         let known = self.pool.revision();
         let newer = GetOptions::new().with_prefix().with_min_mod_revision(seen.revision + 1);
-        let mut client = connection.client.kv_client();
+        let mut client = client.kv_client();
         let asking = client.get(self.prefix(), Some(newer.with_keys_only()));
         let answered = timeout_at(Instant::now() + ANSWER, asking).await;
         let answer = answered.map_err(|_| Error::deadline("read the keys again"))??;
@@ -189,12 +200,13 @@ impl Watcher {
     }
 
     /// Reads all keys and reports them.
-    async fn read(&self, connection: &Connection, gap: Gap) -> Result<Seen, Error> {
+    async fn read(&self, client: &Client, gap: Gap) -> Result<Seen, Error> {
         // A linearizable read cannot be older than what was heard before it was sent, unless etcd was
         // restored from a snapshot.
         let known = self.pool.revision();
         let txn = Txn::read(vec![Op::GetPrefix(self.prefix().to_owned())]);
-        let reply = transact_once(connection, &txn, Instant::now() + ANSWER).await?;
+        let reading = timeout_at(Instant::now() + ANSWER, transact_once(client, &txn)).await;
+        let reply = reading.map_err(|_| Error::deadline("read the keys"))??;
         let before = self.cluster.replace(reply.cluster);
         let gap = if before != 0 && before != reply.cluster {
             warn!("etcd: cluster {:x} has replaced {before:x}", reply.cluster);
@@ -213,21 +225,28 @@ impl Watcher {
         Ok(Seen { revision: reply.revision, count: reply.kvs(0).len() })
     }
 
-    async fn open(&self, connection: &Connection, revision: i64) -> Result<WatchStream, Error> {
+    async fn open(&self, client: &Client, revision: i64) -> Result<WatchStream, Error> {
         let options = WatchOptions::new().with_prefix().with_start_revision(revision);
-        let mut client = connection.client.watch_client();
-        let opening = client.watch(self.prefix(), Some(options));
+        let mut client = client.watch_client();
+        let opening = async {
+            let mut stream = client.watch(self.prefix(), Some(options)).await?;
+            // etcd says in the stream itself that it refuses a watch.
+            let opened = stream.message().await?;
+            let opened = opened.ok_or_else(|| Error::unreachable("the stream has ended"))?;
+            self.on_response(&opened).map(|()| stream)
+        };
         let opened = timeout_at(Instant::now() + ANSWER, opening).await;
-        Ok(opened.map_err(|_| Error::deadline("open a watch"))??)
+        opened.map_err(|_| Error::deadline("open a watch"))?
     }
 
     fn on_response(&self, response: &WatchResponse) -> Result<(), Error> {
         if response.canceled() {
-            // Compacted or refused: read again. The reason is etcd's own text.
-            let reason = response.cancel_reason();
-            let compacted = response.compact_revision();
-            let text = format!("cancelled by etcd: {reason} (compacted up to {compacted})");
-            return Err(Error::unreachable(text));
+            let text = format!("cancelled by etcd: {}", response.cancel_reason());
+            return Err(match response.compact_revision() {
+                0 => Error::refused(text),
+                // What is older than that is forgotten: read again.
+                revision => Error::unreachable(format!("{text} (compacted up to {revision})")),
+            });
         }
         for event in response.events() {
             let Some(kv) = event.kv() else { continue };

@@ -126,11 +126,12 @@ fn a_watch_that_is_opened_again_is_told_with_what_lies_between() {
         etcd.client().call(put("/test/a", 0), PATIENCE).expect("written");
     }
     let events = keep_lease(&etcd);
+    assert_eq!(await_event(&events, opened), (reply.cluster, Gap::Reconnected));
     lab.etcd.restart();
     assert_eq!(await_event(&events, opened), (reply.cluster, Gap::Reconnected));
-    while events.try_recv().is_ok() {}
     lab.etcd.restore(&saved);
-    assert_eq!(await_event(&events, opened), (reply.cluster, Gap::Restored));
+    let restored = |event| opened(event).filter(|(_, gap)| *gap != Gap::Reconnected);
+    assert_eq!(await_event(&events, restored), (reply.cluster, Gap::Restored));
 }
 
 #[test]
@@ -149,4 +150,64 @@ fn what_was_never_sent_was_not_done_and_what_is_not_answered_may_have_been() {
         let stopped = etcd.client().call(put("/test/c", 0), second).expect_err("no etcd");
         stopped.kind == ErrorKind::Unreachable && !stopped.outcome_is_unknown()
     });
+}
+
+/// Transactions, the lease and the watch go on beside a member of that kind that is listed first.
+fn work_beside(answer: FakeAnswer) {
+    let lab = Lab::new(1);
+    let fake = start_fake_member(lab[H1].namespace(), answer);
+    let etcd = client_on(&lab, &[&fake, &lab.etcd.endpoints()]);
+    let second = Duration::from_secs(1);
+    let written = etcd.client().call(put("/test/a", 0), second);
+    let written = written.is_ok_and(|_| lab.etcd.get("/test/a").is_some());
+    assert!(written, "nothing is written beside {answer:?}");
+    let events = keep_lease(&etcd);
+    let mut opened = false;
+    let mut held = 0;
+    let deadline = Instant::now() + 5 * second;
+    while !(opened && held >= 2) {
+        match events.recv_deadline(deadline) {
+            Ok(Event::WatchOpened { .. }) => opened = true,
+            Ok(Event::Held { .. }) => held += 1,
+            Ok(Event::Granted { .. } | Event::Paused(_)) => {}
+            Ok(Event::Lost { why, .. }) => panic!("lost beside {answer:?}: {why}"),
+            Err(_) => panic!("beside {answer:?}: watched {opened}, renewed {held} times"),
+        }
+    }
+}
+
+#[test]
+fn a_member_that_refuses_everything_does_not_keep_the_others_from_being_asked() {
+    use tonic::Code;
+    for code in [
+        Code::Unimplemented,
+        Code::PermissionDenied,
+        Code::ResourceExhausted,
+        Code::OutOfRange,
+        Code::FailedPrecondition,
+        Code::DataLoss,
+        Code::Internal,
+    ] {
+        work_beside(FakeAnswer::Status(code));
+    }
+}
+
+#[test]
+fn a_member_that_speaks_nonsense_does_not_keep_the_others_from_being_asked() {
+    use FakeAnswer::{Empty, Endless, OldHttp, Page};
+    for answer in [Empty, Endless, OldHttp, Page] {
+        work_beside(answer);
+    }
+}
+
+#[test]
+fn what_all_members_refuse_is_refused() {
+    let lab = Lab::new(1);
+    let refusing = FakeAnswer::Status(tonic::Code::PermissionDenied);
+    let fakes = [(); 2].map(|()| start_fake_member(lab[H1].namespace(), refusing));
+    let etcd = client_on(&lab, &fakes.each_ref().map(String::as_str));
+    let asked = Instant::now();
+    let error = etcd.client().call(put("/test/a", 0), PATIENCE).expect_err("refused");
+    assert_eq!((error.kind, error.outcome_is_unknown()), (ErrorKind::Refused, false), "{error}");
+    assert!(asked.elapsed() < Duration::from_secs(2), "refused after {:?}", asked.elapsed());
 }

@@ -23,6 +23,7 @@ mod disaster;
 mod disk;
 mod etcd;
 mod etcdctl;
+mod fake_member;
 mod fault;
 mod golink;
 mod holders;
@@ -48,6 +49,7 @@ pub(crate) use agent::{linkctl, linkd};
 pub(crate) use api::{Api, read_response};
 pub(crate) use authentication::PASSWORD as ETCD_PASSWORD;
 pub(crate) use capture::{Capture, Mac, Payload};
+pub(crate) use fake_member::{FakeAnswer, start as start_fake_member};
 pub(crate) use fault::Way;
 pub(crate) use golink::GoLink;
 #[allow(unused_imports, reason = "the benchmark names it")]
