@@ -27,6 +27,19 @@ pub struct Timing {
     pub timeout: Duration,
 }
 
+/// How IPs are checked that do not say otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckDefaults {
+    /// Between two checks.
+    pub interval: Duration,
+    /// How long one check may take.
+    pub timeout: Duration,
+    /// Failed checks in a row before the host is failing.
+    pub fall: u32,
+    /// Successful checks in a row before a failing host is healthy again.
+    pub rise: u32,
+}
+
 /// Owns the thread that checks one IP.
 #[derive(Debug)]
 pub struct Checks {

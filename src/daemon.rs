@@ -20,10 +20,10 @@ use crate::VERSION;
 use crate::api::Api;
 use crate::config::Config;
 use crate::etcd::Etcd;
+use crate::local_copy::CopyFile;
 use crate::net::{Announce, Net};
 use crate::ping::LivenessCheck;
 use crate::policy::{CrashDetection, StopPolicy};
-use crate::state::StateFile;
 use crate::supervisor::{self, Supervisor};
 use crate::systemd::{Watchdog, notify};
 
@@ -88,7 +88,7 @@ fn run(config: Config) -> Result<(), String> {
     let net = Net::start(Announce { fixed: config.announce, rate: config.announce_rate })
         .map_err(text("network"))?;
     let etcd = Etcd::start(config.etcd.clone()).map_err(text("etcd client"))?;
-    let state = StateFile::open(&config.state_dir, &config.hostname).map_err(text("state file"))?;
+    let copy = CopyFile::open(&config.state_dir, &config.hostname).map_err(text("local copy"))?;
     let mut supervisor = Supervisor::start(supervisor::Params {
         host: config.hostname.clone(),
         interface: config.interface.clone(),
@@ -96,12 +96,12 @@ fn run(config: Config) -> Result<(), String> {
         max_ips: config.max_ips,
         loss: config.loss_policy,
         all_failing: config.all_failing_policy,
-        ttl: config.etcd.ttl(),
+        renewal: config.etcd.renewal,
         loss_after: config.etcd.loss_after(),
         watch: (config.crash_detection != CrashDetection::Off).then_some(config.probes),
         etcd: etcd.client(),
         net: net.client(),
-        state,
+        copy,
     })
     .map_err(text("supervisor"))?;
     let credentials = config.credentials.clone();

@@ -19,7 +19,7 @@
 //!                                   command::Request{reply}│
 //!                                                   ┌──────▼──────┐
 //!        ┌──────────────────────────────────────────│ supervisor  │◄─────────────┐   ┌───────┐
-//!        │ transactions, with a deadline            │ the table   │──copy────────┼──►│ state │ disk
+//!        │ transactions, with a deadline            │ the table   │──copy────────┼──►│ copy  │ disk
 //!        │                                          │             │  Notice      │   └───────┘
 //!        │                                          └──────┬──────┘  (unbounded, │
 //! ┌──────▼──────┐                                  Control │          never      │
@@ -50,18 +50,20 @@ pub mod ctl;
 pub mod daemon;
 pub mod election;
 pub mod etcd;
+pub mod failure_detector;
 pub mod fsm;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod http;
 pub mod interface_name;
+pub mod local_copy;
 pub mod lock;
+mod machine;
 pub mod net;
 pub mod network;
 pub mod ping;
 pub mod policy;
 pub mod secret;
-pub mod state;
 pub mod store;
 pub mod supervisor;
 mod systemd;
@@ -69,7 +71,6 @@ mod text;
 mod thread;
 pub mod vip;
 pub mod wire;
-pub mod witness;
 
 /// The version, as `GET /version` tells it.
 pub const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));

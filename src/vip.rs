@@ -220,6 +220,11 @@ impl fmt::Display for VipIdError {
 
 impl std::error::Error for VipIdError {}
 
+/// The number of an IP, and of its election, in one process. It is never used twice, so that nothing
+/// meant for an IP that is gone reaches another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u32);
+
 /// A health check of the service behind an IP, on this host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {

@@ -254,10 +254,15 @@ fn check_new(new: &NewVip) {
     });
     let (key, value) = (format!("/link/hosts/h1/{ID}"), value.to_string().into_bytes());
     let kv = etcd::Kv { key, value, lease: 0, mod_revision: 1 };
-    let reply = etcd::Reply::new(true, 1, vec![vec![], vec![kv]]);
-    let stored = store::loaded("h1", &reply);
-    assert_eq!(stored.skipped, [""; 0]);
-    let [record] = &stored.records[..] else { panic!("{:?}", stored.records) };
+    let reply = etcd::Reply::new(true, 1, vec![vec![], vec![], vec![kv]]);
+    let machine = store::Instance::default();
+    let store::Answer::Loaded(found) =
+        store::answer_of(&store::Request::Load, "h1", &machine, &reply)
+    else {
+        panic!("a load is answered by what was found");
+    };
+    assert_eq!(found.unreadable, []);
+    let [record] = &found.records[..] else { panic!("{:?}", found.records) };
     assert_eq!((record.cidr, &record.checks), (new.cidr, &new.checks));
     assert_eq!(record.healthcheck_interval, new.healthcheck_interval);
     assert_eq!((&record.interface, record.loss), (&new.interface, new.loss));

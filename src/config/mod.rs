@@ -14,13 +14,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::checks::CheckDefaults;
 use crate::etcd::{self, TlsFiles};
+use crate::failure_detector;
 use crate::interface_name;
 use crate::lock;
 use crate::net::{Announce, WatchTiming};
 use crate::policy::{AllFailingPolicy, CrashDetection, LossPolicy, StopPolicy, UnknownWord};
 use crate::secret::{Credentials, Secret};
-use crate::witness;
 
 /// Where the authorities that a system trusts are, on Debian, Fedora and Alpine.
 const SYSTEM_CA: [&str; 3] =
@@ -71,17 +72,6 @@ pub struct Config {
     pub state_dir: PathBuf,
 }
 
-/// How IPs are checked that do not say otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CheckDefaults {
-    /// Between two checks.
-    pub interval: Duration,
-    /// How long one check may take.
-    pub timeout: Duration,
-    /// Failed checks in a row before the host is failing.
-    pub fall: u32,
-}
-
 /// Everything that is wrong with the environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors(pub Vec<String>);
@@ -105,7 +95,7 @@ impl Config {
     /// The same if its host is found dead: by the network and etcd, or by the network alone.
     pub fn crash_detection(&self) -> Option<Duration> {
         let silent = self.probes.silence();
-        let unrenewed = witness::unrenewed_after(self.etcd.ttl().max(SHORTEST_TTL));
+        let unrenewed = failure_detector::unrenewed_after(self.etcd.ttl().max(SHORTEST_TTL));
         match self.crash_detection {
             CrashDetection::Strict => Some(silent.max(unrenewed)),
             CrashDetection::Fast => Some(silent),
@@ -121,7 +111,7 @@ impl fmt::Display for Config {
         write!(
             f,
             "host {}, interface {}, API on {} ({}), etcd {}, lease {:?} renewed every {:?}, \
-             checks every {:?} (timeout {:?}, {} failures), crash detection {} ({} probes every \
+             checks every {:?} (timeout {:?}, fall {}, rise {}), crash detection {} ({} probes every \
              {:?}), policies: etcd loss {}, all failing {}, stop {}",
             self.hostname,
             self.interface,
@@ -133,6 +123,7 @@ impl fmt::Display for Config {
             self.checks.interval,
             self.checks.timeout,
             self.checks.fall,
+            self.checks.rise,
             self.crash_detection,
             self.probes.count,
             self.probes.doubt,
@@ -172,6 +163,7 @@ impl Reader<'_> {
                 interval: self.duration("HEALTH_CHECK_INTERVAL", "5s", 100),
                 timeout: self.duration("HEALTH_CHECK_TIMEOUT", "5s", 10),
                 fall: self.number("FAIL_COUNT_BEFORE_FAILOVER", 3, 1..=1000),
+                rise: self.number("RISE_COUNT", 1, 1..=1000),
             },
             announce: self.announce(),
             announce_rate: self.number("ARP_GRATUITOUS_RATE", Announce::RATE, 200..=1_000_000),

@@ -239,6 +239,7 @@ impl Core {
                 self.dead = Some(lease).filter(|dead| self.is_held_by(*dead))
             }
             Input::Paused => self.doubt(),
+            Input::OwnerHeardAgain => {}
             Input::Checked(result) => {
                 self.on_health(|health| health.checked(result), now, &mut actions);
             }

@@ -59,6 +59,26 @@ pub struct Status {
     pub awaited: Option<(String, i64)>,
     /// Whether the kernel has the address, as last seen.
     pub bound: bool,
+    /// Whether the interface can carry the address, as last seen.
+    pub interface_usable: bool,
+    /// What is wrong on this host, for which the agent is to blame or its surroundings.
+    pub trouble: Vec<String>,
+}
+
+impl Status {
+    /// What is shown of an election that has not said anything yet.
+    pub fn starting() -> Status {
+        Status {
+            state: State::Standby,
+            since: Instant::now(),
+            reason: "starting".to_owned(),
+            owner: None,
+            awaited: None,
+            bound: false,
+            interface_usable: false,
+            trouble: Vec::new(),
+        }
+    }
 }
 
 /// What an election tells the supervisor.
@@ -68,14 +88,18 @@ pub enum Notice {
     Status(Status),
     /// The host of the owner, which is watched, is heard on the network, or not.
     Owner(Liveness),
-    /// Somebody who had the IP has let go of it and left it to the host that holds the lock.
-    Yielded,
+    /// A host that had the IP has let go of it and acknowledged the host that holds the lock.
+    Acknowledged,
+    /// etcd has refused a request, for this reason.
+    Refused(String),
+    /// etcd carries requests out again.
+    Served,
     /// A failover has ended: another host holds the lock, or why none does.
     HandedOver(Result<(), String>),
     /// It has given the IP up and ended.
     Left {
         /// etcd could not be told: the lock may still be attached to this host's lease.
-        owes: bool,
+        cleanup_pending: bool,
     },
 }
 
@@ -85,6 +109,7 @@ pub type Notices = Box<dyn Fn(Notice) + Send>;
 /// Owns the thread of an election.
 #[derive(Debug)]
 pub struct Election {
+    name: String,
     events: Sender<Box<Event>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -113,7 +138,12 @@ impl Election {
         let actor = Actor::subscribed(params, notices);
         let events = actor.events();
         let thread = thread::spawn(&name, move || actor.run())?;
-        Ok(Election { events, thread: Some(thread) })
+        Ok(Election { name, events, thread: Some(thread) })
+    }
+
+    /// The name of the thread.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Tells of the lease.
@@ -150,6 +180,11 @@ impl Election {
     /// The owner with this lease is dead.
     pub fn owner_dead(&self, lease: i64) {
         self.tell(Control::Input(Input::OwnerDead(lease)));
+    }
+
+    /// The owner is heard on the network again, where it was not for a while.
+    pub fn owner_heard_again(&self) {
+        self.tell(Control::Input(Input::OwnerHeardAgain));
     }
 
     /// This process did not run for a while.

@@ -33,6 +33,8 @@ pub enum Input {
     },
     /// The owner with this lease is dead: neither the network nor etcd hears of its host.
     OwnerDead(i64),
+    /// The owner is heard on the network again, where it was not for a while.
+    OwnerHeardAgain,
     /// This process did not run for a while: stopped, or its machine was suspended.
     Paused,
     /// The result of one round of health checks.

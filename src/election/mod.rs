@@ -6,4 +6,5 @@ mod health;
 pub mod message;
 mod thread;
 
+pub use self::core::HANDOVER_BOUND as HANDOVER_TIMEOUT;
 pub use self::handle::{Election, Notice, Notices, Params, Status};

@@ -145,7 +145,7 @@ impl Actor {
         if self.left.is_some() {
             // Before it is told: whoever hears it may offer the IP again at once.
             self.unsubscribe();
-            (self.notices)(Notice::Left { owes: self.core.owes() });
+            (self.notices)(Notice::Left { cleanup_pending: self.core.owes() });
         }
     }
 
@@ -273,7 +273,7 @@ impl Actor {
                 if holder.written <= last.written {
                     return;
                 }
-                (self.notices)(Notice::Yielded);
+                (self.notices)(Notice::Acknowledged);
             }
             Some(_) | None => {}
         }
@@ -284,11 +284,13 @@ impl Actor {
         let cidr = self.params.cidr;
         let refused = answer.as_ref().is_err_and(|error| error.kind == etcd::ErrorKind::Refused);
         let said = std::mem::replace(&mut self.refused, refused);
+        if said && answer.is_ok() {
+            (self.notices)(Notice::Served);
+        }
         Input::Answered(answer.map_err(|error| {
-            if refused && !said {
-                warn!("{cidr}: etcd refuses the election: {error}");
-            } else {
-                debug!("{cidr}: {request:?}: {error}");
+            debug!("{cidr}: {request:?}: {error}");
+            if refused {
+                (self.notices)(Notice::Refused(error.to_string()));
             }
             error.to_string()
         }))
@@ -339,6 +341,8 @@ impl Actor {
             owner: self.core.owner().map(str::to_owned),
             awaited: self.core.awaited().map(|(host, lease)| (host.to_owned(), lease)),
             bound: self.bound,
+            interface_usable: true,
+            trouble: Vec::new(),
         };
         if self.shown.as_ref() != Some(&status) {
             self.shown = Some(status.clone());

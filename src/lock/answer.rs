@@ -11,6 +11,15 @@ pub struct LockView {
     pub gap: Gap,
 }
 
+/// Another host offers the address of an IP with another prefix length, so that both would own it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OtherPrefix {
+    /// The address with the prefix length that the other host has; untrusted text.
+    pub cidr: String,
+    /// The other host.
+    pub host: String,
+}
+
 /// What lies between two views of a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Gap {

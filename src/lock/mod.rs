@@ -13,8 +13,9 @@ mod answer;
 mod request;
 mod txn;
 
-pub use self::answer::{Candidate, Gap, Holder, Lease, LockAnswer, LockView};
+pub use self::answer::{Candidate, Gap, Holder, Lease, LockAnswer, LockView, OtherPrefix};
 pub use self::request::{Candidacy, Request};
 pub use self::txn::{
-    PREFIX, answer_of, candidacy_key, candidates, candidates_txn, key, txn_of, view_of,
+    CANDIDACIES, PREFIX, answer_of, candidacy_key, candidates, candidates_txn, key,
+    no_other_prefix, other_prefix, same_address, txn_of, view_of,
 };

@@ -4,12 +4,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Candidacy, Candidate, Gap, Holder, LockAnswer, LockView, Request};
+use super::{Candidacy, Candidate, Gap, Holder, LockAnswer, LockView, OtherPrefix, Request};
 use crate::etcd::{self, Compare, KeyState, Kv, Op, Reply, Txn};
 use crate::vip::Cidr;
 
 /// The prefix of all locks.
 pub const PREFIX: &str = "/link/default/";
+
+/// The prefix of all candidacies.
+pub const CANDIDACIES: &str = "/link/ips/";
 
 /// What a host tells about an IP.
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,7 +35,7 @@ pub fn key(cidr: Cidr) -> String {
 /// The prefix of all candidacies of an IP. The slash at its end keeps `10.0.0.1_3` from matching
 /// `10.0.0.1_32`.
 fn candidacies_prefix(cidr: Cidr) -> String {
-    format!("/link/ips/{}/", cidr.election_key())
+    format!("{CANDIDACIES}{}/", cidr.election_key())
 }
 
 /// The candidacy of a host for an IP.
@@ -194,6 +197,29 @@ fn holder(kv: &Kv) -> Holder {
         lease: kv.lease,
         written: kv.mod_revision,
     }
+}
+
+/// The conditions that nobody offers the address of an IP with another prefix length: no key lies
+/// before its own candidacies among those of its address, and none after them. (`0` follows `/`, and
+/// a backquote follows `_`.)
+pub fn no_other_prefix(cidr: Cidr) -> [Compare; 2] {
+    let (all, own) = (format!("{CANDIDACIES}{}_", cidr.addr()), candidacies_prefix(cidr));
+    let after_own = format!("{CANDIDACIES}{}0", cidr.election_key());
+    let after_all = format!("{CANDIDACIES}{}`", cidr.addr());
+    [Compare::NoneIn(all, own), Compare::NoneIn(after_own, after_all)]
+}
+
+/// Reads the candidacies for the address of an IP, whatever the prefix length.
+pub fn same_address(cidr: Cidr) -> Op {
+    Op::GetPrefix(format!("{CANDIDACIES}{}_", cidr.addr()))
+}
+
+/// The first of these candidacies that is for another prefix length.
+pub fn other_prefix(cidr: Cidr, kvs: &[Kv]) -> Option<OtherPrefix> {
+    let own = candidacies_prefix(cidr);
+    let mut others = kvs.iter().filter(|kv| !kv.key.starts_with(&own));
+    let (key, host) = others.find_map(|kv| kv.key.strip_prefix(CANDIDACIES)?.split_once('/'))?;
+    Some(OtherPrefix { cidr: key.replacen('_', "/", 1), host: host.to_owned() })
 }
 
 /// Reads the hosts that offer an IP.

@@ -40,7 +40,7 @@ use super::schedule::Schedule;
 use super::sys::PacketSocket;
 use super::wait::{STANDSTILL, wait};
 use super::watcher::Watcher;
-use super::{Address, Announce, NetError, Report};
+use super::{Announce, Looked, NetError, Report};
 use crate::clock;
 use crate::network::{Liveness, ProbeResult};
 use crate::vip::Cidr;
@@ -55,7 +55,7 @@ const MAX_CHANGES: usize = 1024;
 /// that it has none.
 const HOLD: Duration = Duration::from_secs(2);
 
-type Question = (String, Sender<Result<Vec<Address>, NetError>>);
+type Question = (String, Sender<Result<Looked, NetError>>);
 
 /// The thread's state.
 #[derive(Debug)]
@@ -282,7 +282,7 @@ impl Actuator {
     fn answer(&mut self) {
         for (interface, reply) in self.questions.drain(..) {
             // Whoever does not wait any longer has no use for the answer.
-            let _ = reply.try_send(self.reconciler.addresses(&interface));
+            let _ = reply.try_send(self.reconciler.look_at(&interface));
         }
     }
 

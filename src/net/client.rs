@@ -16,7 +16,8 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::actuator::Actuator;
 use super::order::{AddressOrder, Order, Orders, Token};
-use super::{Address, Announce, Desired, NetError, Reports, WatchTiming};
+use super::{Address, Announce, Desired, Looked, NetError, Reports, WatchTiming};
+use crate::network::Mac;
 use crate::ping::Ping;
 use crate::thread;
 use crate::vip::Cidr;
@@ -90,6 +91,16 @@ impl NetClient {
 
     /// The addresses on an interface, none if it does not exist; waits a second at most.
     pub fn addresses(&self, interface: &str) -> Result<Vec<Address>, NetError> {
+        Ok(self.look_at(interface)?.1)
+    }
+
+    /// The hardware address of an interface, none if it does not exist or has none; waits a second at
+    /// most.
+    pub fn hardware_address(&self, interface: &str) -> Result<Option<Mac>, NetError> {
+        Ok(self.look_at(interface)?.0)
+    }
+
+    fn look_at(&self, interface: &str) -> Result<Looked, NetError> {
         let (reply, reply_rx) = bounded(1);
         self.send(Order::Addresses { interface: interface.to_owned(), reply });
         match reply_rx.recv_timeout(ANSWER_TIMEOUT) {

@@ -69,6 +69,9 @@ pub struct Address {
     pub ours: bool,
 }
 
+/// What was found of an interface: its hardware address, if it has one, and its addresses.
+type Looked = (Option<crate::network::Mac>, Vec<Address>);
+
 /// Where an address should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Desired {

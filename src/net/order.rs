@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 use nix::sys::eventfd::EventFd;
 
-use super::{Address, Desired, NetError, Reports, WatchTiming};
+use super::{Desired, Looked, NetError, Reports, WatchTiming};
 use crate::ping::Ping;
 use crate::vip::Cidr;
 
@@ -22,7 +22,7 @@ pub(super) enum Order {
     Manage { token: Token, interface: String, reports: Reports },
     Address(Token, AddressOrder),
     RemoveLeftOvers { unmarked: Vec<(Cidr, String)> },
-    Addresses { interface: String, reply: Sender<Result<Vec<Address>, NetError>> },
+    Addresses { interface: String, reply: Sender<Result<Looked, NetError>> },
     Ping(Ping),
     Stop,
 }

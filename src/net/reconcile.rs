@@ -22,7 +22,7 @@ use super::rtnetlink::{AddressInfo, Change, MARK, Neighbour};
 use super::schedule::Extent;
 use super::secondaries::{robbed, same_subnet};
 use super::target::{Found, Target};
-use super::{Address, Desired, NetError, Report, Reports};
+use super::{Address, Desired, Looked, NetError, Report, Reports};
 use crate::vip::Cidr;
 
 /// The managed addresses.
@@ -232,14 +232,15 @@ impl Reconciler {
     }
 
     /// The addresses on an interface, read anew.
-    pub(super) fn addresses(&mut self, interface: &str) -> Result<Vec<Address>, NetError> {
+    pub(super) fn look_at(&mut self, interface: &str) -> Result<Looked, NetError> {
         let failed = |error| NetError(format!("read the addresses of {interface}: {error}"));
         let Some(link) = self.route.link_by_name(interface).map_err(failed)? else {
-            return Ok(Vec::new());
+            return Ok((None, Vec::new()));
         };
         let addresses = self.route.addresses().map_err(failed)?;
         let here = addresses.into_iter().filter(|address| address.index == link.index);
-        Ok(here.map(|address| Address { cidr: address.cidr, ours: is_ours(&address) }).collect())
+        let ours = |address: AddressInfo| Address { cidr: address.cidr, ours: is_ours(&address) };
+        Ok((link.mac, here.map(ours).collect()))
     }
 
     /// Has removed what is not managed and either carries LinK's mark or, where the kernel keeps no

@@ -4,12 +4,12 @@
 use crate::etcd::{Gap, KeyState, Kv, Op, Reply};
 use crate::lock;
 use crate::lock::{Candidacy, Request};
-use crate::store::{self, Record, Stored};
+use crate::store::{self, Answer, Found, Instance, LocalCopy, Obstacle, Record};
 use crate::vip::{Cidr, LONGEST_INTERVAL};
 
 /// Whose records they are.
 const HOST: &str = "h1";
-/// The lock of an IP, and where its offers are.
+/// The lock of an IP, and where its candidacies are.
 const LOCK: &str = "/link/default/10.0.0.1_32";
 const OFFERS: &str = "/link/ips/10.0.0.1_32/";
 
@@ -26,10 +26,10 @@ pub fn store(input: &[u8]) {
         check_host(kv, &kvs, &stored);
         check_lock(kv);
     }
-    check_local_copy(&stored);
-    if let Ok(stored) = store::read_local_copy(HOST, input) {
-        stored.records.iter().for_each(check_usable);
-        check_local_copy(&stored);
+    check_local_copy(&LocalCopy { records: stored.records, ..LocalCopy::default() });
+    if let Ok(copy) = LocalCopy::read(input) {
+        copy.records.iter().for_each(check_usable);
+        check_local_copy(&copy);
     }
 }
 
@@ -40,20 +40,29 @@ fn kv(line: &[u8], revision: i64) -> Kv {
     Kv { key, value, lease: revision % 3, mod_revision: revision }
 }
 
-fn load(host: &[Kv], records: &[Kv]) -> Stored {
-    let found = vec![host.to_vec(), records.to_vec()];
-    store::loaded(HOST, &Reply::new(true, i64::MAX, found))
+fn load(host: &[Kv], records: &[Kv]) -> Found {
+    let found = vec![host.to_vec(), Vec::new(), records.to_vec()];
+    let reply = Reply::new(true, i64::MAX, found);
+    let answer = store::answer_of(&store::Request::Load, HOST, &Instance::default(), &reply);
+    let Answer::Loaded(found) = answer else { panic!("{answer:?}") };
+    *found
+}
+
+fn write(request: &store::Request) -> (String, Vec<u8>) {
+    let txn = store::txn_of(request, HOST, &Instance::default());
+    let [Op::Put { key, value, lease: 0 }] = &txn.then[..] else { panic!("{txn:?}") };
+    (key.clone(), value.clone())
 }
 
 /// Of many records each is what it is alone, but for the second of an address.
-fn check_records(kvs: &[Kv]) -> Stored {
+fn check_records(kvs: &[Kv]) -> Found {
     let stored = load(&[], kvs);
     let mut expected: Vec<Record> = Vec::new();
     let mut skipped = 0;
     for kv in kvs {
         let alone = load(&[], std::slice::from_ref(kv));
-        assert!(alone.skipped.iter().all(|why| why.starts_with(&kv.key)), "{:?}", alone.skipped);
-        skipped += alone.skipped.len();
+        assert!(alone.unreadable.iter().all(|it| it.why.starts_with(&kv.key)), "{alone:?}");
+        skipped += alone.unreadable.len();
         for record in alone.records {
             assert_eq!(kv.key, format!("/link/hosts/{HOST}/{}", record.id));
             check_usable(&record);
@@ -65,7 +74,7 @@ fn check_records(kvs: &[Kv]) -> Stored {
             }
         }
     }
-    assert_eq!((&stored.records, stored.skipped.len()), (&expected, skipped));
+    assert_eq!((&stored.records, stored.unreadable.len()), (&expected, skipped));
     stored
 }
 
@@ -76,27 +85,27 @@ fn check_usable(record: &Record) {
 }
 
 fn check_written_again(record: &Record) {
-    let txn = store::write_record_txn(HOST, record);
-    let [Op::Put { key, value, lease: 0 }] = &txn.then[..] else { panic!("{txn:?}") };
-    let (key, value) = (key.clone(), value.clone());
+    let request = store::Request::WriteRecord(record.clone());
+    let (key, value) = write(&request);
     let kv = Kv { key, value, lease: 0, mod_revision: record.revision };
     assert_eq!(load(&[], std::slice::from_ref(&kv)).records, std::slice::from_ref(record));
     // A write that was repeated meets its own value.
     let repeated = Reply::new(false, i64::MAX, vec![vec![kv]]);
-    assert_eq!(store::record_written(record, &repeated), Ok(record.revision));
+    let answer = store::answer_of(&request, HOST, &Instance::default(), &repeated);
+    assert_eq!(answer, Answer::Written(Ok::<i64, Obstacle>(record.revision)));
 }
 
 /// Whatever is said of the host, its records stay; its lease is read again as it was written.
-fn check_host(kv: &Kv, kvs: &[Kv], stored: &Stored) {
+fn check_host(kv: &Kv, kvs: &[Kv], stored: &Found) {
     let with_host = load(std::slice::from_ref(kv), kvs);
     assert_eq!(with_host.records, stored.records);
-    assert_eq!(with_host.lease_revision, kv.mod_revision);
-    let Some(lease) = with_host.lease else { return };
+    let host = with_host.host.expect("it is there, whatever it says");
+    assert_eq!(host.revision, kv.mod_revision);
+    let Some(lease) = host.lease else { return };
     assert_ne!(lease, 0);
-    let txn = store::save_lease_txn(HOST, lease, kv.mod_revision);
-    let [Op::Put { key, value, lease: 0 }] = &txn.then[..] else { panic!("{txn:?}") };
-    let saved = Kv { key: key.clone(), value: value.clone(), ..kv.clone() };
-    assert_eq!(load(&[saved], &[]).lease, Some(lease));
+    let (key, value) = write(&store::Request::WriteHost { lease, revision: kv.mod_revision });
+    let saved = Kv { key, value, ..kv.clone() };
+    assert_eq!(load(&[saved], &[]).host.and_then(|host| host.lease), Some(lease));
 }
 
 fn check_lock(kv: &Kv) {
@@ -128,11 +137,9 @@ fn check_candidates(kvs: &[Kv]) {
 }
 
 /// A copy tells the next life what etcd would, but for the revisions.
-fn check_local_copy(stored: &Stored) {
-    let copy = store::local_copy(HOST, stored.lease, stored.records.iter());
-    let read = store::read_local_copy(HOST, &copy).expect("a copy of ours");
-    let records = stored.records.iter().map(|record| Record { revision: 0, ..record.clone() });
-    let expected = Stored { records: records.collect(), lease: stored.lease, ..Stored::default() };
+fn check_local_copy(copy: &LocalCopy) {
+    let read = LocalCopy::read(&copy.to_bytes(copy.records.iter())).expect("a copy of ours");
+    let records = copy.records.iter().map(|record| Record { revision: 0, ..record.clone() });
+    let expected = LocalCopy { records: records.collect(), skipped: Vec::new(), ..copy.clone() };
     assert_eq!(read, expected);
-    assert!(store::read_local_copy("h2", &copy).is_err(), "of another host");
 }

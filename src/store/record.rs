@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::interface_name;
 use crate::policy::LossPolicy;
 use crate::vip::{Check, Cidr, LONGEST_INTERVAL, VipId};
 
@@ -77,6 +78,9 @@ impl RecordValue {
         let cidr: Cidr = text.parse().map_err(|error| format!("ip {text:?} {error}"))?;
         if let Some(why) = cidr.unusable() {
             return Err(format!("ip {cidr} {why}"));
+        }
+        if let Some(name) = &self.interface {
+            interface_name::check(name).map_err(|why| format!("interface {name:?} {why}"))?;
         }
         let loss = self.etcd_loss_policy.as_ref().map(loss_policy).transpose();
         let skipped = loss.as_ref().err().cloned();

@@ -304,6 +304,8 @@ fn hosts_that_boot_without_etcd_take_their_ips_and_agree_when_it_is_back() {
     assert_eq!(refused.status, 503, "{refused:?}");
     lab.etcd.start_all();
     lab.await_owner(VIP);
+    let healthy = || lab[H1].api().send("GET", "/health", None).status == 200;
+    eventually("h1 knows that etcd is back", healthy);
     lab[H1].api().add(VIP2);
 }
 

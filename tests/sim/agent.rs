@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use link::election::core::{Core, Setting};
 use link::election::message::Input;
+use link::failure_detector::FailureDetector;
 use link::fsm::State;
 use link::lock::{Holder, Lease, LockView, Request};
 use link::policy::{AllFailingPolicy, CrashDetection, LossPolicy};
-use link::witness::Witness;
 
 use crate::faults::HostId;
 use crate::wire::{Probing, Watching};
@@ -70,7 +70,7 @@ pub(crate) struct Agent {
     /// What the network has answered, while it is asked.
     pub(crate) probing: Option<Probing>,
     /// The owner's host, as the network and etcd tell of it.
-    pub(crate) witness: Witness,
+    pub(crate) detector: FailureDetector,
     pub(crate) watched: Option<Watching>,
     /// Numbers the times that it begins or ends to watch.
     pub(crate) watches: u64,
@@ -126,7 +126,7 @@ impl Agent {
             lan_in: 0,
             unheard_by: Vec::new(),
             probing: None,
-            witness: Witness::default(),
+            detector: FailureDetector::default(),
             watched: None,
             watches: 0,
             holder: None,
@@ -158,7 +158,7 @@ impl Agent {
         self.core = Core::new(setting, epoch + Duration::from_millis(now));
         self.desired = None;
         self.probing = None;
-        self.witness = Witness::default();
+        self.detector = FailureDetector::default();
         self.watched = None;
         self.holder = None;
         self.claimed = 0;

@@ -16,7 +16,7 @@ use link::election::message::{Action, Input};
 use link::etcd::TimeToLive;
 use link::lock::{LockAnswer, LockView, Request};
 use link::policy::{AllFailingPolicy, CrashDetection, LossPolicy};
-use link::vip::VipId;
+use link::vip::Slot;
 
 use crate::agent::{Agent, CHECK, Policies};
 use crate::audit::{Audit, Violation};
@@ -230,12 +230,16 @@ impl World {
                 if self.alive(host, life) && (era == self.era || answer.is_none()) =>
             {
                 let now = self.instant();
-                let steps = self.agents[host].witness.told(lease, answer, now);
+                let steps = self.agents[host].detector.lease_is(
+                    lease,
+                    answer.map(|it| (it.left, it.granted)),
+                    now,
+                );
                 self.follow(host, steps);
             }
             Event::Wake { host, life } if self.alive(host, life) => {
                 let now = self.instant();
-                let steps = self.agents[host].witness.wake(now);
+                let steps = self.agents[host].detector.wake(now);
                 self.follow(host, steps);
             }
             Event::Announce { host, life, announcing, refresh } if self.alive(host, life) => {
@@ -338,9 +342,7 @@ impl World {
 }
 
 /// The one IP of the world.
-fn ip() -> VipId {
-    "vip-00000000-0000-4000-8000-000000000001".parse().expect("an id")
-}
+const IP: Slot = Slot(1);
 
 /// How the agents of a world are set: as most of them are, or otherwise.
 fn policies(random: &mut Random) -> Policies {

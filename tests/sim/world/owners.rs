@@ -1,11 +1,11 @@
-//! The owners' hosts, as a standby sees them: what the network and etcd tell goes to its witness.
+//! The owners' hosts, as a standby sees them: what the network and etcd tell goes to its failure detector.
 
 use link::election::message::Input;
+use link::failure_detector::{Route, Step};
 use link::lock::LockAnswer;
 use link::policy::CrashDetection;
-use link::witness::Step;
 
-use super::{DEADLINE, Event, World, ip};
+use super::{DEADLINE, Event, IP, World};
 use crate::bugs::Bug;
 use crate::faults::HostId;
 use crate::wire::{WATCH, Watching};
@@ -17,18 +17,18 @@ impl World {
             return;
         }
         let agent = &mut self.agents[host];
-        let steps = agent.witness.awaits(&ip(), true, agent.core.awaited());
+        let steps = agent.detector.awaits(IP, Route::Ipv4, agent.core.awaited());
         self.follow(host, steps);
     }
 
-    /// Has the witness know if somebody has yielded, as the election's thread and the supervisor do.
+    /// Has the detector know if somebody has yielded, as the election's thread and the supervisor do.
     pub(super) fn note_yield(&mut self, host: HostId, input: &Input) {
         let (Input::Lock(lock) | Input::Answered(Ok(LockAnswer { lock, .. }))) = input else {
             return;
         };
         if self.agents[host].sees_yield(lock) {
             let now = self.instant();
-            let steps = self.agents[host].witness.yielded(&ip(), now);
+            let steps = self.agents[host].detector.acknowledged(IP, now);
             self.follow(host, steps);
         }
     }
@@ -38,22 +38,23 @@ impl World {
         for step in steps {
             self.trace(host, || format!("-- {step:?}"));
             match step {
-                Step::Watch(_, on) => {
+                Step::Monitor(_, on) => {
                     let agent = &mut self.agents[host];
                     agent.watched = on.then(Watching::default);
                     agent.watches += 1;
                     let number = agent.watches;
                     self.after(WATCH, Event::Watch { host, life, number });
                 }
-                Step::AskLease(lease) if self.bug == Some(Bug::OneWitnessIsEnough) => {
+                Step::ReadLease(lease) if self.bug == Some(Bug::OneWitnessIsEnough) => {
                     self.tell(host, Input::OwnerDead(lease));
                 }
-                Step::AskLease(lease) => self.ask_lease(host, lease),
+                Step::ReadLease(lease) => self.ask_lease(host, lease),
                 Step::Dead { lease, .. } => self.tell(host, Input::OwnerDead(lease)),
-                Step::Tell(_) => {}
+                Step::HeardAgain(_) => self.tell(host, Input::OwnerHeardAgain),
+                Step::Log(_) => {}
             }
         }
-        if let Some(deadline) = self.agents[host].witness.deadline() {
+        if let Some(deadline) = self.agents[host].detector.deadline() {
             let pause = deadline.saturating_duration_since(self.instant()).as_millis();
             let pause = u64::try_from(pause).expect("a short pause") + 1;
             self.after(pause, Event::Wake { host, life });
@@ -78,7 +79,7 @@ impl World {
         self.agents[host].watched = Some(watched);
         if let Some(presence) = news {
             let now = self.instant();
-            let steps = self.agents[host].witness.heard(&ip(), presence, now);
+            let steps = self.agents[host].detector.heard(IP, presence, now);
             self.follow(host, steps);
         }
     }

@@ -1,6 +1,6 @@
 //! The local copy of this host's configuration, for a start without etcd.
 //!
-//! Owns: the file `<STATE_DIR>/<host>.json` and the thread `state`, which alone writes it, because a
+//! Owns: the file `<STATE_DIR>/<host>.json` and the thread `copy`, which alone writes it, because a
 //! disk may take its time and nobody should wait for it. A copy replaces the file as a whole or not
 //! at all; of copies that come faster than the disk, the last is written. Whatever is wrong with
 //! the file or its folder is a warning, never more: etcd has the truth. The thread ends, with the
@@ -19,33 +19,41 @@ use crate::thread;
 
 /// Owns the thread that writes.
 #[derive(Debug)]
-pub struct StateFile {
+pub struct CopyFile {
     // Dropped before the thread is joined: its end is what stops the thread.
     copies: Option<Sender<Vec<u8>>>,
     thread: Option<JoinHandle<()>>,
     path: PathBuf,
 }
 
-impl StateFile {
+impl CopyFile {
     /// Starts the thread. The folder is made if it is missing.
-    pub fn open(folder: &Path, host: &str) -> io::Result<StateFile> {
+    pub fn open(folder: &Path, host: &str) -> io::Result<CopyFile> {
         let path = folder.join(format!("{host}.json"));
         let (copies_tx, copies_rx) = unbounded();
         let writer = Writer { path: path.clone(), failing: false };
-        let thread = thread::spawn("state", move || writer.run(&copies_rx))?;
-        Ok(StateFile { copies: Some(copies_tx), thread: Some(thread), path })
+        let thread = thread::spawn("copy", move || writer.run(&copies_rx))?;
+        Ok(CopyFile { copies: Some(copies_tx), thread: Some(thread), path })
     }
 
-    /// What was written last; nothing if there is none or it cannot be read.
-    pub fn read(&self) -> Option<Vec<u8>> {
+    /// What was written last; nothing if there is none. The error says why it cannot be read.
+    pub fn read(&self) -> Option<Result<Vec<u8>, String>> {
         match fs::read(&self.path) {
-            Ok(bytes) => Some(bytes),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => {
-                warn!("state file {}: {error}", self.path.display());
-                None
-            }
+            result => Some(result.map_err(|error| error.to_string())),
         }
+    }
+
+    /// The copies of other names in the same folder: of this host, before it was renamed.
+    pub fn others(&self) -> Vec<Vec<u8>> {
+        let Some(files) = self.path.parent().and_then(|folder| fs::read_dir(folder).ok()) else {
+            return Vec::new();
+        };
+        let paths = files.filter_map(|file| Some(file.ok()?.path()));
+        let is_copy = |path: &PathBuf| {
+            *path != self.path && path.extension().is_some_and(|extension| extension == "json")
+        };
+        paths.filter(is_copy).filter_map(|path| fs::read(path).ok()).collect()
     }
 
     /// Where it is, for those who have to say what is wrong with it.
@@ -61,7 +69,7 @@ impl StateFile {
     }
 }
 
-impl Drop for StateFile {
+impl Drop for CopyFile {
     fn drop(&mut self) {
         self.copies = None;
         if let Some(thread) = self.thread.take() {
@@ -86,9 +94,9 @@ impl Writer {
             let path = self.path.display();
             match (result, failing) {
                 (Ok(()), false) | (Err(_), true) => {}
-                (Ok(()), true) => info!("state file {path} is written again"),
+                (Ok(()), true) => info!("local copy {path} is written again"),
                 (Err(error), false) => {
-                    warn!("state file {path}: {error}; a start without etcd would miss changes");
+                    warn!("local copy {path}: {error}; a start without etcd would miss changes");
                 }
             }
         }
@@ -116,7 +124,7 @@ mod tests {
 
     impl Folder {
         fn new() -> Folder {
-            Folder(std::env::temp_dir().join(format!("link-state-{}", uuid::Uuid::new_v4())))
+            Folder(std::env::temp_dir().join(format!("link-copy-{}", uuid::Uuid::new_v4())))
         }
     }
 
@@ -129,15 +137,15 @@ mod tests {
     #[test]
     fn what_was_written_last_is_read_by_the_next_life() {
         let folder = Folder::new();
-        let state = StateFile::open(&folder.0, "h1").unwrap();
+        let state = CopyFile::open(&folder.0, "h1").unwrap();
         assert_eq!(state.read(), None);
         for copy in 0..100_u8 {
             state.write(vec![copy]);
         }
         drop(state);
-        let next = StateFile::open(&folder.0, "h1").unwrap();
-        assert_eq!(next.read(), Some(vec![99]));
-        assert_eq!(StateFile::open(&folder.0, "h2").unwrap().read(), None);
+        let next = CopyFile::open(&folder.0, "h1").unwrap();
+        assert_eq!(next.read(), Some(Ok(vec![99])));
+        assert_eq!(CopyFile::open(&folder.0, "h2").unwrap().read(), None);
         let names: Vec<_> = fs::read_dir(&folder.0).unwrap().collect();
         assert_eq!(names.len(), 1, "nothing is left beside it: {names:?}");
     }
@@ -146,9 +154,9 @@ mod tests {
     fn a_folder_that_cannot_be_written_stops_nobody() {
         let folder = Folder::new();
         fs::write(&folder.0, "a file where the folder should be").unwrap();
-        let state = StateFile::open(&folder.0, "h1").unwrap();
+        let state = CopyFile::open(&folder.0, "h1").unwrap();
         state.write(vec![1]);
-        assert_eq!(state.read(), None);
+        assert!(state.read().is_none_or(|read| read.is_err()));
         drop(state);
         fs::remove_file(&folder.0).unwrap();
     }

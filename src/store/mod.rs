@@ -1,0 +1,39 @@
+//! What is registered on a host: its keys in etcd, the formats of their values, shared with the Go
+//! LinK, and the local copy of them.
+//!
+//! | key | value | lease |
+//! |---|---|---|
+//! | `/link/hosts/<host>/<id>` | a [`Record`] | none |
+//! | `/link/config/<host>` | the host: its lease, and which machine it is | none |
+//! | `/link/config/<host>/<instance>` | another machine that starts under this name | the host's |
+//!
+//! The keys of the elections are the business of [`crate::lock`].
+//!
+//! Everything here is a pure function: from a [`Request`] to a transaction, from its outcome to an
+//! [`Answer`]. What is read is untrusted: what cannot be understood is named and skipped.
+
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+mod host;
+mod local;
+mod record;
+mod request;
+
+use serde::Serialize;
+
+pub use self::host::{Claim, HostKey, Instance, config_prefix};
+pub use self::local::LocalCopy;
+pub use self::record::Record;
+pub use self::request::{Answer, At, Found, Obstacle, Request, Unreadable, answer_of, txn_of};
+
+/// The records of a host. The slash at its end keeps `h1` from matching `h10`.
+pub fn records_prefix(host: &str) -> String {
+    format!("/link/hosts/{host}/")
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("plain structs with text keys are always JSON")
+}
+
+#[cfg(test)]
+mod tests;

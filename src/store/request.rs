@@ -1,0 +1,317 @@
+//! What a supervisor asks of etcd about its host, and what etcd says.
+
+use super::host::{
+    Claim, HOSTS, HostKey, Instance, claim_key, claims_prefix, host_key, host_value, read_claim,
+    read_host,
+};
+use super::record::{self, Record, RecordValue};
+use super::{json, records_prefix};
+use crate::etcd::{Compare, Kv, Op, Reply, Txn};
+use crate::lock::{self, OtherPrefix};
+use crate::vip::{Cidr, VipId};
+
+/// A request to etcd. Each is one transaction, guarded, and may be repeated after an unknown outcome:
+/// a write that finds its own value has succeeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Read all that etcd knows of this host.
+    Load,
+    /// Write a record, if it still is at the revision that it carries; one with the revision 0, if
+    /// it does not exist and no host offers the same address with another prefix length.
+    WriteRecord(Record),
+    /// Delete a record, if it still is at this revision.
+    DeleteRecord(VipId, i64),
+    /// Write down the lease of this host and its machine, if the key still is at this revision
+    /// (0: does not exist).
+    WriteHost {
+        /// The lease.
+        lease: i64,
+        /// The revision.
+        revision: i64,
+    },
+    /// Delete these keys, locks and candidacies, as far as they are attached to this lease.
+    Release {
+        /// The lease.
+        lease: i64,
+        /// The keys; a hundred at most go into one transaction.
+        keys: Vec<String>,
+    },
+    /// Tell the host that has this host's name and that lease that this machine goes by its name.
+    ClaimName {
+        /// The lease of the other; the claim ends with it.
+        lease: i64,
+    },
+    /// Delete the claims of other machines to this host's name.
+    DropClaims,
+    /// Read which hosts there are.
+    Hosts,
+    /// Read the records of another host.
+    RecordsOf(String),
+    /// Read the hosts that offer an IP.
+    Candidates(Cidr),
+    /// Read which hosts offer one of these addresses with another prefix length; a hundred at most.
+    OtherPrefixes(Vec<Cidr>),
+}
+
+/// What a request has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The host, as etcd knows it.
+    Loaded(Box<Found>),
+    /// The revision at which the key was written, or why it was not.
+    Written(Result<i64, Obstacle>),
+    /// The record is gone, or it is now at this revision.
+    Deleted(Result<(), i64>),
+    /// It was done.
+    Done,
+    /// The hosts, by name.
+    Hosts(Vec<(String, HostKey)>),
+    /// The IPs that are registered on another host.
+    Records(Vec<Record>),
+    /// Names of hosts.
+    Names(Vec<String>),
+    /// For each of the IPs that another host offers with another prefix length: how, and which host.
+    OtherPrefixes(Vec<(Cidr, OtherPrefix)>),
+}
+
+/// Why a key was not written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It was written by another; it is now at this revision (0: it is gone).
+    Changed(i64),
+    /// A host offers the address with another prefix length.
+    OtherPrefix(OtherPrefix),
+}
+
+/// At which point of which history an answer was true.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct At {
+    /// The cluster of etcd.
+    pub cluster: u64,
+    /// Its revision.
+    pub revision: i64,
+}
+
+/// What etcd knows of a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The host itself; nothing if it was never written.
+    pub host: Option<HostKey>,
+    /// Other machines that start under its name.
+    pub claims: Vec<Claim>,
+    /// The IPs that are registered on it, one for each address.
+    pub records: Vec<Record>,
+    /// What could not be understood, or is there twice.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A value that could not be understood, or not as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The IP whose record it is, if the key tells that.
+    pub id: Option<VipId>,
+    /// The revision at which it was written.
+    pub revision: i64,
+    /// The key and why.
+    pub why: String,
+}
+
+/// The transaction of a request, for this host.
+pub fn txn_of(request: &Request, host: &str, instance: &Instance) -> Txn {
+    match request {
+        Request::Load => Txn::read(vec![
+            Op::Get(host_key(host)),
+            Op::GetPrefix(claims_prefix(host)),
+            Op::GetPrefix(records_prefix(host)),
+        ]),
+        Request::WriteRecord(record) => write_record(host, record),
+        Request::DeleteRecord(id, revision) => {
+            let key = record_key(host, id);
+            Txn {
+                when: vec![Compare::ModRevision(key.clone(), *revision)],
+                then: vec![Op::Delete(key.clone())],
+                otherwise: vec![Op::Get(key)],
+            }
+        }
+        Request::WriteHost { lease, revision } => {
+            guarded_write(host_key(host), *revision, host_value(host, *lease, instance))
+        }
+        Request::Release { lease, keys } => {
+            let release = |key: &String| {
+                Op::Nested(Txn {
+                    when: vec![Compare::Lease(key.clone(), *lease)],
+                    then: vec![Op::Delete(key.clone())],
+                    otherwise: Vec::new(),
+                })
+            };
+            Txn::read(keys.iter().map(release).collect())
+        }
+        Request::ClaimName { lease } => {
+            let key = claim_key(host, instance);
+            Txn::read(vec![Op::Put { key, value: json(instance), lease: *lease }])
+        }
+        Request::DropClaims => Txn::read(vec![Op::DeletePrefix(claims_prefix(host))]),
+        Request::Hosts => Txn::read(vec![Op::GetPrefix(HOSTS.to_owned())]),
+        Request::RecordsOf(other) => Txn::read(vec![Op::GetPrefix(records_prefix(other))]),
+        Request::Candidates(cidr) => lock::candidates_txn(*cidr),
+        Request::OtherPrefixes(cidrs) => {
+            let look = |cidr: &Cidr| {
+                Op::Nested(Txn {
+                    when: lock::no_other_prefix(*cidr).into(),
+                    then: Vec::new(),
+                    otherwise: vec![lock::same_address(*cidr)],
+                })
+            };
+            Txn::read(cidrs.iter().map(look).collect())
+        }
+    }
+}
+
+/// What the transaction of a request has found.
+pub fn answer_of(request: &Request, host: &str, instance: &Instance, reply: &Reply) -> Answer {
+    match request {
+        Request::Load => Answer::Loaded(Box::new(found(host, reply))),
+        Request::WriteRecord(record) => Answer::Written(record_written(record, reply)),
+        Request::DeleteRecord(..) => Answer::Deleted(match reply.kvs(0).first() {
+            Some(kv) if !reply.succeeded => Err(kv.mod_revision),
+            Some(_) | None => Ok(()),
+        }),
+        Request::WriteHost { lease, .. } => {
+            Answer::Written(written(&host_value(host, *lease, instance), reply))
+        }
+        Request::Release { .. } | Request::ClaimName { .. } | Request::DropClaims => Answer::Done,
+        Request::Hosts => Answer::Hosts(reply.kvs(0).iter().filter_map(named_host).collect()),
+        Request::RecordsOf(other) => {
+            let records = reply.kvs(0).iter().map(|kv| record_of(other, kv));
+            let readable = records.filter_map(|found| Some(found.ok()??.record));
+            Answer::Records(readable.collect())
+        }
+        Request::Candidates(cidr) => {
+            let candidates = lock::candidates(*cidr, reply.kvs(0));
+            Answer::Names(candidates.into_iter().map(|candidate| candidate.host).collect())
+        }
+        Request::OtherPrefixes(cidrs) => {
+            let others = cidrs.iter().zip(reply.nested());
+            let others = others.filter_map(|(cidr, reply)| {
+                Some((*cidr, lock::other_prefix(*cidr, reply.kvs(0))?))
+            });
+            Answer::OtherPrefixes(others.collect())
+        }
+    }
+}
+
+fn named_host(kv: &Kv) -> Option<(String, HostKey)> {
+    let name = kv.key.strip_prefix(HOSTS)?;
+    // What has a slash in it is a claim.
+    let name = Some(name).filter(|name| !name.contains('/'))?;
+    Some((name.to_owned(), read_host(kv).ok()?))
+}
+
+fn record_key(host: &str, id: &VipId) -> String {
+    format!("{}{id}", records_prefix(host))
+}
+
+pub(super) fn record_value(record: &Record) -> Vec<u8> {
+    json(&RecordValue::from(record))
+}
+
+fn write_record(host: &str, record: &Record) -> Txn {
+    let key = record_key(host, &record.id);
+    let mut txn = guarded_write(key, record.revision, record_value(record));
+    if record.revision == 0 {
+        txn.when.extend(lock::no_other_prefix(record.cidr));
+        txn.otherwise.push(lock::same_address(record.cidr));
+    }
+    txn
+}
+
+fn record_written(record: &Record, reply: &Reply) -> Result<i64, Obstacle> {
+    match written(&record_value(record), reply) {
+        Err(Obstacle::Changed(0)) if record.revision == 0 => {
+            // The key is not there, so that the guard that failed is the other one.
+            let other = lock::other_prefix(record.cidr, reply.kvs(1));
+            Err(other.map_or(Obstacle::Changed(0), Obstacle::OtherPrefix))
+        }
+        other => other,
+    }
+}
+
+fn guarded_write(key: String, revision: i64, value: Vec<u8>) -> Txn {
+    let unchanged = match revision {
+        0 => Compare::Absent(key.clone()),
+        revision => Compare::ModRevision(key.clone(), revision),
+    };
+    Txn {
+        when: vec![unchanged],
+        then: vec![Op::Put { key: key.clone(), value, lease: 0 }],
+        otherwise: vec![Op::Get(key)],
+    }
+}
+
+/// A write that was repeated after an unknown outcome finds its own value.
+pub(super) fn written(value: &[u8], reply: &Reply) -> Result<i64, Obstacle> {
+    match reply.kvs(0).first() {
+        _ if reply.succeeded => Ok(reply.revision),
+        Some(kv) if kv.value == value => Ok(kv.mod_revision),
+        Some(kv) => Err(Obstacle::Changed(kv.mod_revision)),
+        None => Err(Obstacle::Changed(0)),
+    }
+}
+
+fn found(host: &str, reply: &Reply) -> Found {
+    let mut found = Found::default();
+    if let Some(kv) = reply.kvs(0).first() {
+        match read_host(kv) {
+            Ok(host) => found.host = Some(host),
+            Err(why) => {
+                found.host = Some(HostKey { revision: kv.mod_revision, ..HostKey::default() });
+                found.skip(None, kv, &why);
+            }
+        }
+    }
+    found.claims = reply.kvs(1).iter().map(read_claim).collect();
+    for kv in reply.kvs(2) {
+        found.add(host, kv);
+    }
+    found
+}
+
+impl Found {
+    fn add(&mut self, host: &str, kv: &Kv) {
+        let id = kv.key.strip_prefix(&records_prefix(host)).and_then(|id| id.parse().ok());
+        let record::Found { record, skipped } = match record_of(host, kv) {
+            // It belongs to another plugin.
+            Ok(None) => return,
+            Ok(Some(found)) => found,
+            Err(why) => return self.skip(id, kv, &why),
+        };
+        let same = |other: &&Record| other.cidr.addr() == record.cidr.addr();
+        if let Some(other) = self.records.iter().find(same) {
+            let why = format!("{} is already registered as {}", record.cidr.addr(), other.id);
+            self.skip(None, kv, &why);
+        } else {
+            self.records.push(record);
+        }
+        if let Some(why) = skipped {
+            self.skip(None, kv, &why);
+        }
+    }
+
+    fn skip(&mut self, id: Option<VipId>, kv: &Kv, why: &str) {
+        let why = format!("{}: {why}", kv.key);
+        self.unreadable.push(Unreadable { id, revision: kv.mod_revision, why });
+    }
+}
+
+/// Reads one record; nothing if it belongs to another plugin of the Go LinK.
+fn record_of(host: &str, kv: &Kv) -> Result<Option<record::Found>, String> {
+    let value: RecordValue =
+        serde_json::from_slice(&kv.value).map_err(|error| error.to_string())?;
+    let found = value.into_record(kv.mod_revision)?;
+    match &found {
+        Some(record::Found { record, .. }) if kv.key != record_key(host, &record.id) => {
+            Err(format!("the id inside is {}", record.id))
+        }
+        Some(_) | None => Ok(found),
+    }
+}

@@ -1,0 +1,332 @@
+//! The thread `supervisor`: feeds the core with what comes from all sides, and performs its actions.
+//!
+//! Owns: the core, the handles of the elections, the timers, and the channels of the API's requests
+//! that were not answered yet.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, select, unbounded};
+use log::log;
+
+use super::Params;
+use super::core::{
+    Action, Copies, Core, Event, Failure, Order, Outcome, REVOKE, Setting, StartError, Timer, Token,
+};
+use crate::checks::{CheckDefaults, Timing};
+use crate::command::{Answer, Refusal, Request};
+use crate::election::{self, Election};
+use crate::etcd;
+use crate::machine;
+use crate::ping::Ping;
+use crate::policy::StopPolicy;
+use crate::store::{self, At, Instance, LocalCopy, Record};
+use crate::vip::{Cidr, Slot};
+
+/// How long a request of the supervisor to etcd may take; an API client waits for it.
+const STORE: Duration = Duration::from_secs(2);
+
+/// How long etcd may take to say what is left of a lease. Later, it has nothing to say of a crash.
+const LEASE: Duration = Duration::from_secs(1);
+
+/// Where the outcome of a command goes.
+type Reply = Sender<Result<Answer, Refusal>>;
+
+pub(super) struct Actor {
+    params: Params,
+    core: Core,
+    instance: Instance,
+    inbox: Inbox,
+    elections: HashMap<Slot, Election>,
+    timers: BTreeMap<Timer, Instant>,
+    replies: HashMap<Token, Reply>,
+    next_token: u64,
+    ended: bool,
+}
+
+/// What the thread waits for.
+struct Inbox {
+    requests_rx: Receiver<Request>,
+    pings_rx: Receiver<Ping>,
+    stop_rx: Receiver<StopPolicy>,
+    /// Boxed, because to send something large takes three times its size of the sender's stack.
+    event_tx: Sender<Box<Event>>,
+    event_rx: Receiver<Box<Event>>,
+}
+
+impl Actor {
+    pub(super) fn new(
+        params: Params,
+        requests_rx: Receiver<Request>,
+        pings_rx: Receiver<Ping>,
+        stop_rx: Receiver<StopPolicy>,
+    ) -> Actor {
+        let (event_tx, event_rx) = unbounded();
+        let copies = read_copies(&params);
+        let instance = machine::instance(former_id(&copies), hardware_address(&params));
+        let setting = Setting {
+            host: params.host.clone(),
+            instance: instance.clone(),
+            interface: params.interface.clone(),
+            max_ips: params.max_ips,
+            loss: params.loss,
+            renewal: params.renewal,
+            loss_after: params.loss_after,
+            detects_crashes: params.watch.is_some(),
+        };
+        // The channel was made here, so that it cannot be closed.
+        let _ = event_tx.send(Box::new(Event::Begin(Box::new(copies))));
+        Actor {
+            params,
+            core: Core::new(setting),
+            instance,
+            inbox: Inbox { requests_rx, pings_rx, stop_rx, event_tx, event_rx },
+            elections: HashMap::new(),
+            timers: BTreeMap::new(),
+            replies: HashMap::new(),
+            next_token: 0,
+            ended: false,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        while !self.ended {
+            let timer = match self.timers.values().min() {
+                Some(deadline) => crossbeam_channel::at(*deadline),
+                None => crossbeam_channel::never(),
+            };
+            select! {
+                recv(self.inbox.event_rx) -> event => event.into_iter().for_each(|e| self.feed(*e)),
+                recv(self.inbox.requests_rx) -> request => match request {
+                    Ok(request) => self.on_request(request),
+                    // The API has ended, and so has the handle: nobody is left to ask.
+                    Err(_) => self.inbox.requests_rx = crossbeam_channel::never(),
+                },
+                // Disconnected when the handle is dropped, which has stopped this thread before.
+                recv(self.inbox.pings_rx) -> ping => ping.iter().for_each(|ping| self.pass_on(ping)),
+                recv(self.inbox.stop_rx) -> policy => {
+                    self.inbox.stop_rx = crossbeam_channel::never();
+                    self.feed(Event::Stop(policy.unwrap_or(StopPolicy::Keep)));
+                }
+                recv(timer) -> _ => self.on_time(),
+            }
+        }
+    }
+
+    /// That it was taken is this thread's answer; only it knows the elections, and asks them too.
+    fn pass_on(&self, ping: &Ping) {
+        for election in self.elections.values() {
+            election.ping(ping.pass_on(election.name()));
+        }
+    }
+
+    fn on_time(&mut self) {
+        let now = Instant::now();
+        let due: Vec<Timer> =
+            self.timers.iter().filter(|(_, at)| now >= **at).map(|(timer, _)| *timer).collect();
+        for timer in due {
+            self.timers.remove(&timer);
+            self.feed(Event::Timer(timer));
+        }
+    }
+
+    fn on_request(&mut self, Request { command, reply, .. }: Request) {
+        self.next_token += 1;
+        let token = Token(self.next_token);
+        self.replies.insert(token, reply);
+        self.feed(Event::Command(command, token));
+    }
+
+    /// Gives the core an event, and performs what follows from it.
+    fn feed(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for action in self.core.handle(event, Instant::now()) {
+                events.extend(self.perform(action));
+            }
+        }
+    }
+
+    /// Performs an action; what is known of its outcome at once is an event.
+    fn perform(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Ask(request) => self.ask(request),
+            Action::ReadLeaseKeys(lease) => self.read_lease_keys(lease),
+            Action::ReadLease(lease) => self.read_lease(lease),
+            Action::KeepLease(resume, silent) => self.keep_lease(resume, silent),
+            Action::Revoke(lease) => {
+                let result = self.params.etcd.revoke(lease, REVOKE);
+                return Some(Event::Revoked(result.map_err(|error| error.to_string())));
+            }
+            Action::Start { slot, record, new } => {
+                return Some(Event::Started(slot, self.start(slot, &record, new)));
+            }
+            Action::Tell(slot, order) => self.tell(slot, order),
+            Action::End(slot) => drop(self.elections.remove(&slot)),
+            Action::Reply(token, answer) => {
+                if let Some(reply) = self.replies.remove(&token) {
+                    // The client may have gone.
+                    let _ = reply.send(answer);
+                }
+            }
+            Action::WriteCopy(bytes) => self.params.copy.write(bytes),
+            Action::RemoveLeftOvers(unmarked) => self.params.net.remove_left_overs(unmarked),
+            Action::Arm(timer, after) => drop(self.timers.insert(timer, Instant::now() + after)),
+            Action::Disarm(timer) => drop(self.timers.remove(&timer)),
+            Action::Log(level, text) => log!(level, "{text}"),
+            Action::Ended => self.ended = true,
+        }
+        None
+    }
+
+    fn ask(&self, request: store::Request) {
+        let (host, instance) = (self.params.host.clone(), self.instance.clone());
+        let txn = store::txn_of(&request, &host, &instance);
+        let event_tx = self.inbox.event_tx.clone();
+        let reply = move |result: Result<etcd::Reply, etcd::Error>| {
+            let outcome = result.map_err(|error| failure(&error)).map(|reply| {
+                let at = At { cluster: reply.cluster, revision: reply.revision };
+                (store::answer_of(&request, &host, &instance, &reply), at)
+            });
+            let _ = event_tx.send(Box::new(Event::Answered(request, outcome)));
+        };
+        self.params.etcd.submit(txn, STORE, Box::new(reply));
+    }
+
+    fn read_lease_keys(&self, lease: i64) {
+        let event_tx = self.inbox.event_tx.clone();
+        let sink = move |result: Result<etcd::LeaseInfo, etcd::Error>| {
+            let keys = result.map(|info| info.keys).map_err(|error| failure(&error));
+            let _ = event_tx.send(Box::new(Event::LeaseKeys(lease, keys)));
+        };
+        self.params.etcd.lease_keys(lease, STORE, Box::new(sink));
+    }
+
+    fn read_lease(&self, lease: i64) {
+        let event_tx = self.inbox.event_tx.clone();
+        let sink = move |result: Result<etcd::TimeToLive, etcd::Error>| {
+            let left = result.ok().map(|it| (it.left, it.granted));
+            let _ = event_tx.send(Box::new(Event::LeaseLeft(lease, left)));
+        };
+        self.params.etcd.time_to_live(lease, LEASE, Box::new(sink));
+    }
+
+    fn keep_lease(&self, resume: Option<i64>, silent: Duration) {
+        let event_tx = self.inbox.event_tx.clone();
+        let events = move |event| {
+            let event = match event {
+                etcd::Event::Granted { id, ttl } | etcd::Event::Held { id, ttl } => {
+                    Event::LeaseHeld { id, ttl }
+                }
+                etcd::Event::Lost { why, revision } => Event::EtcdLost { why, revision },
+                etcd::Event::Paused(time) => Event::Paused(time),
+                etcd::Event::WatchOpened { gap, .. } => Event::WatchOpened(gap.into()),
+            };
+            let _ = event_tx.send(Box::new(event));
+        };
+        let now = Instant::now();
+        let silent_since = now.checked_sub(silent).unwrap_or(now);
+        self.params.etcd.keep_lease(resume, silent_since, Box::new(events));
+    }
+
+    fn start(&mut self, slot: Slot, record: &Record, new: bool) -> Result<(), StartError> {
+        if new && let Some(own) = self.own_address(record)? {
+            return Err(StartError::OwnAddress(own));
+        }
+        let interface = record.interface.as_ref().unwrap_or(&self.params.interface);
+        let params = election::Params {
+            cidr: record.cidr,
+            interface: interface.clone(),
+            host: self.params.host.clone(),
+            checks: record.checks.clone(),
+            timing: self.timing(record.healthcheck_interval),
+            fall: self.params.checks.fall,
+            loss: record.loss.unwrap_or(self.params.loss),
+            all_failing: self.params.all_failing,
+            etcd: self.params.etcd.clone(),
+            net: self.params.net.clone(),
+        };
+        let event_tx = self.inbox.event_tx.clone();
+        let notices = move |notice| {
+            let _ = event_tx.send(Box::new(Event::Election(slot, notice)));
+        };
+        let election = Election::start(params, Box::new(notices));
+        let election = election.map_err(|error| StartError::Failed(error.to_string()))?;
+        self.elections.insert(slot, election);
+        Ok(())
+    }
+
+    /// The address that the host itself has, with whatever prefix length, if it has this one: that is
+    /// not LinK's to move.
+    fn own_address(&self, record: &Record) -> Result<Option<Cidr>, StartError> {
+        let interface = record.interface.as_ref().unwrap_or(&self.params.interface);
+        let addresses = self.params.net.addresses(interface);
+        let addresses = addresses.map_err(|error| StartError::Failed(error.to_string()))?;
+        let own = addresses.iter().find(|it| it.cidr.addr() == record.cidr.addr() && !it.ours);
+        Ok(own.map(|own| own.cidr))
+    }
+
+    /// When an IP is checked that says so many seconds (0: the agent's default).
+    fn timing(&self, seconds: u64) -> Timing {
+        let CheckDefaults { interval, timeout, .. } = self.params.checks;
+        let interval = match seconds {
+            0 => interval,
+            seconds => Duration::from_secs(seconds),
+        };
+        Timing { interval, timeout }
+    }
+
+    fn tell(&self, slot: Slot, order: Order) {
+        let Some(election) = self.elections.get(&slot) else { return };
+        match order {
+            Order::Lease(lease) => election.lease(lease),
+            Order::EtcdHeard(revision) => election.etcd_heard(revision),
+            Order::Checks(checks, seconds) => election.set_checks(checks, self.timing(seconds)),
+            Order::LossPolicy(loss) => election.set_loss_policy(loss),
+            Order::LockNow => election.lock_now(),
+            Order::Failover(target) => election.failover(target),
+            Order::Leave => election.leave(),
+            Order::OwnerDead(lease) => election.owner_dead(lease),
+            Order::OwnerHeardAgain => election.owner_heard_again(),
+            Order::Paused => election.paused(),
+            Order::Monitor(on) => election.watch(self.params.watch.filter(|_| on)),
+        }
+    }
+}
+
+/// What is known of the outcome of a request that failed.
+fn failure(error: &etcd::Error) -> Failure {
+    let outcome = match error.kind {
+        _ if error.outcome_is_unknown() => Outcome::Unknown,
+        etcd::ErrorKind::Unreachable | etcd::ErrorKind::Auth => Outcome::NotSent,
+        etcd::ErrorKind::Refused | etcd::ErrorKind::LeaseNotFound => Outcome::Refused,
+    };
+    Failure { outcome, why: error.to_string() }
+}
+
+/// The local copies of this host, and of names that it had before.
+fn read_copies(params: &Params) -> Copies {
+    let path = params.copy.path().display();
+    let own = params.copy.read().map(|bytes| {
+        let copy = bytes.and_then(|bytes| LocalCopy::read(&bytes));
+        copy.map_err(|why| format!("local copy {path}: {why}")).and_then(|copy| {
+            let is_own = copy.host == params.host;
+            let why = || format!("local copy {path}: it is that of host {:?}", copy.host);
+            if is_own { Ok(copy) } else { Err(why()) }
+        })
+    });
+    let others = params.copy.others();
+    let others = others.iter().filter_map(|bytes| LocalCopy::read(bytes).ok());
+    Copies { own, others: others.filter(|copy| copy.host != params.host).collect() }
+}
+
+/// The id that this machine has had before, under whatever name.
+fn former_id(copies: &Copies) -> Option<String> {
+    let own = copies.own.iter().filter_map(|own| own.as_ref().ok());
+    let ids = own.chain(&copies.others).filter_map(|copy| copy.instance.as_ref());
+    ids.map(|instance| instance.id.clone()).find(|id| !id.is_empty())
+}
+
+fn hardware_address(params: &Params) -> Option<crate::network::Mac> {
+    params.net.hardware_address(&params.interface).ok().flatten()
+}

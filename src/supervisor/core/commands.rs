@@ -1,0 +1,243 @@
+//! The commands of the API: each is checked against the table, stored in etcd, and only then done.
+
+use std::net::IpAddr;
+
+use super::start::Start;
+use super::stop::Life;
+use super::table::{Stage, Vip};
+use super::{Action, Core, Failure, Order, Token};
+use crate::command::{Answer, Change, Command, NewVip, Refusal};
+use crate::fsm::State;
+use crate::lock::Lease;
+use crate::store::{self, At, Record, Request};
+use crate::vip::{Cidr, Slot, VipId};
+
+/// Clients whose commands wait for something but a record.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Clients {
+    /// Commands that came while this host's records were being read.
+    waiting: Vec<(Command, Token)>,
+    /// Which hosts offer an IP is being read.
+    asking_hosts: Vec<(Cidr, Token)>,
+}
+
+impl Core {
+    pub(super) fn on_command(&mut self, command: Command, token: Token) {
+        if command == Command::Health {
+            let problems = self.problems();
+            return self.reply(token, Ok(Answer::Health(problems)));
+        }
+        // The answer is on its way: whoever asks right after the start can wait for it.
+        if self.start == Start::Reading && self.life == Life::Running {
+            return self.clients.waiting.push((command, token));
+        }
+        if let Err(refusal) = self.ready(&command).and_then(|()| self.carry_out(command, token)) {
+            self.reply(token, Err(refusal));
+        }
+    }
+
+    /// The commands that have waited for the start.
+    pub(super) fn answer_waiting(&mut self) {
+        for (command, token) in std::mem::take(&mut self.clients.waiting) {
+            self.on_command(command, token);
+        }
+    }
+
+    /// Nothing is told before this host's IPs are known, and nothing changed before its records in etcd
+    /// were read.
+    fn ready(&self, command: &Command) -> Result<(), Refusal> {
+        let reads = matches!(command, Command::List | Command::Get(_));
+        let enough = match self.start {
+            Start::Loaded => true,
+            Start::FromCopy => reads && self.copy.former().is_some(),
+            Start::Reading | Start::Taken => false,
+        };
+        if enough && self.life == Life::Running {
+            return Ok(());
+        }
+        let trouble = self.host_trouble().unwrap_or_else(|| "etcd was not read yet".to_owned());
+        Err(Refusal::Unavailable(trouble))
+    }
+
+    /// Answers at once, or has the answer come later; an error is answered by the caller.
+    fn carry_out(&mut self, command: Command, token: Token) -> Result<(), Refusal> {
+        match command {
+            Command::Health => {}
+            Command::List => {
+                let list = self.list();
+                self.reply(token, Ok(Answer::List(list)));
+            }
+            Command::Get(id) => {
+                let shown = self.show(self.find(&id)?.1);
+                self.reply(token, Ok(Answer::One(Box::new(shown))));
+            }
+            Command::Create(new) => self.create(new, token)?,
+            Command::Change(id, change) => self.change(&id, change, token)?,
+            Command::Delete(id) => self.delete(&id, token)?,
+            Command::Lock(id) => {
+                let (slot, _) = self.find(&id)?;
+                self.reachable()?;
+                self.tell(slot, Order::LockNow);
+                self.reply(token, Ok(Answer::Done));
+            }
+            Command::Failover(id, target) => self.begin_failover(&id, target, token)?,
+            Command::Hosts(id) => {
+                let cidr = self.find(&id)?.1.record.cidr;
+                self.waiting_for_hosts(cidr, token);
+            }
+        }
+        Ok(())
+    }
+
+    fn find(&self, id: &VipId) -> Result<(Slot, &Vip), Refusal> {
+        self.registered(id).ok_or(Refusal::NotFound)
+    }
+
+    /// An etcd that is known to be lost is not asked. One that was not heard yet may answer.
+    fn reachable(&self) -> Result<(), Refusal> {
+        match self.lease.told {
+            Lease::Lost => {
+                let trouble = self.host_trouble().unwrap_or_else(|| "etcd is lost".to_owned());
+                Err(Refusal::Unavailable(trouble))
+            }
+            Lease::None | Lease::Held(_) => Ok(()),
+        }
+    }
+
+    fn create(&mut self, new: NewVip, token: Token) -> Result<(), Refusal> {
+        self.check_new(new.cidr)?;
+        self.reachable()?;
+        let record = Record {
+            id: VipId::random(),
+            cidr: new.cidr,
+            checks: new.checks,
+            healthcheck_interval: new.healthcheck_interval,
+            interface: new.interface,
+            loss: new.loss,
+            revision: 0,
+        };
+        // The election comes first: when there can be no more, nothing is stored.
+        let slot = self.table.insert(record.clone(), Stage::Starting(token));
+        self.out.push(Action::Start { slot, record: Box::new(record), new: true });
+        Ok(())
+    }
+
+    fn check_new(&self, cidr: Cidr) -> Result<(), Refusal> {
+        if let Some((_, same)) = self.table.at(cidr.addr()) {
+            let same = same.record.cidr;
+            return Err(Refusal::Conflict(format!("ip {same} is already configured on this host")));
+        }
+        if self.is_beyond_limit(cidr.addr()) {
+            let why = format!("ip {cidr} is registered on this host, and beyond the limit of IPs");
+            return Err(Refusal::Conflict(why));
+        }
+        if self.comparison.releases(cidr) {
+            let why = format!("etcd has still to be told that {cidr} was given up on this host");
+            return Err(Refusal::Unavailable(why));
+        }
+        match self.setting.max_ips {
+            Some(max) if self.table.len() >= max => {
+                let why = format!("{cidr} is one too many: MAX_NUMBER_OF_ENDPOINTS is {max}");
+                Err(Refusal::invalid("ip", why))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn is_beyond_limit(&self, address: IpAddr) -> bool {
+        self.table.beyond_limit.values().any(|cidr| cidr.addr() == address)
+    }
+
+    /// Changes wait for each other, so that none undoes what another one says.
+    fn change(&mut self, id: &VipId, change: Change, token: Token) -> Result<(), Refusal> {
+        let (slot, vip) = self.find(id)?;
+        if matches!(vip.stage, Stage::Deleting(_)) {
+            return Err(Refusal::Conflict("the IP is being deleted".to_owned()));
+        }
+        self.reachable()?;
+        if let Some(vip) = self.table.get_mut(slot) {
+            vip.changes.push_back((change, Some(token)));
+        }
+        self.table.look_at(slot);
+        Ok(())
+    }
+
+    fn delete(&mut self, id: &VipId, token: Token) -> Result<(), Refusal> {
+        let (slot, _) = self.find(id)?;
+        self.reachable()?;
+        let Some(vip) = self.table.get_mut(slot) else { return Ok(()) };
+        if let Stage::Deleting(tokens) = &mut vip.stage {
+            tokens.push(token);
+        } else {
+            vip.stage = Stage::Deleting(vec![token]);
+        }
+        let changes = std::mem::take(&mut vip.changes);
+        for token in changes.into_iter().filter_map(|(_, token)| token) {
+            self.disarm(super::Timer::Answer(token));
+            let why = "the IP is being deleted".to_owned();
+            self.reply(token, Err(Refusal::Conflict(why)));
+        }
+        self.table.look_at(slot);
+        Ok(())
+    }
+
+    fn begin_failover(
+        &mut self,
+        id: &VipId,
+        target: Option<String>,
+        token: Token,
+    ) -> Result<(), Refusal> {
+        let (slot, vip) = self.find(id)?;
+        self.reachable()?;
+        if vip.status.state != State::Activated {
+            let owner = vip.status.owner.as_deref().unwrap_or("nobody");
+            let why = format!("this host is not the owner of {} ({owner} is)", vip.record.cidr);
+            return Err(Refusal::Conflict(why));
+        }
+        if target.as_ref() == Some(&self.setting.host) {
+            let why = format!("this host, {}, is the owner already", self.setting.host);
+            return Err(Refusal::Conflict(why));
+        }
+        if vip.failover.is_some() {
+            return Err(Refusal::Conflict("this host is already handing it over".to_owned()));
+        }
+        if let Some(vip) = self.table.get_mut(slot) {
+            vip.failover = Some(token);
+        }
+        self.tell(slot, Order::Failover(target));
+        Ok(())
+    }
+
+    pub(super) fn on_handed_over(&mut self, slot: Slot, result: Result<(), String>) {
+        let token = self.table.get_mut(slot).and_then(|vip| vip.failover.take());
+        if let Some(token) = token {
+            let answer = result.map(|()| Answer::Done).map_err(Refusal::Conflict);
+            self.reply(token, answer);
+        }
+    }
+
+    fn waiting_for_hosts(&mut self, cidr: Cidr, token: Token) {
+        let asked = self.clients.asking_hosts.iter().any(|(same, _)| *same == cidr);
+        self.clients.asking_hosts.push((cidr, token));
+        if !asked {
+            self.ask(Request::Candidates(cidr));
+        }
+    }
+
+    pub(super) fn on_candidates(
+        &mut self,
+        cidr: Cidr,
+        result: Result<(store::Answer, At), Failure>,
+    ) {
+        let answer = match result {
+            Ok((store::Answer::Names(names), _)) => Ok(Answer::Hosts(names)),
+            Ok(_) => Ok(Answer::Hosts(Vec::new())),
+            Err(failure) => Err(Refusal::Unavailable(format!("etcd: {}", failure.why))),
+        };
+        let asking = std::mem::take(&mut self.clients.asking_hosts);
+        let (asked, others) = asking.into_iter().partition(|(same, _)| *same == cidr);
+        self.clients.asking_hosts = others;
+        let asked: Vec<(Cidr, Token)> = asked;
+        asked.into_iter().for_each(|(_, token)| self.reply(token, answer.clone()));
+    }
+}

@@ -1,0 +1,362 @@
+//! Wanted against found: what this host should have in etcd, and what it has.
+//!
+//! *Wanted* is the table: a record for each registered IP, a lock and a candidacy for these only, and
+//! the key of the host. *Found* are the records and the key of the host, the keys that are attached to
+//! its lease, and candidacies of other hosts with another prefix length. They are compared at a start,
+//! when a lease is held, when the watch was opened again, when a key of this host was written by
+//! another, after requests whose outcome is not known, and slowly otherwise. What differs is mended, and
+//! a warning says what it was.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use log::Level;
+
+use super::start::Start;
+use super::stop::Life;
+use super::table::{RecordRequest, Stage};
+use super::{Core, Failure, Timer};
+use crate::lock::{self, Lease, OtherPrefix};
+use crate::store::{self, At, Found, Record, Request};
+use crate::vip::{Cidr, Slot, VipId};
+
+/// Between two comparisons for no reason. Each reads all that this host has in etcd.
+const SLOWLY: Duration = Duration::from_secs(600);
+
+/// Before a comparison that could not be made is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// How many keys one transaction releases or looks at; etcd takes 128 operations (`--max-txn-ops`).
+const AT_ONCE: usize = 100;
+
+/// How far the comparison is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Comparison {
+    step: Step,
+    /// Something has happened since it began: it is made again.
+    again: bool,
+    /// Keys on the own lease that no registered IP explains, until etcd has deleted them.
+    releasing: BTreeSet<String>,
+    /// Addresses that are still to be looked for with another prefix length.
+    prefixes: Vec<Cidr>,
+    /// When in the history of etcd the last own write was.
+    last_write: At,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Step {
+    #[default]
+    None,
+    Due,
+    Records,
+    Keys,
+    Prefixes,
+}
+
+impl Comparison {
+    /// Whether the lock or the candidacy of an IP that was given up is still to be deleted.
+    pub(super) fn releases(&self, cidr: Cidr) -> bool {
+        self.releasing.iter().any(|key| explained_by(key) == Some(cidr.election_key().as_str()))
+    }
+
+    /// Takes note of a write: what was read before it is old.
+    pub(super) fn wrote(&mut self, at: At) {
+        self.last_write = at;
+    }
+
+    /// Whether what was read is older than the last write. That is so at most once: after that, etcd
+    /// itself has gone back.
+    fn is_outdated(&mut self, at: At) -> bool {
+        let last = std::mem::take(&mut self.last_write);
+        last.cluster == at.cluster && at.revision < last.revision
+    }
+}
+
+impl Core {
+    /// Has wanted and found compared, when that is possible.
+    pub(super) fn compare_soon(&mut self) {
+        match self.comparison.step {
+            Step::None => self.comparison.step = Step::Due,
+            Step::Due => {}
+            Step::Records | Step::Keys | Step::Prefixes => self.comparison.again = true,
+        }
+    }
+
+    pub(super) fn begin_comparison(&mut self) {
+        let ready = self.start == Start::Loaded && self.life == Life::Running;
+        if ready && self.comparison.step == Step::Due {
+            self.comparison.step = Step::Records;
+            self.ask(Request::Load);
+        }
+    }
+
+    /// The records were read by a start: the comparison goes on from there.
+    pub(super) fn compare_from(&mut self, found: &Found) {
+        self.comparison.step = Step::Records;
+        self.found_records(found);
+    }
+
+    pub(super) fn on_found(&mut self, result: Result<(store::Answer, At), Failure>) {
+        match result {
+            Ok((store::Answer::Loaded(found), at)) if self.comparison.step == Step::Records => {
+                if self.comparison.is_outdated(at) {
+                    return self.ask(Request::Load);
+                }
+                self.found_host(found.host.as_ref(), &found.claims);
+                if self.start == Start::Loaded {
+                    self.found_records(&found);
+                }
+            }
+            Ok(_) => {}
+            Err(failure) => {
+                self.troubled("read what is registered on this host", &failure);
+                self.comparison_failed();
+            }
+        }
+    }
+
+    fn found_records(&mut self, found: &Found) {
+        self.mend_records(found);
+        match self.lease.told {
+            Lease::Held(lease) => {
+                self.comparison.step = Step::Keys;
+                self.out.push(super::Action::ReadLeaseKeys(lease));
+            }
+            // With the next lease it is compared again.
+            Lease::None | Lease::Lost => self.end_comparison(),
+        }
+    }
+
+    /// Brings the records in etcd to what the table says.
+    fn mend_records(&mut self, found: &Found) {
+        let records: HashMap<&VipId, &Record> =
+            found.records.iter().map(|it| (&it.id, it)).collect();
+        for slot in self.table.slots() {
+            self.mend_record(slot, &records, found);
+        }
+        let extra = found.records.iter().filter(|record| {
+            self.table.slot(&record.id).is_none()
+                && !self.table.beyond_limit.contains_key(&record.id)
+        });
+        for record in extra.cloned().collect::<Vec<_>>() {
+            let text = format!(
+                "{}: {} was not registered by this agent, and is removed from etcd",
+                record.cidr, record.id
+            );
+            self.log(Level::Warn, text);
+            self.ask(Request::DeleteRecord(record.id, record.revision));
+        }
+    }
+
+    fn mend_record(&mut self, slot: Slot, records: &HashMap<&VipId, &Record>, found: &Found) {
+        let Some(vip) = self.table.get_mut(slot) else { return };
+        if matches!(vip.request, RecordRequest::Asked(_)) {
+            return;
+        }
+        let there = records.get(&vip.record.id).copied();
+        if vip.request != RecordRequest::None {
+            return self.resolve(slot, there);
+        }
+        if vip.stage != Stage::Registered {
+            return;
+        }
+        let wrong = match there {
+            Some(there)
+                if Record { revision: 0, ..there.clone() }
+                    == Record { revision: 0, ..vip.record.clone() } =>
+            {
+                vip.record.revision = there.revision;
+                vip.stored = true;
+                return;
+            }
+            Some(there) => {
+                vip.record.revision = there.revision;
+                "was changed by another program"
+            }
+            None => {
+                let id = Some(&vip.record.id);
+                let garbled = found.unreadable.iter().find(|it| it.id.as_ref() == id);
+                vip.record.revision = garbled.map_or(0, |it| it.revision);
+                if garbled.is_some() { "cannot be read" } else { "was missing" }
+            }
+        };
+        let first = std::mem::replace(&mut vip.stored, false);
+        let text = format!("{}: its record in etcd {wrong}: it is written again", vip.record.cidr);
+        self.table.look_at(slot);
+        if first {
+            self.log(Level::Warn, text);
+        }
+    }
+
+    /// What became of a request whose outcome is not known.
+    fn resolve(&mut self, slot: Slot, there: Option<&Record>) {
+        let Some(vip) = self.table.get_mut(slot) else { return };
+        let wanted =
+            vip.changes.front().map(|(change, _)| super::records::changed(&vip.record, change));
+        let same = |a: &Record, b: &Record| {
+            Record { revision: 0, ..a.clone() } == Record { revision: 0, ..b.clone() }
+        };
+        match (&vip.stage, there) {
+            (Stage::Storing(_), Some(there)) => self.registered_as(slot, there.revision),
+            (Stage::Deleting(_), None) => self.record_is_gone(slot),
+            (Stage::Registered, Some(there)) if wanted.is_some_and(|it| same(&it, there)) => {
+                self.record_changed(slot, there.clone());
+            }
+            // Not at all, or not yet: then the request is sent again.
+            (_, there) => {
+                vip.record.revision = there.map_or(0, |there| there.revision);
+                if let RecordRequest::Contradicted(why) = &vip.request {
+                    let why = why.clone();
+                    self.nothing_was_changed(slot, &why);
+                }
+                return;
+            }
+        }
+        if let Some(vip) = self.table.get_mut(slot) {
+            vip.request = RecordRequest::None;
+            self.table.look_at(slot);
+        }
+    }
+
+    pub(super) fn on_lease_keys(&mut self, lease: i64, result: Result<Vec<String>, Failure>) {
+        if self.comparison.step != Step::Keys {
+            return;
+        }
+        match result {
+            Ok(keys) if self.lease.told == Lease::Held(lease) => {
+                self.release(lease, keys);
+                self.look_for_prefixes();
+            }
+            Ok(_) => self.comparison_failed(),
+            Err(failure) => {
+                self.troubled("read the keys of the own lease", &failure);
+                self.comparison_failed();
+            }
+        }
+    }
+
+    /// Gives up what is attached to the own lease and belongs to no registered IP: what a crash or an
+    /// unknown outcome has left, and what belongs to records that this agent does not serve.
+    fn release(&mut self, lease: i64, keys: Vec<String>) {
+        let holding = self.table.iter().filter(|(_, vip)| vip.may_hold());
+        let wanted: BTreeSet<String> =
+            holding.map(|(_, vip)| vip.record.cidr.election_key()).collect();
+        // A new IP has nothing on the lease before it is registered; what is there is not its own, but
+        // must not be deleted when it may be.
+        let coming: BTreeSet<String> =
+            self.table.iter().map(|(_, vip)| vip.record.cidr.election_key()).collect();
+        let is_left = |key: &String| {
+            explained_by(key).is_some_and(|name| !wanted.contains(name) && !coming.contains(name))
+        };
+        let left: Vec<String> = keys.into_iter().filter(is_left).collect();
+        for key in &left {
+            if self.comparison.releasing.insert(key.clone()) {
+                let text = format!("{key} belongs to no IP that is served here, and is given up");
+                self.log(Level::Warn, text);
+            }
+        }
+        for keys in left.chunks(AT_ONCE) {
+            self.ask(Request::Release { lease, keys: keys.to_vec() });
+        }
+    }
+
+    pub(super) fn on_released(&mut self, keys: &[String], done: bool) {
+        for key in keys {
+            self.comparison.releasing.remove(key);
+        }
+        if !done {
+            self.arm(Timer::Compare, AGAIN);
+        }
+    }
+
+    /// Looks, a part of the IPs after the other, for hosts that offer one with another prefix length.
+    fn look_for_prefixes(&mut self) {
+        self.comparison.prefixes = self.table.registered().map(|record| record.cidr).collect();
+        self.look_for_next_prefixes();
+    }
+
+    fn look_for_next_prefixes(&mut self) {
+        let left = self.comparison.prefixes.len();
+        if left == 0 {
+            return self.end_comparison();
+        }
+        let next = self.comparison.prefixes.split_off(left.saturating_sub(AT_ONCE));
+        self.comparison.step = Step::Prefixes;
+        self.ask(Request::OtherPrefixes(next));
+    }
+
+    pub(super) fn on_other_prefixes(
+        &mut self,
+        cidrs: &[Cidr],
+        result: Result<(store::Answer, At), Failure>,
+    ) {
+        if self.comparison.step != Step::Prefixes {
+            return;
+        }
+        let Ok((store::Answer::OtherPrefixes(others), _)) = result else {
+            return self.comparison_failed();
+        };
+        for cidr in cidrs {
+            let other = others.iter().find(|(same, _)| same == cidr).map(|(_, it)| it.clone());
+            if let Some((slot, _)) = self.table.at(cidr.addr()) {
+                self.note_other_prefix(slot, other);
+            }
+        }
+        self.look_for_next_prefixes();
+    }
+
+    /// Takes note of a host that offers an IP with another prefix length, or that there is none.
+    pub(super) fn note_other_prefix(&mut self, slot: Slot, other: Option<OtherPrefix>) {
+        let Some(vip) = self.table.get_mut(slot) else { return };
+        let before = std::mem::replace(&mut vip.other_prefix, other);
+        if vip.other_prefix != before
+            && let Some(OtherPrefix { cidr, host }) = &vip.other_prefix
+        {
+            let text = format!(
+                "{}: host {host:?} offers this address as {cidr:?}: both own it, until the mask is \
+                 the same on all hosts",
+                vip.record.cidr
+            );
+            self.log(Level::Warn, text);
+        }
+    }
+
+    fn end_comparison(&mut self) {
+        let again = std::mem::take(&mut self.comparison.again);
+        self.comparison.step = if again { Step::Due } else { Step::None };
+        self.arm(Timer::Compare, SLOWLY);
+    }
+
+    fn comparison_failed(&mut self) {
+        self.comparison.step = Step::None;
+        self.comparison.again = false;
+        self.arm(Timer::Compare, AGAIN);
+    }
+
+    /// A key of this host was written: by this agent, or the comparison finds out what has changed.
+    pub(super) fn on_key_changed(&mut self, key: &str, revision: i64) {
+        let id = key.strip_prefix(&store::records_prefix(&self.setting.host));
+        let vip = id
+            .and_then(|id| id.parse().ok())
+            .and_then(|id| self.table.slot(&id))
+            .and_then(|slot| self.table.get(slot));
+        // The answer to a request that is under way comes after what the watch has seen of it.
+        let own = match vip {
+            Some(vip) => {
+                vip.record.revision >= revision
+                    || vip.request != RecordRequest::None
+                    || matches!(vip.stage, Stage::Leaving(_))
+            }
+            None => self.lease.wrote(revision),
+        };
+        if !own {
+            self.compare_soon();
+        }
+    }
+}
+
+/// The election to which a key on the own lease belongs; nothing if it belongs to none.
+fn explained_by(key: &str) -> Option<&str> {
+    let name = key.strip_prefix(lock::PREFIX);
+    name.or_else(|| Some(key.strip_prefix(lock::CANDIDACIES)?.split_once('/')?.0))
+}

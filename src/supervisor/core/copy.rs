@@ -1,0 +1,93 @@
+//! The local copy of what is registered: it follows the table, at a pace that grows with it.
+//!
+//! Each copy is of all IPs, so that a thousand that are registered one after the other would cost half
+//! a million records; at a few microseconds a record, so long a pause makes it a few percent of the time.
+
+use std::time::Duration;
+
+use super::start::Start;
+use super::{Action, Core, Timer};
+use crate::store::{At, Instance, LocalCopy};
+
+/// Between two copies, for each IP.
+const PAUSE: Duration = Duration::from_micros(200);
+
+/// What is known of the local copy.
+#[derive(Clone, Debug)]
+pub(super) struct Copy {
+    /// What a former life has left.
+    former: Option<LocalCopy>,
+    instance: Instance,
+    /// The newest point of etcd's history that was heard of.
+    at: At,
+    due: bool,
+    pausing: bool,
+}
+
+impl Copy {
+    pub(super) fn of(instance: &Instance) -> Copy {
+        let (at, instance) = (At::default(), instance.clone());
+        Copy { former: None, instance, at, due: false, pausing: false }
+    }
+
+    pub(super) fn found(&mut self, copy: LocalCopy) {
+        self.former = Some(copy);
+    }
+
+    pub(super) fn former(&self) -> Option<&LocalCopy> {
+        self.former.as_ref()
+    }
+
+    /// Takes note of an answer of etcd.
+    pub(super) fn saw(&mut self, at: At) {
+        if at.cluster != self.at.cluster || at.revision > self.at.revision {
+            self.at = at;
+        }
+    }
+
+    /// Takes note that etcd is at this point, also if it was further before: it was restored. What a
+    /// former life has left was taken over.
+    pub(super) fn is_at(&mut self, at: At) {
+        self.at = at;
+        self.former = None;
+    }
+
+    pub(super) fn changed(&mut self) {
+        self.due = true;
+    }
+
+    pub(super) fn may_write_again(&mut self) {
+        self.pausing = false;
+    }
+}
+
+impl Core {
+    /// Writes the copy if it is not what is registered, unless it was written a moment ago.
+    pub(super) fn write_copy(&mut self) {
+        // A copy of less than what is registered is worse than none.
+        if !self.copy.due || self.copy.pausing || self.start != Start::Loaded {
+            return;
+        }
+        self.copy_now();
+        self.copy.pausing = true;
+        let ips = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
+        self.arm(Timer::Copy, PAUSE * ips);
+    }
+
+    /// Writes the copy if it is not what is registered.
+    pub(super) fn copy_now(&mut self) {
+        if !std::mem::take(&mut self.copy.due) || self.start != Start::Loaded {
+            return;
+        }
+        let copy = LocalCopy {
+            host: self.setting.host.clone(),
+            lease: self.lease.saved,
+            cluster: self.copy.at.cluster,
+            revision: self.copy.at.revision,
+            instance: Some(self.copy.instance.clone()),
+            ..LocalCopy::default()
+        };
+        let bytes = copy.to_bytes(self.table.registered());
+        self.out.push(Action::WriteCopy(bytes));
+    }
+}

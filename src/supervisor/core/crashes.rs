@@ -1,0 +1,112 @@
+//! The elections and the failure detector: what one says that concerns the other.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use log::Level;
+
+use super::table::Vip;
+use super::{Action, Core, Order, Timer};
+use crate::election::Status;
+use crate::failure_detector::{Route, Step};
+use crate::network::Liveness;
+use crate::vip::Slot;
+
+impl Core {
+    pub(super) fn on_status(&mut self, slot: Slot, status: Status) {
+        if let Some(vip) = self.table.get_mut(slot) {
+            vip.status = status;
+            self.note_owner(slot);
+        }
+    }
+
+    /// Takes note of the owner on which an IP waits now.
+    fn note_owner(&mut self, slot: Slot) {
+        if !self.setting.detects_crashes {
+            return;
+        }
+        let vip = self.table.get(slot);
+        let awaited = vip.and_then(|vip| vip.status.awaited.as_ref());
+        let awaited = awaited.map(|(host, lease)| (host.as_str(), *lease));
+        let route = vip.map_or(Route::Down, Vip::route);
+        let steps = self.detector.awaits(slot, route, awaited);
+        self.follow(steps);
+    }
+
+    pub(super) fn on_liveness(&mut self, slot: Slot, liveness: Liveness, now: Instant) {
+        let steps = self.detector.heard(slot, liveness, now);
+        self.follow(steps);
+        self.plan_detection(now);
+    }
+
+    /// A host has let go of an IP and left it to the owner.
+    pub(super) fn on_acknowledged(&mut self, slot: Slot, now: Instant) {
+        let steps = self.detector.acknowledged(slot, now);
+        self.follow(steps);
+    }
+
+    pub(super) fn on_lease_left(&mut self, lease: i64, left: Option<(i64, i64)>, now: Instant) {
+        if !self.on_name_lease(lease, left) {
+            let steps = self.detector.lease_is(lease, left, now);
+            self.follow(steps);
+            self.plan_detection(now);
+        }
+    }
+
+    pub(super) fn wake_detector(&mut self, now: Instant) {
+        let steps = self.detector.wake(now);
+        self.follow(steps);
+        self.plan_detection(now);
+    }
+
+    pub(super) fn on_pause(&mut self, time: Duration) {
+        let text = format!("this process did not run for {time:.1?}: looking who owns its IPs");
+        self.log(Level::Warn, text);
+        self.detector.forget();
+        self.table.slots().into_iter().for_each(|slot| self.tell(slot, Order::Paused));
+    }
+
+    fn plan_detection(&mut self, now: Instant) {
+        match self.detector.deadline() {
+            Some(at) => self.arm(Timer::Detector, at.saturating_duration_since(now)),
+            None => self.disarm(Timer::Detector),
+        }
+    }
+
+    fn follow(&mut self, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Monitor(slot, on) => self.tell(slot, Order::Monitor(on)),
+                Step::ReadLease(lease) => self.out.push(Action::ReadLease(lease)),
+                Step::Dead { host, lease, ips, because } => {
+                    let text = format!("host {host} is dead: silent on the network, and {because}");
+                    self.log(Level::Warn, text);
+                    ips.into_iter().for_each(|slot| self.tell(slot, Order::OwnerDead(lease)));
+                }
+                Step::HeardAgain(ips) => {
+                    ips.into_iter().for_each(|slot| self.tell(slot, Order::OwnerHeardAgain));
+                }
+                Step::Log(text) => self.log(Level::Info, text),
+            }
+        }
+    }
+
+    /// Forgets an IP at once, and ends its election without giving anything up.
+    pub(super) fn forget(&mut self, slot: Slot) -> Option<Vip> {
+        let vip = self.table.remove(slot)?;
+        self.note_owner(slot);
+        self.out.push(Action::End(slot));
+        Some(vip)
+    }
+}
+
+impl Vip {
+    /// How well the owner can be monitored through this IP.
+    fn route(&self) -> Route {
+        match self.record.cidr.addr() {
+            _ if !self.status.interface_usable => Route::Down,
+            IpAddr::V4(_) => Route::Ipv4,
+            IpAddr::V6(_) => Route::Ipv6,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What the core of the supervisor is told, and what it wants done: plain values, and the whole
+//! interface of the core to the world.
+
+use std::time::Duration;
+
+use log::Level;
+
+use crate::command::{Answer, Command, Refusal};
+use crate::election::Notice;
+use crate::lock::{Gap, Lease};
+use crate::policy::{LossPolicy, StopPolicy};
+use crate::store::{self, At, LocalCopy, Record, Request};
+use crate::vip::{Check, Cidr, Slot};
+
+/// Where the answer to a command goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub u64);
+
+/// What the core is told.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The agent starts, with the local copies that it has found.
+    Begin(Box<Copies>),
+    /// A command of the API.
+    Command(Command, Token),
+    /// The outcome of a request to etcd, and when in its history that was.
+    Answered(Request, Result<(store::Answer, At), Failure>),
+    /// The keys that are attached to the lease of this host.
+    LeaseKeys(i64, Result<Vec<String>, Failure>),
+    /// What is left of a lease of another host, in whole seconds, and what was granted; negative if
+    /// the lease does not exist. Nothing if etcd did not answer.
+    LeaseLeft(i64, Option<(i64, i64)>),
+    /// The lease of this host is granted or renewed, for so long.
+    LeaseHeld {
+        /// The lease.
+        id: i64,
+        /// What etcd has granted.
+        ttl: Duration,
+    },
+    /// etcd was silent for too long.
+    EtcdLost {
+        /// How long, and why.
+        why: String,
+        /// The newest revision of which was heard before.
+        revision: i64,
+    },
+    /// The watch was opened again.
+    WatchOpened(Gap),
+    /// A key of this host was written or deleted, at this revision.
+    KeyChanged {
+        /// The key.
+        key: String,
+        /// The revision.
+        revision: i64,
+    },
+    /// This process did not run for so long.
+    Paused(Duration),
+    /// An election was started, or why not.
+    Started(Slot, Result<(), StartError>),
+    /// What an election tells.
+    Election(Slot, Notice),
+    /// The agent is to stop.
+    Stop(StopPolicy),
+    /// The lease was revoked, or why not.
+    Revoked(Result<(), String>),
+    /// A timer that was armed.
+    Timer(Timer),
+}
+
+/// What was found on disk.
+#[derive(Clone, Debug, Default)]
+pub struct Copies {
+    /// The copy of this host; why it cannot be read, if so.
+    pub own: Option<Result<LocalCopy, String>>,
+    /// Copies of other names in the same folder.
+    pub others: Vec<LocalCopy>,
+}
+
+/// Why a request to etcd has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What is known of the outcome.
+    pub outcome: Outcome,
+    /// Why, in words.
+    pub why: String,
+}
+
+/// What is known of the outcome of a request that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It may have been carried out, or be carried out yet.
+    Unknown,
+    /// It was not sent.
+    NotSent,
+    /// etcd said no.
+    Refused,
+}
+
+/// Why an election could not be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// The host itself has the address, with whatever prefix length.
+    OwnAddress(Cidr),
+    /// The kernel did not tell, or gave no thread.
+    Failed(String),
+}
+
+/// What the driver has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send a request to etcd; comes back as [`Event::Answered`].
+    Ask(Request),
+    /// Read the keys that are attached to this lease; comes back as [`Event::LeaseKeys`].
+    ReadLeaseKeys(i64),
+    /// Ask what is left of the lease of another host; comes back as [`Event::LeaseLeft`].
+    ReadLease(i64),
+    /// Begin to keep a lease: this one, if it still exists. etcd counts as silent for so long already.
+    KeepLease(Option<i64>, Duration),
+    /// Revoke this lease; comes back as [`Event::Revoked`].
+    Revoke(i64),
+    /// Start the election of an IP; comes back as [`Event::Started`].
+    Start {
+        /// The number of the election.
+        slot: Slot,
+        /// The IP.
+        record: Box<Record>,
+        /// Whether an address that the host itself has is a reason not to.
+        new: bool,
+    },
+    /// Tell an election something.
+    Tell(Slot, Order),
+    /// End an election and leave lock and address as they are.
+    End(Slot),
+    /// Answer a command.
+    Reply(Token, Result<Answer, Refusal>),
+    /// Write the local copy.
+    WriteCopy(Vec<u8>),
+    /// Remove addresses of a former life that are managed no more, and these from kernels that mark
+    /// none.
+    RemoveLeftOvers(Vec<(Cidr, String)>),
+    /// Send [`Event::Timer`] after so long, instead of when it was armed for before.
+    Arm(Timer, Duration),
+    /// Do not send it.
+    Disarm(Timer),
+    /// Something to be logged.
+    Log(Level, String),
+    /// All is done; nothing more will come.
+    Ended,
+}
+
+/// What an election is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The state of the lease.
+    Lease(Lease),
+    /// The newest revision of etcd of which was heard.
+    EtcdHeard(i64),
+    /// Other health checks, and the seconds between two rounds (0: the agent's default).
+    Checks(Vec<Check>, u64),
+    /// What it does when etcd is lost.
+    LossPolicy(LossPolicy),
+    /// Try to get the lock now.
+    LockNow,
+    /// Hand the IP over, to the named host if one is named.
+    Failover(Option<String>),
+    /// Give the IP up.
+    Leave,
+    /// The owner with this lease is dead.
+    OwnerDead(i64),
+    /// The owner is heard again on the network, where it was not for a while.
+    OwnerHeardAgain,
+    /// This process did not run for a while.
+    Paused,
+    /// Monitor the host of the owner on the network, or no longer.
+    Monitor(bool),
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// This host's records are read again.
+    Load,
+    /// Wanted and found are compared.
+    Compare,
+    /// Requests whose outcome is unknown are sent again.
+    Retry,
+    /// A client has waited long enough.
+    Answer(Token),
+    /// The lease should have been renewed by now.
+    LeaseOverdue,
+    /// etcd has refused for so long that it counts as lost.
+    Refused,
+    /// etcd is asked whether it serves again.
+    ServeCheck,
+    /// The name of this host is looked at: is its other holder alive?
+    NameCheck,
+    /// Claims to the name of this host that are not renewed have ended.
+    ClaimsEnd,
+    /// Elections that could not be started are tried again.
+    Restart,
+    /// The local copy may be written again.
+    Copy,
+    /// The failure detector is due.
+    Detector,
+    /// The agent stops, whatever is left.
+    StopAtLast,
+}
+
+impl Failure {
+    /// Whether the request may have been carried out.
+    pub fn is_unknown(&self) -> bool {
+        self.outcome == Outcome::Unknown
+    }
+}

@@ -1,0 +1,222 @@
+//! The decisions about this host: no I/O, no clock, no thread.
+//!
+//! A [`Core`] is fed with [`Event`]s and the time, and answers with [`Action`]s, which its driver
+//! performs in order. What is registered here, under which lease and name, what follows from a command
+//! of the API, and what is in etcd that should not be there, is decided here, so that a simulator can
+//! run any number of hosts.
+//!
+//! etcd is *reconciled*: the table says what is wanted; what is found in etcd is compared with it
+//! (`compare`), and what differs is mended. Nothing is remembered as a debt: a request whose outcome is
+//! not known is sent again until wanted and found agree (`records`).
+
+mod commands;
+mod compare;
+mod copy;
+mod crashes;
+mod health;
+mod identity;
+mod lease;
+mod message;
+mod records;
+mod serving;
+mod start;
+mod stop;
+mod table;
+
+use std::time::{Duration, Instant};
+
+use log::Level;
+
+use self::commands::Clients;
+use self::compare::Comparison;
+use self::copy::Copy;
+use self::identity::Identity;
+use self::lease::HostLease;
+pub use self::message::{Action, Copies, Event, Failure, Order, Outcome, StartError, Timer, Token};
+use self::serving::Serving;
+use self::start::Start;
+use self::stop::Life;
+pub use self::stop::REVOKE;
+use self::table::Table;
+use crate::command::{Answer, Refusal};
+use crate::election::Notice;
+use crate::failure_detector::FailureDetector;
+use crate::policy::LossPolicy;
+use crate::store::{self, At, Instance, Request};
+use crate::vip::Slot;
+
+/// What the core is told once, at its start.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// This host's name in etcd.
+    pub host: String,
+    /// The machine.
+    pub instance: Instance,
+    /// The interface of IPs that do not name one.
+    pub interface: String,
+    /// How many IPs there may be; no limit if none.
+    pub max_ips: Option<usize>,
+    /// What is done with IPs that do not say otherwise when etcd is lost.
+    pub loss: LossPolicy,
+    /// Between two renewals of the lease.
+    pub renewal: Duration,
+    /// The silence after which etcd counts as lost.
+    pub loss_after: Duration,
+    /// Whether the hosts of owners are monitored.
+    pub detects_crashes: bool,
+}
+
+/// All that is decided about one host.
+#[derive(Clone, Debug)]
+pub struct Core {
+    setting: Setting,
+    table: Table,
+    start: Start,
+    lease: HostLease,
+    identity: Identity,
+    comparison: Comparison,
+    serving: Serving,
+    copy: Copy,
+    detector: FailureDetector,
+    life: Life,
+    clients: Clients,
+    out: Vec<Action>,
+}
+
+impl Core {
+    /// A host of which nothing is known yet; it waits for [`Event::Begin`].
+    pub fn new(setting: Setting) -> Core {
+        Core {
+            copy: Copy::of(&setting.instance),
+            setting,
+            table: Table::default(),
+            start: Start::default(),
+            lease: HostLease::default(),
+            identity: Identity::default(),
+            comparison: Comparison::default(),
+            serving: Serving::default(),
+            detector: FailureDetector::default(),
+            life: Life::Running,
+            clients: Clients::default(),
+            out: Vec::new(),
+        }
+    }
+
+    /// Takes one event and tells what has to be done, in order.
+    pub fn handle(&mut self, event: Event, now: Instant) -> Vec<Action> {
+        if self.life == Life::Ended {
+            return Vec::new();
+        }
+        match event {
+            Event::Begin(copies) => self.begin(*copies),
+            Event::Command(command, token) => self.on_command(command, token),
+            Event::Answered(request, result) => self.on_answer(request, result),
+            Event::LeaseKeys(lease, result) => self.on_lease_keys(lease, result),
+            Event::LeaseLeft(lease, left) => self.on_lease_left(lease, left, now),
+            Event::LeaseHeld { id, ttl } => self.on_lease_held(id, ttl),
+            Event::EtcdLost { why, revision } => self.on_etcd_lost(&why, revision),
+            Event::WatchOpened(_) => self.compare_soon(),
+            Event::KeyChanged { key, revision } => self.on_key_changed(&key, revision),
+            Event::Paused(time) => self.on_pause(time),
+            Event::Started(slot, result) => self.on_started(slot, result),
+            Event::Election(slot, notice) => self.on_notice(slot, notice, now),
+            Event::Stop(policy) => self.begin_stop(policy),
+            Event::Revoked(result) => self.on_revoked(result),
+            Event::Timer(timer) => self.on_timer(timer, now),
+        }
+        self.settle();
+        std::mem::take(&mut self.out)
+    }
+
+    /// What follows from what is known now, whatever brought it about.
+    fn settle(&mut self) {
+        self.ask_about_records();
+        self.begin_comparison();
+        self.end_stop();
+        self.write_copy();
+    }
+
+    fn on_timer(&mut self, timer: Timer, now: Instant) {
+        match timer {
+            Timer::Load => self.ask(Request::Load),
+            Timer::Compare => self.compare_soon(),
+            Timer::Retry => self.table.retry(),
+            Timer::Answer(token) => self.answer_unknown(token),
+            Timer::LeaseOverdue => self.lease.overdue = true,
+            Timer::Refused => self.on_refused_too_long(),
+            Timer::ServeCheck => self.check_service(),
+            Timer::NameCheck => self.check_name(),
+            Timer::ClaimsEnd => self.end_claims(),
+            Timer::Restart => self.start_again(),
+            Timer::Copy => self.copy.may_write_again(),
+            Timer::Detector => self.wake_detector(now),
+            Timer::StopAtLast => self.stop_at_last(),
+        }
+    }
+
+    fn on_answer(&mut self, request: Request, result: Result<(store::Answer, At), Failure>) {
+        let result = match result {
+            Ok((answer, at)) => {
+                self.copy.saw(at);
+                self.on_served(&request);
+                Ok((answer, at))
+            }
+            Err(failure) => {
+                self.on_failure(&failure);
+                Err(failure)
+            }
+        };
+        match request {
+            Request::Load => self.on_loaded(result),
+            Request::WriteRecord(record) => self.on_record_written(record, result),
+            Request::DeleteRecord(id, _) => self.on_record_deleted(&id, result),
+            Request::WriteHost { lease, .. } => self.on_host_written(lease, result),
+            Request::Release { keys, .. } => self.on_released(&keys, result.is_ok()),
+            Request::OtherPrefixes(cidrs) => self.on_other_prefixes(&cidrs, result),
+            Request::Candidates(cidr) => self.on_candidates(cidr, result),
+            Request::Hosts => self.on_hosts(result),
+            Request::RecordsOf(host) => self.on_records_of(&host, result),
+            // The next look repeats them where that is needed.
+            Request::ClaimName { .. } | Request::DropClaims => {}
+        }
+    }
+
+    fn on_notice(&mut self, slot: Slot, notice: Notice, now: Instant) {
+        match notice {
+            Notice::Status(status) => self.on_status(slot, status),
+            Notice::Owner(liveness) => self.on_liveness(slot, liveness, now),
+            Notice::Acknowledged => self.on_acknowledged(slot, now),
+            Notice::HandedOver(result) => self.on_handed_over(slot, result),
+            Notice::Refused(why) => self.on_election_refused(slot, &why),
+            Notice::Served => self.on_election_served(slot),
+            Notice::Left { cleanup_pending } => self.on_left(slot, cleanup_pending),
+        }
+    }
+
+    fn ask(&mut self, request: Request) {
+        self.out.push(Action::Ask(request));
+    }
+
+    fn tell(&mut self, slot: Slot, order: Order) {
+        self.out.push(Action::Tell(slot, order));
+    }
+
+    fn arm(&mut self, timer: Timer, after: Duration) {
+        self.out.push(Action::Arm(timer, after));
+    }
+
+    fn disarm(&mut self, timer: Timer) {
+        self.out.push(Action::Disarm(timer));
+    }
+
+    fn reply(&mut self, token: Token, answer: Result<Answer, Refusal>) {
+        self.out.push(Action::Reply(token, answer));
+    }
+
+    fn log(&mut self, level: Level, text: impl Into<String>) {
+        self.out.push(Action::Log(level, text.into()));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! An etcd that answers and does not serve: leases are renewed, and writes are refused (an alarm of
+//! NOSPACE or CORRUPT, a role without permission, a quota).
+//!
+//! A renewal is no proof that etcd serves. When requests of an IP's election are refused for as long as
+//! an etcd that is silent counts as lost, etcd counts as lost for that IP. Meanwhile the key of the host
+//! is written again and again: when that succeeds, etcd serves.
+
+use log::Level;
+
+use super::table::Service;
+use super::{Core, Failure, Order, Outcome, Timer};
+use crate::lock::Lease;
+use crate::store::Request;
+use crate::vip::Slot;
+
+/// Whether etcd carries out what it is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Serving {
+    /// As far as is known.
+    #[default]
+    Yes,
+    /// It has refused something, for this reason.
+    Doubted(String),
+    /// It has refused for too long.
+    No(String),
+}
+
+impl Core {
+    /// Takes note of a request of the supervisor that has failed.
+    pub(super) fn on_failure(&mut self, failure: &Failure) {
+        if failure.outcome == Outcome::Refused {
+            self.doubt(&failure.why);
+        }
+    }
+
+    /// Takes note of a request that was carried out; a read shows nothing of writes.
+    pub(super) fn on_served(&mut self, request: &Request) {
+        let writes = match request {
+            Request::WriteRecord(_) | Request::WriteHost { .. } => true,
+            Request::Load
+            | Request::DeleteRecord(..)
+            | Request::Release { .. }
+            | Request::ClaimName { .. }
+            | Request::DropClaims
+            | Request::Hosts
+            | Request::RecordsOf(_)
+            | Request::Candidates(_)
+            | Request::OtherPrefixes(_) => false,
+        };
+        let refuses = self.table.iter().any(|(_, vip)| vip.service == Service::Refused);
+        match &self.serving {
+            Serving::Doubted(_) if writes && !refuses => self.serves_again(),
+            Serving::No(_) if writes => self.serves_again(),
+            Serving::Yes | Serving::Doubted(_) | Serving::No(_) => {}
+        }
+    }
+
+    pub(super) fn on_election_refused(&mut self, slot: Slot, why: &str) {
+        let Some(vip) = self.table.get_mut(slot) else { return };
+        if vip.service == Service::Lost {
+            return;
+        }
+        vip.service = Service::Refused;
+        self.doubt(why);
+        if matches!(self.serving, Serving::No(_)) {
+            self.lose_etcd_for(slot);
+        }
+    }
+
+    pub(super) fn on_election_served(&mut self, slot: Slot) {
+        if let Some(vip) = self.table.get_mut(slot).filter(|vip| vip.service == Service::Refused) {
+            vip.service = Service::Served;
+        }
+    }
+
+    fn doubt(&mut self, why: &str) {
+        if self.serving == Serving::Yes {
+            self.serving = Serving::Doubted(why.to_owned());
+            self.log(Level::Warn, format!("etcd refuses: {why}"));
+            self.arm(Timer::Refused, self.setting.loss_after);
+            self.arm(Timer::ServeCheck, self.setting.renewal);
+        }
+    }
+
+    pub(super) fn check_service(&mut self) {
+        if self.serving != Serving::Yes {
+            self.arm(Timer::ServeCheck, self.setting.renewal);
+            self.write_host_again();
+        }
+    }
+
+    pub(super) fn on_refused_too_long(&mut self) {
+        let Serving::Doubted(why) = &self.serving else { return };
+        let why = why.clone();
+        let text = format!(
+            "etcd is lost: it answers, and refuses ({why}); each IP that is refused is dealt with by \
+             its policy"
+        );
+        self.log(Level::Warn, text);
+        self.serving = Serving::No(why);
+        if self.lease.told == Lease::None {
+            return self.tell_lease(Lease::Lost);
+        }
+        for slot in self.table.slots() {
+            if self.table.get(slot).is_some_and(|vip| vip.service == Service::Refused) {
+                self.lose_etcd_for(slot);
+            }
+        }
+    }
+
+    fn lose_etcd_for(&mut self, slot: Slot) {
+        if let Some(vip) = self.table.get_mut(slot) {
+            vip.service = Service::Lost;
+            self.tell(slot, Order::Lease(Lease::Lost));
+        }
+    }
+
+    fn serves_again(&mut self) {
+        self.serving = Serving::Yes;
+        self.disarm(Timer::Refused);
+        self.disarm(Timer::ServeCheck);
+        self.log(Level::Info, "etcd serves again");
+        for slot in self.table.slots() {
+            let Some(vip) = self.table.get_mut(slot) else { continue };
+            if std::mem::replace(&mut vip.service, Service::Served) == Service::Lost {
+                self.tell(slot, Order::Lease(self.lease.told));
+            }
+        }
+        self.compare_soon();
+        self.table.retry();
+    }
+}

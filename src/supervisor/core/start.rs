@@ -1,0 +1,319 @@
+//! The start: this host's records are read from etcd, or from the local copy until etcd answers.
+//!
+//! etcd's records win, unless etcd is another cluster than the copy was made of, or older than the copy:
+//! then what etcd lacks is registered again. Until etcd was read, the API only reads, and the IPs of the
+//! copy are treated like any others: as long as etcd is silent, this host takes them by the policy.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use log::Level;
+
+use super::stop::Life;
+use super::table::Stage;
+use super::{Action, Copies, Core, Failure, Order, StartError, Timer};
+use crate::command::Refusal;
+use crate::store::{self, At, Found, LocalCopy, Record, Request};
+use crate::vip::{Cidr, Slot};
+
+/// Between two attempts to read this host's records, and to start an election.
+const RETRY: Duration = Duration::from_millis(500);
+const RESTART: Duration = Duration::from_secs(5);
+
+/// How many names of IPs are told in one line.
+const NAMED: usize = 20;
+
+/// How far the start is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Start {
+    /// etcd is asked for the first time.
+    #[default]
+    Reading,
+    /// etcd did not answer: the IPs are those of the local copy, if there is one.
+    FromCopy,
+    /// Another machine has this host's name: nothing is served.
+    Taken,
+    /// The IPs are those that etcd has.
+    Loaded,
+}
+
+impl Core {
+    pub(super) fn begin(&mut self, copies: Copies) {
+        match copies.own {
+            Some(Ok(copy)) => {
+                self.report_skipped(&copy.skipped);
+                self.copy.found(copy);
+            }
+            Some(Err(why)) => self.log(Level::Warn, why),
+            None => {}
+        }
+        for other in copies.others {
+            self.warn_left_behind(&other.host, &other.records);
+        }
+        self.ask(Request::Load);
+    }
+
+    pub(super) fn on_loaded(&mut self, result: Result<(store::Answer, At), Failure>) {
+        match self.start {
+            Start::Loaded => self.on_found(result),
+            _ if self.life != Life::Running => {}
+            Start::Reading | Start::FromCopy | Start::Taken => match result {
+                Ok((store::Answer::Loaded(found), at)) => {
+                    self.lease.revision = found.host.as_ref().map_or(0, |host| host.revision);
+                    if self.has_name(found.host.as_ref()) {
+                        self.take_over(*found, at);
+                    }
+                }
+                Ok(_) => {}
+                Err(failure) => {
+                    self.troubled("etcd was not read yet", &failure);
+                    self.arm(Timer::Load, RETRY);
+                    if self.start == Start::Reading {
+                        self.start_without_etcd();
+                    }
+                }
+            },
+        }
+        self.answer_waiting();
+    }
+
+    /// The machine that had this host's name is gone: the start goes on, with etcd as it is now.
+    pub(super) fn take_name(&mut self) {
+        self.lease.saved = None;
+        self.start = match self.start {
+            Start::Taken => Start::Reading,
+            start @ (Start::Reading | Start::FromCopy | Start::Loaded) => start,
+        };
+        if self.start == Start::Loaded {
+            return self.hold_or_save();
+        }
+        self.ask(Request::Load);
+    }
+
+    /// Takes the local copy for the truth, until etcd tells more.
+    fn start_without_etcd(&mut self) {
+        self.start = Start::FromCopy;
+        let Some(copy) = self.copy.former() else { return };
+        let records = copy.records.clone();
+        // A cloned image has the copy of another machine.
+        let same = copy.instance.as_ref().is_none_or(|it| it.is_same(&self.setting.instance));
+        let lease = copy.lease.filter(|_| same);
+        let text = format!("etcd does not answer: {} IPs known from the local copy", records.len());
+        self.log(Level::Warn, text);
+        // What the copy does not know may be registered all the same: no address is a left-over before
+        // etcd has said so.
+        self.insert_all(records);
+        // At a boot nobody may have the IP, so that waiting costs more than with an etcd that has just
+        // fallen silent.
+        self.begin_lease(lease, self.setting.loss_after * 2 / 5);
+    }
+
+    /// Makes the IPs of this host those that etcd has.
+    fn take_over(&mut self, mut found: Found, at: At) {
+        self.start = Start::Loaded;
+        let skipped: Vec<String> = found.unreadable.iter().map(|it| it.why.clone()).collect();
+        self.report_skipped(&skipped);
+        let wanted = self.wanted(&mut found, at);
+        let text = format!("{} IPs are registered on {}", wanted.len(), self.setting.host);
+        self.log(Level::Info, text);
+        let records: HashMap<IpAddr, Record> =
+            wanted.into_iter().map(|record| (record.cidr.addr(), record)).collect();
+        let mut new = records.clone();
+        for slot in self.table.slots() {
+            let Some(vip) = self.table.get(slot) else { continue };
+            let address = vip.record.cidr.addr();
+            match records.get(&address) {
+                Some(record) if self.refresh(slot, record) => drop(new.remove(&address)),
+                Some(_) => {}
+                None => self.leave(slot, Vec::new()),
+            }
+        }
+        let mut new: Vec<Record> = new.into_values().collect();
+        new.sort_by_key(|record| record.cidr);
+        self.insert_all(new);
+        self.out.push(Action::RemoveLeftOvers(self.formerly_managed()));
+        self.copy.is_at(at);
+        let host = found.host.as_ref();
+        self.lease.saved = host.and_then(|host| host.lease);
+        self.lease.trouble = Some("etcd has granted no lease yet".to_owned());
+        if host.is_none() {
+            self.ask(Request::Hosts);
+        }
+        self.note_machine(host);
+        self.begin_lease(self.lease.saved, Duration::ZERO);
+        self.hold_or_save();
+        self.copy.changed();
+        self.compare_from(&found);
+    }
+
+    /// A host that names no machine (an older version has written it), or this one as it was before, is
+    /// written again under the same lease. One that names another machine, which is gone, begins with
+    /// another lease.
+    fn note_machine(&mut self, host: Option<&store::HostKey>) {
+        let instance = host.and_then(|host| host.instance.as_ref());
+        self.lease.stale = instance != Some(&self.setting.instance);
+        if instance.is_some_and(|instance| !instance.is_same(&self.setting.instance)) {
+            self.lease.saved = None;
+        }
+    }
+
+    /// What is to be served: etcd's records, and what the copy has and etcd has lost; as many as there
+    /// may be.
+    fn wanted(&mut self, found: &mut Found, at: At) -> Vec<Record> {
+        let mut wanted = std::mem::take(&mut found.records);
+        found.records.clone_from(&wanted);
+        if let Some(copy) = self.copy.former().cloned() {
+            let lost = self.lost(&copy, found, at);
+            wanted.extend(lost);
+        }
+        wanted.sort_by_key(|record| record.cidr);
+        let max = self.setting.max_ips.unwrap_or(usize::MAX);
+        let beyond = wanted.split_off(wanted.len().min(max));
+        if !beyond.is_empty() {
+            let text = format!(
+                "MAX_NUMBER_OF_ENDPOINTS is {max}: {} more IPs are registered and not served: {}",
+                beyond.len(),
+                names(&beyond)
+            );
+            self.log(Level::Error, text);
+        }
+        self.table.beyond_limit =
+            beyond.into_iter().map(|record| (record.id, record.cidr)).collect();
+        wanted
+    }
+
+    /// What the copy has and etcd lacks, if etcd has lost it: because etcd is another one, or older, or
+    /// the record cannot be read. The others were deleted in etcd.
+    fn lost(&mut self, copy: &LocalCopy, found: &Found, at: At) -> Vec<Record> {
+        let has = |record: &Record| {
+            found.records.iter().any(|other| other.cidr.addr() == record.cidr.addr())
+        };
+        let lacking = copy.records.iter().filter(|record| !has(record)).cloned();
+        let another = copy.cluster != 0 && copy.cluster != at.cluster;
+        let older = copy.cluster == at.cluster && at.revision < copy.revision;
+        let garbled = |record: &Record| {
+            found.unreadable.iter().any(|unreadable| unreadable.id.as_ref() == Some(&record.id))
+        };
+        let (lost, deleted): (Vec<Record>, Vec<Record>) =
+            lacking.partition(|record| another || older || garbled(record));
+        if !lost.is_empty() {
+            let why = match (another, older) {
+                (true, _) => "etcd is another cluster than before",
+                (_, true) => "etcd is older than the local copy",
+                (false, false) => "records in etcd cannot be read",
+            };
+            let text = format!("{why}: from the local copy are registered again: {}", names(&lost));
+            self.log(Level::Warn, text);
+        }
+        if !deleted.is_empty() {
+            let text = format!(
+                "no longer registered in etcd, and given up; only the local copy knew: {}",
+                names(&deleted)
+            );
+            self.log(Level::Warn, text);
+        }
+        lost
+    }
+
+    /// What a former life of this host has managed, as far as the local copy tells. What is still
+    /// registered is managed by now, and no left-over.
+    fn formerly_managed(&self) -> Vec<(Cidr, String)> {
+        let place = |record: &Record| (record.cidr, self.interface_of(record));
+        self.copy.former().map_or_else(Vec::new, |copy| copy.records.iter().map(place).collect())
+    }
+
+    pub(super) fn report_skipped(&mut self, skipped: &[String]) {
+        if skipped.is_empty() {
+            return;
+        }
+        let some: Vec<&str> = skipped.iter().take(NAMED).map(String::as_str).collect();
+        let more = match skipped.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let text = format!("skipped: {}{more}", some.join("; "));
+        self.log(Level::Warn, text);
+    }
+
+    /// Brings an IP that is known already to its record in etcd; false if it has to be started anew.
+    fn refresh(&mut self, slot: Slot, record: &Record) -> bool {
+        let Some(vip) = self.table.get(slot) else { return false };
+        let same = vip.record.cidr == record.cidr && vip.record.interface == record.interface;
+        if !same || !vip.is_registered() {
+            // Its election ends here, and the address is a left-over.
+            self.forget(slot);
+            return false;
+        }
+        self.table.rename(slot, record.id.clone());
+        self.record_changed(slot, record.clone());
+        true
+    }
+
+    fn insert_all(&mut self, records: Vec<Record>) {
+        for record in records {
+            let slot = self.table.insert(record.clone(), Stage::Registered);
+            self.out.push(Action::Start { slot, record: Box::new(record), new: false });
+        }
+    }
+
+    pub(super) fn on_started(&mut self, slot: Slot, result: Result<(), StartError>) {
+        let Some(vip) = self.table.get_mut(slot) else { return };
+        let (cidr, first) = (vip.record.cidr, vip.not_started.is_none());
+        match (result, &vip.stage) {
+            (Ok(()), Stage::Starting(token)) => {
+                vip.stage = Stage::Storing(Some(*token));
+                self.table.look_at(slot);
+            }
+            (Ok(()), _) => {
+                vip.not_started = None;
+                self.tell(slot, Order::Lease(self.lease.told));
+            }
+            (Err(error), Stage::Starting(_)) => self.not_stored(slot, error.refusal(cidr)),
+            (Err(StartError::OwnAddress(own)), _) => {
+                vip.not_started = Some(format!("{own} is an address of the host itself"));
+            }
+            (Err(StartError::Failed(why)), _) => {
+                let text = format!("{cidr}: its election cannot be started: {why}");
+                vip.not_started = Some(format!("its election cannot be started: {why}"));
+                self.arm(Timer::Restart, RESTART);
+                if first {
+                    self.log(Level::Error, text);
+                }
+            }
+        }
+    }
+
+    /// Tries again to start the elections that could not be started.
+    pub(super) fn start_again(&mut self) {
+        let waiting = self.table.iter().filter(|(_, vip)| vip.not_started.is_some());
+        let waiting: Vec<(Slot, Record)> =
+            waiting.map(|(slot, vip)| (slot, vip.record.clone())).collect();
+        for (slot, record) in waiting {
+            self.out.push(Action::Start { slot, record: Box::new(record), new: false });
+        }
+    }
+}
+
+impl StartError {
+    fn refusal(self, cidr: Cidr) -> Refusal {
+        match self {
+            StartError::OwnAddress(own) => {
+                Refusal::invalid("ip", format!("{own} is an address of the host itself"))
+            }
+            StartError::Failed(why) => {
+                Refusal::Unavailable(format!("start the election of {cidr}: {why}"))
+            }
+        }
+    }
+}
+
+/// The IPs in one line; of many, the first.
+fn names(records: &[Record]) -> String {
+    let some: Vec<String> =
+        records.iter().take(NAMED).map(|record| record.cidr.to_string()).collect();
+    match records.len().saturating_sub(NAMED) {
+        0 => some.join(", "),
+        more => format!("{} and {more} more", some.join(", ")),
+    }
+}

@@ -1,0 +1,136 @@
+//! The end, of one IP or of all: everything is handed over, or everything is left as it is.
+
+use std::time::Duration;
+
+use log::Level;
+
+use super::table::Stage;
+use super::{Action, Core, Order, Timer, Token};
+use crate::command::{Answer, Refusal};
+use crate::election::HANDOVER_TIMEOUT;
+use crate::lock::Lease;
+use crate::policy::StopPolicy;
+use crate::vip::Slot;
+
+/// How long the lease may take to be revoked.
+pub const REVOKE: Duration = Duration::from_secs(1);
+
+/// Whether the agent lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    Running,
+    /// The IPs are being given up.
+    Stopping,
+    /// All IPs were given up; the lease is being revoked.
+    Revoking,
+    Ended,
+}
+
+impl Core {
+    /// Has an IP given up; a client that waits for a change or a failover of it waits in vain.
+    pub(super) fn leave(&mut self, slot: Slot, tokens: Vec<Token>) {
+        let Some(vip) = self.table.get_mut(slot) else { return };
+        let changes = std::mem::take(&mut vip.changes);
+        let failover = vip.failover.take();
+        let runs = vip.not_started.is_none();
+        vip.stage = Stage::Leaving(tokens);
+        let why = "the IP is being given up on this host";
+        for token in changes.into_iter().filter_map(|(_, token)| token).chain(failover) {
+            self.disarm(Timer::Answer(token));
+            self.reply(token, Err(Refusal::Conflict(why.to_owned())));
+        }
+        if runs {
+            self.tell(slot, Order::Leave);
+        } else {
+            self.on_left(slot, true);
+        }
+    }
+
+    /// An election has given its IP up. What it could not delete in etcd is found by a comparison.
+    pub(super) fn on_left(&mut self, slot: Slot, cleanup_pending: bool) {
+        let Some(vip) = self.forget(slot) else { return };
+        if let Stage::Leaving(tokens) = vip.stage {
+            tokens.into_iter().for_each(|token| self.reply(token, Ok(Answer::Done)));
+        }
+        if cleanup_pending {
+            self.compare_soon();
+        }
+    }
+
+    pub(super) fn begin_stop(&mut self, policy: StopPolicy) {
+        match policy {
+            StopPolicy::Keep => self.end(),
+            StopPolicy::Release => {
+                self.life = Life::Stopping;
+                self.log(Level::Info, format!("handing over {} IPs", self.table.len()));
+                // Each election bounds itself; this is the net below.
+                self.arm(Timer::StopAtLast, HANDOVER_TIMEOUT + REVOKE);
+                for slot in self.table.slots() {
+                    self.leave_if_stopping(slot);
+                }
+            }
+        }
+    }
+
+    /// Has an IP given up; one that was being stored when the stop began comes late.
+    pub(super) fn leave_if_stopping(&mut self, slot: Slot) {
+        let stage = self.table.get(slot).map(|vip| &vip.stage);
+        let leaves = match stage {
+            Some(Stage::Registered | Stage::Deleting(_)) => true,
+            Some(Stage::Starting(_) | Stage::Storing(_) | Stage::Leaving(_)) | None => false,
+        };
+        if leaves && self.life != Life::Running {
+            let tokens = match self.table.get_mut(slot).map(|vip| &mut vip.stage) {
+                Some(Stage::Deleting(tokens)) => std::mem::take(tokens),
+                _ => Vec::new(),
+            };
+            self.leave(slot, tokens);
+        }
+    }
+
+    /// Revokes the lease when all elections have left.
+    pub(super) fn end_stop(&mut self) {
+        if self.life == Life::Stopping && self.table.is_empty() {
+            self.revoke();
+        }
+    }
+
+    fn revoke(&mut self) {
+        match self.lease.told {
+            Lease::Held(id) => {
+                self.life = Life::Revoking;
+                self.arm(Timer::StopAtLast, REVOKE * 2);
+                self.out.push(Action::Revoke(id));
+            }
+            Lease::None | Lease::Lost => self.end(),
+        }
+    }
+
+    pub(super) fn on_revoked(&mut self, result: Result<(), String>) {
+        match result {
+            Ok(()) => self.log(Level::Info, "the lease is revoked"),
+            Err(why) => self.log(Level::Warn, format!("the lease ends by itself: {why}")),
+        }
+        if self.life == Life::Revoking {
+            self.end();
+        }
+    }
+
+    pub(super) fn stop_at_last(&mut self) {
+        let late: Vec<String> =
+            self.table.iter().map(|(_, vip)| vip.record.cidr.to_string()).collect();
+        if !late.is_empty() {
+            self.log(Level::Warn, format!("not handed over in time: {}", late.join(", ")));
+        }
+        match self.life {
+            Life::Stopping => self.revoke(),
+            Life::Running | Life::Revoking | Life::Ended => self.end(),
+        }
+    }
+
+    fn end(&mut self) {
+        self.copy_now();
+        self.life = Life::Ended;
+        self.out.push(Action::Ended);
+    }
+}

@@ -1,0 +1,260 @@
+//! The table of IPs: what is registered on this host, and how far each IP has come.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::IpAddr;
+
+use super::{Core, Token};
+use crate::command::Change;
+use crate::election::Status;
+use crate::lock::OtherPrefix;
+use crate::store::Record;
+use crate::vip::{Cidr, Slot, VipId};
+use crate::wire;
+
+/// The IPs of this host, by the numbers of their elections.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table {
+    vips: BTreeMap<Slot, Vip>,
+    by_id: HashMap<VipId, Slot>,
+    by_address: HashMap<IpAddr, Slot>,
+    next: u32,
+    /// IPs whose records may have something to be asked.
+    due: BTreeSet<Slot>,
+    /// IPs whose records wait to be asked about again.
+    retrying: BTreeSet<Slot>,
+    /// IPs that are registered in etcd and not served here: there are more than there may be.
+    pub(super) beyond_limit: BTreeMap<VipId, Cidr>,
+}
+
+/// One IP of this host.
+#[derive(Clone, Debug)]
+pub(super) struct Vip {
+    /// What is registered, as far as etcd has confirmed it; for a new IP, what is to be.
+    pub(super) record: Record,
+    pub(super) stage: Stage,
+    /// What is to be different about it, and where that is answered; the first is being stored.
+    pub(super) changes: VecDeque<(Change, Option<Token>)>,
+    pub(super) request: RecordRequest,
+    /// Whether etcd has the record, as last seen.
+    pub(super) stored: bool,
+    pub(super) status: Status,
+    /// Where the end of a failover is answered.
+    pub(super) failover: Option<Token>,
+    /// Why there is no election, if it could not be started.
+    pub(super) not_started: Option<String>,
+    pub(super) service: Service,
+    /// Another host that offers the address with another prefix length.
+    pub(super) other_prefix: Option<OtherPrefix>,
+}
+
+/// How far an IP belongs to this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its election is being started; nothing is stored before.
+    Starting(Token),
+    /// It is being stored; until then it is shown to nobody.
+    Storing(Option<Token>),
+    /// It is registered.
+    Registered,
+    /// Its record is being deleted.
+    Deleting(Vec<Token>),
+    /// It is being given up by its election.
+    Leaving(Vec<Token>),
+}
+
+/// What is known of the last request about the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RecordRequest {
+    /// None is under way, and what came of the last one is known.
+    None,
+    /// One is under way; true if the outcome of one before is not known.
+    Asked(bool),
+    /// The outcome of the last one is not known: it may be carried out yet.
+    Unknown,
+    /// etcd has said no to the last one, and the outcome of one before is not known: what is found in
+    /// etcd decides.
+    Contradicted(String),
+}
+
+/// Whether etcd serves the requests of an election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    /// As far as is known.
+    Served,
+    /// The last request was refused.
+    Refused,
+    /// Requests are refused for so long that etcd counts as lost for this IP.
+    Lost,
+}
+
+impl Table {
+    /// Adds an IP under a new number.
+    pub(super) fn insert(&mut self, record: Record, stage: Stage) -> Slot {
+        self.next += 1;
+        let slot = Slot(self.next);
+        self.by_id.insert(record.id.clone(), slot);
+        self.by_address.insert(record.cidr.addr(), slot);
+        self.vips.insert(slot, Vip::new(record, stage));
+        slot
+    }
+
+    pub(super) fn remove(&mut self, slot: Slot) -> Option<Vip> {
+        let vip = self.vips.remove(&slot)?;
+        self.by_id.remove_if(&vip.record.id, slot);
+        self.by_address.remove_if(&vip.record.cidr.addr(), slot);
+        self.due.remove(&slot);
+        self.retrying.remove(&slot);
+        Some(vip)
+    }
+
+    /// Gives an IP another id: etcd knows the address under that one.
+    pub(super) fn rename(&mut self, slot: Slot, id: VipId) {
+        let Some(vip) = self.vips.get_mut(&slot) else { return };
+        let before = std::mem::replace(&mut vip.record.id, id.clone());
+        self.by_id.remove_if(&before, slot);
+        self.by_id.insert(id, slot);
+    }
+
+    pub(super) fn get(&self, slot: Slot) -> Option<&Vip> {
+        self.vips.get(&slot)
+    }
+
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Vip> {
+        self.vips.get_mut(&slot)
+    }
+
+    /// The number of the IP with this id, whatever its stage.
+    pub(super) fn slot(&self, id: &VipId) -> Option<Slot> {
+        self.by_id.get(id).copied()
+    }
+
+    /// The IP with this address, whatever its prefix length and stage.
+    pub(super) fn at(&self, address: IpAddr) -> Option<(Slot, &Vip)> {
+        let slot = *self.by_address.get(&address)?;
+        Some((slot, self.vips.get(&slot)?))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Vip)> {
+        self.vips.iter().map(|(slot, vip)| (*slot, vip))
+    }
+
+    pub(super) fn slots(&self) -> Vec<Slot> {
+        self.vips.keys().copied().collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.vips.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.vips.is_empty()
+    }
+
+    /// The records of what is registered, as the local copy has them.
+    pub(super) fn registered(&self) -> impl Iterator<Item = &Record> {
+        self.vips.values().filter(|vip| vip.is_registered()).map(|vip| &vip.record)
+    }
+
+    /// Has what is asked about the record of an IP looked at again.
+    pub(super) fn look_at(&mut self, slot: Slot) {
+        self.due.insert(slot);
+    }
+
+    /// Has it looked at again a while later.
+    pub(super) fn look_at_later(&mut self, slot: Slot) {
+        self.retrying.insert(slot);
+    }
+
+    /// That while is over.
+    pub(super) fn retry(&mut self) {
+        self.due.append(&mut self.retrying);
+    }
+
+    pub(super) fn take_due(&mut self) -> BTreeSet<Slot> {
+        std::mem::take(&mut self.due)
+    }
+}
+
+/// Removes a key from an index, if it still leads to that number.
+trait Index<K> {
+    fn remove_if(&mut self, key: &K, slot: Slot);
+}
+
+impl<K: Eq + std::hash::Hash> Index<K> for HashMap<K, Slot> {
+    fn remove_if(&mut self, key: &K, slot: Slot) {
+        if self.get(key) == Some(&slot) {
+            self.remove(key);
+        }
+    }
+}
+
+impl Vip {
+    fn new(record: Record, stage: Stage) -> Vip {
+        Vip {
+            record,
+            stage,
+            changes: VecDeque::new(),
+            request: RecordRequest::None,
+            stored: true,
+            status: Status::starting(),
+            failover: None,
+            not_started: None,
+            service: Service::Served,
+            other_prefix: None,
+        }
+    }
+
+    /// Whether it is registered: shown, changed and deleted by the API.
+    pub(super) fn is_registered(&self) -> bool {
+        matches!(self.stage, Stage::Registered | Stage::Deleting(_))
+    }
+
+    /// Whether lock and candidacy on the own lease may be there.
+    pub(super) fn may_hold(&self) -> bool {
+        match self.stage {
+            Stage::Registered | Stage::Deleting(_) | Stage::Leaving(_) => true,
+            Stage::Starting(_) | Stage::Storing(_) => false,
+        }
+    }
+}
+
+impl Core {
+    /// The IP that the API knows by this id.
+    pub(super) fn registered(&self, id: &VipId) -> Option<(Slot, &Vip)> {
+        let slot = self.table.slot(id)?;
+        let vip = self.table.get(slot).filter(|vip| vip.is_registered())?;
+        Some((slot, vip))
+    }
+
+    /// All IPs that are registered, by address.
+    pub(super) fn list(&self) -> Vec<wire::Ip> {
+        let vips = self.table.iter().map(|(_, vip)| vip).filter(|vip| vip.is_registered());
+        let mut vips: Vec<&Vip> = vips.collect();
+        vips.sort_by_key(|vip| vip.record.cidr);
+        vips.into_iter().map(|vip| self.show(vip)).collect()
+    }
+
+    /// An IP as the API shows it.
+    pub(super) fn show(&self, vip: &Vip) -> wire::Ip {
+        let Vip { record, status, .. } = vip;
+        wire::Ip {
+            id: record.id.to_string(),
+            ip: record.cidr.to_string(),
+            interface: self.interface_of(record),
+            status: status.state.to_string(),
+            checks: record.checks.clone(),
+            healthcheck_interval: record.healthcheck_interval,
+            etcd_loss_policy: record.loss.unwrap_or(self.setting.loss).to_string(),
+            plugin: "arp".to_owned(),
+            election_key: record.cidr.election_key(),
+            owner: status.owner.clone(),
+            bound: status.bound,
+            reason: status.reason.clone(),
+            since: status.since.elapsed().as_secs(),
+        }
+    }
+
+    pub(super) fn interface_of(&self, record: &Record) -> String {
+        record.interface.clone().unwrap_or_else(|| self.setting.interface.clone())
+    }
+}

@@ -1,0 +1,183 @@
+//! Wanted against found.
+
+use super::*;
+use crate::lock::OtherPrefix;
+
+const LOCK: &str = "/link/default/10.0.0.1_32";
+
+impl Story {
+    /// What another program has done to etcd is found.
+    fn compare(&mut self, found: Found) {
+        self.feed(Event::WatchOpened(Gap::Reconnected));
+        self.expect_ask(&Request::Load);
+        self.answer_load(found);
+    }
+}
+
+#[test]
+fn a_record_that_is_gone_or_garbled_or_changed_is_written_again() {
+    for (what, revision, text) in [(None, 0, "missing"), (Some(77), 77, "changed")] {
+        let mut story = Story::running(&[record(1, 5)]);
+        let changed = |revision| Record { loss: Some(LossPolicy::Hold), ..record(1, revision) };
+        story.compare(found(&what.map(changed).into_iter().collect::<Vec<_>>()));
+        story.expect_warning(text);
+        let again = Request::WriteRecord(record(1, revision));
+        story.expect_ask(&again);
+        story.expect_problem("its record is not in etcd");
+        story.answer(again, written(101));
+        assert_eq!(story.problems(), [""; 0]);
+        assert!(!story.did(|action| matches!(action, Action::Tell(_, Order::LossPolicy(_)))));
+    }
+    let mut story = Story::running(&[record(1, 5)]);
+    let mut garbled = found(&[]);
+    let why = "EOF".to_owned();
+    garbled.unreadable.push(store::Unreadable { id: Some(id(1)), revision: 88, why });
+    story.compare(garbled);
+    story.expect_warning("cannot be read");
+    story.expect_ask(&Request::WriteRecord(record(1, 88)));
+}
+
+#[test]
+fn a_record_that_cannot_be_restored_is_tried_again_and_said_once() {
+    let mut story = Story::running(&[record(1, 5)]);
+    story.compare(found(&[]));
+    story.expect_warning("missing");
+    let again = Request::WriteRecord(record(1, 0));
+    for failure in [not_sent(), refused(), unknown()] {
+        story.expect_ask(&again);
+        story.fail(again.clone(), failure);
+        story.timer(Timer::Retry);
+        assert!(!story.warnings().iter().any(|text| text.contains("missing")));
+    }
+    story.expect_ask(&again);
+}
+
+#[test]
+fn a_record_that_nobody_registered_here_is_removed() {
+    let mut story = Story::running(&[record(1, 5)]);
+    story.compare(found(&[record(1, 5), record(2, 60)]));
+    story.expect_warning("10.0.0.2/32");
+    story.expect_ask(&Request::DeleteRecord(id(2), 60));
+    assert_eq!(story.listed(), ["10.0.0.1/32"]);
+}
+
+#[test]
+fn what_is_being_stored_or_deleted_is_left_to_that() {
+    let mut story = Story::running(&[record(1, 5)]);
+    story.command(Command::Delete(id(1)));
+    story.expect_ask(&Request::DeleteRecord(id(1), 5));
+    story.compare(found(&[]));
+    assert_eq!(story.warnings(), [""; 0]);
+    assert_eq!(story.take_ask(|request| matches!(request, Request::WriteRecord(_))), None);
+}
+
+#[test]
+fn locks_and_candidacies_that_no_ip_explains_are_given_up() {
+    let mut story = Story::running(&[record(1, 5)]);
+    story.compare(found(&[record(1, 5)]));
+    story.expect(&Action::ReadLeaseKeys(LEASE));
+    let own = [LOCK, "/link/ips/10.0.0.1_32/h1", "/link/config/h1/i2"].map(str::to_owned);
+    let left = ["/link/default/10.0.0.2_32", "/link/ips/10.0.0.2_32/h1", "/link/default/webhook-7"]
+        .map(str::to_owned);
+    let keys = own.iter().chain(&left).cloned().collect();
+    story.feed(Event::LeaseKeys(LEASE, Ok(keys)));
+    let release = Request::Release { lease: LEASE, keys: left.to_vec() };
+    story.expect_ask(&release);
+    assert_eq!(story.warnings().len(), 3);
+    // A failure is tried again.
+    story.fail(release.clone(), unknown());
+    story.settle_comparison(&[record(1, 5)]);
+    story.timer(Timer::Compare);
+    story.expect_ask(&Request::Load);
+}
+
+#[test]
+fn an_ip_that_is_being_registered_is_not_released() {
+    let mut story = Story::running(&[]);
+    story.compare(found(&[]));
+    let new = crate::command::NewVip {
+        cidr: record(1, 0).cidr,
+        checks: Vec::new(),
+        healthcheck_interval: 0,
+        interface: None,
+        loss: None,
+    };
+    story.command(Command::Create(new));
+    story.feed(Event::LeaseKeys(LEASE, Ok(vec![LOCK.to_owned()])));
+    assert_eq!(story.take_ask(|request| matches!(request, Request::Release { .. })), None);
+}
+
+#[test]
+fn keys_of_a_lease_that_was_lost_meanwhile_are_not_touched() {
+    let mut story = Story::running(&[]);
+    story.compare(found(&[]));
+    story.feed(Event::EtcdLost { why: "silent".to_owned(), revision: 100 });
+    story.feed(Event::LeaseKeys(LEASE, Ok(vec![LOCK.to_owned()])));
+    assert_eq!(story.take_ask(|request| matches!(request, Request::Release { .. })), None);
+}
+
+#[test]
+fn a_comparison_that_fails_is_made_again() {
+    let mut story = Story::running(&[record(1, 5)]);
+    story.feed(Event::WatchOpened(Gap::Restored));
+    story.fail(Request::Load, unknown());
+    story.timer(Timer::Compare);
+    story.expect_ask(&Request::Load);
+    story.answer_load(found(&[record(1, 5)]));
+    story.feed(Event::LeaseKeys(LEASE, Err(unknown())));
+    story.timer(Timer::Compare);
+    story.expect_ask(&Request::Load);
+}
+
+#[test]
+fn it_is_made_once_more_if_something_has_happened_since_it_began() {
+    let mut story = Story::running(&[record(1, 5)]);
+    story.feed(Event::WatchOpened(Gap::Reconnected));
+    story.expect_ask(&Request::Load);
+    story.feed(Event::WatchOpened(Gap::Reconnected));
+    assert_eq!(story.take_ask(|request| *request == Request::Load), None);
+    story.done.push_back(Action::Ask(Request::Load));
+    story.settle_comparison(&[record(1, 5)]);
+    story.expect_ask(&Request::Load);
+}
+
+#[test]
+fn another_mask_is_shown_until_it_is_gone() {
+    let mut story = Story::running(&[record(1, 5)]);
+    let cidr = record(1, 0).cidr;
+    let other = OtherPrefix { cidr: "10.0.0.1/24".to_owned(), host: "h2".to_owned() };
+    for others in [vec![(cidr, other)], Vec::new()] {
+        story.compare(found(&[record(1, 5)]));
+        story.feed(Event::LeaseKeys(LEASE, Ok(Vec::new())));
+        story.expect_ask(&Request::OtherPrefixes(vec![cidr]));
+        let there = !others.is_empty();
+        story.answer(Request::OtherPrefixes(vec![cidr]), store::Answer::OtherPrefixes(others));
+        assert_eq!(story.warnings().len(), usize::from(there));
+        assert_eq!(story.problems().len(), usize::from(there));
+    }
+}
+
+#[test]
+fn own_writes_are_no_reason_to_compare_and_those_of_others_are() {
+    let mut story = Story::running(&[record(1, 5)]);
+    let changed = |key: String, revision| Event::KeyChanged { key, revision };
+    story.feed(changed(format!("/link/hosts/h1/{}", id(1)), 5));
+    story.feed(changed("/link/config/h1".to_owned(), 50));
+    assert_eq!(story.take_ask(|_| true), None);
+    story.feed(changed(format!("/link/hosts/h1/{}", id(1)), 6));
+    story.expect_ask(&Request::Load);
+}
+
+#[test]
+fn what_was_read_before_the_last_write_is_read_again() {
+    let mut story = Story::running(&[]);
+    story.feed(Event::WatchOpened(Gap::Reconnected));
+    story.expect_ask(&Request::Load);
+    // Another lease is written down while the answer is on its way.
+    story.feed(Event::LeaseHeld { id: 8, ttl: TTL });
+    let write = Request::WriteHost { lease: 8, revision: 50 };
+    story.feed(Event::Answered(write, Ok((written(120), at(120)))));
+    story.answer_load_at(found(&[]), 119);
+    story.expect_ask(&Request::Load);
+    assert_eq!(story.warnings(), [""; 0]);
+}

@@ -1,0 +1,123 @@
+//! One host, one name.
+
+use super::*;
+use crate::store::Claim;
+
+const THEIRS: i64 = 99;
+
+/// The host as another machine has written it.
+fn theirs(records: &[Record]) -> Found {
+    let host = HostKey { lease: Some(THEIRS), instance: Some(machine(2)), revision: 50 };
+    Found { host: Some(host), ..found(records) }
+}
+
+fn alive() -> Event {
+    Event::LeaseLeft(THEIRS, Some((4, 5)))
+}
+
+fn ended() -> Event {
+    Event::LeaseLeft(THEIRS, Some((-1, 0)))
+}
+
+#[test]
+fn the_second_machine_with_a_name_serves_nothing_and_says_why() {
+    let mut story = Story::begin(Some(copy_of(&[record(1, 5)])));
+    story.answer_load(theirs(&[record(1, 5)]));
+    story.expect(&Action::ReadLease(THEIRS));
+    story.feed(alive());
+    story.expect_ask(&Request::ClaimName { lease: THEIRS });
+    story.expect_warning("02:00:00:00:00:02");
+    story.expect_problem("02:00:00:00:00:02");
+    let acts = |action: &Action| matches!(action, Action::Start { .. } | Action::KeepLease(..));
+    assert!(!story.did(acts));
+    let token = story.command(Command::List);
+    assert!(matches!(story.reply(token), Err(Refusal::Unavailable(_))));
+    assert_eq!(story.copy(), None);
+}
+
+#[test]
+fn a_replaced_machine_takes_the_name_when_the_old_lease_has_ended() {
+    let mut story = Story::begin(None);
+    story.answer_load(theirs(&[record(1, 5)]));
+    story.feed(alive());
+    story.timer(Timer::NameCheck);
+    story.expect(&Action::ReadLease(THEIRS));
+    story.feed(Event::LeaseLeft(THEIRS, None));
+    story.timer(Timer::NameCheck);
+    story.feed(ended());
+    story.done.retain(|action| *action == Action::Ask(Request::Load));
+    story.expect_ask(&Request::Load);
+    story.answer_load(theirs(&[record(1, 5)]));
+    story.expect(&Action::KeepLease(None, Duration::ZERO));
+    assert_eq!(story.listed(), ["10.0.0.1/32"]);
+    story.held();
+    story.expect_ask(&Request::WriteHost { lease: LEASE, revision: 50 });
+}
+
+#[test]
+fn a_cloned_image_that_boots_without_etcd_does_not_resume_the_lease_of_the_other() {
+    let copy = LocalCopy { instance: Some(machine(2)), ..copy_of(&[record(1, 5)]) };
+    let mut story = Story::begin(Some(copy));
+    story.fail(Request::Load, not_sent());
+    story.expect(&Action::KeepLease(None, Duration::from_secs(2)));
+    // etcd is back, and the other machine lives: this one gives up what it has taken.
+    story.answer_load(theirs(&[record(1, 5)]));
+    story.feed(alive());
+    story.expect_tell(Slot(1), Order::Leave);
+    story.notice(Slot(1), Notice::Left { cleanup_pending: true });
+    story.expect_problem("is in use by");
+}
+
+#[test]
+fn a_host_that_another_version_has_written_is_its_own() {
+    let mut story = Story::begin(None);
+    let host = HostKey { lease: Some(LEASE), instance: None, revision: 50 };
+    story.answer_load(Found { host: Some(host), ..found(&[record(1, 5)]) });
+    story.expect(&Action::KeepLease(Some(LEASE), Duration::ZERO));
+    story.held();
+    story.expect_tell(Slot(1), Order::Lease(Lease::Held(LEASE)));
+    // The machine is written down, for the next time.
+    story.expect_ask(&Request::WriteHost { lease: LEASE, revision: 50 });
+}
+
+#[test]
+fn of_two_that_start_at_once_one_gets_the_name() {
+    let mut story = Story::begin(None);
+    story.answer_load(Found::default());
+    story.held();
+    let write = Request::WriteHost { lease: LEASE, revision: 0 };
+    story.expect_ask(&write);
+    story.answer(write, store::Answer::Written(Err(store::Obstacle::Changed(50))));
+    story.expect_ask(&Request::Load);
+    story.answer_load(theirs(&[]));
+    story.expect(&Action::ReadLease(THEIRS));
+    story.feed(alive());
+    story.expect_problem("is in use by");
+}
+
+#[test]
+fn the_first_machine_goes_on_and_says_that_there_is_a_second() {
+    let mut story = Story::running(&[record(1, 5)]);
+    let claim = |revision| Claim { instance: machine(2), revision };
+    let with_claim = |revision| Found { claims: vec![claim(revision)], ..found(&[record(1, 5)]) };
+    story.feed(Event::KeyChanged { key: "/link/config/h1/i2".to_owned(), revision: 101 });
+    story.expect_ask(&Request::Load);
+    story.answer_load(with_claim(101));
+    story.expect_warning("02:00:00:00:00:02");
+    story.expect_problem("is called h1, too");
+    assert_eq!(story.listed(), ["10.0.0.1/32"]);
+    // It claims no more.
+    story.timer(Timer::ClaimsEnd);
+    story.expect_ask(&Request::DropClaims);
+    assert_eq!(story.problems(), [""; 0]);
+}
+
+#[test]
+fn a_host_that_finds_its_key_written_by_another_says_so_and_writes_it_again() {
+    let mut story = Story::running(&[record(1, 5)]);
+    story.feed(Event::WatchOpened(Gap::Reconnected));
+    let host = HostKey { lease: Some(33), instance: None, revision: 60 };
+    story.answer_load(Found { host: Some(host), ..found(&[record(1, 5)]) });
+    story.expect_warning("written by another agent");
+    story.expect_ask(&Request::WriteHost { lease: LEASE, revision: 60 });
+}

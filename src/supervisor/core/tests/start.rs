@@ -1,0 +1,180 @@
+//! The start: from etcd, from the local copy, and from both when they differ.
+
+use super::*;
+
+#[test]
+fn a_start_serves_what_etcd_has_and_resumes_the_lease() {
+    let mut story = Story::begin(None);
+    story.answer_load(found(&[record(1, 5)]));
+    let started = |action: &Action| matches!(action, Action::Start { new: false, .. });
+    assert!(story.did(started));
+    story.expect(&Action::KeepLease(Some(LEASE), Duration::ZERO));
+    story.expect_tell(Slot(1), Order::Lease(Lease::None));
+    story.held();
+    story.expect_tell(Slot(1), Order::Lease(Lease::Held(LEASE)));
+    assert_eq!(story.listed(), ["10.0.0.1/32"]);
+    let copy = story.copy().expect("the copy follows");
+    assert_eq!((copy.records.len(), copy.lease, copy.revision), (1, Some(LEASE), 100));
+    assert_eq!(story.problems(), [""; 0]);
+}
+
+#[test]
+fn without_etcd_the_copy_is_served_and_the_api_only_reads() {
+    let mut story = Story::begin(Some(copy_of(&[record(1, 5)])));
+    story.fail(Request::Load, not_sent());
+    story.expect(&Action::KeepLease(Some(LEASE), Duration::from_secs(2)));
+    assert_eq!(story.listed(), ["10.0.0.1/32"]);
+    let delete = story.command(Command::Delete(id(1)));
+    assert!(matches!(story.reply(delete), Err(Refusal::Unavailable(_))));
+    assert_eq!(story.copy(), None, "it is not written from itself");
+    story.feed(Event::EtcdLost { why: "silent for 5 s".to_owned(), revision: 0 });
+    story.expect_tell(Slot(1), Order::Lease(Lease::Lost));
+    story.timer(Timer::Load);
+    story.expect_ask(&Request::Load);
+    story.load(&[record(1, 5)]);
+    story.expect_tell(Slot(1), Order::Lease(Lease::Held(LEASE)));
+    let again = |action: &Action| matches!(action, Action::Start { .. });
+    assert!(story.did(again), "from the copy");
+    assert!(!story.did(again), "what is served already is not started again");
+}
+
+#[test]
+fn without_etcd_and_without_a_copy_nothing_is_told_of_the_ips() {
+    let mut story = Story::begin(None);
+    let early = story.command(Command::List);
+    assert!(!story.replied(early), "the answer of etcd is on its way");
+    story.fail(Request::Load, unknown());
+    assert!(matches!(story.reply(early), Err(Refusal::Unavailable(_))));
+    story.timer(Timer::Load);
+}
+
+#[test]
+fn what_was_deleted_in_etcd_is_given_up_and_named() {
+    let mut story = Story::begin(Some(copy_of(&[record(1, 5), record(2, 6)])));
+    story.load(&[record(1, 5)]);
+    story.expect_warning("10.0.0.2/32");
+    assert_eq!(story.listed(), ["10.0.0.1/32"]);
+    // Also when it was served meanwhile, because etcd was silent.
+    let mut story = Story::begin(Some(copy_of(&[record(1, 5), record(2, 6)])));
+    story.fail(Request::Load, not_sent());
+    story.load(&[record(1, 5)]);
+    let slot = Slot(2);
+    story.expect_tell(slot, Order::Leave);
+    story.expect_warning("10.0.0.2/32");
+    story.notice(slot, Notice::Left { cleanup_pending: false });
+    assert_eq!(story.listed(), ["10.0.0.1/32"]);
+}
+
+#[test]
+fn what_another_or_an_older_etcd_lacks_is_registered_again_and_named() {
+    for (cluster, revision) in [(2, 500), (CLUSTER, 89)] {
+        let mut story = Story::begin(Some(copy_of(&[record(1, 5), record(2, 6)])));
+        let answer = store::Answer::Loaded(Box::new(found(&[record(1, 5)])));
+        let at = At { cluster, revision };
+        story.feed(Event::Answered(Request::Load, Ok((answer, at))));
+        story.expect_warning("registered again: 10.0.0.2/32");
+        assert_eq!(story.listed(), ["10.0.0.1/32", "10.0.0.2/32"]);
+        story.expect_ask(&Request::WriteRecord(record(2, 0)));
+        story.expect_problem("its record is not in etcd");
+        story.answer(Request::WriteRecord(record(2, 0)), written(101));
+        story.held();
+        assert_eq!(story.problems(), [""; 0]);
+        let copy = story.copy().unwrap();
+        assert_eq!((copy.records.len(), copy.cluster), (2, cluster));
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_restored_from_the_copy() {
+    let mut story = Story::begin(Some(copy_of(&[record(1, 5)])));
+    let mut found = found(&[]);
+    let why = "/link/hosts/h1/…: EOF".to_owned();
+    found.unreadable.push(store::Unreadable { id: Some(id(1)), revision: 95, why });
+    story.answer_load(found);
+    assert_eq!(story.listed(), ["10.0.0.1/32"]);
+    // Guarded by what is there.
+    story.expect_ask(&Request::WriteRecord(record(1, 95)));
+}
+
+#[test]
+fn an_address_that_etcd_knows_under_another_id_stays_one_election() {
+    let old = Record { id: id(9), ..record(1, 0) };
+    let mut story = Story::begin(Some(copy_of(&[old])));
+    story.fail(Request::Load, not_sent());
+    let started = |action: &Action| matches!(action, Action::Start { .. });
+    assert!(story.did(started));
+    story.load(&[record(1, 5)]);
+    assert!(!story.did(started));
+    assert!(!story.did(|action| matches!(action, Action::Tell(_, Order::Leave) | Action::End(_))));
+    let get = story.command(Command::Get(id(1)));
+    assert!(story.reply(get).is_ok());
+    let get = story.command(Command::Get(id(9)));
+    assert_eq!(story.reply(get), Err(Refusal::NotFound));
+}
+
+#[test]
+fn an_ip_whose_mask_or_interface_has_changed_begins_anew() {
+    let moved = Record { interface: Some("eth1".to_owned()), ..record(1, 6) };
+    let mut story = Story::begin(Some(copy_of(&[record(1, 5)])));
+    story.fail(Request::Load, not_sent());
+    story.load(&[moved]);
+    story.expect(&Action::End(Slot(1)));
+    story.expect_tell(Slot(2), Order::Lease(Lease::Held(LEASE)));
+}
+
+#[test]
+fn the_limit_holds_for_what_is_registered_already() {
+    let records: Vec<Record> = (1..=13).map(|number| record(number, 5)).collect();
+    let mut story = Story::begin(None);
+    story.load(&records);
+    assert_eq!(story.listed().len(), 10);
+    let warnings = story.warnings();
+    assert!(warnings.iter().any(|text| text.contains("10.0.0.11/32, 10.0.0.12/32, 10.0.0.13/32")));
+    story.expect_problem("MAX_NUMBER_OF_ENDPOINTS");
+    // The comparison leaves their records alone.
+    let deletes = |request: &Request| matches!(request, Request::DeleteRecord(..));
+    assert_eq!(story.take_ask(deletes), None);
+}
+
+#[test]
+fn an_election_that_cannot_be_started_is_tried_again() {
+    let mut story = Story::begin(None);
+    story.no_threads = Some(StartError::Failed("no threads".to_owned()));
+    story.load(&[record(1, 5)]);
+    story.expect_warning("no threads");
+    story.expect_problem("its election cannot be started");
+    story.timer(Timer::Restart);
+    assert_eq!(story.warnings(), [""; 0], "it was logged");
+    story.no_threads = None;
+    story.timer(Timer::Restart);
+    story.expect_tell(Slot(1), Order::Lease(Lease::Held(LEASE)));
+    assert_eq!(story.problems(), [""; 0]);
+}
+
+#[test]
+fn a_name_that_this_machine_had_before_is_told_with_its_ips() {
+    let other = LocalCopy { host: "old".to_owned(), ..copy_of(&[record(1, 5)]) };
+    let setting = Story::begin(None).core.setting;
+    let mut core = Core::new(setting);
+    let copies = Copies { own: None, others: vec![other] };
+    let actions = core.handle(Event::Begin(Box::new(copies)), Instant::now());
+    let warns = |action: &Action| {
+        matches!(action, Action::Log(Level::Warn, text)
+            if text.contains("\"old\"") && text.contains("10.0.0.1/32"))
+    };
+    assert!(actions.iter().any(warns), "{actions:?}");
+    // The same when only etcd knows.
+    let mut story = Story::begin(None);
+    story.answer_load(Found::default());
+    let host = |name: &str, last| {
+        let instance = Some(machine(last));
+        (name.to_owned(), HostKey { lease: None, instance, revision: 1 })
+    };
+    story.answer(Request::Hosts, store::Answer::Hosts(vec![host("old", 1), host("h2", 2)]));
+    story.expect_ask(&Request::RecordsOf("old".to_owned()));
+    let asks = |request: &Request| matches!(request, Request::RecordsOf(_));
+    assert_eq!(story.take_ask(asks), None);
+    let records = store::Answer::Records(vec![record(1, 5)]);
+    story.answer(Request::RecordsOf("old".to_owned()), records);
+    story.expect_warning("\"old\"");
+}
