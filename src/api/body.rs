@@ -1,7 +1,7 @@
 //! The bodies of requests, from JSON to the words of the domain.
 //!
-//! Pure. What has not the right shape is told at once (400); what has it but cannot be accepted
-//! is collected, so that a client hears of all its mistakes together (422).
+//! Pure. A wrong shape is refused at once (400). Values that are not acceptable are collected, so
+//! that a client learns of all its mistakes together (422).
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

@@ -145,7 +145,7 @@ impl Connection {
     pub(crate) fn ended(&mut self, now: Instant) {
         match self.phase {
             Phase::Head | Phase::Body(_) => {
-                self.refuse(&Reply::error(400, "the request ends before it is complete"), now);
+                self.refuse(&Reply::error(400, "the request is incomplete"), now);
             }
             Phase::Idle | Phase::Lingering | Phase::Closed => self.close(),
             // Not read from in these phases: the end is met again when the client's turn comes.
@@ -209,10 +209,14 @@ impl Connection {
         }
         match self.phase {
             Phase::Head | Phase::Body(_) => {
-                self.refuse(&Reply::error(408, "the request took over 10 s to arrive"), now);
+                self.refuse(&Reply::error(408, "the request did not arrive within 10 s"), now);
             }
             Phase::Queued(..) => {
-                self.answer(&Reply::unavailable("all workers are busy"), true, now);
+                self.answer(
+                    &Reply::unavailable("the agent is busy with other requests"),
+                    true,
+                    now,
+                );
             }
             Phase::Idle | Phase::Answering { .. } | Phase::Lingering => self.close(),
             Phase::Served(_) | Phase::Closed => {}

@@ -161,7 +161,7 @@ impl GateLoop {
             Err(Errno::EINTR) => Events::default(),
             Err(errno) => {
                 // The kernel is out of memory; to go on at once would only make that worse.
-                log::error!("api: poll: {}", errno.desc());
+                log::error!("api: cannot wait for clients: {}", errno.desc());
                 std::thread::sleep(ACCEPT_PAUSE);
                 Events::default()
             }
@@ -276,7 +276,7 @@ impl GateLoop {
     /// has to wait. To try at once without either would be a loop that keeps a core busy.
     fn yield_descriptor(&mut self, error: &io::Error, now: Instant) {
         if self.warn_after.is_none_or(|after| now >= after) {
-            log::warn!("api: accept: {error}");
+            log::warn!("api: cannot accept a client: {error}");
             self.warn_after = Some(now + WARN_INTERVAL);
         }
         if !self.clients.make_room(now) {

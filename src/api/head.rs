@@ -164,7 +164,7 @@ fn read_length(fields: &mut Fields<'_>, value: &[u8]) -> Result<(), Reply> {
 
 fn read_expectation(fields: &mut Fields<'_>, value: &[u8]) -> Result<(), Reply> {
     if !value.eq_ignore_ascii_case(b"100-continue") {
-        return Err(Reply::error(417, "the only expectation that can be met is 100-continue"));
+        return Err(Reply::error(417, "of Expect only 100-continue is supported"));
     }
     fields.expects_continue = true;
     Ok(())
@@ -219,7 +219,7 @@ fn wrong_version(input: &[u8]) -> Reply {
     let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
     match version.strip_prefix(b"HTTP/") {
         Some([digit, ..]) if digit.is_ascii_digit() => {
-            Reply::error(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+            Reply::error(505, "only HTTP/1.1 and HTTP/1.0 are supported")
         }
         _ => bad("the request line does not end in an HTTP version"),
     }

@@ -1,4 +1,4 @@
-//! What is said to a client: an outcome becomes a status, header fields and a body.
+//! The answer to a client: an outcome becomes a status, header fields and a body.
 //!
 //! Pure. The bytes on the wire are made here too, for the answers of the gate and of the server
 //! behind it alike, so that every answer is framed by one function.

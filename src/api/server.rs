@@ -134,7 +134,7 @@ impl Worker {
     fn serve(&self, mut request: tiny_http::Request) {
         let reply = self.reply(&mut request);
         if let Err(error) = request.respond(response(reply)) {
-            log::warn!("api: answer: {error}");
+            log::warn!("api: cannot answer: {error}");
         }
     }
 
@@ -145,7 +145,7 @@ impl Worker {
         }
         let body = match body(request) {
             Ok(body) => body,
-            Err(error) => return Reply::error(400, &format!("read the body: {error}")),
+            Err(error) => return Reply::error(400, &format!("the body cannot be read: {error}")),
         };
         let method = request.method().as_str();
         let (command, reply) = match route::route(method, &target, body.as_deref()) {
@@ -180,7 +180,7 @@ impl Worker {
             Ok(outcome) => Reply::outcome(form, outcome),
             Err(unanswered) if is_health => Reply::health(vec![unanswered.why.to_owned()]),
             Err(Unanswered { why, is_sent: true }) if changes => {
-                Reply::outcome_unknown(&format!("{why}: it may still be done"))
+                Reply::outcome_unknown(&format!("{why}; the change may still be made"))
             }
             Err(Unanswered { why, .. }) => Reply::unavailable(why),
         }
@@ -205,12 +205,12 @@ impl Worker {
                 }
             }
             recv(self.stop) -> _ => return unsent(STOPPING),
-            recv(deadline) -> _ => return unsent("the agent is too busy"),
+            recv(deadline) -> _ => return unsent("the supervisor is busy"),
         }
         select! {
-            recv(outcome) -> outcome => outcome.or_else(|_| sent("the agent gives no answer")),
+            recv(outcome) -> outcome => outcome.or_else(|_| sent("the supervisor has ended")),
             recv(self.stop) -> _ => sent(STOPPING),
-            recv(deadline) -> _ => sent("the agent takes too long"),
+            recv(deadline) -> _ => sent("the supervisor does not answer in time"),
         }
     }
 }

@@ -166,7 +166,7 @@ impl Upstreams {
                 }
             }
             Err(error) => {
-                log::warn!("api: connect to the server behind the gate: {error}");
+                log::warn!("api: cannot connect to the server behind the gate: {error}");
                 self.open_at = now + RETRY;
             }
         }
@@ -232,8 +232,8 @@ impl Upstream {
         self.stream = None;
         let Exchange { asker, waits, .. } = self.exchange.take()?;
         let reply = match waits {
-            true => Reply::outcome_unknown("the api gives no answer: it may still be done"),
-            false => Reply::unavailable("the api gives no answer"),
+            true => Reply::outcome_unknown("the API does not answer; the change may still be made"),
+            false => Reply::unavailable("the API does not answer"),
         };
         Some(Served { asker, reply, is_answer: false })
     }

@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use lexopt::{Arg, Parser, ValueExt};
 
 use super::agent::NewIp;
-use super::command::{Command, Verb};
 use super::failure::Failure;
 use super::server::{self, Server};
+use super::subcommand::{Subcommand, Verb};
 use crate::policy::{LossPolicy, UnknownWord};
 use crate::secret::Credentials;
 use crate::text::clean;
@@ -21,7 +21,7 @@ pub(super) enum Task {
     /// Print this program's version.
     OwnVersion,
     /// Talk to an agent.
-    Run(Options, Command),
+    Run(Options, Subcommand),
 }
 
 /// What every command takes.
@@ -108,7 +108,7 @@ impl Words {
     }
 
     /// The command, when exactly its own options and operands are there.
-    fn command(&self, verb: Verb, operands: &[&str]) -> Result<Command, Failure> {
+    fn command(&self, verb: Verb, operands: &[&str]) -> Result<Subcommand, Failure> {
         self.reject_foreign_options(verb)?;
         let operand = match (verb.operand(), operands) {
             (None, []) => "",
@@ -122,13 +122,13 @@ impl Words {
             }
         };
         Ok(match verb {
-            Verb::List => Command::List,
-            Verb::Version => Command::Version,
-            Verb::Add => Command::Add(self.new_ip(operand)?),
-            Verb::Show => Command::Show(operand.parse()?),
-            Verb::Delete => Command::Delete(operand.parse()?),
-            Verb::Lock => Command::Lock(operand.parse()?),
-            Verb::Failover => Command::Failover(operand.parse()?, self.to_host()?),
+            Verb::List => Subcommand::List,
+            Verb::Version => Subcommand::Version,
+            Verb::Add => Subcommand::Add(self.new_ip(operand)?),
+            Verb::Show => Subcommand::Show(operand.parse()?),
+            Verb::Delete => Subcommand::Delete(operand.parse()?),
+            Verb::Lock => Subcommand::Lock(operand.parse()?),
+            Verb::Failover => Subcommand::Failover(operand.parse()?, self.to_host()?),
         })
     }
 
@@ -242,8 +242,8 @@ fn refuse(what: &str, value: &str, why: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ctl::command::Target;
     use crate::ctl::failure::Kind;
+    use crate::ctl::subcommand::Target;
 
     const ID: &str = "vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427";
 
@@ -254,14 +254,14 @@ mod tests {
         })
     }
 
-    fn run(args: &[&str], env: &[(&str, &str)]) -> (Options, Command) {
+    fn run(args: &[&str], env: &[(&str, &str)]) -> (Options, Subcommand) {
         match parse_words(args, env) {
             Ok(Task::Run(options, command)) => (options, command),
             other => panic!("{args:?} gives {other:?}"),
         }
     }
 
-    fn command(args: &[&str]) -> Command {
+    fn command(args: &[&str]) -> Subcommand {
         run(args, &[]).1
     }
 
@@ -269,16 +269,16 @@ mod tests {
     fn every_command_is_understood() {
         let cidr: Cidr = "10.0.0.1/32".parse().unwrap();
         let id = Target::Id(ID.parse().unwrap());
-        assert_eq!(command(&["list"]), Command::List);
-        assert_eq!(command(&["version"]), Command::Version);
-        assert_eq!(command(&["show", ID]), Command::Show(id.clone()));
-        assert_eq!(command(&["delete", "10.0.0.1"]), Command::Delete(Target::AnyMask(cidr)));
-        assert_eq!(command(&["lock", "10.0.0.1/32"]), Command::Lock(Target::Exactly(cidr)));
+        assert_eq!(command(&["list"]), Subcommand::List);
+        assert_eq!(command(&["version"]), Subcommand::Version);
+        assert_eq!(command(&["show", ID]), Subcommand::Show(id.clone()));
+        assert_eq!(command(&["delete", "10.0.0.1"]), Subcommand::Delete(Target::AnyMask(cidr)));
+        assert_eq!(command(&["lock", "10.0.0.1/32"]), Subcommand::Lock(Target::Exactly(cidr)));
         assert_eq!(
             command(&["failover", "--to", "h2", ID]),
-            Command::Failover(id.clone(), Some("h2".to_owned()))
+            Subcommand::Failover(id.clone(), Some("h2".to_owned()))
         );
-        assert_eq!(command(&["failover", ID]), Command::Failover(id, None));
+        assert_eq!(command(&["failover", ID]), Subcommand::Failover(id, None));
     }
 
     #[test]
@@ -298,7 +298,7 @@ mod tests {
         let check = |host: &str, port| Check { kind: CheckKind::Tcp, host: host.to_owned(), port };
         assert_eq!(
             command(&args),
-            Command::Add(NewIp {
+            Subcommand::Add(NewIp {
                 ip: "fd00::1/128".to_owned(),
                 checks: vec![check("db", 5432), check("::1", 80)],
                 healthcheck_interval: Some(7),

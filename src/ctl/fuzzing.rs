@@ -12,12 +12,12 @@ use std::time::Duration;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, send, socketpair};
 
 use super::args::{self, Options, Task};
-use super::command::Command;
 use super::dial::Deadline;
 use super::failure::{Failure, Kind};
 use super::http::{self, Error, Incoming, Request, Response};
 use super::server::Server;
 use super::show::{self, Colour};
+use super::subcommand::Subcommand;
 use crate::api::fuzzing::refusal;
 use crate::fuzzing::cut;
 use crate::secret::Credentials;
@@ -118,20 +118,20 @@ fn parse(args: &[&[u8]], variables: &[&[u8]], mark: &[u8]) -> Result<Task, Failu
 }
 
 /// The agent, which is asked here as nowhere else in `linkctl`, refuses no request for its shape.
-fn check_task(options: &Options, command: &Command) {
+fn check_task(options: &Options, command: &Subcommand) {
     check_head(&options.server, options.credentials.as_ref());
     let body = |value: serde_json::Result<Vec<u8>>| value.expect("strings and numbers");
     match command {
-        Command::Add(new) => {
+        Subcommand::Add(new) => {
             let refused = refusal("POST", "/ips", &body(serde_json::to_vec(new)));
             assert!(matches!(refused, None | Some(422)), "{new:?}: {refused:?}");
         }
-        Command::Failover(_, Some(host)) => {
+        Subcommand::Failover(_, Some(host)) => {
             let named = BTreeMap::from([("host", host)]);
             assert_eq!(refusal("POST", FAILOVER, &body(serde_json::to_vec(&named))), None);
         }
-        Command::Failover(_, None) | Command::List | Command::Version => {}
-        Command::Show(_) | Command::Delete(_) | Command::Lock(_) => {}
+        Subcommand::Failover(_, None) | Subcommand::List | Subcommand::Version => {}
+        Subcommand::Show(_) | Subcommand::Delete(_) | Subcommand::Lock(_) => {}
     }
 }
 

@@ -1,6 +1,6 @@
 //! What `--help` says.
 
-use super::command::Verb;
+use super::subcommand::Verb;
 
 /// The overview.
 pub(super) const OVERVIEW: &str = "\

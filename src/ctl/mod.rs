@@ -6,7 +6,6 @@
 
 mod agent;
 mod args;
-mod command;
 mod dial;
 mod failure;
 #[cfg(any(test, fuzzing))]
@@ -16,15 +15,16 @@ mod http;
 mod output;
 mod server;
 mod show;
+mod subcommand;
 mod text;
 
 use std::process::ExitCode;
 
 use agent::{Agent, NewIp};
 use args::{Options, Task};
-use command::{Command, Target};
 use failure::{Failure, Kind};
 use output::Output;
+use subcommand::{Subcommand, Target};
 
 use crate::text::clean;
 use crate::vip::VipId;
@@ -54,24 +54,24 @@ fn perform(task: Task) -> Result<(), Failure> {
     }
 }
 
-fn run(options: Options, command: &Command) -> Result<(), Failure> {
+fn run(options: Options, command: &Subcommand) -> Result<(), Failure> {
     let Options { server, credentials, json } = options;
     let agent = Agent { server, credentials };
     let output = Output::new(json);
     match command {
-        Command::List => list(&agent, output),
-        Command::Show(target) => show_one(&agent, output, target),
-        Command::Add(new) => add(&agent, output, new),
-        Command::Version => version(&agent, output),
-        Command::Delete(target) => {
+        Subcommand::List => list(&agent, output),
+        Subcommand::Show(target) => show_one(&agent, output, target),
+        Subcommand::Add(new) => add(&agent, output, new),
+        Subcommand::Version => version(&agent, output),
+        Subcommand::Delete(target) => {
             change(&agent, "delete", target, |id| agent.delete(id))?;
             output.done(&format!("{target} is no longer shared by this host"))
         }
-        Command::Lock(target) => {
+        Subcommand::Lock(target) => {
             change(&agent, "lock", target, |id| agent.lock(id))?;
             output.done(&format!("the lock of {target} was tried"))
         }
-        Command::Failover(target, host) => {
+        Subcommand::Failover(target, host) => {
             change(&agent, "failover", target, |id| agent.failover(id, host.as_deref()))?;
             output.done(&format!("{target} is handed over"))
         }

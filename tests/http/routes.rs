@@ -232,7 +232,7 @@ fn a_supervisor_that_is_stuck_is_no_healthy_one() {
     assert_eq!(answer.status, 503);
     assert_eq!(
         json_of(&answer),
-        json!({"status": "the agent takes too long", "problems": ["the agent takes too long"]})
+        json!({"status": "the supervisor does not answer in time", "problems": ["the supervisor does not answer in time"]})
     );
 }
 

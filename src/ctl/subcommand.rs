@@ -1,4 +1,4 @@
-//! The commands, and how an IP is named in them.
+//! The subcommands of `linkctl`, and how an IP is named in them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use crate::wire;
 
 /// A command with its own arguments.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Command {
+pub(super) enum Subcommand {
     List,
     Show(Target),
     Add(NewIp),
