@@ -21,14 +21,14 @@ pub(crate) struct Caller<'a> {
     pub(crate) user: Option<&'a str>,
 }
 
-/// The line for a request that was answered; none for one that only reads.
+/// The line for a request that was answered; none for one that changes nothing by its method.
 pub(crate) fn line(
     (method, target): (&str, &str),
     command: Option<&Command>,
     caller: Caller<'_>,
     reply: &Reply,
 ) -> Option<String> {
-    if method == "GET" {
+    if ["GET", "HEAD", "OPTIONS"].contains(&method) {
         return None;
     }
     let (method, target) = (shortened(method), shortened(target));

@@ -22,6 +22,7 @@ use crate::lock;
 use crate::net::{Announce, WatchTiming};
 use crate::policy::{AllFailingPolicy, CrashDetection, LossPolicy, StopPolicy, UnknownWord};
 use crate::secret::{Credentials, Secret};
+use crate::store;
 
 /// Where the authorities that a system trusts are, on Debian, Fedora and Alpine.
 const SYSTEM_CA: [&str; 3] =
@@ -153,12 +154,14 @@ impl Reader<'_> {
     fn config(&mut self, kernel_name: &str) -> Config {
         let credentials = self.credentials();
         let crash_detection = self.policy("CRASH_DETECTION");
+        let hostname = self.hostname(kernel_name);
+        let own = vec![store::records_prefix(&hostname), store::config_prefix(&hostname)];
         Config {
             interface: self.interface(),
-            hostname: self.hostname(kernel_name),
+            hostname,
             listen: self.listen(credentials.is_some()),
             credentials,
-            etcd: self.etcd(),
+            etcd: etcd::Options { own_prefixes: own, ..self.etcd() },
             checks: CheckDefaults {
                 interval: self.duration("HEALTH_CHECK_INTERVAL", "5s", 100),
                 timeout: self.duration("HEALTH_CHECK_TIMEOUT", "5s", 10),
@@ -257,6 +260,7 @@ impl Reader<'_> {
             renewal: self.duration("KEEPALIVE_INTERVAL", "1s", 100),
             retries: self.number("KEEPALIVE_RETRY", 5, 1..=1000),
             watch_prefix: lock::PREFIX.to_owned(),
+            own_prefixes: Vec::new(),
         }
     }
 

@@ -32,6 +32,13 @@ pub enum Event {
     },
     /// This process did not run for so long: what it knows of etcd may be old.
     Paused(Duration),
+    /// A key under one of the own prefixes was written or deleted.
+    KeyChanged {
+        /// The key.
+        key: String,
+        /// The revision at which that was.
+        revision: i64,
+    },
     /// The watched keys were read, every subscription was told, and the watch is open.
     WatchOpened {
         /// What lies between this and the watch before; [`Gap::Reconnected`] for the first one.

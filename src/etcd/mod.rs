@@ -63,6 +63,8 @@ pub struct Options {
     pub retries: u32,
     /// The prefix of all keys that can be subscribed to.
     pub watch_prefix: String,
+    /// Prefixes of keys of which only changes are told ([`Event::KeyChanged`]), on the same stream.
+    pub own_prefixes: Vec<String>,
 }
 
 impl Options {
@@ -77,6 +79,9 @@ impl Options {
         self.renewal * self.retries
     }
 }
+
+/// Hears whether something was done; called on the runtime's thread, must not block.
+pub type DoneSink = Box<dyn FnOnce(Result<(), Error>) + Send>;
 
 /// Hears that the runtime works; called on its thread.
 pub type Pong = Box<dyn FnOnce() + Send>;
@@ -109,7 +114,7 @@ enum Call {
     Transact { txn: Txn, until: Instant, reply: ReplySink },
     KeepLease { resume: Option<i64>, silent_since: Instant, events: EventSink },
     LeaseInfo { id: i64, keys: bool, until: Instant, sink: LeaseSink },
-    Revoke { id: i64, until: Instant, done: Box<dyn FnOnce(Result<(), Error>) + Send> },
+    Revoke { id: i64, until: Instant, done: DoneSink },
     Subscribe { key: String, token: u64, sink: KeySink },
     Unsubscribe { key: String, token: u64 },
     Ping(Pong),
@@ -196,13 +201,11 @@ impl Client {
         self.send(Call::LeaseInfo { id, keys, until, sink });
     }
 
-    /// Stops to keep the lease and revokes it, with all its keys; waits `within` at most.
-    pub fn revoke(&self, id: i64, within: Duration) -> Result<(), Error> {
+    /// Stops to keep the lease and revokes it, with all its keys; `done` is called once, `within` the
+    /// time given.
+    pub fn revoke(&self, id: i64, within: Duration, done: DoneSink) {
         let until = Instant::now() + within;
-        let (done_tx, done_rx) = crossbeam_channel::bounded(1);
-        let done = Box::new(move |result| drop(done_tx.send(result)));
         self.send(Call::Revoke { id, until, done });
-        done_rx.recv().unwrap_or_else(|_| Err(Error::deadline("revoke the lease")))
     }
 
     /// Has `sink` hear of every change of a key under the watched prefix until the subscription is

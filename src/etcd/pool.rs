@@ -337,6 +337,7 @@ mod tests {
             renewal: Duration::from_secs(1),
             retries: 5,
             watch_prefix: "/locks/".to_owned(),
+            own_prefixes: Vec::new(),
         })
     }
 

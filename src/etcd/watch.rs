@@ -233,7 +233,12 @@ impl Watcher {
             // etcd says in the stream itself that it refuses a watch.
             let opened = stream.message().await?;
             let opened = opened.ok_or_else(|| Error::unreachable("the stream has ended"))?;
-            self.on_response(&opened).map(|()| stream)
+            self.on_response(&opened)?;
+            for prefix in &self.pool.options().own_prefixes {
+                let options = WatchOptions::new().with_prefix().with_start_revision(revision);
+                stream.watch(prefix.as_str(), Some(options)).await?;
+            }
+            Ok(stream)
         };
         let opened = timeout_at(Instant::now() + ANSWER, opening).await;
         opened.map_err(|_| Error::deadline("open a watch"))?
@@ -254,6 +259,10 @@ impl Watcher {
             self.pool.heard(kv.mod_revision);
             let present = event.event_type() == EventType::Put;
             let (key, revision) = (kv.key.clone(), kv.mod_revision);
+            if !key.starts_with(self.prefix()) {
+                self.events.tell(Event::KeyChanged { key, revision });
+                continue;
+            }
             let state = KeyState { kv: present.then_some(kv), revision, gap: Gap::None };
             self.subscriptions.tell(&key, &state);
         }

@@ -154,10 +154,7 @@ impl Actor {
             Action::ReadLeaseKeys(lease) => self.read_lease_keys(lease),
             Action::ReadLease(lease) => self.read_lease(lease),
             Action::KeepLease(resume, silent) => self.keep_lease(resume, silent),
-            Action::Revoke(lease) => {
-                let result = self.params.etcd.revoke(lease, REVOKE);
-                return Some(Event::Revoked(result.map_err(|error| error.to_string())));
-            }
+            Action::Revoke(lease) => self.revoke(lease),
             Action::Start { slot, record, new } => {
                 return Some(Event::Started(slot, self.start(slot, &record, new)));
             }
@@ -220,6 +217,7 @@ impl Actor {
                 }
                 etcd::Event::Lost { why, revision } => Event::EtcdLost { why, revision },
                 etcd::Event::Paused(time) => Event::Paused(time),
+                etcd::Event::KeyChanged { key, revision } => Event::KeyChanged { key, revision },
                 etcd::Event::WatchOpened { gap, .. } => Event::WatchOpened(gap.into()),
             };
             let _ = event_tx.send(Box::new(event));
@@ -227,6 +225,15 @@ impl Actor {
         let now = Instant::now();
         let silent_since = now.checked_sub(silent).unwrap_or(now);
         self.params.etcd.keep_lease(resume, silent_since, Box::new(events));
+    }
+
+    fn revoke(&self, lease: i64) {
+        let event_tx = self.inbox.event_tx.clone();
+        let done = move |result: Result<(), etcd::Error>| {
+            let result = result.map_err(|error| error.to_string());
+            let _ = event_tx.send(Box::new(Event::Revoked(result)));
+        };
+        self.params.etcd.revoke(lease, REVOKE, Box::new(done));
     }
 
     fn start(&mut self, slot: Slot, record: &Record, new: bool) -> Result<(), StartError> {

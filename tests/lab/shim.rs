@@ -19,6 +19,7 @@ fn client_on(lab: &Lab, endpoints: &[&str]) -> Etcd {
         renewal: Duration::from_secs(1),
         retries: 5,
         watch_prefix: "/watched/".to_owned(),
+        own_prefixes: Vec::new(),
     };
     lab[H1].namespace().run(|| Etcd::start(options).expect("start a client"))
 }
@@ -46,7 +47,11 @@ fn await_event<T>(events: &Receiver<Event>, wanted: impl Fn(Event) -> Option<T>)
 fn opened(event: Event) -> Option<(u64, Gap)> {
     match event {
         Event::WatchOpened { gap, cluster, .. } => Some((cluster, gap)),
-        Event::Granted { .. } | Event::Held { .. } | Event::Lost { .. } | Event::Paused(_) => None,
+        Event::Granted { .. }
+        | Event::Held { .. }
+        | Event::Lost { .. }
+        | Event::KeyChanged { .. }
+        | Event::Paused(_) => None,
     }
 }
 
@@ -110,7 +115,9 @@ fn a_lease_is_told_with_its_ttl_and_its_keys() {
     let mut info = ask(id);
     info.keys.sort();
     assert_eq!((info.granted, info.keys), (5, vec!["/test/a".to_owned(), "/test/c".to_owned()]));
-    etcd.client().revoke(id, PATIENCE).expect("revoked");
+    let (tx, rx) = bounded(1);
+    etcd.client().revoke(id, PATIENCE, Box::new(move |done| drop(tx.send(done))));
+    rx.recv_timeout(PATIENCE).expect("an answer in time").expect("revoked");
     let info = ask(id);
     assert_eq!((info.left, info.keys), (-1, vec![]));
 }
@@ -169,7 +176,7 @@ fn work_beside(answer: FakeAnswer) {
         match events.recv_deadline(deadline) {
             Ok(Event::WatchOpened { .. }) => opened = true,
             Ok(Event::Held { .. }) => held += 1,
-            Ok(Event::Granted { .. } | Event::Paused(_)) => {}
+            Ok(Event::Granted { .. } | Event::Paused(_) | Event::KeyChanged { .. }) => {}
             Ok(Event::Lost { why, .. }) => panic!("lost beside {answer:?}: {why}"),
             Err(_) => panic!("beside {answer:?}: watched {opened}, renewed {held} times"),
         }

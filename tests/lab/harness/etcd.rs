@@ -268,6 +268,7 @@ impl Etcd {
             renewal: Duration::from_secs(1),
             retries: 3,
             watch_prefix: "/link/".to_owned(),
+            own_prefixes: Vec::new(),
         };
         let etcd = member.namespace().run(|| link::etcd::Etcd::start(options));
         etcd.expect("start a thread")
