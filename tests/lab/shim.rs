@@ -115,7 +115,7 @@ fn a_lease_is_told_with_its_ttl_and_its_keys() {
     let mut info = ask(id);
     info.keys.sort();
     assert_eq!((info.granted, info.keys), (5, vec!["/test/a".to_owned(), "/test/c".to_owned()]));
-    let (tx, rx) = bounded(1);
+    let (tx, rx) = crossbeam_channel::bounded(1);
     etcd.client().revoke(id, PATIENCE, Box::new(move |done| drop(tx.send(done))));
     rx.recv_timeout(PATIENCE).expect("an answer in time").expect("revoked");
     let info = ask(id);
