@@ -102,7 +102,10 @@ fn a_lease_is_told_with_its_ttl_and_its_keys() {
             assert_eq!(ttl, Duration::from_secs(5));
             None
         }
-        Event::WatchOpened { .. } | Event::Lost { .. } | Event::Paused(_) => None,
+        Event::WatchOpened { .. }
+        | Event::Lost { .. }
+        | Event::KeyChanged { .. }
+        | Event::Paused(_) => None,
     });
     for (key, lease) in [("/test/a", id), ("/test/b", 0), ("/test/c", id)] {
         etcd.client().call(put(key, lease), PATIENCE).expect("written");
