@@ -28,9 +28,7 @@ use nix::errno::Errno;
 
 use super::announcer::Announcer;
 use super::asker::Asker;
-use super::attention::Attention;
 use super::events::Events;
-use super::heard::Says;
 use super::listener::Listener;
 use super::order::{AddressOrder, Order, Orders, Token};
 use super::prober::Prober;
@@ -65,7 +63,6 @@ pub(super) struct Actuator {
     reconciler: Reconciler,
     announcer: Announcer,
     listener: Listener,
-    attention: Attention,
     prober: Prober,
     watcher: Watcher,
     questions: Vec<Question>,
@@ -88,7 +85,6 @@ impl Actuator {
             reconciler: Reconciler::new(route),
             announcer: Announcer::new(packets, schedule, announce.rate),
             listener: Listener::new(),
-            attention: Attention::default(),
             prober: Prober::new(Asker::new(PacketSocket::open()?)),
             watcher: Watcher::new(Asker::new(PacketSocket::open()?)),
             questions: Vec::new(),
@@ -126,9 +122,7 @@ impl Actuator {
         if changed || self.watcher.is_silence_due(now) {
             self.reconciler.look_soon(now);
         }
-        if self.reconciler.look_if_due(now) {
-            self.attend(now);
-        }
+        self.reconciler.look_if_due(now);
         self.hear(now);
         let limit = if self.stopping { usize::MAX } else { MAX_CHANGES };
         self.reconciler.work(limit, Instant::now());
@@ -206,14 +200,8 @@ impl Actuator {
         for cidr in self.reconciler.take_renewed() {
             self.prober.restart(cidr, now);
             self.watcher.restart(cidr, now);
-            // Its addresses are announced again for that.
-            self.ignore_questions();
         }
         for (index, heard) in self.listener.hear() {
-            if heard.says == Says::Asks {
-                self.asked(index, now);
-                continue;
-            }
             self.watcher.overhear(index, &heard);
             for (cidr, wins_tie_break) in self.reconciler.hear(index, &heard, now) {
                 if let Some(wire) = self.prober.heard(cidr, heard.says, wins_tie_break, now) {
@@ -225,33 +213,6 @@ impl Actuator {
             }
         }
         self.notice_silence(looked, now);
-    }
-
-    /// Looks from time to time whether whoever watches this host can reach it.
-    fn attend(&mut self, now: Instant) {
-        if self.reconciler.is_any_bound() {
-            self.attention.listen(now);
-        } else {
-            self.attention.rest();
-        }
-        self.listener.hear_questions(self.attention.is_listening());
-    }
-
-    fn ignore_questions(&mut self) {
-        self.attention.rest();
-        self.listener.hear_questions(false);
-    }
-
-    /// Somebody asks whether this host is still there. If nobody has for a while, the network was cut,
-    /// and neighbours may have given its addresses up.
-    fn asked(&mut self, index: u32, now: Instant) {
-        if let Some(silence) = self.attention.asked(now) {
-            log::info!(
-                "the first question of others in {silence:?}: addresses are announced again"
-            );
-            self.reconciler.announce_all(index);
-        }
-        self.listener.hear_questions(false);
     }
 
     fn notice_silence(&mut self, looked: Instant, now: Instant) {
@@ -310,7 +271,6 @@ impl Actuator {
         for (index, heard) in self.listener.hear() {
             self.reconciler.hear(index, &heard, now);
         }
-        self.ignore_questions();
         self.prober.restart_all(now);
         self.watcher.restart_all(now);
     }

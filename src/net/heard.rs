@@ -28,8 +28,6 @@ pub(super) enum Says {
     Has,
     /// "Does anybody have it? I want it."
     Wants,
-    /// "You have it: are you still there?" So asks who watches an owner, that host alone.
-    Asks,
 }
 
 impl Heard {
@@ -37,26 +35,28 @@ impl Heard {
     pub(super) fn from_frame(frame: &[u8]) -> Option<Heard> {
         let source = ethernet::source(frame)?;
         let heard = |ip, says, mac| Heard { ip, says, mac, source };
-        let question = if ethernet::is_for_many(frame) { Says::Wants } else { Says::Asks };
+        // A question to one host is from another that monitors it, and knows that it has the address.
+        let is_for_all = ethernet::is_for_many(frame);
         if let Some(packet) = arp::Packet::from_frame(frame) {
-            let (ip, says) = arp_says(&packet, question)?;
-            Some(heard(ip, says, packet.sender_mac))
+            let (ip, says) = arp_says(&packet)?;
+            let counts = says == Says::Has || is_for_all;
+            counts.then(|| heard(ip, says, packet.sender_mac))
         } else if let Some(advertisement) = Advertisement::from_frame(frame) {
             let mac = advertisement.link_address.unwrap_or(source);
             Some(heard(advertisement.target.into(), Says::Has, mac))
         } else {
             let solicitation = Solicitation::from_frame(frame)?;
-            let asks = solicitation.source.is_unspecified();
-            asks.then(|| heard(solicitation.target.into(), question, source))
+            let wants = solicitation.source.is_unspecified() && is_for_all;
+            wants.then(|| heard(solicitation.target.into(), Says::Wants, source))
         }
     }
 }
 
 /// An ordinary request says that its sender has an address too, but it is sent far too often.
-fn arp_says(packet: &arp::Packet, question: Says) -> Option<(IpAddr, Says)> {
+fn arp_says(packet: &arp::Packet) -> Option<(IpAddr, Says)> {
     let (sender, target) = (packet.sender_ip, packet.target_ip);
     match packet.operation {
-        Operation::Request if sender.is_unspecified() => Some((target.into(), question)),
+        Operation::Request if sender.is_unspecified() => Some((target.into(), Says::Wants)),
         Operation::Request if sender != target => None,
         Operation::Request | Operation::Reply => Some((sender.into(), Says::Has)),
     }
@@ -93,11 +93,11 @@ mod tests {
     }
 
     #[test]
-    fn a_question_to_one_host_says_that_it_is_watched() {
+    fn a_question_to_one_host_says_nothing() {
         let probe = arp::probe(Ipv4Addr::new(10, 0, 0, 1), MAC, [2; 6]);
-        assert_eq!(Heard::from_frame(&probe), heard("10.0.0.1", Says::Asks));
+        assert_eq!(Heard::from_frame(&probe), None);
         let probe = ndp::probe("fd00::1".parse().unwrap(), MAC, [2; 6]);
-        assert_eq!(Heard::from_frame(&probe), heard("fd00::1", Says::Asks));
+        assert_eq!(Heard::from_frame(&probe), None);
     }
 
     #[test]

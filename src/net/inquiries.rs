@@ -128,7 +128,6 @@ impl Inquiry {
         let told = match heard.says {
             Says::Has => ips.contains(&heard.ip),
             Says::Wants => heard.ip == silent,
-            Says::Asks => false,
         };
         told && heard.mac != self.owner && heard.source != self.owner
     }

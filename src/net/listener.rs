@@ -7,7 +7,6 @@
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use libc::sock_filter;
 use nix::errno::Errno;
 
 use super::heard::Heard;
@@ -25,8 +24,6 @@ const BUFFER: usize = 2048;
 pub(super) struct Listener {
     arp: Option<PacketSocket>,
     ndp: Option<PacketSocket>,
-    /// Questions to this host alone are heard, too.
-    questions: bool,
     buffer: Vec<u8>,
     heard_all: bool,
 }
@@ -34,35 +31,20 @@ pub(super) struct Listener {
 impl Listener {
     /// A listener that hears nothing yet.
     pub(super) fn new() -> Listener {
-        let buffer = vec![0; BUFFER];
-        Listener { arp: None, ndp: None, questions: false, buffer, heard_all: true }
+        Listener { arp: None, ndp: None, buffer: vec![0; BUFFER], heard_all: true }
     }
 
     /// Hears from now on what is said of addresses of this one's family.
     pub(super) fn listen_for(&mut self, ip: IpAddr) {
-        let questions = self.questions;
         let (socket, ethertype, filter) = match ip {
-            IpAddr::V4(_) => (&mut self.arp, ethernet::ARP, arp_filter(questions)),
-            IpAddr::V6(_) => (&mut self.ndp, ethernet::IPV6, ndp_filter(questions)),
+            IpAddr::V4(_) => (&mut self.arp, ethernet::ARP, &filter::ARP[..]),
+            IpAddr::V6(_) => (&mut self.ndp, ethernet::IPV6, &filter::NDP[..]),
         };
         if socket.is_none() {
             match PacketSocket::listen(ethertype, filter) {
                 Ok(open) => *socket = Some(open),
                 Err(errno) => log::warn!("listen to others that have {ip}: {}", words(errno)),
             }
-        }
-    }
-
-    /// Hears from now on whether this host is asked if it is still there, or does not any more. Who
-    /// watches an owner asks several times a second, which is far too often to wake up for.
-    pub(super) fn hear_questions(&mut self, questions: bool) {
-        if std::mem::replace(&mut self.questions, questions) == questions {
-            return;
-        }
-        let filters = [arp_filter(questions), ndp_filter(questions)];
-        for (socket, filter) in [&self.arp, &self.ndp].into_iter().zip(filters) {
-            let changed = socket.as_ref().map_or(Ok(()), |socket| socket.attach(filter));
-            changed.unwrap_or_else(|errno| log::warn!("hear questions: {}", words(errno)));
         }
     }
 
@@ -86,14 +68,6 @@ impl Listener {
     pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         [&self.arp, &self.ndp].into_iter().flatten().map(AsFd::as_fd)
     }
-}
-
-fn arp_filter(questions: bool) -> &'static [sock_filter] {
-    if questions { &filter::ARP_AND_QUESTIONS } else { &filter::ARP }
-}
-
-fn ndp_filter(questions: bool) -> &'static [sock_filter] {
-    if questions { &filter::NDP_AND_QUESTIONS } else { &filter::NDP }
 }
 
 /// Reads what a socket has received, and tells whether that was all.

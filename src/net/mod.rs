@@ -10,7 +10,7 @@
 //!            <-Report--            +-- announcer  (queue, schedule, bucket) -----------+
 //!                                  +-- prober     (probes, bucket, groups) -- asker ---+-- sys
 //!                                  +-- watcher    (watches, inquiries) -- asker -------+
-//!                                  +-- listener   (filter, heard, attention) ----------+
+//!                                  +-- listener   (filter, heard) ---------------------+
 //!                                  +-- events     (something changed) -----------------+
 //! ```
 //!
@@ -21,7 +21,6 @@ mod actuator;
 mod announcer;
 pub mod arp;
 mod asker;
-mod attention;
 mod bucket;
 mod client;
 pub mod ethernet;

@@ -109,21 +109,6 @@ impl Reconciler {
         self.announcements.push((cidr, Extent::Full, Cause::Order));
     }
 
-    /// Announces all addresses in full that are bound on the interface with this index.
-    pub(super) fn announce_all(&mut self, index: u32) {
-        let interfaces = &self.interfaces;
-        let here = self.targets.iter().filter(|(_, target)| {
-            let link = interfaces.link(&target.interface);
-            target.is_bound() && link.is_some_and(|link| link.index == index)
-        });
-        self.announcements.extend(here.map(|(cidr, _)| (*cidr, Extent::Full, Cause::Order)));
-    }
-
-    /// Whether an address is bound.
-    pub(super) fn is_any_bound(&self) -> bool {
-        self.targets.values().any(Target::is_bound)
-    }
-
     /// Whether this is the newest management of its address, and not forgotten.
     pub(super) fn manages(&self, Token { cidr, number }: Token) -> bool {
         self.targets.get(&cidr).is_some_and(|target| target.number == number)

@@ -123,8 +123,7 @@ impl PacketSocket {
         Ok(socket)
     }
 
-    /// Replaces the filter, from the next frame on.
-    pub(super) fn attach(&self, filter: &[libc::sock_filter]) -> Result<(), Errno> {
+    fn attach(&self, filter: &[libc::sock_filter]) -> Result<(), Errno> {
         let program = libc::sock_fprog {
             len: libc::c_ushort::try_from(filter.len()).map_err(|_| Errno::EINVAL)?,
             filter: filter.as_ptr().cast_mut(),

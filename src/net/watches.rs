@@ -166,7 +166,7 @@ impl Watches {
     ) -> Option<Liveness> {
         match says {
             Says::Has => self.watched.get_mut(&cidr)?.answered(mac, now),
-            Says::Wants | Says::Asks => None,
+            Says::Wants => None,
         }
     }
 

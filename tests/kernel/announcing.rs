@@ -4,11 +4,10 @@ use std::net::Ipv6Addr;
 use std::time::{Duration, Instant, SystemTime};
 
 use etherparse::{EtherType, IpNumber, SlicedPacket, TransportSlice};
-use link::net::{Announce, Desired, Report, arp};
+use link::net::{Announce, Desired, Report};
 
 use super::capture::{Capture, Seen};
 use super::lab::{PATIENCE, TWICE, ip, mac, manage, manage_with, run, sysctl};
-use super::neighbour::speak;
 
 const OVERRIDE: u8 = 0x20;
 const ROUTER: u8 = 0x80;
@@ -157,31 +156,6 @@ fn an_owner_can_be_made_to_announce_again_in_full() {
         capture.arp_burst("10.0.0.1", mac);
         vip.address.announce();
         capture.arp_burst("10.0.0.1", mac);
-    });
-}
-
-#[test]
-fn the_first_question_after_a_silence_has_an_address_announced_again() {
-    run(|| {
-        let capture = Capture::on("v1");
-        let announce = Announce { fixed: Some((Duration::from_secs(1), 1)), ..Announce::default() };
-        let vip = manage_with(announce, "10.0.0.1/32", "v0");
-        vip.bind();
-        let mac = mac("v0");
-        capture.arp_pair("10.0.0.1", mac);
-        let question = arp::probe([10, 0, 0, 1].into(), [2, 0, 0, 0, 0, 9], mac);
-        for _ in 0..20 {
-            speak("v1", [&question]);
-            capture.expect_none("10.0.0.1", Duration::from_millis(400));
-        }
-        // It is looked every five seconds, and three without a question are a silence.
-        capture.expect_none("10.0.0.1", Duration::from_secs(9));
-        speak("v1", [&question]);
-        capture.arp_pair("10.0.0.1", mac);
-        // Not within a minute after that.
-        capture.expect_none("10.0.0.1", Duration::from_secs(9));
-        speak("v1", [&question]);
-        capture.expect_none("10.0.0.1", Duration::from_secs(1));
     });
 }
 

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use crate::net::arp::{self, Packet};
 use crate::net::ethernet::{self, BROADCAST, Mac};
 use crate::net::filter;
-use crate::net::heard::{Heard, Says};
+use crate::net::heard::Heard;
 use crate::net::ndp::{self, Advertisement, Solicitation};
 
 /// A neighbour, or a group of them, by both addresses.
@@ -85,12 +85,7 @@ fn check_solicitation(solicitation: &Solicitation) {
 fn check_heard(heard: &Heard, frame: &[u8]) {
     assert_eq!(heard.source, frame[6..12]);
     assert_eq!(Heard::from_frame(&[frame, &[0; 18]].concat()).as_ref(), Some(heard), "padded");
-    let program = match (heard.ip.is_ipv4(), heard.says) {
-        (true, Says::Asks) => &filter::ARP_AND_QUESTIONS[..],
-        (true, Says::Has | Says::Wants) => &filter::ARP,
-        (false, Says::Asks) => &filter::NDP_AND_QUESTIONS,
-        (false, Says::Has | Says::Wants) => &filter::NDP,
-    };
+    let program = if heard.ip.is_ipv4() { &filter::ARP[..] } else { &filter::NDP };
     assert!(FOR_US.iter().all(|whom| filter::accepts(program, *whom, frame)), "{heard:?}");
     assert!(!filter::accepts(program, FOR_OTHERS, frame), "{heard:?}");
 }

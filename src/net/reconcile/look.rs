@@ -21,10 +21,10 @@ const FOR_EACH: Duration = Duration::from_millis(10);
 const RETRY: Duration = Duration::from_millis(250);
 
 impl Reconciler {
-    /// Compares everything if it is time, or else what is new. Whether it was everything.
-    pub(in crate::net) fn look_if_due(&mut self, now: Instant) -> bool {
+    /// Compares everything if it is time, or else what is new.
+    pub(in crate::net) fn look_if_due(&mut self, now: Instant) {
         if self.look_at.is_none_or(|at| at > now) && self.look_at_new(now).is_ok() {
-            return false;
+            return;
         }
         self.new.clear();
         let wait = match self.look(now) {
@@ -43,7 +43,6 @@ impl Reconciler {
         };
         let needed = self.left_overs.is_some() || !self.targets.is_empty();
         self.look_at = needed.then_some(now + wait);
-        true
     }
 
     /// Compares the addresses that are new, on interfaces that are known: with a thousand there, to
