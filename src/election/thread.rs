@@ -12,7 +12,7 @@
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use log::{debug, info, warn};
+use log::{debug, info};
 
 use super::core::{Core, Setting};
 use super::handle::{Control, Notice, Notices, Params, Status};
@@ -44,8 +44,6 @@ pub(super) enum Event {
     Bound(bool),
     /// The host of the owner is heard on the network, or not.
     Owner(Liveness),
-    /// The actuator could not do what it was told.
-    NetFailed(String),
     /// The core's deadline.
     Timer,
 }
@@ -172,7 +170,8 @@ impl Actor {
             let event = match report {
                 Report::Interface(usable) => Event::Input(Input::Interface(usable)),
                 Report::Bound(bound) => Event::Bound(bound),
-                Report::Failed(error) => Event::NetFailed(error),
+                // The actuator has logged it and tries again; what counts is what is bound.
+                Report::Failed(_) => return,
                 Report::Probed(wire) => Event::Input(Input::Probed(wire)),
                 Report::Claimed { from, wins_tie_break } => {
                     Event::Input(Input::Claimed { from, wins_tie_break })
@@ -233,10 +232,6 @@ impl Actor {
             Event::Answered(request, result) => self.answer(request, result),
             Event::Owner(presence) => {
                 (self.notices)(Notice::Owner(presence));
-                return Vec::new();
-            }
-            Event::NetFailed(error) => {
-                warn!("{}: {error}", self.params.cidr);
                 return Vec::new();
             }
             Event::Timer => Input::Timer,

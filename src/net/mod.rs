@@ -56,6 +56,8 @@ use std::time::Duration;
 
 pub use client::{ManagedAddress, Net, NetClient};
 
+use self::route::RouteError;
+use self::target::Step;
 use crate::network::{Liveness, Mac, ProbeResult, Unusable};
 use crate::vip::Cidr;
 
@@ -90,8 +92,8 @@ pub enum Report {
     Interface(Result<Mac, Unusable>),
     /// The kernel has the address on the interface, or not.
     Bound(bool),
-    /// An order could not be carried out; it is tried again.
-    Failed(String),
+    /// An order could not be carried out, which is in the log; it is tried again.
+    Failed(OrderError),
     /// What the wire says of the address, while that is asked: see [`ManagedAddress::probe`].
     Probed(ProbeResult),
     /// Another hardware address says on the wire that it has the address, which is bound here; once
@@ -108,6 +110,30 @@ pub enum Report {
 
 /// Receives reports; called on the actuator's thread, so it must not block.
 pub type Reports = Box<dyn Fn(Report) + Send>;
+
+/// Why an order could not be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderError {
+    step: Step,
+    cidr: Cidr,
+    interface: String,
+    cause: RouteError,
+}
+
+impl fmt::Display for OrderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let OrderError { step, cidr, interface, cause } = self;
+        let verb = match step {
+            Step::Leave => "leave",
+            Step::Add => "add",
+            Step::Remove => "remove",
+            Step::Replace => "replace",
+        };
+        write!(f, "{verb} {cidr} on {interface}: {cause}")
+    }
+}
+
+impl std::error::Error for OrderError {}
 
 /// Why the actuator did not answer a question.
 #[derive(Clone, Debug, PartialEq, Eq)]

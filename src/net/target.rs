@@ -2,13 +2,13 @@
 //!
 //! Pure but for the reports, which are handed out as values.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::bucket::Bucket;
 use super::repeats::Repeats;
-use super::{Desired, Report, Reports};
+use super::{Desired, OrderError, Report, Reports};
 use crate::network::{Mac, Unusable};
 
 /// The first wait after a failure, and the longest; each is twice the one before.
@@ -19,9 +19,12 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 /// then four per second: still well within the second in which an address has to be back.
 const CHANGES: (u32, u32) = (4, 10);
 
-/// Between two reports that another host claims an address: the frames of one announcement are one
-/// claim. No longer, because an owner that hands over waits for the next one.
-const CLAIMS: Duration = Duration::from_millis(1);
+/// Between two reports that a host claims an address: the frames of one announcement are one claim,
+/// and a flood of them is fifty a second. No longer, because the next one may be waited for.
+const CLAIM_GAP: Duration = Duration::from_millis(20);
+/// Of so many hosts claims are reported within that time: an owner that hands over waits for that of
+/// one host, whatever others say, and a forger has any number of hardware addresses.
+const CLAIMANTS: usize = 8;
 
 /// What the kernel has of an address on its interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +97,8 @@ pub(super) struct Target {
 struct Told {
     interface: Option<Result<Mac, Unusable>>,
     bound: Option<bool>,
-    failure: Option<String>,
-    claim: Option<Instant>,
+    failure: Option<OrderError>,
+    claims: BTreeMap<Mac, Instant>,
 }
 
 impl Target {
@@ -126,6 +129,8 @@ impl Target {
             self.ordered_from = Some(self.desired);
             self.desired = desired;
             self.restoring = false;
+            // What was counted is not what would be told of it now.
+            self.interference = Repeats::default();
             self.changes = Bucket::new(CHANGES.0, CHANGES.1);
             self.relieve();
         }
@@ -176,24 +181,24 @@ impl Target {
     }
 
     /// The report to make of a failure, if that is new.
-    pub(super) fn tell_failure(&mut self, failure: &str) -> Option<Report> {
-        let new = self.told.failure.as_deref() != Some(failure);
-        self.told.failure = Some(failure.to_owned());
-        new.then(|| Report::Failed(failure.to_owned()))
+    pub(super) fn tell_failure(&mut self, failure: OrderError) -> Option<Report> {
+        let before = self.told.failure.replace(failure.clone());
+        (before.as_ref() != Some(&failure)).then_some(Report::Failed(failure))
     }
 
-    /// The report to make of another host's claim, if a while has passed since the last.
+    /// The report to make of another host's claim, if it has not made one a moment ago.
     pub(super) fn tell_claim(
         &mut self,
         from: Mac,
         wins_tie_break: bool,
         now: Instant,
     ) -> Option<Report> {
-        let told = self.told.claim;
-        if told.is_some_and(|told| now.saturating_duration_since(told) < CLAIMS) {
+        let claims = &mut self.told.claims;
+        claims.retain(|_, at| now.saturating_duration_since(*at) < CLAIM_GAP);
+        if claims.contains_key(&from) || claims.len() >= CLAIMANTS {
             return None;
         }
-        self.told.claim = Some(now);
+        claims.insert(from, now);
         Some(Report::Claimed { from, wins_tie_break })
     }
 
@@ -217,6 +222,7 @@ impl fmt::Debug for Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::route::RouteError;
 
     fn target() -> Target {
         Target::new(0, "eth0".to_owned(), Box::new(|_| {}))
@@ -262,10 +268,18 @@ mod tests {
             assert_eq!(target.tell_interface(standing), None);
         }
 
-        assert!(target.tell_failure("no").is_some());
-        assert_eq!(target.tell_failure("no"), None);
+        let [no, never] = [RouteError::Timeout, RouteError::Malformed].map(|cause| OrderError {
+            step: Step::Add,
+            cidr: "10.0.0.1/32".parse().unwrap(),
+            interface: "eth0".to_owned(),
+            cause,
+        });
+        assert_eq!(target.tell_failure(no.clone()), Some(Report::Failed(no.clone())));
+        assert_eq!(target.tell_failure(no.clone()), None);
+        assert!(target.tell_failure(never).is_some());
+        assert!(target.tell_failure(no.clone()).is_some());
         target.relieve();
-        assert!(target.tell_failure("no").is_some());
+        assert!(target.tell_failure(no).is_some());
     }
 
     #[test]
@@ -275,8 +289,20 @@ mod tests {
         let from = [2; 6];
         let claim = Some(Report::Claimed { from, wins_tie_break: true });
         assert_eq!(target.tell_claim(from, true, now), claim);
-        assert_eq!(target.tell_claim(from, true, now + CLAIMS / 2), None);
-        assert_eq!(target.tell_claim(from, true, now + CLAIMS), claim);
+        assert_eq!(target.tell_claim(from, true, now + CLAIM_GAP / 2), None);
+        assert_eq!(target.tell_claim(from, true, now + CLAIM_GAP), claim);
+    }
+
+    #[test]
+    fn a_flood_of_claims_is_reported_slowly_and_does_not_hide_another_claimant() {
+        let start = Instant::now();
+        let mut target = target();
+        let at = |frame: u32| start + Duration::from_micros(100) * frame;
+        let told = (0..10_000).filter(|n| target.tell_claim([2; 6], true, at(*n)).is_some());
+        assert_eq!(told.count(), 50);
+        assert!(target.tell_claim([3; 6], false, at(9999)).is_some());
+        let forged = (0..200).filter(|n| target.tell_claim([*n; 6], true, at(20_000)).is_some());
+        assert_eq!(forged.count(), CLAIMANTS);
     }
 
     #[test]

@@ -267,19 +267,51 @@ fn the_addresses_of_an_interface_are_told_and_none_of_one_that_does_not_exist() 
     });
 }
 
+/// How IPv6 can be kept from an interface: by a setting, and by an MTU below 1280 (RFC 8200, 5).
+#[derive(Clone, Copy)]
+enum Obstacle {
+    Setting,
+    Mtu,
+}
+
+impl Obstacle {
+    fn set(self, on: bool) {
+        match self {
+            Obstacle::Setting => {
+                sysctl("net/ipv6/conf/v0/disable_ipv6", if on { "1" } else { "0" })
+            }
+            Obstacle::Mtu => ip(&format!("link set v0 mtu {}", if on { 1279 } else { 1500 })),
+        }
+    }
+}
+
 #[test]
 fn a_failure_is_reported_with_its_reason_and_tried_again() {
-    run(|| {
-        sysctl("net/ipv6/conf/v0/disable_ipv6", "1");
-        let vip = manage("fd00::1/128");
-        vip.expect_start(false);
-        vip.set(Desired::Bound);
-        let Ok(Report::Failed(failure)) = vip.reports.recv_timeout(PATIENCE) else {
-            panic!("no failure was reported");
-        };
-        assert!(failure.starts_with("add fd00::1/128 on v0: permission denied"), "{failure}");
-        sysctl("net/ipv6/conf/v0/disable_ipv6", "0");
-        vip.expect(Report::Bound(true));
-        assert!(has("v0", "fd00::1/128"));
-    });
+    for obstacle in [Obstacle::Setting, Obstacle::Mtu] {
+        run(move || {
+            obstacle.set(true);
+            let vip = manage("fd00::1/128");
+            vip.expect_start(false);
+            vip.set(Desired::Bound);
+            vip.expect_failure("add fd00::1/128 on v0: ");
+            obstacle.set(false);
+            vip.expect(Report::Bound(true));
+            assert!(has("v0", "fd00::1/128"));
+        });
+    }
+}
+
+#[test]
+fn an_address_that_is_lost_and_cannot_be_added_again_is_reported_as_not_bound() {
+    for obstacle in [Obstacle::Setting, Obstacle::Mtu] {
+        run(move || {
+            let vip = manage("fd00::1/128");
+            vip.bind();
+            obstacle.set(true);
+            vip.expect(Report::Bound(false));
+            vip.expect_failure("add fd00::1/128 on v0: ");
+            obstacle.set(false);
+            vip.expect(Report::Bound(true));
+        });
+    }
 }

@@ -187,6 +187,14 @@ impl Managed {
         assert_eq!(self.reports.recv_timeout(PATIENCE), Ok(report));
     }
 
+    /// The next report is a failure for a reason that begins like this.
+    pub(crate) fn expect_failure(&self, reason: &str) {
+        let Ok(Report::Failed(failure)) = self.reports.recv_timeout(PATIENCE) else {
+            panic!("no failure was reported");
+        };
+        assert!(failure.to_string().starts_with(reason), "{failure}");
+    }
+
     /// The first reports: a usable interface, and whether the address is there.
     pub(crate) fn expect_start(&self, bound: bool) {
         let first = self.reports.recv_timeout(PATIENCE);

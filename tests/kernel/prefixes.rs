@@ -29,10 +29,9 @@ fn an_ipv6_address_that_is_there_with_another_prefix_length_is_a_failure() {
         vip.settle();
         assert!(has("v0", "fd00::1/64"));
         vip.set(Desired::Bound);
-        vip.expect(Report::Failed(
-            "add fd00::1/128 on v0: the interface has this address with another prefix length"
-                .to_owned(),
-        ));
+        vip.expect_failure(
+            "add fd00::1/128 on v0: the interface has this address with another prefix length",
+        );
         assert!(has("v0", "fd00::1/64"));
         ip("addr del fd00::1/64 dev v0");
         vip.expect(Report::Bound(true));

@@ -5,13 +5,13 @@ use std::time::Instant;
 use nix::errno::Errno;
 
 use super::{Reconciler, found};
-use crate::net::Desired;
 use crate::net::queue::Cause;
 use crate::net::route::{Added, RouteError};
 use crate::net::rtnetlink::Link;
 use crate::net::schedule::Extent;
 use crate::net::secondaries::delete_alone;
 use crate::net::target::{Found, Step, step};
+use crate::net::{Desired, OrderError, Report};
 use crate::vip::Cidr;
 
 impl Reconciler {
@@ -67,20 +67,21 @@ impl Reconciler {
     }
 
     pub(super) fn change(&mut self, cidr: Cidr, link: &Link, step: Step, now: Instant) {
-        let (verb, result) = match step {
+        let result = match step {
             Step::Leave => return,
-            Step::Add => ("add", self.add(cidr, link.index)),
-            Step::Remove => ("remove", self.remove(cidr, link.index)),
-            Step::Replace => ("replace", self.replace(cidr, link.index)),
+            Step::Add => self.add(cidr, link.index),
+            Step::Remove => self.remove(cidr, link.index),
+            Step::Replace => self.replace(cidr, link.index),
         };
         match result {
             Ok(found) => self.changed(cidr, link.index, found),
-            Err(error) => {
-                if matches!(error, RouteError::Refused(Errno::ENODEV, _)) {
+            Err(cause) => {
+                if matches!(cause, RouteError::Refused(Errno::ENODEV, _)) {
                     // The notice about the interface has not been read yet.
                     self.look_soon(now);
                 }
-                self.failed(cidr, &format!("{verb} {cidr} on {}: {error}", link.name), now);
+                let interface = link.name.clone();
+                self.failed(OrderError { step, cidr, interface, cause }, now);
             }
         }
     }
@@ -137,14 +138,15 @@ impl Reconciler {
         }
     }
 
-    fn failed(&mut self, cidr: Cidr, failure: &str, now: Instant) {
+    fn failed(&mut self, failure: OrderError, now: Instant) {
+        let cidr = failure.cidr;
         let Some(target) = self.targets.get_mut(&cidr) else {
             return;
         };
         target.put_off(now);
         self.delayed.insert(cidr);
         let report = target.tell_failure(failure);
-        if report.is_some() {
+        if let Some(Report::Failed(failure)) = &report {
             log::warn!("{failure}");
         }
         self.report(cidr, report);
