@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 /// What an agent does with an IP when etcd is lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum LossPolicy {
     /// Take it.
     #[default]
@@ -21,7 +21,7 @@ pub enum LossPolicy {
 }
 
 /// What happens to an IP when the health checks fail on every host that offers it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum AllFailingPolicy {
     /// It stays where it was, shown as `FAILING` and bound.
     #[default]
@@ -31,7 +31,7 @@ pub enum AllFailingPolicy {
 }
 
 /// How a standby finds out that the host of an owner is dead.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CrashDetection {
     /// The host is silent on the network, and its lease was not renewed in time.
     #[default]
@@ -43,7 +43,7 @@ pub enum CrashDetection {
 }
 
 /// What SIGTERM means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum StopPolicy {
     /// Hand over, remove the addresses, revoke the lease.
     #[default]

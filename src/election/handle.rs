@@ -1,4 +1,4 @@
-//! The handle of an election, and what goes between it and the supervisor.
+//! The handle of an election, and what the supervisor hears from it.
 
 use std::io;
 use std::thread::JoinHandle;
@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
+use super::inbox::{Control, Event};
 use super::message::Input;
-use super::thread::{Actor, Event};
+use super::thread::Actor;
 use crate::checks::Timing;
 use crate::etcd;
 use crate::fsm::State;
@@ -22,7 +23,7 @@ use crate::vip::{Check, Cidr};
 /// What an election needs.
 #[derive(Debug)]
 pub struct Params {
-    /// The IP.
+    /// The IP, by which the lock is named.
     pub cidr: Cidr,
     /// The interface on which it is bound.
     pub interface: String,
@@ -32,8 +33,10 @@ pub struct Params {
     pub checks: Vec<Check>,
     /// When they are made.
     pub timing: Timing,
-    /// Failures in a row before the host is failing.
+    /// Failed checks in a row before the host is failing.
     pub fall: u32,
+    /// Passed checks in a row before a failing host is a healthy one.
+    pub rise: u32,
     /// What is done when etcd is lost.
     pub loss: LossPolicy,
     /// What is done when the checks fail on every host.
@@ -88,7 +91,8 @@ pub enum Notice {
     Status(Status),
     /// The host of the owner, which is watched, is heard on the network, or not.
     Owner(Liveness),
-    /// A host that had the IP has let go of it and acknowledged the host that holds the lock.
+    /// The lock was written again as it was: a host that had the IP has let go of it, a host did not
+    /// hear the owner for a while, or the owner has lost etcd and is back.
     Acknowledged,
     /// etcd has refused a request, for this reason.
     Refused(String),
@@ -98,7 +102,7 @@ pub enum Notice {
     HandedOver(Result<(), String>),
     /// It has given the IP up and ended.
     Left {
-        /// etcd could not be told: the lock may still be attached to this host's lease.
+        /// etcd has not confirmed it: lock and candidacy may still be attached to this host's lease.
         cleanup_pending: bool,
     },
 }
@@ -112,21 +116,6 @@ pub struct Election {
     name: String,
     events: Sender<Box<Event>>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// What the supervisor tells an election.
-#[derive(Debug)]
-pub(super) enum Control {
-    /// Something for the core.
-    Input(Input),
-    /// Other health checks, and when they are made.
-    SetChecks(Vec<Check>, Timing),
-    /// How the host of the owner is watched, or that it is not.
-    Watch(Option<WatchTiming>),
-    /// The question for a sign of life.
-    Ping(Ping),
-    /// The handle is dropped.
-    End,
 }
 
 impl Election {
@@ -166,7 +155,7 @@ impl Election {
         self.tell(Control::Input(Input::LossPolicy(loss)));
     }
 
-    /// Has it try to get the lock now.
+    /// Has it compare itself with etcd and try to get the lock now.
     pub fn lock_now(&self) {
         self.tell(Control::Input(Input::LockNow));
     }
@@ -182,7 +171,8 @@ impl Election {
         self.tell(Control::Input(Input::OwnerDead(lease)));
     }
 
-    /// The owner is heard on the network again, where it was not for a while.
+    /// The owner was not heard on the network for a while, and is heard again: it may have been isolated,
+    /// and has to announce the IP.
     pub fn owner_heard_again(&self) {
         self.tell(Control::Input(Input::OwnerHeardAgain));
     }

@@ -1,29 +1,36 @@
-//! Whether this host can serve an IP: its interface and the checks of the service behind it.
+//! Whether this host can serve an IP: its interface, the checks of the service behind it, and whether
+//! the kernel takes the addresses.
 //!
-//! Pure: the time comes in as an argument.
+//! Pure, and without times: what has to last for a while is armed as a [`Timer`].
 
-use std::time::{Duration, Instant};
+use super::core::Timer;
+use crate::network::{Mac, Unusable};
 
-/// How long an interface has to be unusable before the host counts as failing. A bond that fails
-/// over and a cable that is seated anew are over by then, and a move costs more than they do.
-pub(crate) const DOWN: Duration = Duration::from_millis(500);
-
-/// How long it has to be usable again before the host counts as healthy: one that comes and goes
-/// must not make the IP come and go.
-pub(crate) const UP: Duration = Duration::from_secs(1);
-
-/// What is known of the interface and of the checks.
-#[derive(Clone, Debug)]
+/// What is known of the interface, of the checks and of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Health {
-    interface: Option<Result<(), String>>,
-    /// What the interface was last seen as, and when that begins to count.
-    unsettled: Option<(Result<(), String>, Instant)>,
+    interface: Interface,
     checks: Checks,
+    addition: Addition,
     /// Failed checks in a row that make a passing service a failing one.
     fall: u32,
+    /// Passed checks in a row that make a failing service a passing one.
+    rise: u32,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Interface {
+    /// Nothing was heard of it yet.
+    Unknown,
+    Usable(Mac),
+    /// Unusable; that counts when it has lasted.
+    GoingDown(Mac, Unusable),
+    Down(Unusable),
+    /// Usable again; that counts when it has lasted.
+    ComingUp(Mac, Unusable),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Checks {
     /// None are configured.
     None,
@@ -31,76 +38,146 @@ enum Checks {
     Waiting,
     /// The last success was this many failures ago.
     Passing { failures: u32 },
-    /// Failing, for this reason.
-    Failing(String),
+    /// The last failure was this many successes ago.
+    Failing { successes: u32 },
+}
+
+/// Whether the kernel adds the addresses that it was told to add.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Addition {
+    /// As far as is known.
+    Works,
+    /// They were not on the interface in time.
+    Failed,
+}
+
+/// Whether this host can serve the IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Verdict {
+    /// Not known yet.
+    Unknown,
+    /// It can.
+    Healthy,
+    /// It cannot.
+    Unhealthy(Cause),
+}
+
+/// Why a host cannot serve an IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// Its interface is unusable.
+    Interface(Unusable),
+    /// The checks of the service fail.
+    Checks,
+    /// The kernel does not take the address.
+    Addition,
 }
 
 impl Health {
     /// Nothing is known yet.
-    pub(crate) fn new(checked: bool, fall: u32) -> Health {
+    pub(crate) fn new(checked: bool, fall: u32, rise: u32) -> Health {
         let checks = if checked { Checks::Waiting } else { Checks::None };
-        Health { interface: None, unsettled: None, checks, fall }
+        Health { interface: Interface::Unknown, checks, addition: Addition::Works, fall, rise }
     }
 
-    /// `Ok` when this host can serve the IP, an error with the reason when it cannot, `None` while
-    /// that is not known.
-    pub(crate) fn verdict(&self) -> Option<Result<(), String>> {
-        match (&self.interface, &self.checks) {
-            (Some(Err(reason)), _) => Some(Err(reason.clone())),
-            (_, Checks::Failing(reason)) => Some(Err(reason.clone())),
-            (None, Checks::None | Checks::Waiting | Checks::Passing { .. }) => None,
-            (Some(Ok(())), Checks::Waiting) => None,
-            (Some(Ok(())), Checks::None | Checks::Passing { .. }) => Some(Ok(())),
-        }
-    }
-
-    /// The interface can carry the address, or why not. The first word counts at once, a change
-    /// when it has lasted.
-    pub(crate) fn interface(&mut self, usable: Result<(), String>, now: Instant) {
-        let lasts = match (&self.interface, &usable) {
-            (None, Ok(()) | Err(_)) | (Some(Ok(())), Ok(())) | (Some(Err(_)), Err(_)) => {
-                self.interface = Some(usable);
-                self.unsettled = None;
-                return;
+    pub(crate) fn verdict(&self) -> Verdict {
+        match (self.interface, self.checks, self.addition) {
+            (Interface::Down(why) | Interface::ComingUp(_, why), _, _) => {
+                Verdict::Unhealthy(Cause::Interface(why))
             }
-            (Some(Ok(())), Err(_)) => DOWN,
-            (Some(Err(_)), Ok(())) => UP,
-        };
-        let since = self.unsettled.take().map_or(now + lasts, |(_, at)| at);
-        self.unsettled = Some((usable, since));
-    }
-
-    /// Takes a change of the interface that has lasted for what it is.
-    pub(crate) fn settle(&mut self, now: Instant) {
-        if let Some((usable, _)) = self.unsettled.take_if(|(_, at)| now >= *at) {
-            self.interface = Some(usable);
+            (_, Checks::Failing { .. }, _) => Verdict::Unhealthy(Cause::Checks),
+            (_, _, Addition::Failed) => Verdict::Unhealthy(Cause::Addition),
+            (Interface::Unknown, _, _) | (_, Checks::Waiting, _) => Verdict::Unknown,
+            (
+                Interface::Usable(_) | Interface::GoingDown(..),
+                Checks::None | Checks::Passing { .. },
+                Addition::Works,
+            ) => Verdict::Healthy,
         }
     }
 
-    /// When [`Health::settle`] has something to do.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.unsettled.as_ref().map(|(_, at)| *at)
+    /// The interface can carry the addresses, or why not. The first word counts at once, a change
+    /// when it has lasted.
+    pub(crate) fn interface(&mut self, usable: Result<Mac, Unusable>) {
+        self.interface = match (self.interface, usable) {
+            (Interface::Unknown | Interface::Usable(_) | Interface::GoingDown(..), Ok(mac)) => {
+                Interface::Usable(mac)
+            }
+            (Interface::Down(why) | Interface::ComingUp(_, why), Ok(mac)) => {
+                Interface::ComingUp(mac, why)
+            }
+            (Interface::Usable(mac) | Interface::GoingDown(mac, _), Err(why)) => {
+                Interface::GoingDown(mac, why)
+            }
+            (Interface::Unknown | Interface::Down(_) | Interface::ComingUp(..), Err(why)) => {
+                Interface::Down(why)
+            }
+        };
     }
 
-    /// Whether the network can be reached through the interface, settled or not.
-    pub(crate) fn interface_is_usable(&self) -> bool {
-        let last = self.unsettled.as_ref().map(|(usable, _)| usable).or(self.interface.as_ref());
-        last.is_some_and(Result::is_ok)
+    /// A change of the interface has lasted.
+    pub(crate) fn settle_interface(&mut self) {
+        self.interface = match self.interface {
+            Interface::GoingDown(_, why) => Interface::Down(why),
+            Interface::ComingUp(mac, _) => Interface::Usable(mac),
+            settled @ (Interface::Unknown | Interface::Usable(_) | Interface::Down(_)) => settled,
+        };
     }
 
-    /// The result of one round of checks. The first failure at start counts at once.
-    pub(crate) fn checked(&mut self, result: Result<(), String>) {
-        self.checks = match (&self.checks, result) {
+    /// The timer for which a change of the interface waits.
+    pub(crate) fn awaits(&self) -> Option<Timer> {
+        match self.interface {
+            Interface::GoingDown(..) => Some(Timer::InterfaceDown),
+            Interface::ComingUp(..) => Some(Timer::InterfaceUp),
+            Interface::Unknown | Interface::Usable(_) | Interface::Down(_) => None,
+        }
+    }
+
+    /// The hardware address of the interface, if traffic can pass it, settled or not.
+    pub(crate) fn usable_interface(&self) -> Option<Mac> {
+        match self.interface {
+            Interface::Usable(mac) | Interface::ComingUp(mac, _) => Some(mac),
+            Interface::Unknown | Interface::GoingDown(..) | Interface::Down(_) => None,
+        }
+    }
+
+    /// The hardware address of the interface, as last known.
+    pub(crate) fn hardware_address(&self) -> Option<Mac> {
+        match self.interface {
+            Interface::Usable(mac) | Interface::GoingDown(mac, _) | Interface::ComingUp(mac, _) => {
+                Some(mac)
+            }
+            Interface::Unknown | Interface::Down(_) => None,
+        }
+    }
+
+    /// The addresses are on the interface, or were not in time.
+    pub(crate) fn added(&mut self, added: bool) {
+        self.addition = if added { Addition::Works } else { Addition::Failed };
+    }
+
+    /// The kernel did not take the addresses when it was last told to.
+    pub(crate) fn cannot_add(&self) -> bool {
+        self.addition == Addition::Failed
+    }
+
+    /// The result of one round of checks. The first result at start counts at once.
+    pub(crate) fn checked(&mut self, passed: bool) {
+        self.checks = match (self.checks, passed) {
             // A late result of checks that are no longer configured.
-            (Checks::None, Ok(()) | Err(_)) => Checks::None,
-            (Checks::Waiting | Checks::Passing { .. } | Checks::Failing(_), Ok(())) => {
+            (Checks::None, _) => Checks::None,
+            (Checks::Failing { successes }, true) if successes + 1 < self.rise => {
+                Checks::Failing { successes: successes + 1 }
+            }
+            (Checks::Waiting | Checks::Passing { .. } | Checks::Failing { .. }, true) => {
                 Checks::Passing { failures: 0 }
             }
-            (Checks::Waiting | Checks::Failing(_), Err(reason)) => Checks::Failing(reason),
-            (Checks::Passing { failures }, Err(reason)) if failures + 1 >= self.fall => {
-                Checks::Failing(reason)
+            (Checks::Passing { failures }, false) if failures + 1 < self.fall => {
+                Checks::Passing { failures: failures + 1 }
             }
-            (Checks::Passing { failures }, Err(_)) => Checks::Passing { failures: failures + 1 },
+            (Checks::Waiting | Checks::Passing { .. } | Checks::Failing { .. }, false) => {
+                Checks::Failing { successes: 0 }
+            }
         };
     }
 
@@ -120,102 +197,111 @@ impl Health {
 mod tests {
     use super::*;
 
-    fn failure() -> Result<(), String> {
-        Err("refused".to_owned())
-    }
+    const MAC: Mac = [2, 0, 0, 0, 0, 1];
 
     fn healthy(checked: bool) -> Health {
-        let mut health = Health::new(checked, 3);
-        health.interface(Ok(()), Instant::now());
+        let mut health = Health::new(checked, 3, 1);
+        health.interface(Ok(MAC));
         health
     }
 
+    const DOWN: Verdict = Verdict::Unhealthy(Cause::Interface(Unusable::Down));
+    const CHECKS_FAIL: Verdict = Verdict::Unhealthy(Cause::Checks);
+
     #[test]
     fn nothing_is_known_before_the_interface_and_the_first_check() {
-        assert_eq!(Health::new(false, 3).verdict(), None);
+        assert_eq!(Health::new(false, 3, 1).verdict(), Verdict::Unknown);
         let mut health = healthy(true);
-        assert_eq!(health.verdict(), None);
-        health.checked(Ok(()));
-        assert_eq!(health.verdict(), Some(Ok(())));
+        assert_eq!(health.verdict(), Verdict::Unknown);
+        health.checked(true);
+        assert_eq!(health.verdict(), Verdict::Healthy);
     }
 
     #[test]
     fn the_first_failure_at_start_counts_at_once() {
         let mut health = healthy(true);
-        health.checked(failure());
-        assert_eq!(health.verdict(), Some(failure()));
+        health.checked(false);
+        assert_eq!(health.verdict(), CHECKS_FAIL);
     }
 
     #[test]
     fn later_it_takes_as_many_failures_in_a_row_as_configured() {
         let mut health = healthy(true);
-        for result in [Ok(()), failure(), failure(), Ok(()), failure(), failure()] {
-            health.checked(result);
-            assert_eq!(health.verdict(), Some(Ok(())));
+        for passed in [true, false, false, true, false, false] {
+            health.checked(passed);
+            assert_eq!(health.verdict(), Verdict::Healthy);
         }
-        health.checked(failure());
-        assert_eq!(health.verdict(), Some(failure()));
+        health.checked(false);
+        assert_eq!(health.verdict(), CHECKS_FAIL);
     }
 
-    fn down() -> Result<(), String> {
-        Err("eth0: interface is down".to_owned())
+    #[test]
+    fn a_service_that_failed_has_to_pass_as_often_in_a_row_as_configured() {
+        let mut health = Health::new(true, 1, 3);
+        health.interface(Ok(MAC));
+        health.checked(true);
+        assert_eq!(health.verdict(), Verdict::Healthy, "the first result counts at once");
+        for passed in [false, true, true, false, true, true] {
+            health.checked(passed);
+            assert_eq!(health.verdict(), CHECKS_FAIL);
+        }
+        health.checked(true);
+        assert_eq!(health.verdict(), Verdict::Healthy);
     }
 
     #[test]
     fn an_interface_that_stays_unusable_fails_the_host_whatever_the_checks_say() {
         let mut health = healthy(true);
-        health.checked(Ok(()));
-        let now = Instant::now();
-        health.interface(down(), now);
-        assert_eq!((health.verdict(), health.interface_is_usable()), (Some(Ok(())), false));
-        health.settle(now + DOWN);
-        assert_eq!(health.verdict(), Some(down()));
-        health.interface(Ok(()), now);
-        assert_eq!(health.verdict(), Some(down()));
-        assert_eq!(health.deadline(), Some(now + UP));
-        health.settle(now + UP);
-        assert_eq!((health.verdict(), health.deadline()), (Some(Ok(())), None));
+        health.checked(true);
+        health.interface(Err(Unusable::Down));
+        assert_eq!((health.verdict(), health.usable_interface()), (Verdict::Healthy, None));
+        assert_eq!(health.awaits(), Some(Timer::InterfaceDown));
+        health.settle_interface();
+        assert_eq!(health.verdict(), DOWN);
+        health.interface(Ok(MAC));
+        assert_eq!((health.verdict(), health.awaits()), (DOWN, Some(Timer::InterfaceUp)));
+        health.settle_interface();
+        assert_eq!((health.verdict(), health.awaits()), (Verdict::Healthy, None));
     }
 
     #[test]
     fn an_interface_that_comes_back_in_time_was_never_away() {
         let mut health = healthy(false);
-        let now = Instant::now();
-        health.interface(down(), now);
-        health.interface(Ok(()), now + DOWN / 2);
-        assert_eq!(health.deadline(), None);
-        health.settle(now + DOWN);
-        assert_eq!(health.verdict(), Some(Ok(())));
-    }
-
-    #[test]
-    fn another_reason_does_not_begin_the_wait_again() {
-        let mut health = healthy(false);
-        let now = Instant::now();
-        health.interface(down(), now);
-        health.interface(Err("eth0: no such interface".to_owned()), now + DOWN / 2);
-        assert_eq!(health.deadline(), Some(now + DOWN));
+        health.interface(Err(Unusable::Down));
+        health.interface(Ok(MAC));
+        assert_eq!(health.awaits(), None);
+        health.settle_interface();
+        assert_eq!(health.verdict(), Verdict::Healthy);
     }
 
     #[test]
     fn the_first_word_of_the_interface_counts_at_once() {
-        let mut health = Health::new(false, 3);
-        health.interface(down(), Instant::now());
-        assert_eq!(health.verdict(), Some(down()));
+        let mut health = Health::new(false, 3, 1);
+        health.interface(Err(Unusable::Down));
+        assert_eq!(health.verdict(), DOWN);
+    }
+
+    #[test]
+    fn a_host_whose_kernel_does_not_take_the_address_is_unhealthy_until_it_does() {
+        let mut health = healthy(false);
+        health.added(false);
+        assert_eq!(health.verdict(), Verdict::Unhealthy(Cause::Addition));
+        health.added(true);
+        assert_eq!(health.verdict(), Verdict::Healthy);
     }
 
     #[test]
     fn replaced_checks_take_effect_without_failing_a_service_that_passed() {
         let mut health = healthy(false);
         health.replace_checks(true);
-        health.checked(failure());
-        assert_eq!(health.verdict(), Some(Ok(())));
-        health.checked(failure());
-        health.checked(failure());
+        health.checked(false);
+        assert_eq!(health.verdict(), Verdict::Healthy);
+        health.checked(false);
+        health.checked(false);
         health.replace_checks(true);
-        assert_eq!(health.verdict(), None);
+        assert_eq!(health.verdict(), Verdict::Unknown);
         health.replace_checks(false);
-        health.checked(failure());
-        assert_eq!(health.verdict(), Some(Ok(())));
+        health.checked(false);
+        assert_eq!(health.verdict(), Verdict::Healthy);
     }
 }

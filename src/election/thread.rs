@@ -1,9 +1,9 @@
 //! The thread of an election, `vip-<address>`: takes events to the core and performs its actions.
 //!
-//! Owns: the core, and the health checks of its IP. It blocks only on its inbox: requests to etcd
-//! and orders to the actuator are sent, and their outcomes come back as events. Whoever sends it
-//! something never waits for it. It stops on what dropping its handle sends, leaving address and lock
-//! as they are, or when it has given the IP up.
+//! Owns: the core with its timers, and the health checks of its IP. It blocks only on its inbox:
+//! requests to etcd and orders to the actuator are sent, and their outcomes come back as events.
+//! Whoever sends it something never waits for it. It stops on what dropping its handle sends, leaving
+//! address and lock as they are, or when it has given the IP up.
 //!
 //! There may be a thousand of these threads, and a page of stack that was used once stays. So what is
 //! large is in boxes, answers are read on etcd's thread, and the steps are `inline(never)`, so that
@@ -14,39 +14,24 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use log::{debug, info};
 
-use super::core::{Core, Setting};
-use super::handle::{Control, Notice, Notices, Params, Status};
+use super::core::{Core, CoreConfig};
+use super::driver::Driver;
+use super::handle::{Notice, Notices, Params, Status};
+use super::inbox::{Control, Event};
 use super::message::{Action, Input};
+use super::words::Words;
 use crate::checks::Checks;
 use crate::etcd;
-use crate::lock;
-use crate::lock::{Holder, LockAnswer, Request};
+use crate::lock::{self, Holder, LockAnswer, Request};
 use crate::net::{Desired, ManagedAddress, Report};
-use crate::network::Liveness;
+use crate::network::{Mac, Unusable};
+use crate::vip::Cidr;
 
 /// How long a request to etcd may take before it is tried anew.
 const REQUEST: Duration = Duration::from_secs(2);
 
-/// How long an election that has left waits for the address to be off the interface.
+/// How long an election that has left waits for the addresses to be off the interface.
 const UNBIND: Duration = Duration::from_secs(1);
-
-/// Everything that can wake the thread.
-#[derive(Debug)]
-pub(super) enum Event {
-    Control(Control),
-    /// Something for the core, from etcd or the actuator.
-    Input(Input),
-    /// The result of a round of health checks, with the number of their setting.
-    Checked(u64, Result<(), String>),
-    /// The answer to the core's request, with what it was.
-    Answered(Request, Result<LockAnswer, etcd::Error>),
-    /// The kernel has the address, or not.
-    Bound(bool),
-    /// The host of the owner is heard on the network, or not.
-    Owner(Liveness),
-    /// The core's deadline.
-    Timer,
-}
 
 impl Drop for Actor {
     /// Also when the thread could not be started.
@@ -60,9 +45,7 @@ impl Drop for Actor {
 /// The thread's state.
 pub(super) struct Actor {
     params: Params,
-    core: Core,
-    /// The address at the actuator, until it was given up.
-    address: Option<ManagedAddress>,
+    driver: Driver,
     notices: Notices,
     /// What the handle, etcd, the actuator and the checks send. Unbounded: their sending must never block, and
     /// each sends only on change. Boxed, because a channel has room for 31 messages from the first on,
@@ -70,18 +53,30 @@ pub(super) struct Actor {
     event_tx: Sender<Box<Event>>,
     event_rx: Receiver<Box<Event>>,
     checks: Option<Checks>,
-    /// Hears of the lock.
+    /// Hears of the lock, until the IP was given up.
     watch: Option<etcd::Subscription>,
     /// Counts the settings of the checks: a round of the ones before may still be under way.
-    setting: u64,
-    bound: bool,
+    checks_generation: u64,
+    /// None once the IP was given up.
+    addresses: Vec<Address>,
+    words: Words,
     shown: Option<Status>,
     /// Who held the lock when it was last seen held.
     holder: Option<Holder>,
     /// The core has given the IP up; when not to wait any longer for the kernel to follow.
     left: Option<Instant>,
-    /// etcd has refused the last request, and that was said.
+    /// etcd has refused the last request.
     refused: bool,
+}
+
+/// An address that comes with the lock.
+struct Address {
+    cidr: Cidr,
+    managed: ManagedAddress,
+    /// Whether the kernel has it.
+    bound: bool,
+    /// Whether its interface can carry it, once that is known.
+    interface: Option<Result<Mac, Unusable>>,
 }
 
 impl Actor {
@@ -100,25 +95,25 @@ impl Actor {
 
     fn new(params: Params, notices: Notices) -> Actor {
         let (event_tx, event_rx) = unbounded();
-        let setting = Setting {
-            me: params.host.clone(),
+        let config = CoreConfig {
+            host: params.host.clone(),
             checked: !params.checks.is_empty(),
             fall: params.fall,
+            rise: params.rise,
             loss: params.loss,
             all_failing: params.all_failing,
         };
-        let core = Core::new(setting, Instant::now());
         Actor {
+            driver: Driver::new(Core::new(config), Instant::now()),
+            addresses: Vec::new(),
+            words: Words::new(&params),
             params,
-            core,
-            address: None,
             notices,
             event_tx,
             event_rx,
             checks: None,
             watch: None,
-            setting: 0,
-            bound: false,
+            checks_generation: 0,
             shown: None,
             holder: None,
             left: None,
@@ -143,19 +138,21 @@ impl Actor {
         if self.left.is_some() {
             // Before it is told: whoever hears it may offer the IP again at once.
             self.unsubscribe();
-            (self.notices)(Notice::Left { cleanup_pending: self.core.owes() });
+            let cleanup_pending = self.driver.core().cleanup_pending();
+            (self.notices)(Notice::Left { cleanup_pending });
         }
     }
 
     fn unsubscribe(&mut self) {
         self.watch = None;
-        self.address = None;
+        self.addresses.clear();
     }
 
-    /// Who has left says so when the kernel no longer has the address, or after a while if the kernel
+    /// Who has left says so when the kernel no longer has the addresses, or after a while if the kernel
     /// cannot be brought to that.
     fn is_over(&self) -> bool {
-        self.left.is_some_and(|until| !self.bound || Instant::now() >= until)
+        let bound = self.addresses.iter().any(|address| address.bound);
+        self.left.is_some_and(|until| !bound || Instant::now() >= until)
     }
 
     fn subscribe(&mut self) {
@@ -163,38 +160,26 @@ impl Actor {
         let sink = move |state: etcd::KeyState| {
             let _ = event_tx.send(Box::new(Event::Input(Input::Lock(lock::view_of(&state)))));
         };
-        let key = lock::key(self.params.cidr);
-        self.watch = Some(self.params.etcd.subscribe(&key, Box::new(sink)));
+        let Params { cidr, ref interface, ref etcd, ref net, .. } = self.params;
+        self.watch = Some(etcd.subscribe(&lock::key(cidr), Box::new(sink)));
         let event_tx = self.event_tx.clone();
         let reports = move |report: Report| {
-            let event = match report {
-                Report::Interface(usable) => Event::Input(Input::Interface(usable)),
-                Report::Bound(bound) => Event::Bound(bound),
-                // The actuator has logged it and tries again; what counts is what is bound.
-                Report::Failed(_) => return,
-                Report::Probed(wire) => Event::Input(Input::Probed(wire)),
-                Report::Claimed { from, wins_tie_break } => {
-                    Event::Input(Input::Claimed { from, wins_tie_break })
-                }
-                // Only whoever has the host watched is concerned.
-                Report::Owner(presence) => Event::Owner(presence),
-            };
-            let _ = event_tx.send(Box::new(event));
+            let _ = event_tx.send(Box::new(Event::Net(cidr, report)));
         };
-        let Params { net, cidr, interface, .. } = &self.params;
-        self.address = Some(net.manage(*cidr, interface, Box::new(reports)));
+        let managed = net.manage(cidr, interface, Box::new(reports));
+        self.addresses.push(Address { cidr, managed, bound: false, interface: None });
     }
 
     fn start_checks(&mut self) {
         self.checks = None;
-        self.setting += 1;
-        let setting = self.setting;
+        self.checks_generation += 1;
+        let generation = self.checks_generation;
         if self.params.checks.is_empty() {
             return;
         }
         let event_tx = self.event_tx.clone();
         let reports = Box::new(move |result| {
-            let _ = event_tx.send(Box::new(Event::Checked(setting, result)));
+            let _ = event_tx.send(Box::new(Event::Checked(generation, result)));
         });
         let Params { cidr, checks, timing, .. } = &self.params;
         match Checks::start(*cidr, checks, *timing, reports) {
@@ -202,7 +187,7 @@ impl Actor {
             // A service that cannot be checked is not known to work.
             Err(error) => {
                 let error = Err(format!("start the health checks: {error}"));
-                let _ = self.event_tx.send(Box::new(Event::Checked(setting, error)));
+                let _ = self.event_tx.send(Box::new(Event::Checked(generation, error)));
             }
         }
     }
@@ -210,7 +195,7 @@ impl Actor {
     /// Waits for the next event.
     #[inline(never)]
     fn next_event(&self) -> Box<Event> {
-        let event = match self.left.or_else(|| self.core.deadline()) {
+        let event = match self.left.or_else(|| self.driver.deadline()) {
             Some(deadline) => self.event_rx.recv_deadline(deadline).ok(),
             // The channel does not end: this thread has a sender itself.
             None => self.event_rx.recv().ok(),
@@ -223,42 +208,84 @@ impl Actor {
     #[allow(clippy::boxed_local, reason = "see the top: it stays off the stack")]
     fn decide(&mut self, event: Box<Event>) -> Vec<Action> {
         let input = match *event {
-            Event::Bound(bound) => {
-                self.bound = bound;
-                Input::Bound(bound)
-            }
-            Event::Checked(setting, _) if setting != self.setting => return Vec::new(),
-            Event::Checked(_, result) => Input::Checked(result),
-            Event::Answered(request, result) => self.answer(request, result),
-            Event::Owner(presence) => {
-                (self.notices)(Notice::Owner(presence));
-                return Vec::new();
-            }
-            Event::Timer => Input::Timer,
-            Event::Control(Control::Ping(ping)) => {
-                drop(ping);
-                return Vec::new();
-            }
-            Event::Control(Control::End) => return Vec::new(),
-            Event::Input(input) | Event::Control(Control::Input(input)) => input,
-            Event::Control(Control::Watch(timing)) => {
-                self.order(|address| address.watch(timing));
-                return Vec::new();
-            }
-            Event::Control(Control::SetChecks(checks, timing)) => {
+            Event::Timer => return self.driver.wake(Instant::now()),
+            Event::Input(input) | Event::Control(Control::Input(input)) => Some(input),
+            Event::Checked(generation, _) if generation != self.checks_generation => None,
+            Event::Checked(_, result) => Some(Input::Checked(self.words.checked(result))),
+            Event::Answered(request, result) => Some(self.answer(&request, result)),
+            Event::Net(cidr, report) => self.on_report(cidr, report),
+            Event::Control(control) => self.on_control(control),
+        };
+        let Some(input) = input else { return Vec::new() };
+        self.note_holder(&input);
+        self.driver.handle(input, Instant::now())
+    }
+
+    fn on_control(&mut self, control: Control) -> Option<Input> {
+        match control {
+            Control::Input(input) => Some(input),
+            Control::SetChecks(checks, timing) => {
                 self.params.checks = checks;
                 self.params.timing = timing;
                 self.start_checks();
-                Input::ChecksReplaced(!self.params.checks.is_empty())
+                Some(Input::ChecksReplaced(!self.params.checks.is_empty()))
             }
-        };
-        self.note_holder(&input);
-        self.core.handle(input, Instant::now())
+            // The host of the owner has all addresses or none.
+            Control::Watch(timing) => {
+                if let Some(address) = self.addresses.first() {
+                    address.managed.watch(timing);
+                }
+                None
+            }
+            Control::Ping(ping) => {
+                drop(ping);
+                None
+            }
+            Control::End => None,
+        }
     }
 
-    /// A lock that is written again as it was tells that somebody has yielded.
+    /// An election has its addresses when the kernel has all of them, and can have them when the
+    /// interfaces of all of them are usable.
+    fn on_report(&mut self, cidr: Cidr, report: Report) -> Option<Input> {
+        let address = self.addresses.iter_mut().find(|address| address.cidr == cidr)?;
+        match report {
+            Report::Interface(usable) => {
+                address.interface = Some(usable);
+                let known: Option<Vec<_>> = self.addresses.iter().map(|it| it.interface).collect();
+                let usable: Result<Vec<Mac>, Unusable> = known?.into_iter().collect();
+                Some(Input::Interface(
+                    usable.and_then(|all| all.first().copied().ok_or(Unusable::Missing)),
+                ))
+            }
+            Report::Bound(bound) => {
+                address.bound = bound;
+                Some(Input::Bound(self.is_bound()))
+            }
+            Report::Failed(error) => {
+                self.words.not_bound(error);
+                None
+            }
+            Report::Probed(result) => Some(Input::Probed(result)),
+            Report::Claimed { from, wins_tie_break } => {
+                self.words.claimed(from);
+                Some(Input::Claimed { from, wins_tie_break })
+            }
+            // Only whoever has the host watched is concerned.
+            Report::Owner(liveness) => {
+                (self.notices)(Notice::Owner(liveness));
+                None
+            }
+        }
+    }
+
+    fn is_bound(&self) -> bool {
+        self.addresses.iter().all(|address| address.bound)
+    }
+
+    /// A lock that is written again as it was has been acknowledged.
     fn note_holder(&mut self, input: &Input) {
-        let (Input::Lock(view) | Input::Answered(Ok(LockAnswer { lock: view, .. }))) = input else {
+        let (Input::Lock(view) | Input::Answered(LockAnswer { lock: view, .. })) = input else {
             return;
         };
         let Some(holder) = &view.holder else { return };
@@ -275,49 +302,66 @@ impl Actor {
         self.holder = Some(holder.clone());
     }
 
-    fn answer(&mut self, request: Request, answer: Result<LockAnswer, etcd::Error>) -> Input {
-        let cidr = self.params.cidr;
+    fn answer(&mut self, request: &Request, answer: Result<LockAnswer, etcd::Error>) -> Input {
         let refused = answer.as_ref().is_err_and(|error| error.kind == etcd::ErrorKind::Refused);
-        let said = std::mem::replace(&mut self.refused, refused);
-        if said && answer.is_ok() {
-            (self.notices)(Notice::Served);
-        }
-        Input::Answered(answer.map_err(|error| {
-            debug!("{cidr}: {request:?}: {error}");
-            if refused {
-                (self.notices)(Notice::Refused(error.to_string()));
+        let before = std::mem::replace(&mut self.refused, refused);
+        match answer {
+            Ok(answer) => {
+                if before {
+                    (self.notices)(Notice::Served);
+                }
+                Input::Answered(answer)
             }
-            error.to_string()
-        }))
+            Err(error) => {
+                debug!("{}: {request:?}: {error}", self.params.cidr);
+                if refused {
+                    (self.notices)(Notice::Refused(error.to_string()));
+                }
+                Input::Unanswered
+            }
+        }
     }
 
     #[inline(never)]
     fn perform(&mut self, action: Action) {
-        let cidr = self.params.cidr;
         match action {
-            Action::Bind => self.order(|address| address.set(Desired::Bound)),
-            Action::Unbind => self.order(|address| address.set(Desired::Unbound)),
-            Action::Announce => self.order(ManagedAddress::announce),
-            Action::Probe(on) => self.order(|address| address.probe(on)),
+            Action::Bind => self.set(Desired::Bound),
+            Action::Unbind => self.set(Desired::Unbound),
+            Action::Announce => {
+                for address in &self.addresses {
+                    address.managed.announce();
+                }
+            }
+            Action::Probe(on) => {
+                for address in &self.addresses {
+                    address.managed.probe(on);
+                }
+            }
             Action::Ask(request) => self.ask(request),
             Action::Transition { from, to, event } => {
-                info!("{cidr}: {from} -> {to} ({event}): {}", self.core.reason());
+                let reason = self.words.reason(self.driver.core());
+                info!("{}: {from} -> {to} ({event}): {reason}", self.params.cidr);
             }
-            Action::HandedOver(result) => (self.notices)(Notice::HandedOver(result)),
+            Action::HandedOver(result) => {
+                let result = result.map_err(|why| why.to_string());
+                (self.notices)(Notice::HandedOver(result));
+            }
             Action::Left => self.left = Some(Instant::now() + UNBIND),
+            // The driver has done it.
+            Action::Restart(_) => {}
         }
     }
 
-    fn order(&self, order: impl FnOnce(&ManagedAddress)) {
-        if let Some(address) = &self.address {
-            order(address);
+    fn set(&self, desired: Desired) {
+        for address in &self.addresses {
+            address.managed.set(desired);
         }
     }
 
     #[inline(never)]
     fn ask(&self, request: Request) {
         let Params { cidr, ref host, .. } = self.params;
-        let txn = lock::txn_of(&request, cidr, host);
+        let txn = lock::txn_of(&request, cidr, host, jiff::Timestamp::now());
         let (event_tx, host) = (self.event_tx.clone(), host.clone());
         let reply = move |result: Result<etcd::Reply, etcd::Error>| {
             let answer = result.map(|reply| lock::answer_of(&request, cidr, &host, &reply));
@@ -329,15 +373,16 @@ impl Actor {
     /// Tells the supervisor what has changed.
     #[inline(never)]
     fn show(&mut self) {
+        let core = self.driver.core();
         let status = Status {
-            state: self.core.state(),
-            since: self.core.since(),
-            reason: self.core.reason().to_owned(),
-            owner: self.core.owner().map(str::to_owned),
-            awaited: self.core.awaited().map(|(host, lease)| (host.to_owned(), lease)),
-            bound: self.bound,
-            interface_usable: true,
-            trouble: Vec::new(),
+            state: core.state(),
+            since: self.driver.since(),
+            reason: self.words.reason(core),
+            owner: core.owner().map(str::to_owned),
+            awaited: core.awaited().map(|(host, lease)| (host.to_owned(), lease)),
+            bound: self.is_bound(),
+            interface_usable: core.interface_is_usable(),
+            trouble: self.words.trouble(core),
         };
         if self.shown.as_ref() != Some(&status) {
             self.shown = Some(status.clone());

@@ -98,7 +98,7 @@ impl Batcher {
         let txn = Txn::all(jobs.iter().map(|job| job.txn.clone()).collect());
         match transact(self.pool.clone(), self.suspect.clone(), txn, until).await {
             Ok(reply) => {
-                for (job, nested) in jobs.into_iter().zip(reply.into_nested()) {
+                for (job, nested) in jobs.into_iter().zip(reply.nested) {
                     let _ = job.outcome.send(Ok(nested));
                 }
             }

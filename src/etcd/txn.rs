@@ -68,7 +68,7 @@ pub struct Reply {
     /// What each operation found, in order; nothing for writes.
     pub found: Vec<Vec<Kv>>,
     /// The outcomes of nested transactions, in order.
-    nested: Vec<Reply>,
+    pub nested: Vec<Reply>,
 }
 
 /// A key with its value.
@@ -171,11 +171,6 @@ impl Reply {
     /// The outcomes of nested transactions, in order.
     pub fn nested(&self) -> &[Reply] {
         &self.nested
-    }
-
-    /// The outcomes of nested transactions.
-    pub(super) fn into_nested(self) -> Vec<Reply> {
-        self.nested
     }
 
     pub(super) fn from_proto(response: &proto::TxnResponse) -> Reply {

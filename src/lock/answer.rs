@@ -1,7 +1,9 @@
 //! What etcd says of the lock of an IP, of its holder and of its candidates; and the lease of this host.
 
+use crate::network::Mac;
+
 /// The lock at a revision of etcd.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LockView {
     /// Who holds it; nobody if the key does not exist.
     pub holder: Option<Holder>,
@@ -35,27 +37,41 @@ pub enum Gap {
 }
 
 /// The owner of a lock.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Holder {
     /// Its host name.
     pub host: String,
     /// The lease to which the lock is attached; 0 if to none.
     pub lease: i64,
-    /// The revision at which the lock was last written, by its owner or by a host that yielded.
+    /// The revision at which the lock was last written, by its owner or by a host that acknowledged it.
     pub written: i64,
 }
 
 /// What a request to etcd has found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LockAnswer {
     /// The lock after the request.
     pub lock: LockView,
-    /// The other hosts that offer the IP, the preferred ones first; none if that was not read.
+    /// The guard held: what was asked for was done.
+    pub succeeded: bool,
+    /// The other hosts that are candidates, the preferred ones first; none if they were not read.
     pub others: Option<Vec<Candidate>>,
+    /// What became of this host's own candidacy, if the request was to change it.
+    pub own: Option<Advertised>,
+}
+
+/// What became of a candidacy that was to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Advertised {
+    /// It was written, at this revision.
+    Written(i64),
+    /// It is not at the revision that was expected but at this one (0: it does not exist), and was left
+    /// as it is.
+    Changed(i64),
 }
 
 /// Another host that offers the IP.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Candidate {
     /// Its name.
     pub host: String,
@@ -66,10 +82,13 @@ pub struct Candidate {
     pub lease: i64,
     /// The revision at which its candidacy was written.
     pub written: i64,
+    /// The hardware address of its interface: that is where its announcements come from. The Go LinK
+    /// and older agents do not tell.
+    pub hardware_address: Option<Mac>,
 }
 
 /// This host's lease, as far as it can be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lease {
     /// None yet: etcd has not been heard since the start.
     None,

@@ -1,7 +1,7 @@
 //! The lock protocol: the words of the requests about the lock of an IP and of their answers, and
 //! their translation into transactions and back.
 //!
-//! Pure: no clock but for a time stamp in a value, no channel, no I/O. `election` decides what is
+//! Pure: no clock, no channel, no I/O. `election` decides what is
 //! asked, `etcd` carries it out; neither knows the other.
 //!
 //! | key | value | lease |
@@ -13,8 +13,10 @@ mod answer;
 mod request;
 mod txn;
 
-pub use self::answer::{Candidate, Gap, Holder, Lease, LockAnswer, LockView, OtherPrefix};
-pub use self::request::{Candidacy, Request};
+pub use self::answer::{
+    Advertised, Candidate, Gap, Holder, Lease, LockAnswer, LockView, OtherPrefix,
+};
+pub use self::request::{Advertisement, Candidacy, Request};
 pub use self::txn::{
     CANDIDACIES, PREFIX, answer_of, candidacy_key, candidates, candidates_txn, key,
     no_other_prefix, other_prefix, same_address, txn_of, view_of,

@@ -2,10 +2,15 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Candidacy, Candidate, Gap, Holder, LockAnswer, LockView, OtherPrefix, Request};
+use super::{
+    Advertised, Advertisement, Candidacy, Candidate, Gap, Holder, LockAnswer, LockView,
+    OtherPrefix, Request,
+};
 use crate::etcd::{self, Compare, KeyState, Kv, Op, Reply, Txn};
+use crate::network::Mac;
 use crate::vip::Cidr;
 
 /// The prefix of all locks.
@@ -21,6 +26,9 @@ struct CandidacyValue {
     /// Whether it is available for election. The Go LinK does not write it.
     #[serde(default = "yes")]
     available: bool,
+    /// The hardware address of its interface, `02:00:00:00:00:01`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hardware_address: Option<String>,
 }
 
 fn yes() -> bool {
@@ -43,59 +51,50 @@ pub fn candidacy_key(cidr: Cidr, host: &str) -> String {
     format!("{}{host}", candidacies_prefix(cidr))
 }
 
-/// The transaction for a request of an election.
-pub fn txn_of(request: &Request, cidr: Cidr, host: &str) -> Txn {
+/// The transaction for a request of an election, at this time.
+pub fn txn_of(request: &Request, cidr: Cidr, host: &str, now: Timestamp) -> Txn {
     let lock = key(cidr);
     let read_lock = Op::Get(lock.clone());
-    let read_all = || vec![Op::Get(lock.clone()), Op::GetPrefix(candidacies_prefix(cidr))];
+    let read_candidacies = Op::GetPrefix(candidacies_prefix(cidr));
+    let read_all = || vec![read_lock.clone(), read_candidacies.clone()];
     let take = |lease| put_lock(&lock, host, lease);
-    let advertise = |lease, candidacy| candidacy_op(cidr, host, lease, candidacy);
+    let advertise = |lease, own: &Advertisement| advertise_op(cidr, host, lease, own, now);
+    let guarded = |when, write| Txn { when, then: vec![write], otherwise: read_all() };
     match request {
-        Request::ReadLock { .. } => Txn::read(vec![read_lock]),
-        Request::Campaign { lease } => {
-            let offer = advertise(*lease, Candidacy::Available);
-            Txn {
-                when: vec![Compare::Absent(lock.clone())],
-                then: vec![take(*lease), offer.clone()],
-                otherwise: [vec![offer], read_all()].concat(),
-            }
-        }
-        Request::ReacquireUnavailable { lease } => Txn {
+        Request::ReadLock { .. } => Txn::read(vec![read_lock.clone()]),
+        Request::Campaign { lease, own } => Txn {
             when: vec![Compare::Absent(lock.clone())],
-            then: vec![take(*lease)],
-            otherwise: read_all(),
+            then: vec![take(*lease), advertise(*lease, own)],
+            otherwise: [vec![advertise(*lease, own)], read_all()].concat(),
         },
-        Request::Advertise { lease, candidacy: offer } => {
-            Txn::read([vec![advertise(*lease, *offer)], read_all()].concat())
+        Request::Advertise { lease, own } => {
+            Txn::read([vec![advertise(*lease, own)], read_all()].concat())
         }
-        Request::Resign { lease, candidacy: offer } => {
-            let others = Op::GetPrefix(candidacies_prefix(cidr));
-            let advertised = advertise(*lease, *offer);
-            Txn {
-                when: vec![Compare::Lease(lock.clone(), *lease)],
-                then: vec![Op::Delete(lock.clone()), advertised.clone(), others],
-                otherwise: [vec![advertised], read_all()].concat(),
-            }
-        }
-        Request::Transfer { lease, to } => Txn {
-            when: vec![Compare::Lease(lock.clone(), *lease), unchanged(cidr, to)],
-            then: vec![put_lock(&lock, &to.host, to.lease)],
-            otherwise: read_all(),
+        Request::Resign { lease, own } => Txn {
+            when: vec![Compare::Lease(lock.clone(), *lease)],
+            then: vec![Op::Delete(lock.clone()), advertise(*lease, own), read_candidacies.clone()],
+            otherwise: [vec![advertise(*lease, own)], read_all()].concat(),
         },
-        Request::TakeOver { lease, written } => Txn {
+        Request::ReacquireUnavailable { lease } => {
+            guarded(vec![Compare::Absent(lock.clone())], take(*lease))
+        }
+        Request::Transfer { lease, to, own } => {
+            let when = vec![Compare::Lease(lock.clone(), *lease), unchanged(cidr, to)];
+            let mut txn = guarded(when, put_lock(&lock, &to.host, to.lease));
+            txn.then.extend(own.as_ref().map(|own| advertise(*lease, own)));
+            txn
+        }
+        Request::TakeOver { lease, written } => {
+            guarded(vec![Compare::ModRevision(lock.clone(), *written)], take(*lease))
+        }
+        Request::Preempt { lease, owner } => guarded(
+            vec![Compare::Lease(lock.clone(), owner.lease), unchanged(cidr, owner)],
+            take(*lease),
+        ),
+        Request::Acknowledge { written, .. } => Txn {
             when: vec![Compare::ModRevision(lock.clone(), *written)],
-            then: vec![take(*lease)],
-            otherwise: read_all(),
-        },
-        Request::Preempt { lease, owner } => Txn {
-            when: vec![Compare::Lease(lock.clone(), owner.lease), unchanged(cidr, owner)],
-            then: vec![take(*lease)],
-            otherwise: read_all(),
-        },
-        Request::Acknowledge { owner, .. } => Txn {
-            when: vec![Compare::Lease(lock.clone(), *owner)],
             then: vec![Op::Touch(lock.clone()), read_lock.clone()],
-            otherwise: vec![read_lock],
+            otherwise: vec![read_lock.clone()],
         },
     }
 }
@@ -104,21 +103,40 @@ fn put_lock(lock: &str, host: &str, lease: i64) -> Op {
     Op::Put { key: lock.to_owned(), value: host.as_bytes().to_vec(), lease }
 }
 
-/// The offer of a host is what it was: the host is alive, and its state the same.
+/// The candidacy of a host is what it was: the host is alive, and its state the same.
 fn unchanged(cidr: Cidr, other: &Candidate) -> Compare {
     Compare::ModRevision(candidacy_key(cidr, &other.host), other.written)
 }
 
-fn candidacy_op(cidr: Cidr, host: &str, lease: i64, offer: Candidacy) -> Op {
+/// Writes the own candidacy if it is what it was, else reads it. A key that does not exist has the
+/// revision 0 for etcd's comparisons.
+fn advertise_op(cidr: Cidr, host: &str, lease: i64, own: &Advertisement, now: Timestamp) -> Op {
     let key = candidacy_key(cidr, host);
-    let available = match offer {
-        Candidacy::Withdrawn => return Op::Delete(key),
-        Candidacy::Available => true,
-        Candidacy::Unavailable => false,
+    let value = |available| {
+        let hardware_address = own.hardware_address.map(mac_text);
+        let value = CandidacyValue { updated_at: now.to_string(), available, hardware_address };
+        serde_json::to_vec(&value).expect("a plain struct with text keys is always JSON")
     };
-    let value = CandidacyValue { updated_at: jiff::Timestamp::now().to_string(), available };
-    let value = serde_json::to_vec(&value).expect("a plain struct with text keys is always JSON");
-    Op::Put { key, value, lease }
+    let write = match own.candidacy {
+        Candidacy::Withdrawn => Op::Delete(key.clone()),
+        Candidacy::Available => Op::Put { key: key.clone(), value: value(true), lease },
+        Candidacy::Unavailable => Op::Put { key: key.clone(), value: value(false), lease },
+    };
+    Op::Nested(Txn {
+        when: vec![Compare::ModRevision(key.clone(), own.replaces)],
+        then: vec![write],
+        otherwise: vec![Op::Get(key)],
+    })
+}
+
+fn mac_text(mac: Mac) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+fn mac_of(text: &str) -> Option<Mac> {
+    let bytes: Option<Vec<u8>> =
+        text.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+    bytes?.try_into().ok()
 }
 
 /// What the transaction of a request has found.
@@ -126,7 +144,7 @@ pub fn answer_of(request: &Request, cidr: Cidr, host: &str, reply: &Reply) -> Lo
     let written =
         |host: &str, lease| Holder { host: host.to_owned(), lease, written: reply.revision };
     let holder = match request {
-        Request::Campaign { lease }
+        Request::Campaign { lease, .. }
         | Request::ReacquireUnavailable { lease }
         | Request::TakeOver { lease, .. }
         | Request::Preempt { lease, .. }
@@ -146,11 +164,26 @@ pub fn answer_of(request: &Request, cidr: Cidr, host: &str, reply: &Reply) -> Lo
         | Request::Preempt { .. }
         | Request::Acknowledge { .. } => found(reply, &key(cidr)).map(holder),
     };
-    let lock = LockView { holder, revision: reply.revision, gap: Gap::None };
     LockAnswer {
-        lock,
+        lock: LockView { holder, revision: reply.revision, gap: Gap::None },
+        succeeded: reply.succeeded,
         others: reads_candidacies(request, reply).then(|| others(cidr, host, reply)),
+        own: reply.nested.first().and_then(|nested| advertised(request, reply, nested)),
     }
+}
+
+/// What became of the own candidacy.
+fn advertised(request: &Request, reply: &Reply, nested: &Reply) -> Option<Advertised> {
+    let own = request.advertisement()?;
+    let revision = match (nested.succeeded, own.candidacy) {
+        (true, Candidacy::Available | Candidacy::Unavailable) => reply.revision,
+        (true, Candidacy::Withdrawn) => 0,
+        (false, _) => {
+            let found = nested.kvs(0).first().map_or(0, |kv| kv.mod_revision);
+            return Some(Advertised::Changed(found));
+        }
+    };
+    Some(Advertised::Written(revision))
 }
 
 fn found<'a>(reply: &'a Reply, key: &str) -> Option<&'a Kv> {
@@ -169,7 +202,7 @@ fn reads_candidacies(request: &Request, reply: &Reply) -> bool {
     }
 }
 
-/// The other hosts, those first to which the lock can be passed. Among them each IP has an order of
+/// The other hosts, those first to which the lock can be transferred. Among them each IP has an order of
 /// its own, so that the IPs of a host that is emptied spread over the others.
 fn others(cidr: Cidr, host: &str, reply: &Reply) -> Vec<Candidate> {
     let mut others: Vec<_> = reply.found.iter().flat_map(|kvs| candidates(cidr, kvs)).collect();
@@ -222,20 +255,22 @@ pub fn other_prefix(cidr: Cidr, kvs: &[Kv]) -> Option<OtherPrefix> {
     Some(OtherPrefix { cidr: key.replacen('_', "/", 1), host: host.to_owned() })
 }
 
-/// Reads the hosts that offer an IP.
+/// Reads the candidates for an IP.
 pub fn candidates_txn(cidr: Cidr) -> Txn {
     Txn::read(vec![Op::GetPrefix(candidacies_prefix(cidr))])
 }
 
-/// The hosts that offer an IP, by name. A value that is not understood counts as a candidacy: the Go
+/// The candidates for an IP, by name. A value that is not understood counts as a candidacy: the Go
 /// LinK only looks at the key.
 pub fn candidates(cidr: Cidr, kvs: &[Kv]) -> Vec<Candidate> {
     let prefix = candidacies_prefix(cidr);
     let candidate = |kv: &Kv| {
         let host = kv.key.strip_prefix(&prefix)?.to_owned();
         let value = serde_json::from_slice::<CandidacyValue>(&kv.value);
-        let available = value.map_or(true, |value| value.available);
-        Some(Candidate { host, available, lease: kv.lease, written: kv.mod_revision })
+        let available = value.as_ref().map_or(true, |value| value.available);
+        let hardware_address = value.ok().and_then(|value| mac_of(&value.hardware_address?));
+        let (lease, written) = (kv.lease, kv.mod_revision);
+        Some(Candidate { host, available, lease, written, hardware_address })
     };
     kvs.iter().filter_map(candidate).collect()
 }

@@ -17,11 +17,15 @@ fn offer(host: &str, value: &str, lease: i64) -> Kv {
 }
 
 fn other(host: &str, available: bool, lease: i64) -> Candidate {
-    Candidate { host: host.to_owned(), available, lease, written: 5 }
+    Candidate { host: host.to_owned(), available, lease, written: 5, hardware_address: None }
+}
+
+fn own(candidacy: Candidacy) -> Advertisement {
+    Advertisement { candidacy, hardware_address: None, replaces: 3 }
 }
 
 fn txn(request: &Request) -> Txn {
-    txn_of(request, cidr(), "h1")
+    txn_of(request, cidr(), "h1", Timestamp::UNIX_EPOCH)
 }
 
 fn put(host: &str, lease: i64) -> Op {
@@ -30,19 +34,25 @@ fn put(host: &str, lease: i64) -> Op {
 
 #[test]
 fn a_lock_is_created_only_if_it_is_free_and_deleted_only_if_it_is_ours() {
-    let acquire = txn(&Request::Campaign { lease: 7 });
+    let acquire = txn(&Request::Campaign { lease: 7, own: own(Candidacy::Available) });
     assert_eq!(acquire.when, [Compare::Absent(LOCK.to_owned())]);
     assert_eq!(acquire.then[0], put("h1", 7));
-    let release = txn(&Request::Resign { lease: 7, candidacy: Candidacy::Withdrawn });
+    let release = txn(&Request::Resign { lease: 7, own: own(Candidacy::Withdrawn) });
     assert_eq!(release.when, [Compare::Lease(LOCK.to_owned(), 7)]);
     assert_eq!(release.then[0], Op::Delete(LOCK.to_owned()));
-    assert_eq!(release.then[1], Op::Delete("/link/ips/10.0.0.1_32/h1".to_owned()));
+    let own = "/link/ips/10.0.0.1_32/h1".to_owned();
+    let withdraw = Txn {
+        when: vec![Compare::ModRevision(own.clone(), 3)],
+        then: vec![Op::Delete(own.clone())],
+        otherwise: vec![Op::Get(own)],
+    };
+    assert_eq!(release.then[1], Op::Nested(withdraw));
 }
 
 #[test]
 fn a_lock_is_passed_to_a_host_only_if_it_is_ours_and_the_host_as_it_was() {
     let to = other("h2", true, 9);
-    let pass = txn(&Request::Transfer { lease: 7, to });
+    let pass = txn(&Request::Transfer { lease: 7, to, own: None });
     let unchanged = Compare::ModRevision("/link/ips/10.0.0.1_32/h2".to_owned(), 5);
     assert_eq!(pass.when, [Compare::Lease(LOCK.to_owned(), 7), unchanged.clone()]);
     assert_eq!(pass.then, [put("h2", 9)]);
@@ -67,7 +77,7 @@ fn an_answer_tells_who_holds_the_lock_and_who_else_could() {
     ];
     let found = vec![vec![], vec![lock], offers];
     let reply = Reply::new(true, 9, found);
-    let survey = Request::Advertise { lease: 7, candidacy: Candidacy::Available };
+    let survey = Request::Advertise { lease: 7, own: own(Candidacy::Available) };
     let answer = answer_of(&survey, cidr(), "h1", &reply);
     let holder = Holder { host: "h1".to_owned(), lease: 7, written: 5 };
     assert_eq!(answer.lock, LockView { holder: Some(holder), revision: 9, gap: Gap::None });
@@ -85,13 +95,16 @@ fn what_a_successful_write_has_made_is_not_read_back() {
         answer.lock.holder.map(|holder| (holder.host, holder.lease, holder.written))
     };
     let mine = Some(("h1".to_owned(), 7, 9));
-    assert_eq!(holder(&Request::Campaign { lease: 7 }), mine);
+    assert_eq!(holder(&Request::Campaign { lease: 7, own: own(Candidacy::Available) }), mine);
     assert_eq!(holder(&Request::ReacquireUnavailable { lease: 7 }), mine);
     assert_eq!(holder(&Request::TakeOver { lease: 7, written: 3 }), mine);
     assert_eq!(holder(&Request::Preempt { lease: 7, owner: other("h2", false, 9) }), mine);
     let theirs = Some(("h2".to_owned(), 9, 9));
-    assert_eq!(holder(&Request::Transfer { lease: 7, to: other("h2", true, 9) }), theirs);
-    assert_eq!(holder(&Request::Resign { lease: 7, candidacy: Candidacy::Available }), None);
+    assert_eq!(
+        holder(&Request::Transfer { lease: 7, to: other("h2", true, 9), own: None }),
+        theirs
+    );
+    assert_eq!(holder(&Request::Resign { lease: 7, own: own(Candidacy::Available) }), None);
 }
 
 #[test]
@@ -108,4 +121,39 @@ fn each_ip_prefers_a_host_of_its_own() {
     let chosen: Vec<_> = (1..=100).map(|number| first(format!("10.0.0.{number}"))).collect();
     let share = chosen.iter().filter(|host| *host == "h2").count();
     assert!((25..=75).contains(&share), "{share} of 100 go to h2");
+}
+
+#[test]
+fn a_lock_is_acknowledged_only_as_it_was_seen() {
+    let touch = txn(&Request::Acknowledge { lease: 7, written: 8 });
+    // A lock that does not exist has the revision 0, and a lease of 0: only the revision tells.
+    assert_eq!(touch.when, [Compare::ModRevision(LOCK.to_owned(), 8)]);
+    assert_eq!(touch.then[0], Op::Touch(LOCK.to_owned()));
+}
+
+#[test]
+fn a_candidacy_tells_the_hardware_address_and_what_it_replaced() {
+    let mac = [2, 0, 0, 0, 0, 0x2a];
+    let own = Advertisement { hardware_address: Some(mac), ..own(Candidacy::Unavailable) };
+    let request = Request::Advertise { lease: 7, own };
+    let Op::Nested(nested) = &txn(&request).then[0] else { panic!("it is guarded") };
+    let Op::Put { key, value, lease: 7 } = &nested.then[0] else { panic!("{nested:?}") };
+    let kv = Kv { key: key.clone(), value: value.clone(), lease: 7, mod_revision: 5 };
+    let read = candidates(cidr(), std::slice::from_ref(&kv));
+    assert_eq!((read[0].available, read[0].hardware_address), (false, Some(mac)));
+
+    let answer = |nested: Reply, request: &Request| {
+        let reply = Reply { nested: vec![nested], ..Reply::new(true, 9, vec![]) };
+        answer_of(request, cidr(), "h1", &reply).own
+    };
+    let changed = |found| Reply::new(false, 9, vec![found]);
+    let done = Reply::new(true, 9, vec![vec![]]);
+    assert_eq!(answer(done.clone(), &request), Some(Advertised::Written(9)));
+    assert_eq!(answer(changed(vec![kv]), &request), Some(Advertised::Changed(5)));
+    assert_eq!(answer(changed(vec![]), &request), Some(Advertised::Changed(0)));
+    let withdraw = Request::Advertise {
+        lease: 7,
+        own: Advertisement { candidacy: Candidacy::Withdrawn, ..own },
+    };
+    assert_eq!(answer(done, &withdraw), Some(Advertised::Written(0)));
 }

@@ -3,7 +3,7 @@
 
 use crate::etcd::{Gap, KeyState, Kv, Op, Reply};
 use crate::lock;
-use crate::lock::{Candidacy, Request};
+use crate::lock::{Advertisement, Candidacy, Request};
 use crate::store::{self, Answer, Found, Instance, LocalCopy, Obstacle, Record};
 use crate::vip::{Cidr, LONGEST_INTERVAL};
 
@@ -125,7 +125,9 @@ fn check_candidates(kvs: &[Kv]) {
     assert!(candidates.iter().map(|candidate| &candidate.host).eq(&names));
     for succeeded in [true, false] {
         let reply = Reply::new(succeeded, i64::MAX, vec![kvs.to_vec()]);
-        let request = Request::Resign { lease: 1, candidacy: Candidacy::Available };
+        let candidacy = Candidacy::Available;
+        let own = Advertisement { candidacy, hardware_address: None, replaces: 0 };
+        let request = Request::Resign { lease: 1, own };
         let answer = lock::answer_of(&request, cidr, HOST, &reply);
         let lock = kvs.iter().find(|kv| kv.key == LOCK).filter(|_| !succeeded);
         let written = answer.lock.holder.map(|holder| holder.written);

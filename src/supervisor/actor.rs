@@ -248,6 +248,7 @@ impl Actor {
             checks: record.checks.clone(),
             timing: self.timing(record.healthcheck_interval),
             fall: self.params.checks.fall,
+            rise: self.params.checks.rise,
             loss: record.loss.unwrap_or(self.params.loss),
             all_failing: self.params.all_failing,
             etcd: self.params.etcd.clone(),

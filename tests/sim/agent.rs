@@ -4,7 +4,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use link::election::core::{Core, Setting};
+use link::election::core::{Core, CoreConfig};
+use link::election::driver::Driver;
 use link::election::message::Input;
 use link::failure_detector::FailureDetector;
 use link::fsm::State;
@@ -43,7 +44,7 @@ pub(crate) struct Agent {
     pub(crate) name: String,
     pub(crate) number: HostId,
     policies: Policies,
-    pub(crate) core: Core,
+    pub(crate) driver: Driver,
     /// Counts the lives of the agent: what was meant for an earlier one is dropped.
     pub(crate) life: u64,
     pub(crate) power: bool,
@@ -106,7 +107,7 @@ impl Agent {
     pub(crate) fn new(number: usize, policies: Policies, epoch: Instant) -> Agent {
         let name = format!("h{number}");
         Agent {
-            core: Core::new(setting(&name, policies), epoch),
+            driver: Driver::new(Core::new(config(&name, policies)), epoch),
             name,
             number: number - 1,
             policies,
@@ -154,8 +155,8 @@ impl Agent {
         self.running = true;
         self.frozen = false;
         self.held_up.clear();
-        let setting = setting(&self.name, self.policies);
-        self.core = Core::new(setting, epoch + Duration::from_millis(now));
+        let core = Core::new(config(&self.name, self.policies));
+        self.driver = Driver::new(core, epoch + Duration::from_millis(now));
         self.desired = None;
         self.probing = None;
         self.detector = FailureDetector::default();
@@ -231,11 +232,11 @@ impl Agent {
     }
 
     pub(crate) fn activated(&self) -> bool {
-        self.core.state() == State::Activated
+        self.driver.core().state() == State::Activated
     }
 }
 
-fn setting(name: &str, policies: Policies) -> Setting {
+fn config(name: &str, policies: Policies) -> CoreConfig {
     let Policies { loss, all_failing, crash: _ } = policies;
-    Setting { me: name.to_owned(), checked: true, fall: FALL, loss, all_failing }
+    CoreConfig { host: name.to_owned(), checked: true, fall: FALL, rise: 1, loss, all_failing }
 }

@@ -416,7 +416,7 @@ fn exactly_one(world: &World) -> Result<(), String> {
     }
     let lies = |agent: &&Agent| agent.bound != agent.activated() && healthy(agent);
     if let Some(liar) = world.agents.iter().find(lies) {
-        return Err(format!("{} says {}", liar.name, liar.core.state()));
+        return Err(format!("{} says {}", liar.name, liar.driver.core().state()));
     }
     let offers = |agent: &&Agent| world.etcd.offers(&agent.name, agent.lease);
     match world.agents.iter().find(|agent| healthy(agent) && !offers(agent)) {

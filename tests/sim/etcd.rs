@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use link::etcd::TimeToLive;
-use link::lock::Gap;
-use link::lock::{Candidacy, Candidate, Holder, LockAnswer, LockView, Request};
+use link::lock::{
+    Advertised, Advertisement, Candidacy, Candidate, Gap, Holder, LockAnswer, LockView, Request,
+};
 
 use crate::bugs::Bug;
 use crate::world::Millis;
@@ -141,23 +142,24 @@ impl Etcd {
                 | Request::TakeOver { .. }
                 | Request::Preempt { .. }
         );
-        let writes =
-            takes || request.candidacy().is_some_and(|offer| offer != Candidacy::Withdrawn);
+        let written = self.data.revision + 1;
+        let lock = self.new_lock(host, request, written);
+        let changed = lock.is_some();
+        let transfer = matches!(request, Request::Transfer { .. });
+        let own = request.advertisement().filter(|_| changed || !transfer);
+        let writes = takes || own.is_some_and(|own| own.candidacy != Candidacy::Withdrawn);
         if writes && !self.data.leases.contains_key(&lease) {
             return None;
         }
-        let written = self.data.revision + 1;
-        let lock = self.new_lock(host, request, written);
-        if lock.is_some() || request.candidacy().is_some() {
+        if changed || own.is_some() {
             self.data.revision = written;
         }
-        let changed = lock.is_some();
         if let Some(lock) = lock {
             self.data.lock = lock.map(|holder| (holder, written));
         }
-        self.write_offer(host, lease, request.candidacy(), written);
+        let own = own.map(|own| self.write_offer(host, lease, own, written));
         let others = reads_offers(request, changed).then(|| self.others(host));
-        Some((LockAnswer { lock: self.view(), others }, changed))
+        Some((LockAnswer { lock: self.view(), succeeded: changed, others, own }, changed))
     }
 
     /// What the lock becomes, if the request changes it.
@@ -167,17 +169,20 @@ impl Etcd {
         let unguarded = self.bug == Some(Bug::UnconditionalUnlock);
         let mine = |lease| Some(Some(Holder { host: host.to_owned(), lease, written }));
         match request {
-            Request::Campaign { lease } | Request::ReacquireUnavailable { lease }
+            Request::Campaign { lease, .. } | Request::ReacquireUnavailable { lease }
                 if holder.is_none() =>
             {
                 mine(*lease)
             }
             Request::Resign { .. }
             | Request::Advertise {
-                candidacy: Candidacy::Unavailable | Candidacy::Withdrawn, ..
+                own: Advertisement { candidacy: Candidacy::Unavailable | Candidacy::Withdrawn, .. },
+                ..
             } if unguarded => holder.map(|_| None),
             Request::Resign { lease, .. } if held_by == Some(*lease) => Some(None),
-            Request::Transfer { lease, to } if held_by == Some(*lease) && self.is_unchanged(to) => {
+            Request::Transfer { lease, to, .. }
+                if held_by == Some(*lease) && self.is_unchanged(to) =>
+            {
                 Some(Some(Holder { host: to.host.clone(), lease: to.lease, written }))
             }
             Request::TakeOver { lease, written }
@@ -190,7 +195,9 @@ impl Etcd {
             {
                 mine(*lease)
             }
-            Request::Acknowledge { owner, .. } if held_by == Some(*owner) => {
+            Request::Acknowledge { written: seen, .. }
+                if holder.is_some_and(|holder| holder.written == *seen) =>
+            {
                 holder.map(|holder| Some(Holder { written, ..holder.clone() }))
             }
             Request::ReadLock { .. }
@@ -215,28 +222,42 @@ impl Etcd {
             available: told.available,
             lease: told.lease,
             written: told.written,
+            hardware_address: None,
         };
         let others = self.data.offers.iter().filter(|(other, _)| *other != host);
         let mut others: Vec<_> = others.map(candidate).collect();
         if self.bug == Some(Bug::PrefixesWithoutSlash) {
             // A host of 10.0.0.1_32, where the hosts of 10.0.0.1_3 are asked for.
             let host = "2/h9".to_owned();
-            others.insert(0, Candidate { host, available: true, lease: 0, written: 1 });
+            others.insert(
+                0,
+                Candidate { host, available: true, lease: 0, written: 1, hardware_address: None },
+            );
         }
         others
     }
 
-    fn write_offer(&mut self, host: &str, lease: i64, offer: Option<Candidacy>, written: i64) {
-        let available = match offer {
-            Some(Candidacy::Available) => true,
-            Some(Candidacy::Unavailable) => false,
-            Some(Candidacy::Withdrawn) => {
+    fn write_offer(
+        &mut self,
+        host: &str,
+        lease: i64,
+        own: Advertisement,
+        written: i64,
+    ) -> Advertised {
+        let found = self.data.offers.get(host).map_or(0, |told| told.written);
+        if found != own.replaces {
+            return Advertised::Changed(found);
+        }
+        let available = match own.candidacy {
+            Candidacy::Available => true,
+            Candidacy::Unavailable => false,
+            Candidacy::Withdrawn => {
                 self.data.offers.remove(host);
-                return;
+                return Advertised::Written(0);
             }
-            None => return,
         };
         self.data.offers.insert(host.to_owned(), Told { lease, available, written });
+        Advertised::Written(written)
     }
 }
 

@@ -1,12 +1,32 @@
-//! What is known of the lock, and what follows from it.
+//! What is known of the lock, and whose it is.
 
-use std::time::Instant;
+use super::request::NotBefore;
+use super::{Action, Core, Departure, Neighbours};
+use crate::fsm::State;
+use crate::lock::{Gap, Holder, Lease, LockView};
 
-use super::{BELIEF, COURTESY, Core};
-use crate::election::message::Action;
-use crate::fsm::{Event, State};
-use crate::lock::Gap;
-use crate::lock::{Lease, LockView};
+/// What is known of the lock.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Lock {
+    /// Who held it when it was last seen.
+    holder: Option<Holder>,
+    /// The revision of etcd at which that was; 0 if it was never seen.
+    revision: i64,
+    certainty: Certainty,
+    /// The lease of an owner that is dead, though its lease goes on for a while.
+    dead: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Certainty {
+    /// It may have changed unseen: nothing follows from what was seen.
+    Unknown,
+    Known,
+    /// Something says that it is wrong: the lock has to be read.
+    Doubted,
+    /// The same, and what is under way was asked before.
+    DoubtedWhileAsking,
+}
 
 /// Whose the lock is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,117 +36,163 @@ pub(super) enum Ownership {
     Mine,
     /// It carries this host's name, but another lease: the lease of a former life that etcd has
     /// not ended yet. Neither a reason to let go nor a lock to rely on.
-    Ghost,
+    OwnStaleLease,
     Other,
 }
 
+impl Lock {
+    pub(super) fn unknown() -> Lock {
+        Lock { holder: None, revision: 0, certainty: Certainty::Unknown, dead: None }
+    }
+
+    /// It may change, or may have changed, unseen.
+    pub(super) fn forget(&mut self) {
+        self.certainty = Certainty::Unknown;
+    }
+
+    /// The newest revision at which it was seen.
+    pub(super) fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    /// Its owner, unless it may have changed unseen.
+    pub(super) fn known_holder(&self) -> Option<&Holder> {
+        self.holder.as_ref().filter(|_| self.certainty != Certainty::Unknown)
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.certainty != Certainty::Unknown
+    }
+
+    pub(super) fn is_doubted(&self) -> bool {
+        matches!(self.certainty, Certainty::Doubted | Certainty::DoubtedWhileAsking)
+    }
+
+    pub(super) fn doubt(&mut self, asking: bool) {
+        if self.certainty != Certainty::Unknown {
+            let doubted = if asking { Certainty::DoubtedWhileAsking } else { Certainty::Doubted };
+            self.certainty = doubted;
+        }
+    }
+
+    /// What was asked has an answer, or gets none.
+    pub(super) fn has_answer(&mut self, answered: bool) {
+        self.certainty = match self.certainty {
+            Certainty::DoubtedWhileAsking => Certainty::Doubted,
+            Certainty::Doubted if answered => Certainty::Known,
+            same @ (Certainty::Doubted | Certainty::Unknown | Certainty::Known) => same,
+        };
+    }
+
+    pub(super) fn owner_is_dead(&mut self, lease: i64) {
+        let held = self.known_holder().is_some_and(|holder| holder.lease == lease);
+        self.dead = Some(lease).filter(|_| held);
+    }
+
+    /// What was done about a dead owner was done.
+    pub(super) fn forget_death(&mut self) {
+        self.dead = None;
+    }
+
+    /// The owner, if it is dead.
+    pub(super) fn dead_holder(&self) -> Option<&Holder> {
+        self.known_holder().filter(|holder| self.dead == Some(holder.lease))
+    }
+}
+
 impl Core {
-    pub(super) fn on_lock(&mut self, view: LockView, now: Instant, actions: &mut Vec<Action>) {
-        let known = self.lock.as_ref().map_or(0, |lock| lock.revision);
+    pub(super) fn on_lock(&mut self, view: LockView, actions: &mut Vec<Action>) {
+        let lock = &mut self.etcd.lock;
+        let older = view.revision < lock.revision;
         // Events of a watch overtake answers: what is older than what is known is old news.
-        if view.revision < known && !matches!(view.gap, Gap::Restored | Gap::Replaced) {
+        if older && !matches!(view.gap, Gap::Restored | Gap::Replaced) {
             return;
         }
+        let before = std::mem::replace(&mut lock.holder, view.holder);
+        lock.revision = view.revision;
+        if lock.certainty == Certainty::Unknown {
+            lock.certainty = Certainty::Known;
+        }
+        let holder = lock.holder.as_ref();
+        // It lives if it has the lock again.
+        lock.dead = lock.dead.filter(|dead| holder.is_some_and(|holder| holder.lease == *dead));
         // A restored etcd has forgotten what it was told since the snapshot; that it was restored does
         // not show in every case.
         if view.gap != Gap::None {
-            self.offered = None;
-            self.others = None;
+            self.etcd.forget_candidacies();
         }
-        let before = self.lock.replace(view);
-        // It lives if it has the lock again.
-        self.dead = self.dead.filter(|dead| self.is_held_by(*dead));
         match self.ownership() {
-            Ownership::Mine => self.on_mine(before, now, actions),
-            Ownership::Other => self.on_other(now, actions),
-            Ownership::Free => self.on_free(before, now, actions),
-            Ownership::Unknown | Ownership::Ghost => {}
+            Ownership::Mine => self.on_own_lock(before.as_ref()),
+            Ownership::Free => self.on_free_lock(before.is_none()),
+            Ownership::Other if self.assumes_owner() => {
+                actions.push(Action::Restart(super::Timer::AssumeOwner));
+            }
+            Ownership::Unknown | Ownership::OwnStaleLease | Ownership::Other => {}
         }
     }
 
-    fn on_mine(&mut self, before: Option<LockView>, now: Instant, actions: &mut Vec<Action>) {
-        let holder = self.lock.as_ref().and_then(|lock| lock.holder.as_ref());
-        let touched = before.and_then(|lock| lock.holder).is_some_and(|before| {
-            holder.is_some_and(|now| now.lease == before.lease && now != &before)
+    /// A lock that was written again as it was: another host has acknowledged it, or this one has told
+    /// that it is back.
+    fn on_own_lock(&mut self, before: Option<&Holder>) {
+        let holder = self.etcd.lock.holder.as_ref();
+        let again = before.zip(holder).is_some_and(|(before, holder)| {
+            before.lease == holder.lease && before.written != holder.written
         });
-        self.forget_owner();
-        let had = self.state == State::Activated || self.kept;
-        self.step(Event::Elected, "holds the lock", now, actions);
-        let contested = std::mem::take(&mut self.contested) || touched;
-        if contested && had {
-            actions.push(Action::Announce);
+        if again && self.has_address() {
+            self.neighbours = Neighbours::Contested;
         }
     }
 
-    pub(super) fn on_other(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let Some(holder) = self.lock.as_ref().and_then(|lock| lock.holder.clone()) else {
-            return;
-        };
-        self.back = false;
-        if self.is_to_be_heard(&holder, now) || self.waits_to_hear(&holder, now, actions) {
-            return;
-        }
-        let had = self.state == State::Activated || self.bound;
-        if std::mem::take(&mut self.contested) || had {
-            self.yielded = Some(holder.lease);
-        }
-        self.kept = false;
-        self.step(Event::Demoted, &format!("{} holds the lock", holder.host), now, actions);
-        self.believed = (self.lease == Lease::Lost).then_some(now + BELIEF);
-    }
-
-    fn on_free(&mut self, before: Option<LockView>, now: Instant, actions: &mut Vec<Action>) {
-        self.forget_owner();
-        // It cannot be taken: as with an etcd that is silent.
+    fn on_free_lock(&mut self, was_free: bool) {
         if self.lease == Lease::Lost {
-            return self.on_loss(now, actions);
+            return;
         }
-        self.back = false;
-        self.kept = false;
-        self.passing = None;
-        let was_free = before.is_some_and(|lock| lock.holder.is_none());
         let failing = self.state == State::Failing;
-        if !was_free && (failing || self.handover.is_some()) {
-            self.others = None;
+        if !was_free && (failing || self.departure != Departure::Stays) {
+            self.etcd.candidates = None;
         }
-        if !was_free && failing {
-            self.courteous.get_or_insert(now + COURTESY);
+        // Whoever could have the IP goes first.
+        if !was_free && failing && self.etcd.not_before != NotBefore::Successor {
+            self.etcd.not_before = NotBefore::Courtesy;
         }
-        self.retry_now();
-    }
-
-    /// Forgets what is known of a lock that is not ours, so that it is asked for again.
-    pub(super) fn on_lock_now(&mut self) {
-        if self.ownership() != Ownership::Mine {
-            self.lock = None;
-            self.courteous = None;
-            self.retry_now();
-        }
+        self.etcd.retry_now();
     }
 
     /// Has the lock read, and the IP announced again if it is still ours: others may have had it.
-    pub(super) fn doubt(&mut self) {
-        if self.state == State::Activated || self.kept {
-            self.contested = true;
-            self.doubted = true;
+    pub(super) fn revalidate(&mut self) {
+        if self.has_address() && self.state != State::Standby {
+            self.neighbours = Neighbours::Contested;
+            self.etcd.lock.doubt(self.etcd.pending.is_some());
         }
     }
 
-    /// Whether the lock is known to be attached to that lease.
-    pub(super) fn is_held_by(&self, lease: i64) -> bool {
-        let holder = self.lock.as_ref().and_then(|lock| lock.holder.as_ref());
-        holder.is_some_and(|holder| holder.lease == lease)
+    pub(super) fn on_lock_now(&mut self) {
+        match self.ownership() {
+            Ownership::Mine => self.etcd.lock.doubt(self.etcd.pending.is_some()),
+            Ownership::Unknown | Ownership::Free | Ownership::OwnStaleLease | Ownership::Other => {
+                self.etcd.lock.forget()
+            }
+        }
+        self.etcd.own.said = None;
+        self.etcd.not_before = NotBefore::Now;
     }
 
     pub(super) fn ownership(&self) -> Ownership {
-        let Some(lock) = &self.lock else {
+        if !self.etcd.lock.is_known() {
             return Ownership::Unknown;
-        };
-        match &lock.holder {
+        }
+        match &self.etcd.lock.holder {
             None => Ownership::Free,
             Some(holder) if self.lease == Lease::Held(holder.lease) => Ownership::Mine,
-            Some(holder) if holder.host == self.me => Ownership::Ghost,
+            Some(holder) if holder.host == self.config.host => Ownership::OwnStaleLease,
             Some(_) => Ownership::Other,
         }
+    }
+
+    /// etcd is lost, but another host was seen to hold the lock since.
+    pub(super) fn assumes_owner(&self) -> bool {
+        self.lease == Lease::Lost
+            && self.ownership() == Ownership::Other
+            && !self.owner_wait.waits()
     }
 }

@@ -1,157 +1,77 @@
-//! What is done without etcd: by policy, by what the network says of the address, and when another
-//! host claims it.
+//! What is done without etcd: by policy, and by what the network says of the address.
 
-use std::time::Instant;
-
-use super::Core;
-use super::lock::Ownership;
-use crate::election::message::Action;
+use super::{Action, Core, Probe};
 use crate::fsm::{Event, State};
 use crate::lock::Lease;
-use crate::network::ProbeResult;
-use crate::policy::{AllFailingPolicy, LossPolicy};
-
-const LOST: &str = "etcd cannot be reached";
+use crate::policy::LossPolicy;
 
 impl Core {
-    /// etcd is lost, or is still lost when something else has changed.
-    pub(super) fn on_loss(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let has_it = self.state == State::Activated || self.has_address();
-        match self.loss {
-            LossPolicy::Take => self.step(Event::Fault, LOST, now, actions),
-            LossPolicy::Hold if has_it => self.step(Event::Fault, LOST, now, actions),
-            LossPolicy::Probe if self.state == State::Activated => {
-                self.step(Event::Fault, LOST, now, actions);
+    /// The event that is due as long as only the policy and the network tell who has the IP.
+    pub(super) fn due_without_etcd(&self) -> Option<Event> {
+        let other_wins = self.other_wins();
+        match self.state {
+            State::Activated => {
+                let lets_go = self.config.loss == LossPolicy::Probe && other_wins == Some(true);
+                lets_go.then_some(Event::Demoted)
             }
-            LossPolicy::Hold => self.explain(&format!("{LOST}: the IP is left where it is")),
-            LossPolicy::Probe => self.explain(&format!("{LOST}: the network is asked")),
+            State::Standby => match self.config.loss {
+                LossPolicy::Take => Some(Event::Fault),
+                LossPolicy::Hold => self.has_address().then_some(Event::Fault),
+                LossPolicy::Probe => self.due_by_probe(other_wins),
+            },
+            // The service is dead here: whoever has the IP may keep it.
+            State::Failing => {
+                let lets_go = other_wins.is_some() || !self.keeps_last();
+                (lets_go && self.has_address()).then_some(Event::Demoted)
+            }
         }
     }
 
-    /// A host that was failing is well again while etcd is lost. If it has the IP still, no other host
-    /// was heard to have it.
-    pub(super) fn on_recovery(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if self.has_address() {
-            self.step(Event::Fault, LOST, now, actions);
-        } else {
-            self.on_loss(now, actions);
+    /// Whether the other host that is heard to have the address, if any, wins the tie-break.
+    pub(super) fn other_wins(&self) -> Option<bool> {
+        match self.wire.probe {
+            Probe::Off | Probe::Asked | Probe::Silent => None,
+            Probe::Answered { wins_tie_break } | Probe::Claimed { wins_tie_break } => {
+                Some(wins_tie_break)
+            }
         }
     }
 
-    pub(super) fn on_loss_policy(
-        &mut self,
-        policy: LossPolicy,
-        now: Instant,
-        actions: &mut Vec<Action>,
-    ) {
-        let before = std::mem::replace(&mut self.loss, policy);
-        if before != policy && self.lease == Lease::Lost && self.believed.is_none() {
-            self.on_loss(now, actions);
-        }
-    }
-
-    /// Doubts an owner of whom nothing was heard for too long, as at the loss itself.
-    pub(super) fn end_belief(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if self.believed.is_some_and(|until| now >= until) {
-            self.believed = None;
-            self.on_loss(now, actions);
+    fn due_by_probe(&self, other_wins: Option<bool>) -> Option<Event> {
+        match other_wins {
+            None => (self.wire.probe == Probe::Silent).then_some(Event::Fault),
+            // Both have it: a left-over here, or there.
+            Some(false) => self.has_address().then_some(Event::Fault),
+            Some(true) => self.has_address().then_some(Event::Demoted),
         }
     }
 
     /// Has the network asked for as long as only it can tell who has the address.
     pub(super) fn settle_probe(&mut self, actions: &mut Vec<Action>) {
-        let lost = self.lease == Lease::Lost && self.believed.is_none() && !self.gone;
-        let asks_by_policy = lost
-            && match self.state {
-                // An owner goes on asking: the network may have been in two parts, with one in each.
-                State::Activated | State::Standby => self.loss == LossPolicy::Probe,
-                State::Failing => self.has_address(),
-            };
-        let wanted = asks_by_policy || self.heir.is_some();
-        if wanted != std::mem::replace(&mut self.probing, wanted) {
-            actions.push(Action::Probe(wanted));
+        let lost = self.lease == Lease::Lost && !self.assumes_owner();
+        let by_policy = match self.state {
+            // An owner goes on asking: the network may have been in two parts, with one in each.
+            State::Activated | State::Standby => self.config.loss == LossPolicy::Probe,
+            State::Failing => self.has_address(),
+        };
+        let wanted = (lost && by_policy && !self.has_left()) || self.owner_wait.waits();
+        let asked = self.wire.probe != Probe::Off;
+        // Whoever has claimed the address may be gone before it is asked for it.
+        let anew = self.state == State::Standby && matches!(self.wire.probe, Probe::Claimed { .. });
+        if asked && (!wanted || anew) {
+            self.ask_network_anew(actions);
+        }
+        if wanted && self.wire.probe == Probe::Off {
+            self.wire.probe = Probe::Asked;
+            actions.push(Action::Probe(true));
         }
     }
 
-    pub(super) fn on_wire(&mut self, wire: ProbeResult, now: Instant, actions: &mut Vec<Action>) {
-        if !self.probing {
-            return;
-        }
-        if let (Some(_), ProbeResult::Answered { wins_tie_break }) = (self.heir, wire) {
-            self.hear_owner(wins_tie_break, now, actions);
-            return;
-        }
-        match (self.state, wire) {
-            (State::Standby, ProbeResult::Silent) => {
-                self.step(Event::Fault, &format!("{LOST}, nobody answers"), now, actions);
-            }
-            // Both have it: a left-over here, or there.
-            (State::Standby, ProbeResult::Answered { wins_tie_break: false })
-                if self.has_address() =>
-            {
-                self.step(Event::Fault, &format!("{LOST}, comes before another"), now, actions);
-            }
-            (State::Standby, ProbeResult::Answered { .. }) => {
-                let why = format!("{LOST}, another host answers");
-                if self.has_address() {
-                    self.step(Event::Demoted, &why, now, actions);
-                } else {
-                    self.explain(&why);
-                }
-            }
-            (State::Activated, ProbeResult::Answered { wins_tie_break }) => {
-                self.on_claim(wins_tie_break, now, actions)
-            }
-            // The service is dead here, and another host has the IP.
-            (State::Failing, ProbeResult::Answered { .. }) => self.order(false, actions),
-            (State::Activated | State::Failing, ProbeResult::Silent) => {}
-        }
-    }
-
-    /// Another host announces the address that is bound here.
-    pub(super) fn on_claim(
-        &mut self,
-        wins_tie_break: bool,
-        now: Instant,
-        actions: &mut Vec<Action>,
-    ) {
-        if self.hear_new_owner(now, actions) || self.hear_owner(wins_tie_break, now, actions) {
-            return;
-        }
-        match (self.lease, self.state) {
-            (Lease::Lost, State::Activated) if wins_tie_break && self.loss == LossPolicy::Probe => {
-                let why = format!("{LOST}, another host has it");
-                self.step(Event::Demoted, &why, now, actions);
-            }
-            (Lease::Lost, State::Failing) if self.has_address() => self.order(false, actions),
-            (Lease::None | Lease::Held(_) | Lease::Lost, _) => self.doubt(),
-        }
-    }
-
-    /// Keeps the address of a failing host where it is as long as no other host could have it, or
-    /// takes it away, as the policy says.
-    pub(super) fn settle_failing(&mut self, actions: &mut Vec<Action>) {
-        if self.state != State::Failing || self.handover.is_some() {
-            return;
-        }
-        let keeps = self.all_failing == AllFailingPolicy::KeepLast;
-        match (self.lease, self.ownership()) {
-            (Lease::Lost, _) if !keeps && self.has_address() => self.order(false, actions),
-            (Lease::Held(_), Ownership::Free) if !keeps && self.has_address() => {
-                self.order(false, actions);
-            }
-            (Lease::Held(_), Ownership::Mine) if keeps && self.has_nobody_to_give_it_to() => {
-                if !std::mem::replace(&mut self.kept, true) {
-                    self.order(true, actions);
-                }
-            }
-            (Lease::None | Lease::Held(_) | Lease::Lost, _) => {}
-        }
-    }
-
-    fn explain(&mut self, reason: &str) {
-        if self.state != State::Failing {
-            reason.clone_into(&mut self.reason);
+    /// What was heard before counts no more.
+    pub(super) fn ask_network_anew(&mut self, actions: &mut Vec<Action>) {
+        if self.wire.probe != Probe::Off {
+            self.wire.probe = Probe::Off;
+            actions.push(Action::Probe(false));
         }
     }
 }

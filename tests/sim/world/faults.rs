@@ -170,5 +170,6 @@ impl World {
         while let Some(input) = self.agents[host].held_up.pop_front() {
             self.tell(host, input);
         }
+        self.wake_core(host);
     }
 }

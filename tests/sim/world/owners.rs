@@ -17,13 +17,13 @@ impl World {
             return;
         }
         let agent = &mut self.agents[host];
-        let steps = agent.detector.awaits(IP, Route::Ipv4, agent.core.awaited());
+        let steps = agent.detector.awaits(IP, Route::Ipv4, agent.driver.core().awaited());
         self.follow(host, steps);
     }
 
     /// Has the detector know if somebody has yielded, as the election's thread and the supervisor do.
     pub(super) fn note_yield(&mut self, host: HostId, input: &Input) {
-        let (Input::Lock(lock) | Input::Answered(Ok(LockAnswer { lock, .. }))) = input else {
+        let (Input::Lock(lock) | Input::Answered(LockAnswer { lock, .. })) = input else {
             return;
         };
         if self.agents[host].sees_yield(lock) {

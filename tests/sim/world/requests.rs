@@ -72,7 +72,7 @@ impl World {
             if result.is_err() && self.bug == Some(Bug::FailuresAreFinal) {
                 return;
             }
-            self.tell(host, Input::Answered(result));
+            self.tell(host, result.map_or(Input::Unanswered, Input::Answered));
         }
     }
 

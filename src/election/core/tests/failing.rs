@@ -1,33 +1,35 @@
 //! Hosts whose checks or interface fail.
 
 use super::*;
+use crate::election::health::Cause;
 
 #[test]
 fn a_failing_owner_gives_the_ip_to_a_candidate_and_success_leads_back() {
     let mut story = Story::failing(AllFailingPolicy::KeepLast);
-    assert_eq!(story.core.reason(), "refused");
+    assert_eq!(story.core().reason(), Reason::Unhealthy(Cause::Checks));
     assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
     assert_eq!(story.answer(Some(("h2", 9))), [], "the address stays until h2 is heard");
     assert_eq!(story.feed(Input::Claimed { from: MAC, wins_tie_break: false }), [Action::Unbind]);
-    assert_eq!(story.unbound(), [yields(9)]);
-    assert_eq!(story.answer(Some(("h2", 9))), [Action::Unbind]);
+    assert_eq!(story.unbound(), [story.yields()]);
+    assert_eq!(story.answer(Some(("h2", 9))), []);
 
     let standby = transition(State::Failing, State::Standby, Event::HealthCheckSuccess);
-    assert_eq!(story.feed(Input::Checked(Ok(()))), [standby, acquire()]);
-    assert_eq!(story.answer(Some(("h2", 9))), [Action::Unbind]);
+    assert_eq!(story.feed(Input::Checked(true)), [standby, acquire()]);
+    assert_eq!(story.answer(Some(("h2", 9))), []);
 }
 
 #[test]
 fn the_last_one_keeps_lock_and_address_though_it_fails() {
     let mut story = Story::failing(AllFailingPolicy::KeepLast);
     let also_failing = other("h2", 9, false);
-    assert_eq!(story.find(Some(("h1", LEASE)), &[also_failing]), [Action::Bind]);
-    assert_eq!((story.core.state(), story.core.owner()), (State::Failing, Some("h1")));
+    assert_eq!(story.find(Some(("h1", LEASE)), &[also_failing]), []);
+    assert!(story.core().is_ordered());
+    assert_eq!((story.core().state(), story.core().owner()), (State::Failing, Some("h1")));
     assert_eq!(story.see(Some(("h1", LEASE))), []);
-    assert_eq!(story.core.deadline(), story.core.reaffirm_at);
+    assert_eq!(story.driver.deadline(), None);
     // Another one has recovered and has taken the lock.
     assert_eq!(story.see(Some(("h2", 9))), [Action::Unbind]);
-    assert_eq!(story.unbound(), [yields(9)]);
+    assert_eq!(story.unbound(), [story.yields()]);
 }
 
 #[test]
@@ -38,7 +40,8 @@ fn a_lock_that_the_last_one_loses_by_accident_is_taken_again() {
     assert_eq!(story.find(None, &[]), []);
     let retake = Action::Ask(Request::ReacquireUnavailable { lease: LEASE });
     assert_eq!(story.wait(), [retake]);
-    assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Bind]);
+    assert_eq!(story.answer(Some(("h1", LEASE))), []);
+    assert!(story.core().is_ordered());
 }
 
 #[test]
@@ -46,7 +49,7 @@ fn by_the_other_policy_the_last_one_lets_go() {
     let mut story = Story::failing(AllFailingPolicy::None);
     assert_eq!(story.find(Some(("h1", LEASE)), &[]), [release(Candidacy::Unavailable)]);
     assert_eq!(story.find(None, &[]), [Action::Unbind]);
-    assert_eq!(story.core.owner(), None);
+    assert_eq!(story.core().owner(), None);
     let mut story = Story::failing(AllFailingPolicy::None);
     assert_eq!(story.feed(Input::Lease(Lease::Lost)), [Action::Unbind]);
 }
@@ -64,7 +67,7 @@ fn who_recovers_takes_the_ip_from_an_owner_that_fails() {
 fn who_has_recovered_in_time_is_not_ousted() {
     let mut story = Story::started();
     story.find(Some(("h2", 9)), &[other("h2", 9, false)]);
-    assert_eq!(story.find(Some(("h2", 9)), &[h2()]), [Action::Unbind]);
+    assert_eq!(story.find(Some(("h2", 9)), &[h2()]), []);
 }
 
 #[test]
@@ -74,7 +77,8 @@ fn a_campaign_won_by_a_host_that_has_failed_meanwhile_is_given_on() {
     assert_eq!(story.feed(down), []);
     let failing = transition(State::Standby, State::Failing, Event::HealthCheckFail);
     assert_eq!(story.wait(), [failing]);
-    assert_eq!(story.answer(Some(("h1", LEASE))), [survey(Candidacy::Unavailable)]);
+    let advertised = story.answer(Some(("h1", LEASE)));
+    assert!(matches!(advertised.as_slice(), [Action::Ask(Request::Advertise { .. })]));
     assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
 }
 
@@ -82,17 +86,17 @@ fn a_campaign_won_by_a_host_that_has_failed_meanwhile_is_given_on() {
 fn an_interface_that_is_away_for_a_moment_moves_nothing() {
     let mut story = Story::owner();
     story.feed(Input::Interface(Err(Unusable::NoCarrier)));
-    assert_eq!(story.core.deadline(), Some(story.now + DOWN));
-    story.now += DOWN / 2;
+    assert_eq!(story.driver.deadline(), Some(story.now + Timer::InterfaceDown.duration()));
+    story.now += Timer::InterfaceDown.duration() / 2;
     assert_eq!(story.feed(Input::Interface(Ok(MAC))), []);
-    story.now += UP;
-    assert_eq!(story.feed(Input::Timer), []);
-    assert_eq!(story.core.state(), State::Activated);
+    story.now += Timer::InterfaceUp.duration();
+    assert_eq!(story.wake(), []);
+    assert_eq!(story.core().state(), State::Activated);
 }
 
 #[test]
 fn what_failed_is_repeated_until_the_others_know() {
     let mut story = Story::failing(AllFailingPolicy::KeepLast);
-    assert_eq!(story.fail(), []);
+    assert_eq!(story.unanswered(), []);
     assert_eq!(story.wait(), [survey(Candidacy::Unavailable)]);
 }

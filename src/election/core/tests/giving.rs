@@ -1,6 +1,7 @@
 //! Handovers: to another LinK in one transaction, to a Go LinK by letting the lock go.
 
 use super::*;
+use crate::election::message::NotHandedOver;
 
 const HEARD: Input = Input::Claimed { from: MAC, wins_tie_break: false };
 
@@ -18,16 +19,22 @@ fn handing_over(target: Option<&str>) -> Story {
 
 fn leaving() -> Story {
     let mut story = Story::owner();
-    assert_eq!(story.feed(Input::Leave), [survey(Candidacy::Withdrawn)]);
+    assert_eq!(story.feed(Input::Leave), [survey(Candidacy::Available)]);
     story
+}
+
+/// A host that leaves withdraws with the lock, not before: Go LinKs watch the candidacies only.
+fn pass_and_withdraw(to: Candidate) -> Action {
+    let own = Some(own(Candidacy::Withdrawn));
+    Action::Ask(Request::Transfer { lease: LEASE, to, own })
 }
 
 fn go() -> Candidate {
     other("h4", 0, true)
 }
 
-fn handed_over(error: &str) -> Action {
-    Action::HandedOver(Err(error.to_owned()))
+fn handed_over(error: NotHandedOver) -> Action {
+    Action::HandedOver(Err(error))
 }
 
 #[test]
@@ -35,11 +42,11 @@ fn a_failover_passes_the_lock_and_keeps_the_address_until_the_new_owner_is_heard
     let mut story = handing_over(None);
     assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
     assert_eq!(story.answer(Some(("h2", 9))), []);
-    assert_eq!(story.core.state(), State::Activated);
+    assert_eq!(story.core().state(), State::Activated);
     let actions = story.feed(HEARD);
     assert_eq!(actions, [demoted(), Action::Unbind, Action::HandedOver(Ok(()))]);
     // What was heard of this host meanwhile is put right.
-    assert_eq!(story.unbound(), [yields(9)]);
+    assert_eq!(story.unbound(), [story.yields()]);
 }
 
 #[test]
@@ -57,18 +64,18 @@ fn a_failover_goes_where_it_was_asked_to_go() {
     let mut story = handing_over(Some("h3"));
     assert_eq!(story.find(Some(("h1", LEASE)), &others), [pass(others[1].clone())]);
     let mut story = handing_over(Some("h5"));
-    let refused = [handed_over("host h5 is not a candidate")];
+    let refused = [handed_over(NotHandedOver::NotACandidate("h5".to_owned()))];
     assert_eq!(story.find(Some(("h1", LEASE)), &others), refused);
-    assert_eq!(story.core.state(), State::Activated);
+    assert_eq!(story.core().state(), State::Activated);
 }
 
 #[test]
 fn a_host_that_is_not_available_gets_nothing() {
     let mut story = handing_over(None);
-    let refused = [handed_over("no other host is a candidate")];
+    let refused = [handed_over(NotHandedOver::NoCandidate)];
     assert_eq!(story.find(Some(("h1", LEASE)), &[other("h2", 9, false)]), refused);
     let mut story = handing_over(Some("h2"));
-    let refused = [handed_over("host h2 is not a candidate")];
+    let refused = [handed_over(NotHandedOver::NotACandidate("h2".to_owned()))];
     assert_eq!(story.find(Some(("h1", LEASE)), &[other("h2", 9, false)]), refused);
 }
 
@@ -76,7 +83,7 @@ fn a_host_that_is_not_available_gets_nothing() {
 fn a_candidate_that_changes_while_it_gets_the_lock_does_not_get_it() {
     let mut story = handing_over(None);
     assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
-    let refused = [handed_over("no other host is a candidate")];
+    let refused = [handed_over(NotHandedOver::NoCandidate)];
     assert_eq!(story.find(Some(("h1", LEASE)), &[other("h2", 9, false)]), refused);
 }
 
@@ -88,11 +95,11 @@ fn from_who_is_not_heard_the_lock_is_taken_back() {
     let passed = story.now;
     let seize = Action::Ask(Request::TakeOver { lease: LEASE, written: story.written });
     assert_eq!(story.wait(), [seize]);
-    assert_eq!(story.now - passed, HEARD_BOUND);
-    assert!(story.core.deadline().unwrap() > story.now, "nothing is due while that is asked");
-    let kept = handed_over("host h2 got the lock but was not heard to announce the IP");
-    assert_eq!(story.answer(Some(("h1", LEASE))), [kept]);
-    assert_eq!(story.core.state(), State::Activated);
+    assert_eq!(story.now - passed, Timer::Announcement.duration());
+    assert!(story.driver.deadline().unwrap() > story.now, "nothing is due while that is asked");
+    let kept = handed_over(NotHandedOver::NotHeard("h2".to_owned()));
+    assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Announce, kept]);
+    assert_eq!(story.core().state(), State::Activated);
 }
 
 #[test]
@@ -100,12 +107,12 @@ fn a_silent_candidate_is_passed_over_for_the_next() {
     let mut story = leaving();
     let h3 = other("h3", 11, true);
     let others = [h2(), h3.clone()];
-    assert_eq!(story.find(Some(("h1", LEASE)), &others), [pass(h2())]);
+    assert_eq!(story.find(Some(("h1", LEASE)), &others), [pass_and_withdraw(h2())]);
     story.answer(Some(("h2", 9)));
     story.wait();
-    assert_eq!(story.answer(Some(("h1", LEASE))), [pass(h3)]);
+    assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Announce, pass_and_withdraw(h3)]);
     story.answer(Some(("h3", 11)));
-    let left = [demoted(), Action::Unbind, Action::Unbind, Action::Left];
+    let left = [demoted(), Action::Unbind, Action::Left];
     assert_eq!(story.feed(HEARD), left);
 }
 
@@ -115,6 +122,7 @@ fn what_the_new_owner_has_written_since_is_not_taken_back() {
     story.find(Some(("h1", LEASE)), &[h2()]);
     story.answer(Some(("h2", 9)));
     story.wait();
+    story.written += 1;
     let done = [demoted(), Action::Unbind, Action::HandedOver(Ok(()))];
     assert_eq!(story.find(Some(("h2", 9)), &[h2()]), done);
 }
@@ -133,7 +141,7 @@ fn to_a_go_link_the_lock_is_left_and_the_address_stays_until_it_has_it() {
     let mut story = handing_over(None);
     assert_eq!(story.find(Some(("h1", LEASE)), &[go()]), [release(Candidacy::Available)]);
     assert_eq!(story.find(None, &[go()]), []);
-    assert_eq!(story.core.state(), State::Activated);
+    assert_eq!(story.core().state(), State::Activated);
     let actions = story.see(Some(("h4", 13)));
     assert_eq!(actions, [demoted(), Action::Unbind, Action::HandedOver(Ok(()))]);
 }
@@ -143,28 +151,28 @@ fn a_failover_that_nobody_answers_is_taken_back() {
     let mut story = handing_over(None);
     story.find(Some(("h1", LEASE)), &[go()]);
     story.find(None, &[go()]);
-    story.now = story.core.handover.as_ref().unwrap().until;
-    let nobody = handed_over("no other host took it within 5 s");
-    assert_eq!(story.feed(Input::Timer), [nobody, acquire()]);
-    assert_eq!(story.core.state(), State::Activated);
+    story.now += HANDOVER_TIMEOUT;
+    let nobody = handed_over(NotHandedOver::TimedOut);
+    assert_eq!(story.wake(), [nobody, acquire()]);
+    assert_eq!(story.core().state(), State::Activated);
 }
 
 #[test]
 fn only_the_owner_can_hand_over_and_only_once_at_a_time() {
     let mut story = Story::standby();
-    assert_eq!(story.feed(failover()), [handed_over("this host is not the owner")]);
+    assert_eq!(story.feed(failover()), [handed_over(NotHandedOver::NotOwner)]);
     let mut story = handing_over(None);
-    assert_eq!(story.feed(failover()), [handed_over("this host is already handing it over")]);
+    assert_eq!(story.feed(failover()), [handed_over(NotHandedOver::AlreadyUnderWay)]);
 }
 
 #[test]
 fn who_leaves_answers_until_a_successor_is_heard() {
     let mut story = leaving();
-    assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
+    assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass_and_withdraw(h2())]);
     assert_eq!(story.answer(Some(("h2", 9))), []);
     let actions = story.feed(HEARD);
-    assert_eq!(actions, [demoted(), Action::Unbind, Action::Unbind, Action::Left]);
-    assert!(!story.core.owes());
+    assert_eq!(actions, [demoted(), Action::Unbind, Action::Left]);
+    assert!(!story.core().cleanup_pending());
     assert_eq!(story.see(None), []);
 }
 
@@ -172,8 +180,8 @@ fn who_leaves_answers_until_a_successor_is_heard() {
 fn who_leaves_as_the_last_waits_for_nobody_and_does_not_come_back() {
     let mut story = leaving();
     assert_eq!(story.find(Some(("h1", LEASE)), &[]), [release(Candidacy::Withdrawn)]);
-    assert_eq!(story.find(None, &[]), [Action::Unbind, Action::Left]);
-    assert!(!story.core.owes());
+    assert_eq!(story.find(None, &[]), [demoted(), Action::Unbind, Action::Left]);
+    assert!(!story.core().cleanup_pending());
     assert_eq!(story.feed(Input::Lease(Lease::Held(8))), []);
     assert_eq!(story.see(None), []);
     assert_eq!(story.feed(Input::Lease(Lease::Lost)), []);
@@ -183,7 +191,10 @@ fn who_leaves_as_the_last_waits_for_nobody_and_does_not_come_back() {
 fn who_leaves_when_all_others_fail_leaves_the_ip_to_one_of_them() {
     let mut story = leaving();
     let failing = other("h2", 9, false);
-    assert_eq!(story.find(Some(("h1", LEASE)), std::slice::from_ref(&failing)), [pass(failing)]);
+    assert_eq!(
+        story.find(Some(("h1", LEASE)), std::slice::from_ref(&failing)),
+        [pass_and_withdraw(failing)]
+    );
     assert_eq!(story.find(Some(("h2", 9)), &[]), []);
     let left = story.feed(Input::Claimed { from: MAC, wins_tie_break: false });
     assert!(left.contains(&Action::Unbind) && left.contains(&Action::Left), "{left:?}");
@@ -195,11 +206,11 @@ fn who_gets_the_lock_though_it_fails_keeps_the_ip_if_nobody_else_can_have_it() {
     story.find(Some(("h2", 9)), &[other("h2", 9, false)]);
     story.feed(Input::Bound(false));
     story.answer(Some(("h2", 9)));
-    assert!(!story.core.has_address());
+    assert!(!story.core().has_address());
     story.see(Some(("h1", LEASE)));
     story.find(Some(("h1", LEASE)), &[]);
-    assert!(story.core.has_address());
-    assert_eq!(story.core.state(), State::Failing);
+    assert!(story.core().has_address());
+    assert_eq!(story.core().state(), State::Failing);
 }
 
 #[test]
@@ -210,14 +221,14 @@ fn who_leaves_stops_waiting_when_the_successors_leave_too() {
     assert_eq!(story.wait(), [survey(Candidacy::Withdrawn)]);
     assert_eq!(story.find(None, &[go()]), []);
     assert_eq!(story.wait(), [survey(Candidacy::Withdrawn)]);
-    assert_eq!(story.find(None, &[]), [Action::Unbind, Action::Left]);
+    assert_eq!(story.find(None, &[]), [demoted(), Action::Unbind, Action::Left]);
 }
 
 #[test]
 fn a_standby_leaves_as_soon_as_the_others_are_told() {
     let mut story = Story::standby();
     assert_eq!(story.feed(Input::Leave), [survey(Candidacy::Withdrawn)]);
-    let left = [Action::Unbind, Action::Unbind, Action::Left];
+    let left = [Action::Left];
     assert_eq!(story.find(Some(("h2", 9)), &[h2()]), left);
 }
 
@@ -227,17 +238,17 @@ fn leaving_is_bounded_whatever_etcd_does() {
     let began = story.now;
     let mut actions = Vec::new();
     while !actions.contains(&Action::Left) {
-        actions = story.fail();
+        actions = story.unanswered();
         if !actions.contains(&Action::Left) {
             actions = story.wait();
         }
     }
-    assert!(story.now - began <= HANDOVER_BOUND);
-    assert!(story.core.owes());
+    assert!(story.now - began <= HANDOVER_TIMEOUT);
+    assert!(story.core().cleanup_pending());
     let mut story = Story::owner();
     story.feed(Input::Lease(Lease::Lost));
-    assert_eq!(story.feed(Input::Leave), [Action::Unbind, Action::Left]);
-    assert!(story.core.owes());
+    assert_eq!(story.feed(Input::Leave), [demoted(), Action::Unbind, Action::Left]);
+    assert!(story.core().cleanup_pending());
 }
 
 #[test]
@@ -246,10 +257,9 @@ fn go_links_that_do_not_take_the_ip_of_a_failing_owner_are_not_waited_for_for_ev
     assert_eq!(story.find(Some(("h1", LEASE)), &[go()]), [release(Candidacy::Unavailable)]);
     assert_eq!(story.find(None, &[go()]), []);
     let released = story.now;
-    story.now = released + HANDOVER_BOUND;
-    // They are told once more by then.
-    assert_eq!(story.feed(Input::Timer), [survey(Candidacy::Unavailable)]);
+    story.now = released + HANDOVER_TIMEOUT;
     let retake = Action::Ask(Request::ReacquireUnavailable { lease: LEASE });
-    assert_eq!(story.find(None, &[go()]), [retake]);
-    assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Bind]);
+    assert_eq!(story.wake(), [retake]);
+    assert_eq!(story.answer(Some(("h1", LEASE))), []);
+    assert!(story.core().is_ordered());
 }

@@ -1,0 +1,72 @@
+//! A stranger on the network has the address of which this host is the owner: by mistake, or because
+//! it belongs to another cluster. The address is defended as RFC 5227 says (2.4), at most once in 10 s,
+//! so that two owners that hear each other never make a storm.
+
+use super::lock::Ownership;
+use super::{Core, Probe};
+use crate::lock::Lease;
+use crate::network::Mac;
+
+/// Whether another machine claims the address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Conflict {
+    /// None does.
+    None,
+    /// It did once, and the address was defended.
+    Defended,
+    /// It did again since.
+    Claimed,
+    /// The address was defended once more.
+    DefendedAgain,
+    /// It goes on in spite of that.
+    Persists {
+        /// The address was claimed since the last defence.
+        claimed: bool,
+    },
+}
+
+impl Core {
+    pub(super) fn on_claim(&mut self, from: Mac, wins_tie_break: bool) {
+        if self.handover.hears(from) {
+            return;
+        }
+        if self.wire.probe != Probe::Off {
+            self.wire.probe = Probe::Claimed { wins_tie_break };
+        }
+        let owns = self.ownership() == Ownership::Mine && self.is_ordered();
+        if owns && matches!(self.lease, Lease::Held(_)) {
+            self.wire.conflict = match self.wire.conflict {
+                Conflict::None => {
+                    self.revalidate();
+                    Conflict::Defended
+                }
+                Conflict::Defended | Conflict::Claimed => Conflict::Claimed,
+                Conflict::DefendedAgain | Conflict::Persists { .. } => {
+                    Conflict::Persists { claimed: true }
+                }
+            };
+        }
+    }
+
+    /// So long ago was the address defended.
+    pub(super) fn on_defence_due(&mut self) {
+        self.wire.conflict = match self.wire.conflict {
+            Conflict::Claimed => Conflict::DefendedAgain,
+            Conflict::Persists { claimed: true } => Conflict::Persists { claimed: false },
+            Conflict::None
+            | Conflict::Defended
+            | Conflict::DefendedAgain
+            | Conflict::Persists { claimed: false } => Conflict::None,
+        };
+        if self.wire.conflict != Conflict::None {
+            self.revalidate();
+        }
+    }
+
+    /// Only an owner is in conflict with others.
+    pub(super) fn settle_conflict(&mut self) {
+        if !matches!(self.ownership(), Ownership::Mine | Ownership::Unknown) {
+            self.wire.conflict = Conflict::None;
+        }
+    }
+}

@@ -1,0 +1,431 @@
+//! The logic of an election, lock protocol included: no I/O, no clock, no thread.
+//!
+//! An election is about one lock and the addresses that come with it. A [`Core`] is fed with
+//! [`Input`]s and answers with [`Action`]s, which its driver performs in order. All decisions about
+//! one election on one host are made here, so that a simulator can run any number of cores against a
+//! simulated etcd and network, and a search can try every order of what may happen. For the search
+//! the core is a small value without instants and texts: a timer is armed or not ([`Core::is_armed`]),
+//! and why the core is where it is follows from its state ([`Core::reason`]).
+//!
+//! Inputs only change what is *known*. What follows is a *level*: after every input, [`Core::settle`]
+//! compares what is known with what should be, always in the same order, whichever message came
+//! first. Requests to etcd are levels, too: after every input the core asks for the one request that
+//! brings etcd closer to what should be (`request`). At most one is under way; after an unknown
+//! outcome the lock is unknown until it is read.
+//!
+//! `lock` has what is known of the lock, `transfer` how the IP is given to another host, `departure`
+//! how a failover and a leave end, `loss` what is done without etcd, `await_owner` what becomes of
+//! that when etcd is back, `conflict` what is done about a stranger that has the address.
+
+mod await_owner;
+mod conflict;
+mod departure;
+mod lock;
+mod loss;
+mod reason;
+mod request;
+mod timer;
+mod transfer;
+
+use self::await_owner::OwnerWait;
+pub use self::conflict::Conflict;
+use self::departure::Departure;
+use self::lock::Ownership;
+pub use self::reason::{Reason, Trouble};
+use self::request::Etcd;
+pub use self::timer::{HANDOVER_TIMEOUT, Timer};
+use self::transfer::Handover;
+use super::health::{Health, Verdict};
+use super::message::{Action, Input};
+use crate::fsm::{Effect, Event, State, step};
+use crate::lock::Lease;
+use crate::network::ProbeResult;
+use crate::policy::{AllFailingPolicy, LossPolicy};
+
+/// What an election is told once, at its start.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CoreConfig {
+    /// This host's name.
+    pub host: String,
+    /// Whether health checks are configured.
+    pub checked: bool,
+    /// Failed checks in a row that make a passing host a failing one.
+    pub fall: u32,
+    /// Passed checks in a row that make a failing host a passing one.
+    pub rise: u32,
+    /// What is done when etcd is lost.
+    pub loss: LossPolicy,
+    /// What is done when the checks fail on every host.
+    pub all_failing: AllFailingPolicy,
+}
+
+/// An election on one host.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Core {
+    config: CoreConfig,
+    state: State,
+    lease: Lease,
+    etcd: Etcd,
+    health: Health,
+    addresses: Addresses,
+    handover: Handover,
+    departure: Departure,
+    owner_wait: OwnerWait,
+    wire: Wire,
+    neighbours: Neighbours,
+    owed: Acknowledgement,
+}
+
+/// Where the addresses of the election are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Addresses {
+    /// What the kernel was told last; nothing yet: they are left as they were found.
+    ordered: Option<bool>,
+    /// Whether the kernel has them.
+    bound: bool,
+}
+
+/// What is heard of the address on the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Wire {
+    probe: Probe,
+    conflict: Conflict,
+}
+
+/// Whether the network is being asked who has the address, and what it has said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Probe {
+    Off,
+    Asked,
+    Silent,
+    Answered {
+        wins_tie_break: bool,
+    },
+    /// Not an answer, but as good as one: another host has announced the address.
+    Claimed {
+        wins_tie_break: bool,
+    },
+}
+
+/// To whom the neighbours may send what is meant for the IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Neighbours {
+    /// To the owner.
+    Settled,
+    /// More than one host may have announced the IP, this one among them.
+    Contested,
+}
+
+/// For whom the lock is to be written again as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Acknowledgement {
+    None,
+    /// The owner with this lease: this host has let go of the address, or hears it again.
+    OfOwner(i64),
+    /// The others: this host has lost etcd and is back; it may be the owner still.
+    OfReturn,
+}
+
+impl Core {
+    /// An election that has not heard anything.
+    pub fn new(config: CoreConfig) -> Core {
+        Core {
+            state: State::Standby,
+            lease: Lease::None,
+            etcd: Etcd::unknown(),
+            health: Health::new(config.checked, config.fall, config.rise),
+            addresses: Addresses { ordered: None, bound: false },
+            handover: Handover::none(),
+            departure: Departure::Stays,
+            owner_wait: OwnerWait::new(),
+            wire: Wire { probe: Probe::Off, conflict: Conflict::None },
+            neighbours: Neighbours::Settled,
+            owed: Acknowledgement::None,
+            config,
+        }
+    }
+
+    /// The state of the IP on this host.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The host that holds the lock, as far as etcd tells.
+    pub fn owner(&self) -> Option<&str> {
+        let held = matches!(self.lease, Lease::Held(_));
+        self.etcd.lock.known_holder().filter(|_| held).map(|holder| holder.host.as_str())
+    }
+
+    /// The host that has the IP, and its lease, while this one waits for it to be free.
+    pub fn awaited(&self) -> Option<(&str, i64)> {
+        let waits = self.state == State::Standby && self.ownership() == Ownership::Other;
+        let holder = self.etcd.lock.known_holder()?;
+        let held = matches!(self.lease, Lease::Held(_));
+        (waits && held && holder.lease != 0).then_some((holder.host.as_str(), holder.lease))
+    }
+
+    /// Whether the kernel was last told to have the addresses.
+    pub fn is_ordered(&self) -> bool {
+        self.addresses.ordered == Some(true)
+    }
+
+    /// Whether traffic can pass the interface, as last seen.
+    pub fn interface_is_usable(&self) -> bool {
+        self.health.usable_interface().is_some()
+    }
+
+    /// The IP was given up, and etcd has not confirmed it: as long as this host's lease lives, lock
+    /// and candidacy may still be attached to it.
+    pub fn cleanup_pending(&self) -> bool {
+        self.departure == Departure::Left { cleanup_pending: true }
+    }
+
+    /// Takes one input and tells what has to be done, in order.
+    pub fn handle(&mut self, input: Input) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if !self.has_left() {
+            self.learn(input, &mut actions);
+            self.settle(&mut actions);
+        }
+        actions
+    }
+
+    fn learn(&mut self, input: Input, actions: &mut Vec<Action>) {
+        match input {
+            Input::Lease(lease) => self.on_lease(lease),
+            Input::EtcdHeard(revision) => self.owner_wait.etcd_heard = revision,
+            Input::Lock(view) => self.on_lock(view, actions),
+            Input::Answered(answer) => self.on_answer(answer, actions),
+            Input::Unanswered => self.on_no_answer(),
+            Input::Interface(usable) => self.health.interface(usable),
+            Input::Bound(bound) => self.on_bound(bound),
+            Input::Probed(result) => self.on_probed(result),
+            Input::Claimed { from, wins_tie_break } => self.on_claim(from, wins_tie_break),
+            Input::OwnerDead(lease) => self.etcd.lock.owner_is_dead(lease),
+            Input::OwnerHeardAgain => self.on_owner_heard_again(),
+            Input::Paused => self.revalidate(),
+            Input::Checked(passed) => self.health.checked(passed),
+            Input::ChecksReplaced(checked) => self.health.replace_checks(checked),
+            Input::LossPolicy(policy) => self.config.loss = policy,
+            Input::LockNow => self.on_lock_now(),
+            Input::Failover(to) => self.on_failover(to, actions),
+            Input::Leave => self.depart(Departure::Leaves),
+            Input::Timer(timer) => self.on_timer(timer, actions),
+        }
+    }
+
+    /// Brings what this host does in line with what is known.
+    fn settle(&mut self, actions: &mut Vec<Action>) {
+        if self.has_left() {
+            return self.settle_probe(actions);
+        }
+        self.settle_health(actions);
+        self.settle_transfer();
+        self.settle_owner_wait(actions);
+        self.settle_conflict();
+        self.settle_state(actions);
+        self.settle_acknowledgement();
+        self.settle_neighbours(actions);
+        self.settle_departure(actions);
+        self.settle_probe(actions);
+        self.settle_request(actions);
+    }
+
+    fn settle_health(&mut self, actions: &mut Vec<Action>) {
+        match (self.health.verdict(), self.state) {
+            (Verdict::Unhealthy(_), State::Activated | State::Standby) => {
+                self.etcd.candidates = None;
+                self.handover.unheard.clear();
+                self.step(Event::HealthCheckFail, actions);
+            }
+            (Verdict::Healthy, State::Failing) => {
+                self.etcd.not_before = request::NotBefore::Now;
+                self.step(Event::HealthCheckSuccess, actions);
+            }
+            (Verdict::Unhealthy(_), State::Failing)
+            | (Verdict::Healthy, State::Activated | State::Standby)
+            | (Verdict::Unknown, _) => {}
+        }
+    }
+
+    /// The event that is due, by what is known of the lock, or without etcd.
+    fn settle_state(&mut self, actions: &mut Vec<Action>) {
+        let due = match self.lease {
+            Lease::Lost if !self.assumes_owner() => self.due_without_etcd(),
+            Lease::None | Lease::Held(_) | Lease::Lost => self.due_by_lock(),
+        };
+        if let Some(event) = due {
+            self.step(event, actions);
+        }
+    }
+
+    fn due_by_lock(&self) -> Option<Event> {
+        let may_have_it = self.addresses.ordered != Some(false);
+        match (self.ownership(), self.state) {
+            (Ownership::Mine, State::Standby) => Some(Event::Elected),
+            (Ownership::Mine, State::Failing) if !self.is_ordered() && self.is_last_resort() => {
+                Some(Event::Elected)
+            }
+            (Ownership::Other, state) if state == State::Activated || may_have_it => {
+                self.lets_go().then_some(Event::Demoted)
+            }
+            (Ownership::Free, State::Failing) if self.has_address() && !self.keeps_last() => {
+                matches!(self.lease, Lease::Held(_)).then_some(Event::Demoted)
+            }
+            (
+                Ownership::Unknown
+                | Ownership::Free
+                | Ownership::Mine
+                | Ownership::OwnStaleLease
+                | Ownership::Other,
+                _,
+            ) => None,
+        }
+    }
+
+    /// Nobody is waited for before this host lets go for the owner of the lock.
+    fn lets_go(&self) -> bool {
+        !self.handover.awaits_announcement() && !self.owner_wait.waits()
+    }
+
+    /// The IP stays on a failing host if no other can have it.
+    fn keeps_last(&self) -> bool {
+        // What the kernel does not take is not there for anybody: to go on trying costs nothing.
+        self.config.all_failing == AllFailingPolicy::KeepLast || self.health.cannot_add()
+    }
+
+    /// Whether the addresses are on the interface, or will be when the last order is carried out.
+    fn has_address(&self) -> bool {
+        self.addresses.ordered.unwrap_or(self.addresses.bound)
+    }
+
+    /// All events go through here, and all orders to the kernel come from here.
+    fn step(&mut self, event: Event, actions: &mut Vec<Action>) {
+        let from = self.state;
+        let (to, effects) = step(from, event);
+        self.state = to;
+        if event == Event::Demoted && (from == State::Activated || self.addresses.bound) {
+            self.neighbours = Neighbours::Contested;
+        }
+        if event == Event::Fault && to == State::Activated {
+            self.neighbours = Neighbours::Contested;
+        }
+        if from != to {
+            actions.push(Action::Transition { from, to, event });
+        }
+        for effect in effects {
+            match effect {
+                Effect::Bind => self.order(true, actions),
+                Effect::Unbind => self.order(false, actions),
+                // Both are levels: they are asked for until they are done.
+                Effect::Release | Effect::Campaign => self.etcd.retry_now(),
+            }
+        }
+    }
+
+    fn order(&mut self, bound: bool, actions: &mut Vec<Action>) {
+        if self.addresses.ordered != Some(bound) {
+            self.addresses.ordered = Some(bound);
+            actions.push(if bound { Action::Bind } else { Action::Unbind });
+        }
+    }
+
+    fn on_bound(&mut self, bound: bool) {
+        self.addresses.bound = bound;
+        if bound && self.is_ordered() {
+            self.health.added(true);
+        }
+    }
+
+    fn on_lease(&mut self, lease: Lease) {
+        if lease == self.lease {
+            return;
+        }
+        let before = std::mem::replace(&mut self.lease, lease);
+        self.handover.transfer = transfer::Transfer::None;
+        self.owner_wait.interrupt();
+        // Ownership is never assumed to have survived: the lock is read again.
+        self.etcd.lock.forget();
+        self.etcd.not_before = request::NotBefore::Now;
+        match lease {
+            Lease::Held(_) => self.on_lease_held(before),
+            Lease::Lost => {
+                self.owner_wait.etcd_is_lost(self.etcd.lock.revision());
+                if self.has_address() {
+                    self.neighbours = Neighbours::Contested;
+                }
+            }
+            Lease::None => {}
+        }
+    }
+
+    fn on_lease_held(&mut self, before: Lease) {
+        // What was attached to the lease before is gone, or will be.
+        self.etcd.forget_candidacies();
+        if before == Lease::Lost {
+            if self.owed == Acknowledgement::None {
+                self.owed = Acknowledgement::OfReturn;
+            }
+            // Who has the IP goes first.
+            if !self.has_address() {
+                self.etcd.not_before = request::NotBefore::Courtesy;
+            }
+        }
+    }
+
+    fn on_probed(&mut self, result: ProbeResult) {
+        if self.wire.probe != Probe::Off {
+            self.wire.probe = match result {
+                ProbeResult::Silent => Probe::Silent,
+                ProbeResult::Answered { wins_tie_break } => Probe::Answered { wins_tie_break },
+            };
+        }
+    }
+
+    fn settle_acknowledgement(&mut self) {
+        let ownership = self.ownership();
+        let unknown = ownership == Ownership::Unknown;
+        let others = self.neighbours == Neighbours::Contested && self.lets_go();
+        match (self.owed, self.etcd.lock.known_holder()) {
+            (_, Some(holder)) if ownership == Ownership::Other && others => {
+                self.owed = Acknowledgement::OfOwner(holder.lease);
+                self.neighbours = Neighbours::Settled;
+            }
+            // What is owed to an owner is owed to no other.
+            (Acknowledgement::OfOwner(lease), holder)
+                if !unknown && holder.is_none_or(|holder| holder.lease != lease) =>
+            {
+                self.owed = Acknowledgement::None;
+            }
+            (Acknowledgement::OfReturn, _) if !unknown && ownership != Ownership::Mine => {
+                self.owed = Acknowledgement::None;
+            }
+            (
+                Acknowledgement::None | Acknowledgement::OfOwner(_) | Acknowledgement::OfReturn,
+                _,
+            ) => {}
+        }
+    }
+
+    /// Announces what others may have announced, as soon as it is known whose it is.
+    fn settle_neighbours(&mut self, actions: &mut Vec<Action>) {
+        let confirmed = self.ownership() == Ownership::Mine && !self.etcd.lock.is_doubted();
+        if self.neighbours == Neighbours::Contested && confirmed && self.is_ordered() {
+            self.neighbours = Neighbours::Settled;
+            // Whoever adds an address announces it.
+            if !actions.contains(&Action::Bind) {
+                actions.push(Action::Announce);
+            }
+        }
+    }
+
+    fn on_owner_heard_again(&mut self) {
+        let waits = self.state == State::Standby && self.ownership() == Ownership::Other;
+        if let (true, Some(holder)) = (waits, self.etcd.lock.known_holder()) {
+            self.owed = Acknowledgement::OfOwner(holder.lease);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

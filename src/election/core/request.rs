@@ -1,0 +1,276 @@
+//! Which request to etcd is missing: the one that brings what etcd was told, and what is known of
+//! the lock, closer to what should be.
+
+use super::lock::{Lock, Ownership};
+use super::transfer::Transfer;
+use super::{Acknowledgement, Action, Core, Departure};
+use crate::election::health::Verdict;
+use crate::fsm::State;
+use crate::lock::{Advertised, Advertisement, Candidacy, Candidate, Lease, LockAnswer, Request};
+use crate::network::Mac;
+
+/// What is known of etcd, and asked of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Etcd {
+    pub(super) lock: Lock,
+    /// The other hosts that are candidates, as last read; none while that is not known.
+    pub(super) candidates: Option<Vec<Candidate>>,
+    /// The revision at which they were read.
+    pub(super) candidates_at: i64,
+    pub(super) own: OwnCandidacy,
+    /// The request that is under way.
+    pub(super) pending: Option<Request>,
+    pub(super) not_before: NotBefore,
+}
+
+/// The candidacy of this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct OwnCandidacy {
+    /// What the others were told under the present lease, and as which hardware address; nothing if
+    /// that is not known.
+    pub(super) said: Option<(Candidacy, Option<Mac>)>,
+    /// When it was last written, as far as is known.
+    revision: i64,
+}
+
+/// For what the next request waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum NotBefore {
+    Now,
+    /// The last request has failed: nothing is asked.
+    Retry,
+    /// Others go first: a free lock is not taken.
+    Courtesy,
+    /// The same, for longer: the lock was given up for a host that finds that out by itself.
+    Successor,
+}
+
+impl Etcd {
+    pub(super) fn unknown() -> Etcd {
+        Etcd {
+            lock: Lock::unknown(),
+            candidates: None,
+            candidates_at: 0,
+            own: OwnCandidacy { said: None, revision: 0 },
+            pending: None,
+            not_before: NotBefore::Now,
+        }
+    }
+
+    pub(super) fn forget_candidacies(&mut self) {
+        self.candidates = None;
+        self.own.said = None;
+    }
+
+    pub(super) fn retry_now(&mut self) {
+        if self.not_before == NotBefore::Retry {
+            self.not_before = NotBefore::Now;
+        }
+    }
+}
+
+impl Core {
+    /// Asks for the one request that is missing, if any.
+    pub(super) fn settle_request(&mut self, actions: &mut Vec<Action>) {
+        let Lease::Held(lease) = self.lease else {
+            return;
+        };
+        let waits = self.etcd.pending.is_some() || self.etcd.not_before == NotBefore::Retry;
+        if waits || self.has_left() {
+            return;
+        }
+        if let Some(request) = self.missing(lease) {
+            if let Request::Transfer { to, .. } = &request {
+                self.handover.transfer = Transfer::Asked { to: to.clone(), heard: false };
+            }
+            self.etcd.pending = Some(request.clone());
+            actions.push(Action::Ask(request));
+        }
+    }
+
+    fn missing(&self, lease: i64) -> Option<Request> {
+        match self.handover.transfer {
+            Transfer::Overdue { written, heard: false, .. } => {
+                return Some(Request::TakeOver { lease, written });
+            }
+            Transfer::Confirmed { .. } => return None,
+            Transfer::None | Transfer::Asked { .. } | Transfer::Overdue { .. } => {}
+        }
+        if let Some(written) = self.acknowledges_at() {
+            return Some(Request::Acknowledge { lease, written });
+        }
+        if self.reads_for_owner() {
+            let own = self.advertisement(Candidacy::Available);
+            return Some(Request::Advertise { lease, own });
+        }
+        if self.etcd.lock.is_doubted() {
+            return Some(Request::ReadLock { lease });
+        }
+        match (&self.departure, self.state) {
+            (Departure::Left { .. }, _) => None,
+            (Departure::Leaves, _) => self.next_resignation(lease),
+            (Departure::HandsOver { .. }, _) => self.next_transfer(lease, Candidacy::Available),
+            (Departure::Stays, State::Failing) => self.next_while_failing(lease),
+            (Departure::Stays, State::Activated | State::Standby) => match self.health.verdict() {
+                Verdict::Healthy => self.next_campaign(lease),
+                // A host whose service was never seen to work does not campaign, but it must know
+                // whether an address that it has is a left-over.
+                Verdict::Unknown | Verdict::Unhealthy(_) => {
+                    (self.ownership() == Ownership::Unknown).then_some(Request::ReadLock { lease })
+                }
+            },
+        }
+    }
+
+    /// The lock is to be written again as it was at this revision.
+    fn acknowledges_at(&self) -> Option<i64> {
+        let written = self.etcd.lock.known_holder()?.written;
+        let owed = match self.owed {
+            Acknowledgement::None => false,
+            Acknowledgement::OfOwner(_) => {
+                self.departure == Departure::Stays && !self.addresses.bound
+            }
+            Acknowledgement::OfReturn => self.ownership() == Ownership::Mine,
+        };
+        owed.then_some(written)
+    }
+
+    fn next_campaign(&self, lease: i64) -> Option<Request> {
+        if matches!(self.etcd.not_before, NotBefore::Courtesy | NotBefore::Successor) {
+            return None;
+        }
+        let told = self.is_advertised(Candidacy::Available);
+        let own = self.advertisement(Candidacy::Available);
+        match self.ownership() {
+            Ownership::Free | Ownership::Unknown => Some(Request::Campaign { lease, own }),
+            Ownership::Mine | Ownership::OwnStaleLease | Ownership::Other if !told => {
+                Some(Request::Campaign { lease, own })
+            }
+            Ownership::Other => self.next_takeover(lease),
+            Ownership::Mine | Ownership::OwnStaleLease => None,
+        }
+    }
+
+    /// Another host has the lock, but is dead or could not give it to anybody.
+    fn next_takeover(&self, lease: i64) -> Option<Request> {
+        if let Some(dead) = self.etcd.lock.dead_holder() {
+            return Some(Request::TakeOver { lease, written: dead.written });
+        }
+        let owner = self.keeper_of_last_resort()?.clone();
+        Some(Request::Preempt { lease, owner })
+    }
+
+    /// The owner, if it has said that its checks fail: it has the IP because no other host could.
+    fn keeper_of_last_resort(&self) -> Option<&Candidate> {
+        let holder = self.etcd.lock.known_holder()?;
+        let mut others = self.etcd.candidates.as_ref()?.iter();
+        let owner = others.find(|other| other.host == holder.host)?;
+        (owner.lease == holder.lease && !owner.available).then_some(owner)
+    }
+
+    /// Gives the IP to another host and, if there is none, does as the policy says.
+    fn next_while_failing(&self, lease: i64) -> Option<Request> {
+        if let Some(request) = self.next_transfer(lease, Candidacy::Unavailable) {
+            return Some(request);
+        }
+        let waits = self.etcd.not_before != NotBefore::Now;
+        match self.ownership() {
+            Ownership::Mine if !self.keeps_last() && self.candidate().is_none() => {
+                let own = self.advertisement(Candidacy::Unavailable);
+                Some(Request::Resign { lease, own })
+            }
+            // Whoever could take it has had the time.
+            Ownership::Free if self.keeps_last() && !waits && self.has_address() => {
+                Some(Request::ReacquireUnavailable { lease })
+            }
+            Ownership::Unknown
+            | Ownership::Free
+            | Ownership::Mine
+            | Ownership::OwnStaleLease
+            | Ownership::Other => None,
+        }
+    }
+
+    pub(super) fn advertisement(&self, candidacy: Candidacy) -> Advertisement {
+        let hardware_address = self.health.hardware_address();
+        Advertisement { candidacy, hardware_address, replaces: self.etcd.own.revision }
+    }
+
+    pub(super) fn is_advertised(&self, candidacy: Candidacy) -> bool {
+        self.etcd.own.said.is_some_and(|(said, hardware_address)| {
+            let nobody = candidacy == Candidacy::Withdrawn;
+            said == candidacy && (nobody || hardware_address == self.health.hardware_address())
+        })
+    }
+
+    pub(super) fn on_answer(&mut self, answer: LockAnswer, actions: &mut Vec<Action>) {
+        let Some(request) = self.etcd.pending.take() else {
+            return;
+        };
+        self.on_advertised(&request, answer.own);
+        self.etcd.lock.has_answer(true);
+        let read_at = answer.others.as_ref().map(|_| answer.lock.revision);
+        self.on_lock(answer.lock, actions);
+        // It is older than what is known, and tells nothing: without a pause that would go on and on.
+        if !self.etcd.lock.is_known() {
+            self.etcd.not_before = NotBefore::Retry;
+        }
+        if let Some(read_at) = read_at {
+            self.etcd.candidates = answer.others;
+            self.etcd.candidates_at = read_at;
+        }
+        self.on_done(&request, answer.succeeded);
+    }
+
+    fn on_advertised(&mut self, request: &Request, advertised: Option<Advertised>) {
+        let (Some(own), Some(advertised)) = (request.advertisement(), advertised) else {
+            return;
+        };
+        let current = self.lease == Lease::Held(request.lease());
+        let said = (own.candidacy, own.hardware_address);
+        self.etcd.own = match advertised {
+            Advertised::Written(revision) => {
+                OwnCandidacy { said: Some(said).filter(|_| current), revision }
+            }
+            Advertised::Changed(revision) => OwnCandidacy { said: None, revision },
+        };
+    }
+
+    fn on_done(&mut self, request: &Request, succeeded: bool) {
+        let failing = self.state == State::Failing;
+        match request {
+            Request::TakeOver { .. } => self.etcd.lock.forget_death(),
+            Request::Acknowledge { .. } if succeeded => self.owed = Acknowledgement::None,
+            Request::Resign { .. } if failing => self.etcd.not_before = NotBefore::Successor,
+            // None of the Go LinKs has taken it: there may be none, their candidacies have no end.
+            Request::ReacquireUnavailable { .. } if failing && succeeded => {
+                let others = self.etcd.candidates.iter().flatten();
+                let go = others.filter(|other| other.lease == 0).map(|other| other.host.clone());
+                self.handover.unheard.extend(go);
+            }
+            Request::ReadLock { .. }
+            | Request::Campaign { .. }
+            | Request::ReacquireUnavailable { .. }
+            | Request::Advertise { .. }
+            | Request::Resign { .. }
+            | Request::Transfer { .. }
+            | Request::Preempt { .. }
+            | Request::Acknowledge { .. } => {}
+        }
+    }
+
+    pub(super) fn on_no_answer(&mut self) {
+        let Some(request) = self.etcd.pending.take() else {
+            return;
+        };
+        self.etcd.lock.has_answer(false);
+        self.etcd.lock.forget();
+        self.etcd.not_before = NotBefore::Retry;
+        if request.advertisement().is_some() {
+            self.etcd.own.said = None;
+        }
+        if matches!(request, Request::TakeOver { .. }) {
+            self.etcd.lock.forget_death();
+        }
+    }
+}

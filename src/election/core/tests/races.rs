@@ -1,0 +1,92 @@
+//! Messages that overtake each other: each story was once the end of a search.
+
+use super::*;
+
+const HEARD: Input = Input::Claimed { from: MAC, wins_tie_break: false };
+
+/// A failing owner that has asked to transfer the lock to h2.
+fn transferring() -> Story {
+    let mut story = Story::failing(AllFailingPolicy::KeepLast);
+    assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
+    story
+}
+
+#[test]
+fn a_refused_transfer_that_is_older_than_the_new_owner_does_not_make_it_forgotten() {
+    let mut story = transferring();
+    // h2 has written its candidacy anew and has preempted the failing owner; the watch is first.
+    let refused = story.view(Some(("h1", LEASE)));
+    let rewritten = Candidate { written: 6, ..h2() };
+    story.written = 7;
+    story.see(Some(("h2", 9)));
+    story.answer_with(refused, Some(vec![rewritten]));
+    story.feed(HEARD);
+    assert!(!story.core().has_address());
+}
+
+#[test]
+fn a_lost_answer_does_not_take_the_lock_back_from_a_host_that_was_heard() {
+    let mut story = transferring();
+    story.see(Some(("h2", 9)));
+    story.unanswered();
+    story.feed(HEARD);
+    assert_eq!(story.wait(), [survey(Candidacy::Unavailable)], "the lock is read");
+    assert_eq!(story.find(Some(("h2", 9)), &[h2()]), [Action::Unbind]);
+    assert_eq!(story.driver.deadline(), None);
+}
+
+#[test]
+fn a_lock_that_was_seen_to_be_ours_is_not_overlooked_by_a_host_that_recovers() {
+    let mut story = Story::started();
+    let answer = story.view(Some(("h1", LEASE)));
+    assert_eq!(story.see(Some(("h1", LEASE))), [elected(), Action::Bind]);
+    story.feed(Input::Bound(true));
+    story.feed(Input::Interface(Err(Unusable::NoCarrier)));
+    story.wait();
+    assert_eq!(story.core().state(), State::Failing);
+    story.feed(Input::Interface(Ok(MAC)));
+    story.wait();
+    story.answer_with(answer, None);
+    assert_eq!(story.core().state(), State::Activated);
+}
+
+#[test]
+fn a_new_owner_that_is_heard_late_gets_the_lock_after_all() {
+    let mut story = transferring();
+    story.answer(Some(("h2", 9)));
+    let written = story.written;
+    let take_over = Action::Ask(Request::TakeOver { lease: LEASE, written });
+    assert_eq!(story.wait(), std::slice::from_ref(&take_over));
+    assert_eq!(story.feed(HEARD), []);
+    assert!(story.answer(Some(("h1", LEASE))).contains(&pass(h2())));
+    // Still later, it is given another try.
+    let mut story = transferring();
+    story.answer(Some(("h2", 9)));
+    assert_eq!(story.wait(), [take_over]);
+    story.answer(Some(("h1", LEASE)));
+    story.feed(HEARD);
+    let asked = story.asked.take().expect("whose the lock is");
+    assert!(matches!(asked, Request::ReadLock { .. }), "{asked:?}");
+    story.answer(Some(("h1", LEASE)));
+    while !story.wait().contains(&survey(Candidacy::Unavailable)) {}
+    assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
+}
+
+#[test]
+fn a_lock_written_by_hand_that_is_gone_is_not_acknowledged() {
+    let mut story = Story::owner();
+    assert_eq!(story.see(Some(("h9", 0))), [demoted(), Action::Unbind]);
+    assert_eq!(story.unbound(), [story.yields()]);
+    assert_eq!(story.see(None), []);
+    // etcd cannot write a key again that does not exist: it refuses the request.
+    assert_eq!(story.unanswered(), []);
+    assert_eq!(story.wait(), [acquire()]);
+}
+
+#[test]
+fn a_named_go_link_is_not_given_the_lock_by_chance() {
+    let mut story = Story::owner();
+    story.feed(Input::Failover(Some("h4".to_owned())));
+    let actions = story.find(Some(("h1", LEASE)), &[other("h4", 0, true)]);
+    assert!(matches!(actions.as_slice(), [Action::HandedOver(Err(_))]), "{actions:?}");
+}

@@ -1,0 +1,151 @@
+//! A core with the times that its timers come due: what a core leaves to its driver.
+//!
+//! Pure: the time comes in as an argument.
+
+use std::time::{Duration, Instant};
+
+use super::core::{Core, Timer};
+use super::message::{Action, Input};
+
+/// The longest pause before a failed request to etcd is tried again; each is twice as long as the one
+/// before, beginning with that of [`Timer::Retry`].
+const LONGEST_RETRY: Duration = Duration::from_secs(2);
+
+/// A core and its timers.
+#[derive(Clone, Debug)]
+pub struct Driver {
+    core: Core,
+    /// When each timer that is armed comes due, in the order of [`Timer::ALL`].
+    due: [Option<Instant>; Timer::ALL.len()],
+    /// Requests in a row that have failed.
+    failures: u32,
+    /// When the state last changed.
+    since: Instant,
+}
+
+impl Driver {
+    /// Drives a core from now on.
+    pub fn new(core: Core, now: Instant) -> Driver {
+        Driver { core, due: [None; Timer::ALL.len()], failures: 0, since: now }
+    }
+
+    /// The core.
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// When the core's state last changed.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// When [`Driver::wake`] has something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.due.iter().flatten().min().copied()
+    }
+
+    /// Takes one input and tells what has to be done, in order.
+    pub fn handle(&mut self, input: Input, now: Instant) -> Vec<Action> {
+        if input == Input::Unanswered {
+            self.failures += 1;
+        } else if matches!(input, Input::Answered(_)) {
+            self.failures = 0;
+        }
+        let state = self.core.state();
+        let mut actions = self.core.handle(input);
+        if self.core.state() != state {
+            self.since = now;
+        }
+        actions.retain(|action| {
+            let Action::Restart(timer) = action else { return true };
+            self.due_of(*timer).take();
+            false
+        });
+        for timer in Timer::ALL {
+            let armed = self.core.is_armed(timer);
+            let duration = self.duration(timer);
+            let due = self.due_of(timer);
+            *due = armed.then(|| due.unwrap_or(now + duration));
+        }
+        actions
+    }
+
+    /// Lets the timers fire that are due, in the order in which they came due.
+    pub fn wake(&mut self, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        while let Some(timer) = self.next_due(now) {
+            self.due_of(timer).take();
+            actions.extend(self.handle(Input::Timer(timer), now));
+        }
+        actions
+    }
+
+    fn next_due(&self, now: Instant) -> Option<Timer> {
+        let due = Timer::ALL.into_iter().zip(self.due);
+        let due = due.filter_map(|(timer, at)| at.filter(|at| *at <= now).map(|at| (at, timer)));
+        due.min_by_key(|(at, _)| *at).map(|(_, timer)| timer)
+    }
+
+    fn due_of(&mut self, timer: Timer) -> &mut Option<Instant> {
+        &mut self.due[timer as usize]
+    }
+
+    fn duration(&self, timer: Timer) -> Duration {
+        let first = timer.duration();
+        if timer != Timer::Retry {
+            return first;
+        }
+        let doubled = first * 2_u32.pow(self.failures.saturating_sub(1).min(16));
+        doubled.min(LONGEST_RETRY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::election::core::CoreConfig;
+    use crate::lock::Lease;
+    use crate::policy::{AllFailingPolicy, LossPolicy};
+
+    fn campaigning() -> (Driver, Instant) {
+        let config = CoreConfig {
+            host: "h1".to_owned(),
+            checked: false,
+            fall: 1,
+            rise: 1,
+            loss: LossPolicy::Take,
+            all_failing: AllFailingPolicy::KeepLast,
+        };
+        let now = Instant::now();
+        let mut driver = Driver::new(Core::new(config), now);
+        driver.handle(Input::Interface(Ok([2, 0, 0, 0, 0, 1])), now);
+        assert_eq!(driver.handle(Input::Lease(Lease::Held(7)), now).len(), 1);
+        (driver, now)
+    }
+
+    #[test]
+    fn a_request_with_an_unknown_outcome_is_repeated_with_growing_pauses() {
+        let (mut driver, mut now) = campaigning();
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            assert_eq!(driver.handle(Input::Unanswered, now), []);
+            let asked = now;
+            now = driver.deadline().expect("a retry");
+            assert!(matches!(driver.wake(now).as_slice(), [Action::Ask(_)]));
+            pauses.push((now - asked).as_millis());
+        }
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 2000, 2000]);
+    }
+
+    #[test]
+    fn a_timer_that_stays_armed_is_not_begun_again_and_one_that_is_disarmed_does_not_fire() {
+        let (mut driver, now) = campaigning();
+        driver.handle(Input::Unanswered, now);
+        let due = driver.deadline();
+        driver.handle(Input::EtcdHeard(5), now + Duration::from_millis(20));
+        assert_eq!(driver.deadline(), due);
+        driver.handle(Input::Lease(Lease::None), now);
+        assert_eq!(driver.deadline(), None);
+        assert_eq!(driver.wake(now + Duration::from_secs(9)), []);
+    }
+}

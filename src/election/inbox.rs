@@ -1,0 +1,41 @@
+//! What wakes the thread of an election: orders from its handle, and events from etcd, the actuator
+//! and the checks.
+
+use super::message::Input;
+use crate::checks::Timing;
+use crate::etcd;
+use crate::lock::{LockAnswer, Request};
+use crate::net::{Report, WatchTiming};
+use crate::ping::Ping;
+use crate::vip::{Check, Cidr};
+
+/// What the supervisor tells an election.
+#[derive(Debug)]
+pub(super) enum Control {
+    /// Something for the core.
+    Input(Input),
+    /// Other health checks, and when they are made.
+    SetChecks(Vec<Check>, Timing),
+    /// How the host of the owner is watched, or that it is not.
+    Watch(Option<WatchTiming>),
+    /// The question for a sign of life.
+    Ping(Ping),
+    /// The handle is dropped.
+    End,
+}
+
+/// Everything that can wake the thread.
+#[derive(Debug)]
+pub(super) enum Event {
+    Control(Control),
+    /// Something for the core.
+    Input(Input),
+    /// The result of a round of health checks, with the number of their generation.
+    Checked(u64, Result<(), String>),
+    /// The answer to the core's request, with what it was.
+    Answered(Request, Result<LockAnswer, etcd::Error>),
+    /// What the actuator tells about one of the addresses.
+    Net(Cidr, Report),
+    /// A timer of the core.
+    Timer,
+}

@@ -1,0 +1,107 @@
+//! What an election says of itself, in plain words: the core has reasons, this has the texts that come
+//! with them.
+
+use log::warn;
+
+use super::core::{Core, Reason, Trouble};
+use super::handle::Params;
+use super::health::Cause;
+use crate::lock;
+use crate::net::OrderError;
+use crate::network::Mac;
+use crate::vip::Cidr;
+
+/// The texts.
+pub(super) struct Words {
+    cidr: Cidr,
+    interface: String,
+    /// Why the last round of health checks has failed.
+    checks: String,
+    /// Why the kernel did not take an address.
+    not_bound: Option<OrderError>,
+    /// Who last claimed an address.
+    claimant: Option<Mac>,
+    /// What was logged of what is wrong.
+    logged: Vec<Trouble>,
+}
+
+impl Words {
+    pub(super) fn new(params: &Params) -> Words {
+        Words {
+            cidr: params.cidr,
+            interface: params.interface.clone(),
+            checks: String::new(),
+            not_bound: None,
+            claimant: None,
+            logged: Vec::new(),
+        }
+    }
+
+    /// Keeps why a round of checks has failed; true if it has passed.
+    pub(super) fn checked(&mut self, result: Result<(), String>) -> bool {
+        result.map_err(|why| self.checks = why).is_ok()
+    }
+
+    pub(super) fn not_bound(&mut self, why: OrderError) {
+        self.not_bound = Some(why);
+    }
+
+    pub(super) fn claimed(&mut self, from: Mac) {
+        self.claimant = Some(from);
+    }
+
+    pub(super) fn reason(&self, core: &Core) -> String {
+        match core.reason() {
+            Reason::Unhealthy(Cause::Checks) => self.checks.clone(),
+            Reason::Unhealthy(Cause::Interface(why)) => format!("{}: {why}", self.interface),
+            Reason::Unhealthy(Cause::Addition) => self.why_not_bound(),
+            reason @ (Reason::Starting
+            | Reason::HoldsLock
+            | Reason::LockIsFree
+            | Reason::OwnStaleLease
+            | Reason::OtherHoldsLock(_)
+            | Reason::OwnerNotHeard(_)
+            | Reason::EtcdLost(_)
+            | Reason::NotCheckedYet
+            | Reason::GivenUp) => reason.to_string(),
+        }
+    }
+
+    /// What is wrong. What no transition tells is logged when it begins.
+    pub(super) fn trouble(&mut self, core: &Core) -> Vec<String> {
+        let troubles = core.troubles();
+        for trouble in troubles.iter().filter(|trouble| !self.logged.contains(trouble)) {
+            if matches!(trouble, Trouble::Conflict | Trouble::LockWithoutLease) {
+                warn!("{}: {}", self.cidr, self.text(*trouble, core));
+            }
+        }
+        let texts = troubles.iter().map(|it| self.text(*it, core)).collect();
+        self.logged = troubles;
+        texts
+    }
+
+    fn text(&self, trouble: Trouble, core: &Core) -> String {
+        let addr = self.cidr.addr();
+        match trouble {
+            Trouble::NotBound => self.why_not_bound(),
+            Trouble::Interface(why) => format!("{}: {why}", self.interface),
+            Trouble::Conflict => {
+                let bytes = self.claimant.unwrap_or_default().map(|byte| format!("{byte:02x}"));
+                format!("another machine has {addr}, too: hardware address {}", bytes.join(":"))
+            }
+            Trouble::LockWithoutLease => {
+                let (host, key) = (core.owner().unwrap_or("nobody"), lock::key(self.cidr));
+                format!(
+                    "the lock names {host} and has no lease, so that it never ends: delete {key}"
+                )
+            }
+        }
+    }
+
+    fn why_not_bound(&self) -> String {
+        match &self.not_bound {
+            Some(why) => format!("cannot {why}"),
+            None => format!("{} is not on {}", self.cidr, self.interface),
+        }
+    }
+}
