@@ -62,6 +62,8 @@ pub struct Status {
     pub awaited: Option<(String, i64)>,
     /// Whether the kernel has the address, as last seen.
     pub bound: bool,
+    /// Whether etcd has confirmed a candidacy of this host, available or not.
+    pub candidate: bool,
     /// Whether the interface can carry the address, as last seen.
     pub interface_usable: bool,
     /// What is wrong on this host, for which the agent is to blame or its surroundings.
@@ -78,6 +80,7 @@ impl Status {
             owner: None,
             awaited: None,
             bound: false,
+            candidate: false,
             interface_usable: false,
             trouble: Vec::new(),
         }

@@ -381,6 +381,7 @@ impl Actor {
             owner: core.owner().map(str::to_owned),
             awaited: core.awaited().map(|(host, lease)| (host.to_owned(), lease)),
             bound: self.is_bound(),
+            candidate: core.is_candidate(),
             interface_usable: core.interface_is_usable(),
             trouble: self.words.trouble(core),
         };

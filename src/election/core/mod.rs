@@ -38,7 +38,7 @@ use self::transfer::Handover;
 use super::health::{Health, Verdict};
 use super::message::{Action, Input};
 use crate::fsm::{Effect, Event, State, step};
-use crate::lock::Lease;
+use crate::lock::{Candidacy, Lease};
 use crate::network::ProbeResult;
 use crate::policy::{AllFailingPolicy, LossPolicy};
 
@@ -167,6 +167,12 @@ impl Core {
     /// Whether the kernel was last told to have the addresses.
     pub fn is_ordered(&self) -> bool {
         self.addresses.ordered == Some(true)
+    }
+
+    /// Whether etcd has confirmed a candidacy of this host.
+    pub fn is_candidate(&self) -> bool {
+        let said = self.etcd.own.said.map(|(candidacy, _)| candidacy);
+        matches!(said, Some(Candidacy::Available | Candidacy::Unavailable))
     }
 
     /// Whether traffic can pass the interface, as last seen.

@@ -7,7 +7,7 @@
 //! another, after requests whose outcome is not known, and slowly otherwise. What differs is mended, and
 //! a warning says what it was.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use log::Level;
@@ -15,7 +15,7 @@ use log::Level;
 use super::start::Start;
 use super::stop::Life;
 use super::table::{RecordRequest, Stage};
-use super::{Core, Failure, Timer};
+use super::{Core, Failure, Order, Timer};
 use crate::lock::{self, Lease, OtherPrefix};
 use crate::store::{self, At, Found, Record, Request};
 use crate::vip::{Cidr, Slot, VipId};
@@ -37,6 +37,8 @@ pub(super) struct Comparison {
     again: bool,
     /// Keys on the own lease that no registered IP explains, until etcd has deleted them.
     releasing: BTreeSet<String>,
+    /// IPs whose elections had a candidacy in etcd when the keys were asked for.
+    candidates: Vec<Slot>,
     /// Addresses that are still to be looked for with another prefix length.
     prefixes: Vec<Cidr>,
     /// When in the history of etcd the last own write was.
@@ -118,6 +120,8 @@ impl Core {
         match self.lease.told {
             Lease::Held(lease) => {
                 self.comparison.step = Step::Keys;
+                let candidates = self.table.iter().filter(|(_, vip)| vip.status.candidate);
+                self.comparison.candidates = candidates.map(|(slot, _)| slot).collect();
                 self.out.push(super::Action::ReadLeaseKeys(lease));
             }
             // With the next lease it is compared again.
@@ -222,6 +226,7 @@ impl Core {
         }
         match result {
             Ok(keys) if self.lease.told == Lease::Held(lease) => {
+                self.restore_candidacies(&keys);
                 self.release(lease, keys);
                 self.look_for_prefixes();
             }
@@ -229,6 +234,23 @@ impl Core {
             Err(failure) => {
                 self.on_failure(&failure);
                 self.comparison_failed();
+            }
+        }
+    }
+
+    /// Has elections write their candidacies again that are not on the own lease any more.
+    fn restore_candidacies(&mut self, keys: &[String]) {
+        let keys: HashSet<&str> = keys.iter().map(String::as_str).collect();
+        for slot in std::mem::take(&mut self.comparison.candidates) {
+            let Some(vip) = self.table.get(slot).filter(|vip| vip.is_registered()) else {
+                continue;
+            };
+            let cidr = vip.record.cidr;
+            if !keys.contains(lock::candidacy_key(cidr, &self.setting.host).as_str()) {
+                let text =
+                    format!("{cidr}: its candidacy in etcd was missing: it is written again");
+                self.log(Level::Warn, text);
+                self.tell(slot, Order::LockNow);
             }
         }
     }

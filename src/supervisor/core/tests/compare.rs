@@ -92,6 +92,23 @@ fn locks_and_candidacies_that_no_ip_explains_are_given_up() {
 }
 
 #[test]
+fn a_candidacy_that_is_gone_is_written_again() {
+    let mut story = Story::running(&[record(1, 5)]);
+    let slot = story.slot(1);
+    let key = "/link/ips/10.0.0.1_32/h1".to_owned();
+    for (candidate, keys, restored) in
+        [(true, vec![key], false), (true, Vec::new(), true), (false, Vec::new(), false)]
+    {
+        story.notice(slot, Notice::Status(Status { candidate, ..Status::starting() }));
+        story.compare(found(&[record(1, 5)]));
+        story.feed(Event::LeaseKeys(LEASE, Ok(keys)));
+        assert_eq!(story.did(|it| *it == Action::Tell(slot, Order::LockNow)), restored);
+        assert_eq!(story.warnings().len(), usize::from(restored));
+        story.settle_comparison(&[record(1, 5)]);
+    }
+}
+
+#[test]
 fn an_ip_that_is_being_registered_is_not_released() {
     let mut story = Story::running(&[]);
     story.compare(found(&[]));
