@@ -36,6 +36,8 @@ pub enum Event {
     KeyChanged {
         /// The key.
         key: String,
+        /// It was written.
+        exists: bool,
         /// The revision at which that was.
         revision: i64,
     },

@@ -260,7 +260,7 @@ impl Watcher {
             let present = event.event_type() == EventType::Put;
             let (key, revision) = (kv.key.clone(), kv.mod_revision);
             if !key.starts_with(self.prefix()) {
-                self.events.tell(Event::KeyChanged { key, revision });
+                self.events.tell(Event::KeyChanged { key, exists: present, revision });
                 continue;
             }
             let state = KeyState { kv: present.then_some(kv), revision, gap: Gap::None };

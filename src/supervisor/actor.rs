@@ -217,7 +217,9 @@ impl Actor {
                 }
                 etcd::Event::Lost { why, revision } => Event::EtcdLost { why, revision },
                 etcd::Event::Paused(time) => Event::Paused(time),
-                etcd::Event::KeyChanged { key, revision } => Event::KeyChanged { key, revision },
+                etcd::Event::KeyChanged { key, exists, revision } => {
+                    Event::KeyChanged { key, exists, revision }
+                }
                 etcd::Event::WatchOpened { gap, .. } => Event::WatchOpened(gap.into()),
             };
             let _ = event_tx.send(Box::new(event));

@@ -354,12 +354,16 @@ impl Core {
     }
 
     /// A key of this host was written: by this agent, or the comparison finds out what has changed.
-    pub(super) fn on_key_changed(&mut self, key: &str, revision: i64) {
+    pub(super) fn on_key_changed(&mut self, key: &str, exists: bool, revision: i64) {
         let id = key.strip_prefix(&store::records_prefix(&self.setting.host));
         let vip = id
             .and_then(|id| id.parse().ok())
             .and_then(|id| self.table.slot(&id))
             .and_then(|slot| self.table.get(slot));
+        if id.is_some() && vip.is_none() && !exists {
+            // It is not registered, and not there.
+            return;
+        }
         // The answer to a request that is under way comes after what the watch has seen of it.
         let own = match vip {
             Some(vip) => {

@@ -125,6 +125,7 @@ impl Core {
     /// Gives up everything that was begun under the name.
     fn serve_nothing(&mut self) {
         self.start = Start::Taken;
+        self.out.push(Action::RemoveLeftOvers(self.formerly_managed()));
         for slot in self.table.slots() {
             if self.table.get(slot).is_some_and(|vip| !matches!(vip.stage, Stage::Leaving(_))) {
                 self.tell(slot, Order::Lease(crate::lock::Lease::None));

@@ -50,6 +50,8 @@ pub enum Event {
     KeyChanged {
         /// The key.
         key: String,
+        /// It was written.
+        exists: bool,
         /// The revision.
         revision: i64,
     },

@@ -116,7 +116,9 @@ impl Core {
             Event::LeaseHeld { id, ttl } => self.on_lease_held(id, ttl),
             Event::EtcdLost { why, revision } => self.on_etcd_lost(&why, revision),
             Event::WatchOpened(_) => self.compare_soon(),
-            Event::KeyChanged { key, revision } => self.on_key_changed(&key, revision),
+            Event::KeyChanged { key, exists, revision } => {
+                self.on_key_changed(&key, exists, revision);
+            }
             Event::Paused(time) => self.on_pause(time),
             Event::Started(slot, result) => self.on_started(slot, result),
             Event::Election(slot, notice) => self.on_notice(slot, notice, now),

@@ -41,7 +41,8 @@ impl Core {
         let Some(slot) = self.table.slot(&record.id) else { return };
         let Some(was_unknown) = self.take_answer(slot) else { return };
         match result {
-            Ok((store::Answer::Written(written), _)) => {
+            Ok((store::Answer::Written(written), at)) => {
+                self.comparison.wrote(at);
                 self.table.look_at(slot);
                 self.record_is(slot, record, written);
             }
@@ -58,7 +59,10 @@ impl Core {
         let Some(slot) = self.table.slot(id) else { return };
         let Some(was_unknown) = self.take_answer(slot) else { return };
         match result {
-            Ok((store::Answer::Deleted(Ok(())), _)) => self.record_is_gone(slot),
+            Ok((store::Answer::Deleted(Ok(())), at)) => {
+                self.comparison.wrote(at);
+                self.record_is_gone(slot);
+            }
             Ok((store::Answer::Deleted(Err(revision)), _)) => {
                 self.table.look_at(slot);
                 if let Some(vip) = self.table.get_mut(slot) {

@@ -218,7 +218,7 @@ impl Core {
 
     /// What a former life of this host has managed, as far as the local copy tells. What is still
     /// registered is managed by now, and no left-over.
-    fn formerly_managed(&self) -> Vec<(Cidr, String)> {
+    pub(super) fn formerly_managed(&self) -> Vec<(Cidr, String)> {
         let place = |record: &Record| (record.cidr, self.interface_of(record));
         self.copy.former().map_or_else(Vec::new, |copy| copy.records.iter().map(place).collect())
     }

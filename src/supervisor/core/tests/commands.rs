@@ -265,7 +265,7 @@ fn what_was_given_up_without_etcd_is_not_offered_again_before_etcd_knows() {
     story.answer(Request::DeleteRecord(id(1), 5), store::Answer::Deleted(Ok(())));
     story.notice(slot, Notice::Left { cleanup_pending: true });
     story.expect_ask(&Request::Load);
-    story.answer_load(found(&[]));
+    story.answer_load_at(found(&[]), 102);
     let lock = "/link/default/10.0.0.1_32".to_owned();
     story.feed(Event::LeaseKeys(LEASE, Ok(vec![lock.clone()])));
     let release = Request::Release { lease: LEASE, keys: vec![lock] };

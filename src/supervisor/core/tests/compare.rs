@@ -177,9 +177,11 @@ fn another_mask_is_shown_until_it_is_gone() {
 #[test]
 fn own_writes_are_no_reason_to_compare_and_those_of_others_are() {
     let mut story = Story::running(&[record(1, 5)]);
-    let changed = |key: String, revision| Event::KeyChanged { key, revision };
+    let changed = |key: String, revision| Event::KeyChanged { key, exists: true, revision };
     story.feed(changed(format!("/link/hosts/h1/{}", id(1)), 5));
     story.feed(changed("/link/config/h1".to_owned(), 50));
+    let key = format!("/link/hosts/h1/{}", id(9));
+    story.feed(Event::KeyChanged { key, exists: false, revision: 7 });
     assert_eq!(story.take_ask(|_| true), None);
     story.feed(changed(format!("/link/hosts/h1/{}", id(1)), 6));
     story.expect_ask(&Request::Load);

@@ -100,7 +100,11 @@ fn the_first_machine_goes_on_and_says_that_there_is_a_second() {
     let mut story = Story::running(&[record(1, 5)]);
     let claim = |revision| Claim { instance: machine(2), revision };
     let with_claim = |revision| Found { claims: vec![claim(revision)], ..found(&[record(1, 5)]) };
-    story.feed(Event::KeyChanged { key: "/link/config/h1/i2".to_owned(), revision: 101 });
+    story.feed(Event::KeyChanged {
+        key: "/link/config/h1/i2".to_owned(),
+        exists: true,
+        revision: 101,
+    });
     story.expect_ask(&Request::Load);
     story.answer_load(with_claim(101));
     story.expect_warning("02:00:00:00:00:02");
