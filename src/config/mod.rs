@@ -261,6 +261,7 @@ impl Reader<'_> {
             retries: self.number("KEEPALIVE_RETRY", 5, 1..=1000),
             watch_prefix: lock::PREFIX.to_owned(),
             own_prefixes: Vec::new(),
+            stray: |key| lock::misspelled(key).is_some(),
         }
     }
 

@@ -63,6 +63,8 @@ pub struct Options {
     pub retries: u32,
     /// The prefix of all keys that can be subscribed to.
     pub watch_prefix: String,
+    /// Which keys under the watched prefix are told as [`Event::KeyChanged`], too.
+    pub stray: fn(&str) -> bool,
     /// Prefixes of keys of which only changes are told ([`Event::KeyChanged`]), on the same stream.
     pub own_prefixes: Vec<String>,
 }

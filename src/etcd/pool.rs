@@ -338,6 +338,7 @@ mod tests {
             retries: 5,
             watch_prefix: "/locks/".to_owned(),
             own_prefixes: Vec::new(),
+            stray: |_| false,
         })
     }
 

@@ -221,6 +221,10 @@ impl Watcher {
         };
         self.pool.heard(reply.revision);
         self.subscriptions.tell_all(reply.kvs(0), reply.revision, gap);
+        for kv in reply.kvs(0).iter().filter(|kv| (self.pool.options().stray)(&kv.key)) {
+            let (key, revision) = (kv.key.clone(), kv.mod_revision);
+            self.events.tell(Event::KeyChanged { key, exists: true, revision });
+        }
         self.gap.set(gap.max(self.gap.get()));
         Ok(Seen { revision: reply.revision, count: reply.kvs(0).len() })
     }
@@ -259,7 +263,8 @@ impl Watcher {
             self.pool.heard(kv.mod_revision);
             let present = event.event_type() == EventType::Put;
             let (key, revision) = (kv.key.clone(), kv.mod_revision);
-            if !key.starts_with(self.prefix()) {
+            let watched = key.starts_with(self.prefix());
+            if !watched || (self.pool.options().stray)(&key) {
                 self.events.tell(Event::KeyChanged { key, exists: present, revision });
                 continue;
             }

@@ -255,6 +255,14 @@ pub fn other_prefix(cidr: Cidr, kvs: &[Kv]) -> Option<OtherPrefix> {
     Some(OtherPrefix { cidr: key.replacen('_', "/", 1), host: host.to_owned() })
 }
 
+/// The IP whose lock that is, if the key has the address in another spelling than ours (`FD00::5_128`,
+/// which the Go LinK takes as it is written): two keys are two elections, and two owners.
+pub fn misspelled(key: &str) -> Option<Cidr> {
+    let text = key.strip_prefix(PREFIX)?;
+    let cidr: Cidr = text.replacen('_', "/", 1).parse().ok()?;
+    (cidr.election_key() != text).then_some(cidr)
+}
+
 /// Reads the candidates for an IP.
 pub fn candidates_txn(cidr: Cidr) -> Txn {
     Txn::read(vec![Op::GetPrefix(candidacies_prefix(cidr))])

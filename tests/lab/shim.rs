@@ -20,6 +20,7 @@ fn client_on(lab: &Lab, endpoints: &[&str]) -> Etcd {
         retries: 5,
         watch_prefix: "/watched/".to_owned(),
         own_prefixes: Vec::new(),
+        stray: |_| false,
     };
     lab[H1].namespace().run(|| Etcd::start(options).expect("start a client"))
 }

@@ -131,6 +131,10 @@ impl Core {
             let why = format!("ip {cidr} is registered on this host, and beyond the limit of IPs");
             return Err(Refusal::Conflict(why));
         }
+        if let Some(key) = self.table.other_spelling(cidr.addr()) {
+            let why = format!("another agent shares this address in another spelling: {key:?}");
+            return Err(Refusal::Conflict(why));
+        }
         if self.comparison.releases(cidr) {
             let why = format!("etcd has still to be told that {cidr} was given up on this host");
             return Err(Refusal::Unavailable(why));

@@ -341,6 +341,18 @@ impl Core {
         }
     }
 
+    /// Takes note of a lock that has an address in another spelling, or is gone.
+    fn note_spelling(&mut self, key: &str, cidr: Cidr, exists: bool) {
+        if !exists {
+            self.table.misspelled.remove(key);
+        } else if self.table.misspelled.insert(key.to_owned(), cidr).is_none()
+            && self.table.at(cidr.addr()).is_some()
+        {
+            let text = format!("{key:?} is the lock of {cidr} in another spelling: both own it");
+            self.log(Level::Warn, text);
+        }
+    }
+
     fn end_comparison(&mut self) {
         let again = std::mem::take(&mut self.comparison.again);
         self.comparison.step = if again { Step::Due } else { Step::None };
@@ -355,6 +367,9 @@ impl Core {
 
     /// A key of this host was written: by this agent, or the comparison finds out what has changed.
     pub(super) fn on_key_changed(&mut self, key: &str, exists: bool, revision: i64) {
+        if let Some(cidr) = lock::misspelled(key) {
+            return self.note_spelling(key, cidr, exists);
+        }
         let id = key.strip_prefix(&store::records_prefix(&self.setting.host));
         let vip = id
             .and_then(|id| id.parse().ok())

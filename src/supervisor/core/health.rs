@@ -38,6 +38,9 @@ impl Core {
         problems.extend(self.identity.claim.as_ref().map(|claim| self.claim_trouble(claim)));
         for (_, vip) in self.table.iter().filter(|(_, vip)| vip.is_registered()) {
             problems.extend(vip.problems().map(|why| format!("{}: {why}", vip.record.cidr)));
+            problems.extend(self.table.other_spelling(vip.record.cidr.addr()).map(|key| {
+                format!("{}: {key:?} is the lock of the same address", vip.record.cidr)
+            }));
         }
         if !self.table.beyond_limit.is_empty() {
             let more = self.table.beyond_limit.len();

@@ -22,6 +22,8 @@ pub(super) struct Table {
     due: BTreeSet<Slot>,
     /// IPs whose records wait to be asked about again.
     retrying: BTreeSet<Slot>,
+    /// Locks whose keys have an address in another spelling: the key, and the IP.
+    pub(super) misspelled: BTreeMap<String, Cidr>,
     /// IPs that are registered in etcd and not served here: there are more than there may be.
     pub(super) beyond_limit: BTreeMap<VipId, Cidr>,
 }
@@ -132,6 +134,12 @@ impl Table {
     pub(super) fn at(&self, address: IpAddr) -> Option<(Slot, &Vip)> {
         let slot = *self.by_address.get(&address)?;
         Some((slot, self.vips.get(&slot)?))
+    }
+
+    /// The key of a lock that has this address in another spelling, if there is one.
+    pub(super) fn other_spelling(&self, address: IpAddr) -> Option<&str> {
+        let other = self.misspelled.iter().find(|(_, cidr)| cidr.addr() == address);
+        other.map(|(key, _)| key.as_str())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Vip)> {

@@ -269,6 +269,7 @@ impl Etcd {
             retries: 3,
             watch_prefix: "/link/".to_owned(),
             own_prefixes: Vec::new(),
+            stray: |_| false,
         };
         let etcd = member.namespace().run(|| link::etcd::Etcd::start(options));
         etcd.expect("start a thread")

@@ -175,6 +175,37 @@ fn another_mask_is_shown_until_it_is_gone() {
 }
 
 #[test]
+fn a_lock_in_another_spelling_is_shown_and_keeps_the_address_from_being_registered() {
+    let mut story = Story::running(&[]);
+    let changed = |exists| Event::KeyChanged {
+        key: "/link/default/FD00::0005_128".to_owned(),
+        exists,
+        revision: 60,
+    };
+    story.feed(changed(true));
+    assert_eq!(story.take_ask(|_| true), None);
+    let new = || {
+        Command::Create(crate::command::NewVip {
+            cidr: "fd00::5".parse().unwrap(),
+            checks: Vec::new(),
+            healthcheck_interval: 0,
+            interface: None,
+            loss: None,
+        })
+    };
+    let token = story.command(new());
+    let Err(Refusal::Conflict(why)) = story.reply(token) else { panic!("it was registered") };
+    assert!(why.contains("FD00::0005_128"), "{why}");
+    story.feed(changed(false));
+    story.command(new());
+    let write = story.take_ask(|it| matches!(it, Request::WriteRecord(_))).unwrap();
+    story.answer(write, written(101));
+    story.feed(changed(true));
+    story.expect_warning("another spelling");
+    story.expect_problem("FD00::0005_128");
+}
+
+#[test]
 fn own_writes_are_no_reason_to_compare_and_those_of_others_are() {
     let mut story = Story::running(&[record(1, 5)]);
     let changed = |key: String, revision| Event::KeyChanged { key, exists: true, revision };
