@@ -214,11 +214,11 @@ fn what_etcd_refuses_is_said_once() {
     lab.etcd.permit("readwrite", "/link/hosts/");
     lab.etcd.permit("read", "/link/config/");
     lab.etcd.permit("read", "/link/default/");
-    once("store the lease: ");
+    once("write down the lease: ");
     lab.etcd.permit("readwrite", "/link/config/");
     eventually("the lease is stored", || lab[H1].api().get("/health").status == 200);
     lab.offer(VIP);
-    once("10.0.1.1/32: etcd refuses the election: ");
+    once("10.0.1.1/32: etcd refuses its election: ");
 }
 
 #[test]

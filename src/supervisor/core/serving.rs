@@ -60,7 +60,11 @@ impl Core {
         if vip.service == Service::Lost {
             return;
         }
-        vip.service = Service::Refused;
+        let text = format!("{}: etcd refuses its election: {why}", vip.record.cidr);
+        let first = std::mem::replace(&mut vip.service, Service::Refused) == Service::Served;
+        if first && self.serving == Serving::Yes {
+            self.log(Level::Warn, text);
+        }
         self.doubt(why);
         if matches!(self.serving, Serving::No(_)) {
             self.lose_etcd_for(slot);
@@ -76,7 +80,6 @@ impl Core {
     fn doubt(&mut self, why: &str) {
         if self.serving == Serving::Yes {
             self.serving = Serving::Doubted(why.to_owned());
-            self.log(Level::Warn, format!("etcd refuses: {why}"));
             self.arm(Timer::Refused, self.setting.loss_after);
             self.arm(Timer::ServeCheck, self.setting.renewal);
         }

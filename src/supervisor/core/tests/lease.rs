@@ -76,7 +76,7 @@ fn an_etcd_that_refuses_for_too_long_is_lost_for_the_ips_that_it_refuses() {
     let mut story = Story::running(&[record(1, 5), record(2, 6)]);
     let (first, second) = (story.slot(1), story.slot(2));
     story.notice(first, Notice::Refused("mvcc: database space exceeded".to_owned()));
-    story.expect_warning("etcd refuses: mvcc: database space exceeded");
+    story.expect_warning("10.0.0.1/32: etcd refuses its election: mvcc: database space exceeded");
     story.expect_problem("etcd refuses");
     let lost = |slot| move |it: &Action| *it == Action::Tell(slot, Order::Lease(Lease::Lost));
     assert!(!story.did(lost(first)));
