@@ -15,6 +15,15 @@ pub(crate) fn spawn<T: Send + 'static>(
     name: &str,
     run: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
+    spawn_with_stack(name, STACK, run)
+}
+
+/// Starts a thread whose stack has so many bytes.
+pub(crate) fn spawn_with_stack<T: Send + 'static>(
+    name: &str,
+    stack: usize,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
     let name: String = name.chars().filter(|c| c.is_ascii_graphic()).take(NAME).collect();
-    Builder::new().name(name).stack_size(STACK).spawn(run)
+    Builder::new().name(name).stack_size(stack).spawn(run)
 }

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use nix::poll::PollFlags;
+use nix::poll::{PollFd, PollFlags};
 
 use super::connection::{Connection, EvictionRank};
 use super::reply::Reply;
@@ -40,23 +40,15 @@ pub(crate) struct Clients {
 }
 
 impl Client {
-    /// What to poll for. Errors and hang-ups are always reported.
-    pub(crate) fn events(&self) -> PollFlags {
-        let interest = self.connection.interest();
-        let mut events = PollFlags::empty();
-        events.set(PollFlags::POLLIN, interest.read);
-        events.set(PollFlags::POLLOUT, interest.write);
-        events
-    }
-
-    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
+    /// What to poll and for what.
+    pub(crate) fn polled(&self) -> PollFd<'_> {
+        PollFd::new(self.stream.as_fd(), self.connection.interest())
     }
 
     /// Reads once and writes what there is, so that no client takes more than its share of a turn.
     pub(crate) fn proceed(&mut self, events: PollFlags, scratch: &mut [u8], now: Instant) {
         let gone = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
-        let reads = self.connection.interest().read;
+        let reads = self.connection.interest().contains(PollFlags::POLLIN);
         if events.intersects(PollFlags::POLLIN | PollFlags::POLLHUP) && reads {
             self.read(scratch, now);
         } else if events.intersects(gone) {

@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use nix::poll::PollFlags;
+
 use super::head::{self, Head, Progress};
 use super::reply::{Framing, Reply};
 use super::request::Request;
@@ -31,13 +33,6 @@ pub(crate) struct Connection {
     sent: usize,
     phase: Phase,
     since: Instant,
-}
-
-/// What the gate shall wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Interest {
-    pub(crate) read: bool,
-    pub(crate) write: bool,
 }
 
 /// How little is lost by closing a connection, least first.
@@ -82,12 +77,16 @@ impl Connection {
         }
     }
 
-    pub(crate) fn interest(&self) -> Interest {
-        let read = match self.phase {
+    /// What the gate shall wait for. Errors and hang-ups are always reported.
+    pub(crate) fn interest(&self) -> PollFlags {
+        let reads = match self.phase {
             Phase::Idle | Phase::Head | Phase::Body(_) | Phase::Lingering => true,
             Phase::Queued(..) | Phase::Served(_) | Phase::Answering { .. } | Phase::Closed => false,
         };
-        Interest { read, write: !self.unsent().is_empty() }
+        let mut interest = PollFlags::empty();
+        interest.set(PollFlags::POLLIN, reads);
+        interest.set(PollFlags::POLLOUT, !self.unsent().is_empty());
+        interest
     }
 
     /// When something has to happen at the latest.

@@ -28,14 +28,14 @@ fn ok() -> Reply {
 fn a_request_is_read_served_answered_and_followed_by_another() {
     let (mut connection, now) = fresh();
     for _ in 0..2 {
-        assert_eq!(connection.interest(), Interest { read: true, write: false });
+        assert_eq!(connection.interest(), PollFlags::POLLIN);
         connection.received(PUT, now);
-        assert_eq!(connection.interest(), Interest { read: false, write: false });
+        assert_eq!(connection.interest(), PollFlags::empty());
         let request = connection.take_request(now).unwrap();
         assert!(request.bytes.ends_with(b"Content-Length: 4\r\n\r\nbody") && request.waits);
         assert_eq!(connection.take_request(now), None);
         connection.answer(&ok(), true, now);
-        assert_eq!(connection.interest(), Interest { read: false, write: true });
+        assert_eq!(connection.interest(), PollFlags::POLLOUT);
         assert_eq!(status(&mut connection, now), (200, false));
     }
 }
@@ -56,7 +56,7 @@ fn what_is_sent_ahead_waits_for_its_turn() {
     connection.received(&[PUT, GET, b"\r\n", GET, b"GET /"].concat(), now);
     for waits in [true, false, false] {
         assert_eq!(connection.take_request(now).unwrap().waits, waits);
-        assert!(!connection.interest().read);
+        assert!(!connection.interest().contains(PollFlags::POLLIN));
         connection.answer(&ok(), true, now);
         assert_eq!(status(&mut connection, now), (200, false));
     }

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use nix::poll::PollFlags;
+
 use super::auth::admits;
 use super::connection::Connection;
 use super::head::{MAX_BODY, MAX_HEAD};
@@ -92,11 +94,14 @@ impl Conversation {
             if let Some(request) = connection.take_request(now) {
                 connection.answer(&Reply::version(), true, now);
                 heard.requests.push(request);
-            } else if connection.interest().write {
+            } else if connection.interest().contains(PollFlags::POLLOUT) {
                 said.extend_from_slice(connection.unsent());
                 connection.sent(connection.unsent().len(), now);
             } else if let Some(piece) = pieces.next() {
-                assert!(connection.interest().read, "nothing is waited for: {connection:?}");
+                assert!(
+                    connection.interest().contains(PollFlags::POLLIN),
+                    "nothing is waited for: {connection:?}"
+                );
                 connection.received(piece, now);
                 let most = 2 * (MAX_HEAD + MAX_BODY + piece.len());
                 assert!(connection.held() <= most, "{} bytes are held", connection.held());

@@ -19,10 +19,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::clients::Clients;
+use super::clients::{Client, Clients};
 use super::listen::is_of_the_connection;
-use super::private_socket::PrivateSocket;
-use super::probe::Probe;
+use super::request::Request;
 use super::upstream::{Asker, Served, Upstreams};
 use crate::ping::Ping;
 use crate::thread;
@@ -39,6 +38,9 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Between two warnings of the same kind.
 const WARN_INTERVAL: Duration = Duration::from_secs(10);
 
+/// What the server answers from memory, whoever asks.
+const ARE_YOU_THERE: &[u8] = b"GET /version HTTP/1.1\r\nHost: link\r\n\r\n";
+
 /// Owns the thread.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -50,22 +52,19 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// Meets clients at the listeners; the server is behind the socket.
-    pub(crate) fn start(
-        listeners: Vec<TcpListener>,
-        socket: Arc<PrivateSocket>,
-    ) -> io::Result<Gate> {
+    pub(crate) fn start(listeners: Vec<TcpListener>, upstreams: Upstreams) -> io::Result<Gate> {
         let (stop, stopped) = bounded(0);
         let (pings, pings_rx) = unbounded();
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let wake = Arc::new(wake);
         let gate_loop = GateLoop {
             listeners,
-            upstreams: Upstreams::new(socket, Instant::now()),
+            upstreams,
             clients: Clients::default(),
             wake: Arc::clone(&wake),
             pings: pings_rx,
             stopped,
-            probe: Probe::default(),
+            unasked: None,
             accept_after: None,
             warn_after: None,
             end: None,
@@ -107,7 +106,8 @@ struct GateLoop {
     wake: Arc<EventFd>,
     pings: Receiver<Ping>,
     stopped: Receiver<Infallible>,
-    probe: Probe,
+    /// A question of the watchdog that the server is to be asked.
+    unasked: Option<Ping>,
     /// No connection is accepted before; `None` when nothing is in the way.
     accept_after: Option<Instant>,
     warn_after: Option<Instant>,
@@ -129,7 +129,7 @@ impl GateLoop {
         while !self.is_done() {
             let events = self.wait();
             let now = Instant::now();
-            self.take_ping(now);
+            self.take_ping();
             self.take_answers(&events.upstreams, now);
             self.proceed(&events.clients, now);
             self.accept(&events.listeners, now);
@@ -151,9 +151,8 @@ impl GateLoop {
         let now = Instant::now();
         let accepts = if self.accepts(now) { PollFlags::POLLIN } else { PollFlags::empty() };
         let listeners = self.listeners.iter().map(|socket| PollFd::new(socket.as_fd(), accepts));
-        let upstreams = self.upstreams.polled().map(|(socket, events)| PollFd::new(socket, events));
-        let clients =
-            self.clients.values().map(|client| PollFd::new(client.socket(), client.events()));
+        let (upstreams, clients) = (self.upstreams.polled(), self.clients.values());
+        let clients = clients.map(Client::polled);
         let mut polled: Vec<PollFd<'_>> = listeners.chain(upstreams).chain(clients).collect();
         polled.push(PollFd::new(self.wake.as_fd(), PollFlags::POLLIN));
         match poll(&mut polled, self.timeout(now)) {
@@ -180,10 +179,8 @@ impl GateLoop {
     }
 
     fn timeout(&self, now: Instant) -> PollTimeout {
-        // Without a connection for it, it waits for one that becomes free.
-        let probe = self.probe.due().filter(|_| self.upstreams.has_room(false));
         let upstreams = self.upstreams.deadline();
-        let due = [self.clients.deadline(now), upstreams, self.accept_after, probe, self.end];
+        let due = [self.clients.deadline(now), upstreams, self.accept_after, self.end];
         let Some(due) = due.into_iter().flatten().min() else {
             return PollTimeout::NONE;
         };
@@ -214,18 +211,18 @@ impl GateLoop {
                         client.answer(&reply, may_keep_alive, now);
                     }
                 }
-                Asker::Watchdog => self.probe.answered(is_answer, now),
-                Asker::Opening => {}
+                Asker::Watchdog(ping) if !is_answer => self.unasked = Some(ping),
+                Asker::Watchdog(_) => {}
             }
         }
     }
 
     /// That it is taken is this thread's answer; what is behind it is asked too.
-    fn take_ping(&mut self, now: Instant) {
+    fn take_ping(&mut self) {
         // The counter only wakes; what has happened is in the channel.
         let _ = self.wake.read();
         if let Ok(ping) = self.pings.try_recv() {
-            self.probe.begin(&ping, now);
+            self.unasked = Some(ping.pass_on("api"));
         }
     }
 
@@ -247,7 +244,7 @@ impl GateLoop {
     }
 
     fn accepts(&self, now: Instant) -> bool {
-        self.clients.has_room(now) && self.accept_after.is_none() && !self.upstreams.is_opening()
+        self.clients.has_room(now) && self.accept_after.is_none()
     }
 
     fn accept_from(&mut self, index: usize, now: Instant) {
@@ -287,8 +284,10 @@ impl GateLoop {
     /// Sends the server as many of the requests that have waited longest as it may have.
     fn hand_over(&mut self, now: Instant) {
         while self.upstreams.has_room(false) {
-            if let Some(request) = self.probe.take_request(now) {
-                self.upstreams.send(Asker::Watchdog, request, now);
+            // Before the requests of clients: neither many nor slow ones make the server look dead.
+            if let Some(ping) = self.unasked.take() {
+                let request = Request { bytes: ARE_YOU_THERE.to_vec(), waits: false };
+                self.upstreams.send(Asker::Watchdog(ping), request, now);
                 continue;
             }
             let waiting_too = self.upstreams.has_room(true);

@@ -22,7 +22,6 @@ mod gate;
 mod head;
 mod listen;
 mod private_socket;
-mod probe;
 mod reply;
 mod request;
 mod route;
@@ -31,7 +30,6 @@ mod upstream;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
@@ -39,8 +37,8 @@ use crate::command;
 use crate::ping::Ping;
 use crate::secret::Credentials;
 use gate::Gate;
-use private_socket::PrivateSocket;
 use server::Pool;
+use upstream::Upstreams;
 
 /// The running API. Dropping it ends it: nothing is accepted any more, requests that are with the
 /// supervisor are answered 503, and the threads are joined.
@@ -69,10 +67,11 @@ impl Api {
     ) -> io::Result<Api> {
         let listeners = listen::bind_all(listen)?;
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
-        let (socket, entrance) = PrivateSocket::make()?;
-        let socket = Arc::new(socket);
-        let pool = Pool::start(entrance, Arc::clone(&socket), credentials, commands)?;
-        let gate = Gate::start(listeners, socket)?;
+        let pool = Pool::start(credentials, commands)?;
+        let upstreams = Upstreams::open(pool.socket()).map_err(|error| {
+            io::Error::new(error.kind(), format!("connect to the server behind the gate: {error}"))
+        })?;
+        let gate = Gate::start(listeners, upstreams)?;
         Ok(Api { addresses, gate, pool })
     }
 

@@ -8,9 +8,9 @@
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::fcntl::{self, OFlag};
 use nix::sys::stat::Mode;
@@ -18,6 +18,9 @@ use nix::sys::stat::Mode;
 /// tiny_http duplicates what it accepts, and panics when it cannot: so many descriptors must be
 /// free before a connection is made, counting both ends.
 const NEEDED: usize = 4;
+
+/// Where the socket may be made: only root and the owner can remove or rename in them.
+const PARENTS: [&str; 3] = ["/tmp", "/run", "/dev/shm"];
 
 /// A reachable, nameless Unix socket.
 #[derive(Debug)]
@@ -29,10 +32,10 @@ impl PrivateSocket {
     /// Makes the socket in the first directory that allows it.
     pub(crate) fn make() -> io::Result<(PrivateSocket, UnixListener)> {
         let mut failures = Vec::new();
-        for parent in parents() {
-            match make_in(&parent) {
+        for parent in PARENTS {
+            match make_in(Path::new(parent)) {
                 Ok(made) => return Ok(made),
-                Err(error) => failures.push(format!("in {}: {error}", parent.display())),
+                Err(error) => failures.push(format!("in {parent}: {error}")),
             }
         }
         let failures = failures.join("; ");
@@ -44,50 +47,27 @@ impl PrivateSocket {
         let room: Vec<File> =
             (0..NEEDED).map(|_| self.socket.try_clone()).collect::<Result<_, _>>()?;
         drop(room);
-        UnixStream::connect(through(&self.socket))
+        // The path that leads to what a descriptor holds, named or not (proc(5)).
+        UnixStream::connect(format!("/proc/self/fd/{}", self.socket.as_raw_fd()))
     }
-}
-
-fn parents() -> Vec<PathBuf> {
-    let chosen = std::env::var_os("TMPDIR").filter(|path| !path.is_empty()).map(PathBuf::from);
-    chosen.into_iter().chain(["/tmp", "/run", "/dev/shm"].map(PathBuf::from)).collect()
 }
 
 fn make_in(parent: &Path) -> io::Result<(PrivateSocket, UnixListener)> {
     let directory = parent.join(format!("link-{}", uuid::Uuid::new_v4()));
     DirBuilder::new().mode(0o700).create(&directory)?;
-    let made = make_through(&directory);
-    // Of a directory that others may write to, the name may be somebody else's by now; then it is
-    // not empty or not ours to remove, and stays.
+    let name = directory.join("api");
+    let made = UnixListener::bind(&name)
+        .and_then(|listener| Ok((PrivateSocket { socket: open_path(&name)? }, listener)));
+    let _ = fs::remove_file(&name);
     let _ = fs::remove_dir(&directory);
     made
 }
 
-/// Everything goes through the descriptor of the directory, once it is known to be our own: a
-/// path can be replaced under us, and is limited to 107 bytes in a socket address (unix(7)).
-fn make_through(directory: &Path) -> io::Result<(PrivateSocket, UnixListener)> {
-    let directory = open_path(directory, OFlag::O_DIRECTORY)?;
-    let found = directory.metadata()?;
-    if found.mode() & 0o077 != 0 || found.uid() != nix::unistd::geteuid().as_raw() {
-        return Err(io::Error::other("the new directory is not private"));
-    }
-    let name = through(&directory).join(uuid::Uuid::new_v4().to_string());
-    let listener = UnixListener::bind(&name)?;
-    let socket = open_path(&name, OFlag::empty());
-    fs::remove_file(&name)?;
-    Ok((PrivateSocket { socket: socket? }, listener))
-}
-
 /// Opens what is at a path, whatever it is, only to refer to it (open(2), `O_PATH`). Not with
 /// `OpenOptions`: musl counts `O_PATH` as an access mode, and std does not let flags set that.
-fn open_path(path: &Path, flags: OFlag) -> io::Result<File> {
-    let flags = flags | OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+fn open_path(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     Ok(File::from(fcntl::open(path, flags, Mode::empty())?))
-}
-
-/// The path that leads to what a descriptor holds, named or not (proc(5)).
-fn through(file: &File) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 #[cfg(test)]

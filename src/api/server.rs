@@ -6,7 +6,6 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::io::{self, Read};
-use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -37,7 +36,7 @@ pub(crate) struct Pool {
     server: Option<Arc<tiny_http::Server>>,
     stop: Option<Sender<Infallible>>,
     threads: Vec<JoinHandle<()>>,
-    socket: Arc<PrivateSocket>,
+    socket: PrivateSocket,
 }
 
 /// What a thread needs to answer.
@@ -61,11 +60,10 @@ struct Unanswered {
 impl Pool {
     /// Starts to answer what comes in through the socket.
     pub(crate) fn start(
-        listener: UnixListener,
-        socket: Arc<PrivateSocket>,
         credentials: Option<Credentials>,
         commands: Sender<command::Request>,
     ) -> io::Result<Pool> {
+        let (socket, listener) = PrivateSocket::make()?;
         let server = tiny_http::Server::from_listener(listener, None)
             .map_err(|error| io::Error::other(format!("start tiny_http: {error}")))?;
         let server = Arc::new(server);
@@ -84,6 +82,11 @@ impl Pool {
             pool.threads.push(thread);
         }
         Ok(pool)
+    }
+
+    /// The only way to the server.
+    pub(crate) fn socket(&self) -> &PrivateSocket {
+        &self.socket
     }
 
     /// From now on requests are answered 503, those too that are with the supervisor.

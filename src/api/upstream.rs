@@ -1,50 +1,43 @@
 //! The connections from the gate to the server behind it.
 //!
 //! Each is used for one request at a time, so there are never more requests behind the gate than
-//! connections. The gate's loop polls them with everything else; none can make it wait. A connection
-//! that breaks or gives no answer in time is closed, and opened again.
+//! connections. They are opened at the start; from then on the gate's loop polls them with everything
+//! else, and none can make it wait.
 
 use std::cmp::Ordering;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::poll::PollFlags;
+use nix::poll::{PollFd, PollFlags};
 
 use super::private_socket::PrivateSocket;
 use super::reply::Reply;
 use super::request::Request;
 use crate::http::{Body, Head, NotHttp, read_head};
+use crate::ping::Ping;
 
 /// How many requests are served at a time.
 pub(crate) const UPSTREAMS: usize = 4;
-/// Connections for requests that may wait for etcd or for another host. The others are kept for what
-/// is answered at once: when all changes hang, the list and the health are still to be seen.
-const FOR_WAITING: usize = 3;
 /// Above the longest that the server waits for the supervisor, so that its answer wins.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// For a server that has nothing to do but to refuse an empty request.
 const OPENING: Duration = Duration::from_secs(2);
-/// Before a connection that could not be opened is tried again.
-const RETRY: Duration = Duration::from_secs(1);
 /// Bytes of an answer: the list of well over 10 000 IPs.
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
 /// Bytes read from a connection in one turn.
 const READ_SIZE: usize = 16 * 1024;
-/// The request by which the server shows that it has given a new connection a thread.
+/// The request by whose answer the server shows that it has given a new connection a thread.
 const HELLO: &[u8] = b"OPTIONS / HTTP/1.1\r\nHost: link\r\n\r\n";
 
 /// Who sent a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Asker {
     /// A client, by its number.
     Client(u64),
-    /// The watchdog, through the gate.
-    Watchdog,
-    /// The gate, to open the connection.
-    Opening,
+    /// The watchdog; its question is answered by being dropped.
+    Watchdog(Ping),
 }
 
 /// The answer to a request.
@@ -58,26 +51,21 @@ pub(crate) struct Served {
 
 /// All connections to the server.
 #[derive(Debug)]
-pub(crate) struct Upstreams {
-    socket: Arc<PrivateSocket>,
-    all: Vec<Upstream>,
-    /// When the next connection may be opened, if one is missing.
-    open_at: Instant,
-}
+pub(crate) struct Upstreams(Vec<Upstream>);
 
-/// One connection, or the place for one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Upstream {
-    stream: Option<UnixStream>,
+    stream: UnixStream,
     /// The request that is on it.
     exchange: Option<Exchange>,
+    is_lost: bool,
 }
 
 /// A request and as much of its answer as is here.
 #[derive(Debug)]
 struct Exchange {
-    asker: Asker,
-    waits: bool,
+    /// Nobody waits for the answer any more if it is `None`.
+    asker: Option<Asker>,
     request: Vec<u8>,
     sent: usize,
     answer: Vec<u8>,
@@ -85,103 +73,65 @@ struct Exchange {
 }
 
 impl Upstreams {
-    /// No connection yet; the turns open them.
-    pub(crate) fn new(socket: Arc<PrivateSocket>, now: Instant) -> Upstreams {
-        let all = (0..UPSTREAMS).map(|_| Upstream::default()).collect();
-        Upstreams { socket, all, open_at: now }
+    /// Connects, and returns when the server has given each connection a thread. tiny_http needs
+    /// descriptors for that, and panics without: no client may take them meanwhile.
+    pub(crate) fn open(socket: &PrivateSocket) -> io::Result<Upstreams> {
+        (0..UPSTREAMS).map(|_| Upstream::open(socket)).collect::<io::Result<_>>().map(Upstreams)
     }
 
     /// What to poll and for what, in the order in which `turn` expects the events.
-    pub(crate) fn polled(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
-        self.all.iter().filter_map(|upstream| {
-            upstream.stream.as_ref().map(|stream| (stream.as_fd(), upstream.interest()))
-        })
+    pub(crate) fn polled(&self) -> impl Iterator<Item = PollFd<'_>> {
+        self.0.iter().map(|upstream| PollFd::new(upstream.stream.as_fd(), upstream.interest()))
     }
 
-    /// When something is due: the end of an answer's time, or a connection to be opened.
+    /// When the time for the next answer is over.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let open_at = self.may_open().then_some(self.open_at);
-        self.exchanges().map(|exchange| exchange.deadline).chain(open_at).min()
+        let exchanges = self.0.iter().filter_map(|upstream| upstream.exchange.as_ref());
+        let awaited = exchanges.filter(|exchange| exchange.asker.is_some());
+        awaited.map(|exchange| exchange.deadline).min()
     }
 
-    /// Whether another request can be sent: any, or only one that is answered at once.
+    /// Whether another request can be sent. One that may wait for etcd or for another host leaves a
+    /// connection for what is answered at once: when all changes hang, the list and the health are
+    /// still to be seen.
     pub(crate) fn has_room(&self, waits: bool) -> bool {
-        let waiting = self.exchanges().filter(|exchange| exchange.waits).count();
-        self.all.iter().any(Upstream::is_free) && (!waits || waiting < FOR_WAITING)
-    }
-
-    /// Whether a connection is being opened. No client may be accepted meanwhile: tiny_http needs a
-    /// descriptor for it, and panics when there is none.
-    pub(crate) fn is_opening(&self) -> bool {
-        self.exchanges().any(|exchange| exchange.asker == Asker::Opening)
+        let free = self.0.iter().filter(|upstream| upstream.exchange.is_none()).count();
+        free > usize::from(waits)
     }
 
     /// Sends a request on a connection that is free, for which there has to be room.
     pub(crate) fn send(&mut self, asker: Asker, request: Request, now: Instant) {
-        let free = self.all.iter_mut().find(|upstream| upstream.is_free());
-        free.expect("there is room for it").begin(asker, request, now + PATIENCE);
+        let free = self.0.iter_mut().find(|upstream| upstream.exchange.is_none());
+        let exchange = Exchange::new(Some(asker), request.bytes, now + PATIENCE);
+        free.expect("there is room for it").exchange = Some(exchange);
     }
 
-    /// Goes on with all exchanges, by the events of what was polled, and opens the next connection
-    /// that is missing. Returns the answers, of requests that have failed too.
+    /// Goes on with all exchanges, by the events of what was polled. Returns the answers, and those
+    /// instead of the ones that did not come.
     pub(crate) fn turn(&mut self, events: &[PollFlags], now: Instant) -> Vec<Served> {
         let mut served = Vec::new();
-        let open = self.all.iter_mut().filter(|upstream| upstream.stream.is_some());
-        for (upstream, events) in open.zip(events) {
+        for (upstream, events) in self.0.iter_mut().zip(events) {
             served.extend(upstream.proceed(*events));
         }
-        for upstream in &mut self.all {
-            served.extend(upstream.expire(now));
-        }
-        let is_refused = |served: &Served| served.asker == Asker::Opening && !served.is_answer;
-        if served.iter().any(is_refused) {
-            self.open_at = now + RETRY;
-        }
-        served.retain(|served| served.asker != Asker::Opening);
-        self.open_next(now);
+        self.0.retain(|upstream| !upstream.is_lost);
+        served.extend(self.0.iter_mut().filter_map(|upstream| upstream.expire(now)));
         served
-    }
-
-    fn exchanges(&self) -> impl Iterator<Item = &Exchange> {
-        self.all.iter().filter_map(|upstream| upstream.exchange.as_ref())
-    }
-
-    /// One after the other: of connections that come together, tiny_http counts the same idle thread
-    /// for several, and leaves them without one.
-    fn may_open(&self) -> bool {
-        !self.is_opening() && self.all.iter().any(|upstream| upstream.stream.is_none())
-    }
-
-    fn open_next(&mut self, now: Instant) {
-        if !self.may_open() || now < self.open_at {
-            return;
-        }
-        match self.connect() {
-            Ok(stream) => {
-                let hello = Request { bytes: HELLO.to_vec(), waits: false };
-                let mut missing = self.all.iter_mut().filter(|upstream| upstream.stream.is_none());
-                if let Some(upstream) = missing.next() {
-                    upstream.stream = Some(stream);
-                    upstream.begin(Asker::Opening, hello, now + OPENING);
-                }
-            }
-            Err(error) => {
-                log::warn!("api: cannot connect to the server behind the gate: {error}");
-                self.open_at = now + RETRY;
-            }
-        }
-    }
-
-    fn connect(&self) -> io::Result<UnixStream> {
-        let stream = self.socket.connect()?;
-        stream.set_nonblocking(true)?;
-        Ok(stream)
     }
 }
 
 impl Upstream {
-    fn is_free(&self) -> bool {
-        self.stream.is_some() && self.exchange.is_none()
+    fn open(socket: &PrivateSocket) -> io::Result<Upstream> {
+        let mut stream = socket.connect()?;
+        stream.set_read_timeout(Some(OPENING))?;
+        let deadline = Instant::now() + OPENING;
+        let mut hello = Exchange::new(None, HELLO.to_vec(), deadline);
+        while hello.proceed(&mut stream)?.is_none() {
+            if Instant::now() >= deadline {
+                return Err(ErrorKind::TimedOut.into());
+            }
+        }
+        stream.set_nonblocking(true)?;
+        Ok(Upstream { stream, exchange: None, is_lost: false })
     }
 
     /// Errors and hang-ups are always reported.
@@ -194,52 +144,41 @@ impl Upstream {
         interest
     }
 
-    fn begin(&mut self, asker: Asker, request: Request, deadline: Instant) {
-        let Request { bytes: request, waits } = request;
-        let answer = Vec::new();
-        self.exchange = Some(Exchange { asker, waits, request, sent: 0, answer, deadline });
-    }
-
     fn proceed(&mut self, events: PollFlags) -> Option<Served> {
-        let (stream, exchange) = (self.stream.as_mut()?, self.exchange.as_mut());
-        let Some(exchange) = exchange else {
-            // Nothing is owed on it: what happens here is its end.
-            self.stream = self.stream.take().filter(|_| events.is_empty());
-            return None;
-        };
         if events.is_empty() {
             return None;
         }
-        match exchange.proceed(stream) {
-            Ok(None) => None,
-            Ok(Some(reply)) => {
-                let asker = exchange.asker;
-                self.exchange = None;
-                Some(Served { asker, reply, is_answer: true })
-            }
-            Err(error) => self.fail(&error.to_string()),
-        }
-    }
-
-    fn expire(&mut self, now: Instant) -> Option<Served> {
-        let is_due = self.exchange.as_ref().is_some_and(|exchange| now >= exchange.deadline);
-        if is_due { self.fail("no answer in time") } else { None }
-    }
-
-    /// Closes the connection: what is left on it could be taken for the next answer.
-    fn fail(&mut self, why: &str) -> Option<Served> {
-        log::warn!("api: the server behind the gate: {why}");
-        self.stream = None;
-        let Exchange { asker, waits, .. } = self.exchange.take()?;
-        let reply = match waits {
-            true => Reply::outcome_unknown("the API does not answer; the change may still be made"),
-            false => Reply::unavailable("the API does not answer"),
+        // Of an idle connection, what is reported can only be its end.
+        let result = match &mut self.exchange {
+            Some(exchange) => exchange.proceed(&mut self.stream),
+            None => Err(ErrorKind::UnexpectedEof.into()),
         };
-        Some(Served { asker, reply, is_answer: false })
+        let (reply, is_answer) = match result {
+            Ok(reply) => (reply?, true),
+            Err(error) => {
+                log::error!("api: a connection to the server behind the gate is lost: {error}");
+                self.is_lost = true;
+                (unanswered(), false)
+            }
+        };
+        let asker = self.exchange.take()?.asker?;
+        Some(Served { asker, reply, is_answer })
+    }
+
+    /// Gives an answer up. The connection stays taken until it comes: it must not be taken for the
+    /// next one.
+    fn expire(&mut self, now: Instant) -> Option<Served> {
+        let exchange = self.exchange.as_mut().filter(|exchange| now >= exchange.deadline)?;
+        let asker = exchange.asker.take()?;
+        Some(Served { asker, reply: unanswered(), is_answer: false })
     }
 }
 
 impl Exchange {
+    fn new(asker: Option<Asker>, request: Vec<u8>, deadline: Instant) -> Exchange {
+        Exchange { asker, request, sent: 0, answer: Vec::new(), deadline }
+    }
+
     /// Writes and reads as far as that goes at once; the answer when it is complete.
     fn proceed(&mut self, stream: &mut UnixStream) -> io::Result<Option<Reply>> {
         if let Some(unsent) = self.request.get(self.sent..).filter(|unsent| !unsent.is_empty()) {
@@ -253,6 +192,10 @@ impl Exchange {
         self.answer.extend_from_slice(&chunk[..read]);
         parse(&mut self.answer)
     }
+}
+
+fn unanswered() -> Reply {
+    Reply::outcome_unknown("the API does not answer; a change may still be made")
 }
 
 /// The outcome of a call that must not block; nothing if it would have.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::RecvTimeoutError;
 
 use super::server::Server;
+use crate::thread;
 
 /// A point in time after which nothing is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -48,13 +49,11 @@ pub(super) fn connect(server: &Server, deadline: Deadline) -> io::Result<TcpStre
 fn resolve(server: &Server, deadline: Deadline) -> io::Result<Vec<SocketAddr>> {
     let target = (server.host().to_owned(), server.port());
     let (found_tx, found_rx) = crossbeam_channel::bounded(1);
-    std::thread::Builder::new().name("resolve".to_owned()).stack_size(256 << 10).spawn(
-        move || {
-            let found = target.to_socket_addrs().map(|found| found.collect());
-            // Fails when the deadline has passed and nobody listens any more.
-            let _ = found_tx.send(found);
-        },
-    )?;
+    thread::spawn("resolve", move || {
+        let found = target.to_socket_addrs().map(|found| found.collect());
+        // Fails when the deadline has passed and nobody listens any more.
+        let _ = found_tx.send(found);
+    })?;
     match found_rx.recv_timeout(deadline.remaining()?) {
         Ok(found) => found,
         Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {

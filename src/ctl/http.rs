@@ -1,4 +1,4 @@
-//! One HTTP/1.1 request and its answer over one TCP connection, within a time and a size.
+//! One HTTP request and its answer over one TCP connection, within a time and a size.
 //!
 //! Written here rather than taken from a crate because of what must be told apart (nobody there, no
 //! answer in time, an answer that is not HTTP) and because IPv6 addresses must work.
@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::dial::{Deadline, connect};
 use super::server::Server;
-use crate::http::{self, Body, Head, MAX_HEAD, NotHttp};
+use crate::http::{self, Body, Head, NotHttp};
 use crate::secret::Credentials;
 
 /// Within this a connection is made, name resolution and all addresses of the name included.
@@ -74,7 +74,7 @@ fn send(stream: &mut TcpStream, request: &[u8], deadline: Deadline) -> io::Resul
 
 pub(super) fn encode(server: &Server, request: &Request<'_>) -> Vec<u8> {
     let mut head = format!(
-        "{} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: linkctl/{}\r\n\
+        "{} {} HTTP/1.0\r\nHost: {}\r\nUser-Agent: linkctl/{}\r\n\
          Accept: application/json\r\nConnection: close\r\n",
         request.method,
         request.path,
@@ -99,7 +99,6 @@ pub(super) fn read_response(mut incoming: Incoming) -> Result<Response, Error> {
     let head = read_head(&mut incoming)?;
     let body = match head.body {
         Body::Length(length) => read_length(incoming, length)?,
-        Body::Chunked => read_chunks(incoming)?,
         Body::UntilClose => read_until_close(incoming)?,
     };
     Ok(Response { status: head.status, body })
@@ -141,39 +140,6 @@ fn read_until_close(mut incoming: Incoming) -> Result<Vec<u8>, Error> {
         }
     }
     Ok(incoming.received)
-}
-
-/// Reads a chunked body (RFC 9112, 7.1); what follows the last chunk is of no interest.
-fn read_chunks(mut incoming: Incoming) -> Result<Vec<u8>, Error> {
-    let mut body = Vec::new();
-    loop {
-        let size = read_chunk_size(&mut incoming)?;
-        if size == 0 {
-            return Ok(body);
-        }
-        if size > BODY_LIMIT - body.len() {
-            return Err(Error::TooLong);
-        }
-        // Two bytes more: the line break that ends a chunk.
-        incoming.at_least(size + 2)?;
-        body.extend_from_slice(&incoming.received[..size]);
-        incoming.received.drain(..size + 2);
-    }
-}
-
-fn read_chunk_size(incoming: &mut Incoming) -> Result<usize, Error> {
-    loop {
-        match httparse::parse_chunk_size(&incoming.received) {
-            Ok(httparse::Status::Complete((line, size))) if line <= MAX_HEAD => {
-                incoming.received.drain(..line);
-                return usize::try_from(size).map_err(|_| Error::TooLong);
-            }
-            Ok(httparse::Status::Partial) if incoming.received.len() <= MAX_HEAD => {
-                incoming.at_least(incoming.received.len() + 1)?;
-            }
-            Ok(_) | Err(_) => return Err(incoming.not_http()),
-        }
-    }
 }
 
 /// What has arrived, and the connection on which more may.
@@ -243,6 +209,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::http::MAX_HEAD;
 
     const LIST: Request<'_> = Request { method: "GET", path: "/ips", body: b"", credentials: None };
 
@@ -270,28 +237,17 @@ mod tests {
     }
 
     #[test]
-    fn a_body_ends_by_its_length_its_chunks_or_the_connection() {
+    fn a_body_ends_by_its_length_or_with_the_connection() {
         assert_eq!(body(&[b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}trailing"]), b"{}");
         assert_eq!(body(&[b"HTTP/1.1 200 OK\r\n\r\n", b"{", b"}"]), b"{}");
-        assert_eq!(
-            body(&[
-                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1",
-                b"0;x\r\n0123456789",
-                b"abcdef\r\n1\r\ng\r\n0\r\n\r\n",
-            ]),
-            b"0123456789abcdefg"
-        );
         assert_eq!(body(&[b"HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n"]), b"");
     }
 
     #[test]
     fn an_answer_that_ends_early_is_broken() {
-        for pieces in [
-            &[b"".as_slice()] as &[&[u8]],
-            &[b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"],
-            &[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"],
-            &[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"],
-        ] {
+        for pieces in
+            [&[b"".as_slice()] as &[&[u8]], &[b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"]]
+        {
             let error = answer(pieces).unwrap_err();
             assert!(matches!(error, Error::Broken(_)), "{error:?}");
         }
@@ -304,7 +260,7 @@ mod tests {
             &[b"\x15\x03\x01\x00\x02\x02\x46"],
             &[b"HTTP/1.1 200 OK\r\nno end of the he"],
             &[b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"],
-            &[b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"],
+            &[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"],
             &[b"HTTP/1.1 200 OK\r\nX: ", &[b'x'; 2 * MAX_HEAD], b"\r\n\r\n"],
             &[&[b"HTTP/1.1 200 OK\r\nX: ", &[b'x'; MAX_HEAD][..], b"\r\n\r\n{}"].concat()],
         ] {
@@ -316,18 +272,10 @@ mod tests {
     }
 
     #[test]
-    fn a_line_before_a_chunk_is_no_longer_than_a_head() {
-        let line = [b"1;", &[b'x'; MAX_HEAD][..], b"\r\na\r\n0\r\n\r\n"].concat();
-        let answer = answer(&[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &line]);
-        assert!(matches!(answer, Err(Error::NotHttp(_))), "{answer:?}");
-    }
-
-    #[test]
     fn an_answer_longer_than_any_of_links_is_not_read() {
         for pieces in [
             &[b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999\r\n\r\n".as_slice()]
                 as &[&[u8]],
-            &[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffff\r\n"],
             &[b"HTTP/1.1 200 OK\r\n\r\n", &vec![b' '; BODY_LIMIT + 1]],
         ] {
             let error = answer(pieces).unwrap_err();

@@ -47,6 +47,10 @@ pub use self::tls::TlsFiles;
 pub use self::txn::{Compare, Kv, Op, Reply, Txn};
 use self::watch::{Subscriptions, Watcher};
 use crate::secret::Secret;
+use crate::thread;
+
+/// Bytes of stack, of which debug builds of tonic need more than our other threads.
+const STACK: usize = 1 << 20;
 
 /// How to reach etcd, and what is wanted of it.
 #[derive(Clone, Debug)]
@@ -131,11 +135,8 @@ impl Etcd {
             .max_blocking_threads(2)
             .build()?;
         let (calls, inbox) = mpsc::unbounded_channel();
-        let thread = std::thread::Builder::new()
-            .name("etcd-io".to_owned())
-            // Debug builds of tonic need more than the default of musl (128 KiB).
-            .stack_size(1 << 20)
-            .spawn(move || LocalSet::new().block_on(&runtime, serve(options, inbox)))?;
+        let run = move || LocalSet::new().block_on(&runtime, serve(options, inbox));
+        let thread = thread::spawn_with_stack("etcd-io", STACK, run)?;
         Ok(Etcd { calls: Some(calls), thread: Some(thread) })
     }
 

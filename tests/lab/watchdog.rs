@@ -156,7 +156,6 @@ fn a_thread_that_hangs_starves_the_watchdog_until_it_runs_again() {
         ("supervisor", "supervisor"),
         ("vip-10.0.1.1", "vip-10.0.1.1"),
         ("gate", "gate"),
-        ("relay-", "api"),
         ("api-", "api"),
     ] {
         systemd.await_feeding(2);

@@ -111,7 +111,7 @@ fn every_command_sends_the_documented_request() {
         let run = agent.linkctl(args);
         assert_eq!(run.code, Some(0), "{run:?}");
         let requests = agent.requests();
-        let lines = requests.iter().map(|r| r.split(" HTTP/1.1\r\n").next());
+        let lines = requests.iter().map(|r| r.split(" HTTP/1.0\r\n").next());
         assert_eq!(lines.flatten().collect::<Vec<_>>(), expected, "{args:?}");
     }
 }

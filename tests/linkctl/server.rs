@@ -45,7 +45,7 @@ impl Server {
         let address = listener.local_addr().unwrap().to_string();
         let answers: Vec<(String, Vec<u8>)> = answers
             .iter()
-            .map(|(line, answer)| (format!("{line} HTTP/1.1\r\n"), answer.clone()))
+            .map(|(line, answer)| (format!("{line} HTTP/1.0\r\n"), answer.clone()))
             .collect();
         let serving = thread::spawn(move || answer_all(&listener, &answers, &otherwise));
         Server { address, serving: Some(serving) }
