@@ -6,7 +6,7 @@ use link::policy::{AllFailingPolicy, LossPolicy};
 
 use crate::agent::{Agent, CHECK, FALL, LOSS};
 use crate::faults::{Fault, HostId};
-use crate::world::{Millis, World};
+use crate::world::{DEADLINE, Millis, World};
 
 /// How long after the last fault everything must be well: the safety read of a watch that died
 /// without a word, a request without an answer, and its repetition.
@@ -236,7 +236,7 @@ impl Audit {
         let mut bound = agents.filter(|(_, agent)| agent.power && agent.bound);
         let (first, second) = (bound.next().map(|(host, _)| host), bound.next());
         let last = std::mem::replace(&mut self.last, first.filter(|_| second.is_none()));
-        let (None, Some(last), Some((holder, _))) = (first, last, &world.etcd.data.lock) else {
+        let (None, Some(last), Some(holder)) = (first, last, world.etcd.holder()) else {
             return Ok(());
         };
         let owner = world.agents.iter().find(|agent| agent.name == holder.host);
@@ -356,8 +356,8 @@ impl Audit {
             let asks = agent.runs() && agent.slow == 0;
             let keeps = asks && agent.bound && !agent.is_healthy();
             *sick = keeps.then(|| sick.unwrap_or(world.now));
-            // Without an answer of etcd, the loss of etcd decides.
-            if sick.is_some_and(|since| world.now > since + SICK + LOSS) {
+            // Without an answer of etcd to a request, the loss of etcd decides.
+            if sick.is_some_and(|since| world.now > since + SICK + DEADLINE + LOSS) {
                 return Err(format!("{} keeps the IP though its service is dead", agent.name));
             }
         }
@@ -366,8 +366,7 @@ impl Audit {
 
     /// I6: an owner to whom nothing was done keeps the lock, and a quick restart is nothing.
     fn moves_have_reasons(&mut self, world: &World) -> Result<(), String> {
-        let holder = world.etcd.data.lock.as_ref();
-        let holder = holder.map(|(holder, _)| (holder.host.clone(), holder.lease));
+        let holder = world.etcd.holder().map(|holder| (holder.host, holder.lease));
         if holder == self.holder {
             return Ok(());
         }
@@ -402,7 +401,8 @@ fn exactly_one(world: &World) -> Result<(), String> {
     let bound: Vec<_> = world.agents.iter().filter(|agent| agent.bound).collect();
     let names: Vec<_> = bound.iter().map(|agent| agent.name.as_str()).collect();
     let healthy = |agent: &&Agent| agent.is_healthy();
-    let holder = world.etcd.data.lock.as_ref().map(|(holder, _)| holder.host.as_str());
+    let holder = world.etcd.holder().map(|holder| holder.host);
+    let holder = holder.as_deref();
     let agree = match names.as_slice() {
         [one] => {
             holder == Some(one) && (healthy(&bound[0]) || !world.agents.iter().any(|a| healthy(&a)))

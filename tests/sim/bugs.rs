@@ -21,8 +21,12 @@ pub(crate) enum Bug {
     RestartForgetsTheLease,
     /// An owner does not announce the IP again after others may have had it.
     NobodyAnnouncesAgain,
-    /// A range of keys is read without the slash at its end: other IPs' hosts count as candidates.
-    PrefixesWithoutSlash,
+    /// A standby takes the lock for itself whoever has it by then.
+    UnconditionalTakeOver,
+    /// A candidate takes the lock though somebody has it.
+    UnconditionalCampaign,
+    /// A candidacy does not end with the lease of its host.
+    CandidaciesOutliveHosts,
     /// An owner that hands over lets go of the address before another host has it.
     BreakBeforeMake,
     /// The network is not asked: silence is all that is heard.
@@ -38,7 +42,7 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    pub(crate) const ALL: [Bug; 16] = [
+    pub(crate) const ALL: [Bug; 18] = [
         Bug::UnconditionalUnlock,
         Bug::OwnershipSurvivesTheLease,
         Bug::DeadLeaseLooksAlive,
@@ -48,7 +52,9 @@ impl Bug {
         Bug::FailuresAreFinal,
         Bug::RestartForgetsTheLease,
         Bug::NobodyAnnouncesAgain,
-        Bug::PrefixesWithoutSlash,
+        Bug::UnconditionalTakeOver,
+        Bug::UnconditionalCampaign,
+        Bug::CandidaciesOutliveHosts,
         Bug::BreakBeforeMake,
         Bug::NetworkIsNotHeard,
         Bug::OneWitnessIsEnough,

@@ -10,6 +10,8 @@ mod audit;
 mod bugs;
 mod etcd;
 mod faults;
+#[path = "../memory_etcd/mod.rs"]
+mod memory_etcd;
 mod random;
 mod wire;
 mod world;

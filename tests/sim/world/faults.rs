@@ -97,8 +97,7 @@ impl World {
     /// The data of a moment ago come back; revisions start again from there. All streams break.
     fn restore(&mut self) {
         self.era += 1;
-        self.etcd.data = self.snapshot.clone();
-        self.etcd.restart_leases(self.now);
+        self.etcd.restore(self.now);
         for host in 0..self.agents.len() {
             self.agents[host].watching = false;
             let life = self.agents[host].life;

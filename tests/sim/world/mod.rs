@@ -21,8 +21,9 @@ use link::vip::Slot;
 use crate::agent::{Agent, CHECK, Policies};
 use crate::audit::{Audit, Violation};
 use crate::bugs::Bug;
-use crate::etcd::{Data, Etcd};
+use crate::etcd::Etcd;
 use crate::faults::{Fault, HostId, Plan};
+use crate::memory_etcd::Refusal;
 use crate::random::Random;
 use crate::wire::REPEATS;
 
@@ -30,7 +31,7 @@ use crate::wire::REPEATS;
 pub(crate) type Millis = u64;
 
 /// How long a request may take before the agent tries anew.
-const DEADLINE: Millis = 2_000;
+pub(crate) const DEADLINE: Millis = 2_000;
 
 /// Something that happens, to one life of one agent unless it is etcd's.
 #[derive(Clone, Debug)]
@@ -41,7 +42,7 @@ enum Event {
     RenewalAnswered { host: HostId, life: u64, sent: Millis, lease: i64 },
     Check { host: HostId, life: u64 },
     RequestArrives { host: HostId, life: u64, number: u64, request: Request },
-    Answer { host: HostId, life: u64, era: u64, number: u64, answer: Option<LockAnswer> },
+    Answer { host: HostId, life: u64, era: u64, number: u64, answer: Result<LockAnswer, Refusal> },
     GiveUp { host: HostId, life: u64, number: u64 },
     Seen { host: HostId, life: u64, era: u64, view: LockView },
     SafetyRead { host: HostId, life: u64 },
@@ -77,7 +78,6 @@ pub(crate) struct World {
     queue: BinaryHeap<Due>,
     events: std::collections::HashMap<u64, Event>,
     scheduled: u64,
-    snapshot: Data,
     /// Counts the restorations of etcd: what was under way is lost with the connections.
     era: u64,
     bug: Option<Bug>,
@@ -106,7 +106,6 @@ impl World {
             now: 0,
             steps: 0,
             agents: (1..=hosts).map(|number| Agent::new(number, installed, epoch)).collect(),
-            snapshot: etcd.data.clone(),
             etcd,
             era: 0,
             epoch,
@@ -209,7 +208,7 @@ impl World {
             Event::Answer { host, life, era, number, answer }
                 if self.alive(host, life) && era == self.era =>
             {
-                self.answered(host, number, answer.ok_or("refused".to_owned()));
+                self.answered(host, number, answer.map_err(|refusal| refusal.to_string()));
             }
             Event::GiveUp { host, life, number } if self.alive(host, life) => {
                 self.answered(host, number, Err("deadline".to_owned()));
@@ -247,7 +246,7 @@ impl World {
             }
             Event::Expire => self.expire(),
             Event::Snapshot => {
-                self.snapshot = self.etcd.data.clone();
+                self.etcd.take_snapshot();
                 self.after(5_000, Event::Snapshot);
             }
             Event::Fault(index) => self.fault(self.plan[index].1),

@@ -12,6 +12,9 @@ use crate::faults::HostId;
 /// How long a renewal may take; there is one at a time.
 const RENEWAL_DEADLINE: Millis = 1_000;
 
+/// How long a request may be on its way.
+const LATE: Millis = 10_000;
+
 /// Between two reads of the lock while the watch works.
 const SAFETY_READ: Millis = 10_000;
 
@@ -25,8 +28,13 @@ impl World {
         }
         let (number, life, cut) = (agent.request, agent.life, agent.cut_out > 0);
         self.after(DEADLINE, Event::GiveUp { host, life, number });
-        let way = self.way(host);
-        if !cut && !self.random.one_in(50) {
+        // One in fifty is lost, and one comes when its sender has long given up.
+        let way = match self.random.between(1, 50) {
+            1 => return,
+            2 => self.random.between(DEADLINE, LATE),
+            _ => self.way(host),
+        };
+        if !cut {
             self.after(way, Event::RequestArrives { host, life, number, request });
         }
     }
@@ -43,7 +51,7 @@ impl World {
         }
         let name = self.agents[host].name.clone();
         let outcome = self.etcd.carry_out(&name, &request);
-        let changed = outcome.as_ref().is_some_and(|(_, changed)| *changed);
+        let changed = outcome.as_ref().is_ok_and(|(_, changed)| *changed);
         let answer = outcome.map(|(answer, _)| answer);
         if changed {
             self.lock_changed();
@@ -195,10 +203,8 @@ impl World {
         if !self.etcd.up {
             return;
         }
-        for lease in self.etcd.expired(self.now) {
-            if self.etcd.revoke(lease) {
-                self.lock_changed();
-            }
+        if self.etcd.expire(self.now) {
+            self.lock_changed();
         }
     }
 
