@@ -53,6 +53,11 @@ impl Error {
         Error { kind: ErrorKind::Refused, text: text.into(), outcome_unknown: false }
     }
 
+    /// What has answered is not etcd.
+    pub(super) fn no_etcd() -> Error {
+        Error::unreachable("the answer is none of etcd's")
+    }
+
     pub(super) fn deadline(what: &str) -> Error {
         Error::unreachable(format!("{what}: no answer in time"))
     }

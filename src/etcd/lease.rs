@@ -6,16 +6,15 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use etcd_client::{
-    Client, LeaseKeepAliveStream, LeaseKeeper, LeaseTimeToLiveOptions, ResponseHeader,
-};
+use etcd_client::{Client, LeaseKeepAliveStream, LeaseKeeper, LeaseTimeToLiveOptions};
 use log::{info, warn};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::error::{Error, ErrorKind};
-use super::pool::{Pool, Tour};
+use super::pool::Pool;
 use super::request::ask;
+use super::tour::Tour;
 use super::{Event, Events, LeaseInfo, Options};
 use crate::clock;
 
@@ -137,6 +136,7 @@ impl Keeper {
         let until = self.attempt_deadline();
         let granted = timeout_at(until, client.lease_grant(wanted, None)).await;
         let granted = granted.map_err(|_| Error::deadline("grant a lease"))??;
+        self.pool.check(granted.header())?;
         let id = granted.id();
         info!("etcd: lease {id:x} granted for {} s ({wanted} s are configured)", granted.ttl());
         self.id = Some(id);
@@ -170,7 +170,7 @@ impl Keeper {
         let answer = renewal.await.map_err(|_| Error::deadline("renew the lease"))??;
         match answer {
             Some(answer) if answer.ttl() > 0 => {
-                self.pool.heard(answer.header().map_or(0, ResponseHeader::revision));
+                self.pool.check(answer.header())?;
                 let (id, ttl) = (keeper.id(), seconds(answer.ttl()));
                 if self.ttl.is_none() {
                     tell_resumed(ttl, self.pool.options());
@@ -292,7 +292,7 @@ fn seconds(ttl: i64) -> Duration {
 
 /// Asks what is left of a lease, and which keys it has if that is wanted.
 pub(super) async fn lease_info(
-    pool: &Pool,
+    pool: &Rc<Pool>,
     id: i64,
     keys: bool,
     until: Instant,
@@ -300,6 +300,7 @@ pub(super) async fn lease_info(
     let options = || keys.then(|| LeaseTimeToLiveOptions::new().with_keys());
     ask(pool, "ask for a lease", until, async |mut client: Client| {
         let answer = client.lease_time_to_live(id, options()).await?;
+        pool.check(answer.header())?;
         let text = |key: &Vec<u8>| String::from_utf8_lossy(key).into_owned();
         let keys = answer.keys().iter().map(text).collect();
         Ok(LeaseInfo { left: answer.ttl(), granted: answer.granted_ttl(), keys })
@@ -308,7 +309,7 @@ pub(super) async fn lease_info(
 }
 
 /// Revokes a lease, with all its keys.
-pub(super) async fn revoke(pool: &Pool, id: i64, until: Instant) -> Result<(), Error> {
+pub(super) async fn revoke(pool: &Rc<Pool>, id: i64, until: Instant) -> Result<(), Error> {
     let revoke = async |mut client: Client| Ok(client.lease_revoke(id).await.map(drop)?);
     ask(pool, "revoke the lease", until, revoke).await
 }

@@ -15,12 +15,14 @@
 //! block. Dropping [`Etcd`] ends the thread; what was not answered by then is not answered.
 
 mod batch;
+mod cluster;
 mod error;
 mod event;
 mod lease;
 mod pool;
 mod request;
 mod tls;
+mod tour;
 mod txn;
 mod watch;
 

@@ -8,7 +8,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::error::{Error, ErrorKind};
-use super::pool::{Pool, Tour};
+use super::pool::Pool;
+use super::tour::Tour;
 use super::txn::{Reply, Txn};
 
 /// How long one member may take. Longer than a renewal: a transaction waits for the members' disks.
@@ -24,28 +25,24 @@ pub(super) async fn transact(
     txn: Txn,
     until: Instant,
 ) -> Result<Reply, Error> {
-    let send = async |client: Client| transact_once(&client, &txn).await;
+    let send = async |client: Client| transact_once(&pool, &client, &txn).await;
     let result = ask(&pool, "transaction", until, send).await;
-    match &result {
-        Ok(reply) => pool.heard(reply.revision),
-        Err(error) if error.kind == ErrorKind::LeaseNotFound => suspect.notify_one(),
-        Err(_) => {}
+    if result.as_ref().is_err_and(|error| error.kind == ErrorKind::LeaseNotFound) {
+        suspect.notify_one();
     }
     result
 }
 
 /// Sends a transaction to one member, once.
-pub(super) async fn transact_once(client: &Client, txn: &Txn) -> Result<Reply, Error> {
-    let reply = Reply::from_proto(&client.kv_client().txn(txn.to_proto()).await?);
-    match reply.cluster {
-        0 => Err(Error::unreachable("the answer is none of etcd's")),
-        _ => Ok(reply),
-    }
+pub(super) async fn transact_once(pool: &Pool, client: &Client, txn: &Txn) -> Result<Reply, Error> {
+    let response = client.kv_client().txn(txn.to_proto()).await?;
+    pool.check(response.header())?;
+    Ok(Reply::from_proto(&response))
 }
 
 /// Sends a request, called `what` in errors; it may be carried out more than once.
 pub(super) async fn ask<T>(
-    pool: &Pool,
+    pool: &Rc<Pool>,
     what: &str,
     until: Instant,
     request: impl AsyncFn(Client) -> Result<T, Error>,
@@ -94,7 +91,7 @@ fn is_final(error: &Error, all_were_asked: bool) -> bool {
 }
 
 async fn attempt_once<T>(
-    pool: &Pool,
+    pool: &Rc<Pool>,
     member: usize,
     what: &str,
     until: Instant,

@@ -1,10 +1,12 @@
 //! The TLS identity: PEM files that are read again when they change.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use etcd_client::{Certificate, Identity, TlsOptions};
+use tokio::task::spawn_blocking;
 use tonic::transport::Endpoint;
 
 use super::error::Error;
@@ -23,7 +25,60 @@ pub struct TlsFiles {
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// What tells one version of the files from another: the modification time and length of each.
-pub(super) type Fingerprint = Vec<Option<(SystemTime, u64)>>;
+type Fingerprint = Vec<Option<(SystemTime, u64)>>;
+
+/// The identity with which connections are made: one that works stays until a newer one does. Files are
+/// read on other threads than the runtime's, which must not wait for a disk.
+pub(super) struct TlsIdentity {
+    files: TlsFiles,
+    in_use: RefCell<Option<Version>>,
+}
+
+/// An identity with the version of the files that it was read from.
+pub(super) struct Version {
+    fingerprint: Fingerprint,
+    pub(super) options: TlsOptions,
+}
+
+impl TlsIdentity {
+    pub(super) fn new(files: TlsFiles) -> TlsIdentity {
+        TlsIdentity { files, in_use: RefCell::default() }
+    }
+
+    /// The identity in use; the first one is read from the files.
+    pub(super) async fn options(&self) -> Result<TlsOptions, Error> {
+        if let Some(version) = &*self.in_use.borrow() {
+            return Ok(version.options.clone());
+        }
+        let read = self.read(None).await;
+        let version = read.unwrap_or_else(|| Err(Error::refused("the runtime ends")))?;
+        let options = version.options.clone();
+        self.adopt(version);
+        Ok(options)
+    }
+
+    pub(super) fn adopt(&self, version: Version) {
+        self.in_use.replace(Some(version));
+    }
+
+    /// What the files say now, if they are others than those in use.
+    pub(super) async fn newer(&self) -> Option<Result<Version, Error>> {
+        let known = self.in_use.borrow().as_ref()?.fingerprint.clone();
+        self.read(Some(known)).await
+    }
+
+    /// Reads the files unless they are the known ones.
+    async fn read(&self, known: Option<Fingerprint>) -> Option<Result<Version, Error>> {
+        let files = self.files.clone();
+        let reading = spawn_blocking(move || {
+            let fingerprint = files.fingerprint();
+            let changed = known.as_ref() != Some(&fingerprint);
+            let version = |options| Version { fingerprint, options };
+            changed.then(|| files.load().map(version).map_err(Error::refused))
+        });
+        reading.await.ok().flatten()
+    }
+}
 
 impl TlsFiles {
     fn paths(&self) -> impl Iterator<Item = &PathBuf> {
@@ -31,7 +86,7 @@ impl TlsFiles {
         identity.chain(&self.ca)
     }
 
-    pub(super) fn fingerprint(&self) -> Fingerprint {
+    fn fingerprint(&self) -> Fingerprint {
         let stat = |path: &PathBuf| {
             let meta = fs::metadata(path).ok()?;
             Some((meta.modified().ok()?, meta.len()))
@@ -41,7 +96,7 @@ impl TlsFiles {
 
     /// Reads the files. The error names the file that cannot be read, or says why no connection can be
     /// made with what is in them: half a file must not take the place of a good one.
-    pub(super) fn load(&self) -> Result<TlsOptions, String> {
+    fn load(&self) -> Result<TlsOptions, String> {
         let read =
             |path: &PathBuf| fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
         let mut options = TlsOptions::new();

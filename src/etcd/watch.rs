@@ -18,8 +18,9 @@ use log::{debug, warn};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::error::{Error, ErrorKind};
-use super::pool::{Pool, Tour};
+use super::pool::Pool;
 use super::request::transact_once;
+use super::tour::Tour;
 use super::txn::{Kv, Op, Txn};
 use super::{Event, Events, Gap, KeySink, KeyState};
 
@@ -100,7 +101,6 @@ impl Watcher {
     /// Reads and watches, for ever.
     pub(super) async fn run(self) {
         let mut pause = BACK_OFF.0;
-        let mut complaint = String::new();
         let mut tour = Tour::default();
         loop {
             let begun = Instant::now();
@@ -111,15 +111,11 @@ impl Watcher {
             let Some(error) = tour.go_on(&self.pool, error) else { continue };
             if begun.elapsed() > BACK_OFF.1 * 2 {
                 pause = BACK_OFF.0;
-                complaint.clear();
             }
-            let text = format!("etcd: watch {}: {error}", self.prefix());
-            // What is refused is said once; of what does not answer the pool complains.
-            if error.kind == ErrorKind::Refused && text != complaint {
-                warn!("{text}");
-                complaint = text;
-            } else {
-                debug!("{text}");
+            let text = format!("watch {}: {error}", self.prefix());
+            // Of what does not answer the pool warns.
+            if error.kind != ErrorKind::Refused || !self.pool.warn_once(&text, &text) {
+                debug!("etcd: {text}");
             }
             sleep(pause).await;
             pause = (pause * 2).min(BACK_OFF.1);
@@ -195,7 +191,7 @@ impl Watcher {
             revision: answer.header().map_or(0, ResponseHeader::revision),
             count: usize::try_from(answer.count()).unwrap_or(usize::MAX),
         };
-        self.pool.heard(now.revision);
+        self.pool.check(answer.header())?;
         Ok(answer.kvs().is_empty() && seen.is_still_so(now, known))
     }
 
@@ -205,12 +201,11 @@ impl Watcher {
         // restored from a snapshot.
         let known = self.pool.revision();
         let txn = Txn::read(vec![Op::GetPrefix(self.prefix().to_owned())]);
-        let reading = timeout_at(Instant::now() + ANSWER, transact_once(client, &txn)).await;
+        let reading =
+            timeout_at(Instant::now() + ANSWER, transact_once(&self.pool, client, &txn)).await;
         let reply = reading.map_err(|_| Error::deadline("read the keys"))??;
         let before = self.cluster.replace(reply.cluster);
         let gap = if before != 0 && before != reply.cluster {
-            warn!("etcd: cluster {:x} has replaced {before:x}", reply.cluster);
-            self.pool.forget_revision();
             Gap::Replaced
         } else if reply.revision < known {
             warn!("etcd: revision went back from {known} to {}: restored?", reply.revision);

@@ -115,17 +115,32 @@ fn certificates_that_are_garbage_leave_the_old_ones_in_use() {
 }
 
 #[test]
-fn certificates_that_have_expired_are_reported_and_replaced_by_good_ones() {
-    let (lab, files) = with_certificate();
-    let owner = lab.await_owner(VIP);
-    files.replace(&lab.etcd.authority().expired_client("expired"));
-    await_said(&lab, "BadCertificate");
-    holds_for(LEASE_AND_MORE, "it is bound", || lab[owner].binds(VIP.ip()));
-    files.replace(&lab.etcd.authority().client("another"));
-    for host in [H1, H2] {
-        eventually("it is well again", || lab[host].api().get("/health").status == 200);
-    }
-    lab.await_owner(VIP);
+fn certificates_that_have_expired_leave_the_old_ones_in_use() {
+    let (mut lab, files) = with_certificate();
+    moves_nothing(&mut lab, |lab| {
+        files.replace(&lab.etcd.authority().expired_client("expired"));
+        await_said(lab, "stays in use");
+        lab.etcd.restart();
+    });
+    moves_nothing(&mut lab, |lab| {
+        files.replace(&lab.etcd.authority().client("another"));
+        await_said(lab, "TLS files have changed");
+    });
+}
+
+#[test]
+fn an_authority_that_signed_nothing_leaves_the_old_one_in_use() {
+    let mut lab = Lab::builder(2).tls().build();
+    let (used, good) = (lab.folder().join("ca.pem"), lab.etcd.authority().certificate());
+    fs::copy(&good, &used).unwrap();
+    lab.start_all_with(&[QUICK[0], ("ETCD_CACERT", &used.display().to_string())]);
+    lab.offer(VIP);
+    moves_nothing(&mut lab, |lab| {
+        let other = Authority::new(lab.folder().join("other"));
+        fs::copy(other.certificate(), &used).unwrap();
+        await_said(lab, "stays in use");
+        lab.etcd.restart();
+    });
 }
 
 #[test]

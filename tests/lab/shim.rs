@@ -7,6 +7,32 @@ use link::etcd::{ErrorKind, Etcd, Event, Gap, Op, Options, Txn};
 
 use crate::harness::*;
 
+/// Starts a cluster of one member on a host, beside the lab's own: its URL.
+fn another_cluster(lab: &Lab, host: HostId) -> (Process, String) {
+    let url = format!("http://{}:2379", lab[host].address());
+    let (peer, data) = ("http://127.0.0.1:2380", lab.folder().join("another"));
+    let program = Program::new("etcd")
+        .args(["--name", "another", "--data-dir", &data.display().to_string()])
+        .args(["--listen-client-urls", &url, "--advertise-client-urls", &url])
+        .args(["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer])
+        .args(["--initial-cluster", &format!("another={peer}")]);
+    let process =
+        Process::start(lab[host].namespace(), &program, &lab.folder().join("another.log"));
+    eventually("it answers", || {
+        client_on(lab, &[&url]).client().call(put("/up", 0), SECOND).is_ok()
+    });
+    (process, url)
+}
+
+/// A second.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How many keys a cluster has that begin like that.
+fn keys(lab: &Lab, endpoint: &str, prefix: &str) -> usize {
+    let read = Txn::read(vec![Op::GetPrefix(prefix.to_owned())]);
+    client_on(lab, &[endpoint]).client().call(read, PATIENCE).expect("read").kvs(0).len()
+}
+
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -221,4 +247,65 @@ fn what_all_members_refuse_is_refused() {
     let error = etcd.client().call(put("/test/a", 0), PATIENCE).expect_err("refused");
     assert_eq!((error.kind, error.outcome_is_unknown()), (ErrorKind::Refused, false), "{error}");
     assert!(asked.elapsed() < Duration::from_secs(2), "refused after {:?}", asked.elapsed());
+}
+
+#[test]
+fn a_member_of_another_cluster_is_not_used_though_no_other_one_answers() {
+    let mut lab = Lab::new(2);
+    let (_another, foreign) = another_cluster(&lab, H2);
+    let etcd = client_on(&lab, &[&lab.etcd.endpoints(), &foreign]);
+    let events = keep_lease(&etcd);
+    let (ours, _) = await_event(&events, opened);
+    lab.etcd.stop();
+    for _ in 0..3 {
+        etcd.client().call(put("/test/a", 0), SECOND).expect_err("ours does not answer");
+    }
+    lab.etcd.start_all();
+    let written = etcd.client().call(put("/test/a", 0), PATIENCE).expect("ours answers");
+    assert_eq!(written.cluster, ours);
+    assert_eq!(await_event(&events, opened), (ours, Gap::Reconnected));
+    assert_eq!(keys(&lab, &foreign, "/test/"), 0);
+}
+
+#[test]
+fn the_cluster_of_most_members_is_used_wherever_they_are_listed() {
+    let lab = Lab::builder(2).etcd_members(3).build();
+    let (_another, foreign) = another_cluster(&lab, H2);
+    let ours = lab.etcd.endpoints();
+    let list: Vec<&str> = std::iter::once(foreign.as_str()).chain(ours.split(',')).collect();
+    let etcd = client_on(&lab, &list);
+    etcd.client().call(put("/test/a", 0), PATIENCE).expect("written");
+    assert!(lab.etcd.get("/test/a").is_some());
+    assert_eq!(keys(&lab, &foreign, "/test/"), 0);
+}
+
+#[test]
+fn a_cluster_that_was_replaced_is_told() {
+    let mut lab = Lab::new(1);
+    let etcd = client_on(&lab, &[&lab.etcd.endpoints()]);
+    let events = keep_lease(&etcd);
+    let (before, _) = await_event(&events, opened);
+    lab.etcd.replace();
+    let replaced = |event| opened(event).filter(|(_, gap)| *gap == Gap::Replaced);
+    assert_ne!(await_event(&events, replaced).0, before);
+    etcd.client().call(put("/test/a", 0), PATIENCE).expect("written");
+}
+
+#[test]
+fn an_agent_says_once_which_member_belongs_to_another_cluster() {
+    let mut lab = Lab::new(2);
+    let (_another, foreign) = another_cluster(&lab, H2);
+    let endpoints = format!("{},{foreign}", lab.etcd.endpoints());
+    lab[H1].start_with(&[("ETCD_HOSTS", &endpoints)]);
+    lab[H1].api().add(VIP);
+    lab.await_owner(VIP);
+    lab.etcd.restart();
+    lab.await_owner(VIP);
+    eventually("it is well again", || lab[H1].api().get("/health").status == 200);
+    let log = lab[H1].agent().log();
+    let said: Vec<&str> =
+        log.lines().filter(|l| l.contains("WARN") && l.contains("belongs to")).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains(&format!("WARN  etcd: {foreign} belongs to cluster")), "{said:?}");
+    assert_eq!(keys(&lab, &foreign, "/link/"), 0);
 }
