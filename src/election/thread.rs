@@ -303,7 +303,9 @@ impl Actor {
     }
 
     fn answer(&mut self, request: &Request, answer: Result<LockAnswer, etcd::Error>) -> Input {
-        let refused = answer.as_ref().is_err_and(|error| error.kind == etcd::ErrorKind::Refused);
+        let refused = answer.as_ref().is_err_and(|error| {
+            matches!(error.kind, etcd::ErrorKind::Refused | etcd::ErrorKind::Auth)
+        });
         let before = std::mem::replace(&mut self.refused, refused);
         match answer {
             Ok(answer) => {

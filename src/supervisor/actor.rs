@@ -308,8 +308,11 @@ impl Actor {
 fn failure(error: &etcd::Error) -> Failure {
     let outcome = match error.kind {
         _ if error.outcome_is_unknown() => Outcome::Unknown,
-        etcd::ErrorKind::Unreachable | etcd::ErrorKind::Auth => Outcome::NotSent,
-        etcd::ErrorKind::Refused | etcd::ErrorKind::LeaseNotFound => Outcome::Refused,
+        etcd::ErrorKind::Unreachable => Outcome::NotSent,
+        // Renewals need no password.
+        etcd::ErrorKind::Auth | etcd::ErrorKind::Refused | etcd::ErrorKind::LeaseNotFound => {
+            Outcome::Refused
+        }
     };
     Failure { outcome, why: error.to_string() }
 }

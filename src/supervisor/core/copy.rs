@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::start::Start;
+use super::stop::Life;
 use super::{Action, Core, Timer};
 use crate::store::{At, Instance, LocalCopy};
 
@@ -74,9 +75,10 @@ impl Core {
         self.arm(Timer::Copy, PAUSE * ips);
     }
 
-    /// Writes the copy if it is not what is registered.
+    /// Writes the copy if it is not what is registered. An agent that stops has given up IPs that are.
     pub(super) fn copy_now(&mut self) {
-        if !std::mem::take(&mut self.copy.due) || self.start != Start::Loaded {
+        let follows = self.start == Start::Loaded && self.life == Life::Running;
+        if !std::mem::take(&mut self.copy.due) || !follows {
             return;
         }
         let copy = LocalCopy {

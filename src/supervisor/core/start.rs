@@ -96,13 +96,15 @@ impl Core {
         self.start = Start::FromCopy;
         let Some(copy) = self.copy.former() else { return };
         let records = copy.records.clone();
+        let known = records.len();
         // A cloned image has the copy of another machine.
         let same = copy.instance.as_ref().is_none_or(|it| it.is_same(&self.setting.instance));
         let lease = copy.lease.filter(|_| same);
-        let text = format!("etcd does not answer: {} IPs known from the local copy", records.len());
+        let text = format!("etcd does not answer: {known} IPs known from the local copy");
         self.log(Level::Warn, text);
         // What the copy does not know may be registered all the same: no address is a left-over before
         // etcd has said so.
+        let records = self.within_limit(records);
         self.insert_all(records);
         // At a boot nobody may have the IP, so that waiting costs more than with an etcd that has just
         // fallen silent.
@@ -167,20 +169,25 @@ impl Core {
             let lost = self.lost(&copy, found, at);
             wanted.extend(lost);
         }
-        wanted.sort_by_key(|record| record.cidr);
+        self.within_limit(wanted)
+    }
+
+    /// As many of these as there may be.
+    fn within_limit(&mut self, mut records: Vec<Record>) -> Vec<Record> {
+        records.sort_by_key(|record| record.cidr);
         let max = self.setting.max_ips.unwrap_or(usize::MAX);
-        let beyond = wanted.split_off(wanted.len().min(max));
-        if !beyond.is_empty() {
-            let text = format!(
-                "MAX_NUMBER_OF_ENDPOINTS is {max}: {} more IPs are registered and not served: {}",
-                beyond.len(),
-                names(&beyond)
-            );
+        let beyond = records.split_off(records.len().min(max));
+        let text = format!(
+            "MAX_NUMBER_OF_ENDPOINTS is {max}: {} more IPs are registered and not served: {}",
+            beyond.len(),
+            names(&beyond)
+        );
+        let beyond = beyond.into_iter().map(|record| (record.id, record.cidr)).collect();
+        if self.table.beyond_limit != beyond && !beyond.is_empty() {
             self.log(Level::Error, text);
         }
-        self.table.beyond_limit =
-            beyond.into_iter().map(|record| (record.id, record.cidr)).collect();
-        wanted
+        self.table.beyond_limit = beyond;
+        records
     }
 
     /// What the copy has and etcd lacks, if etcd has lost it: because etcd is another one, or older, or

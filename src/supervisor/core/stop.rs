@@ -58,6 +58,8 @@ impl Core {
     }
 
     pub(super) fn begin_stop(&mut self, policy: StopPolicy) {
+        // What is given up from now on stays registered, for the next life.
+        self.copy_now();
         match policy {
             StopPolicy::Keep => self.end(),
             StopPolicy::Release => {
@@ -129,7 +131,6 @@ impl Core {
     }
 
     fn end(&mut self) {
-        self.copy_now();
         self.life = Life::Ended;
         self.out.push(Action::Ended);
     }

@@ -53,6 +53,26 @@ fn a_new_ip_is_stored_before_it_is_answered_and_only_then_campaigns() {
 }
 
 #[test]
+fn a_stop_right_after_a_registration_leaves_all_ips_in_the_copy() {
+    for policy in [StopPolicy::Release, StopPolicy::Keep] {
+        let mut story = Story::running(&[record(1, 5)]);
+        for number in [2, 3] {
+            let (_, write) = story.create(number);
+            story.answer(write, written(101));
+        }
+        assert_eq!(story.copy().unwrap().records.len(), 2, "the next copy has to wait");
+        story.feed(Event::Stop(policy));
+        for number in [1, 2, 3].into_iter().filter(|_| policy == StopPolicy::Release) {
+            story.notice(story.slot(number), Notice::Left { cleanup_pending: false });
+        }
+        story.feed(Event::Timer(Timer::Copy));
+        story.feed(Event::Revoked(Ok(())));
+        story.expect(&Action::Ended);
+        assert_eq!(story.copy().unwrap().records.len(), 3);
+    }
+}
+
+#[test]
 fn a_no_of_etcd_leaves_nothing_behind() {
     for failure in [refused(), not_sent()] {
         let mut story = Story::running(&[]);

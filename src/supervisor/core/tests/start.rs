@@ -137,6 +137,19 @@ fn the_limit_holds_for_what_is_registered_already() {
 }
 
 #[test]
+fn the_limit_holds_without_etcd_and_is_told_once() {
+    let records: Vec<Record> = (1..=13).map(|number| record(number, 5)).collect();
+    let mut story = Story::begin(Some(copy_of(&records)));
+    story.fail(Request::Load, not_sent());
+    assert_eq!(story.listed().len(), 10);
+    story.expect_warning("10.0.0.11/32, 10.0.0.12/32, 10.0.0.13/32");
+    story.done.clear();
+    story.load(&records);
+    assert_eq!(story.listed().len(), 10);
+    assert!(!story.warnings().iter().any(|text| text.contains("MAX_NUMBER_OF_ENDPOINTS")));
+}
+
+#[test]
 fn an_election_that_cannot_be_started_is_tried_again() {
     let mut story = Story::begin(None);
     story.no_threads = Some(StartError::Failed("no threads".to_owned()));
