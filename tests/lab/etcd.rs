@@ -217,6 +217,7 @@ fn what_etcd_refuses_is_said_once() {
     once("write down the lease: ");
     lab.etcd.permit("readwrite", "/link/config/");
     eventually("the lease is stored", || lab[H1].api().get("/health").status == 200);
+    lab.etcd.permit("read", "/link/ips/");
     lab.offer(VIP);
     once("10.0.1.1/32: etcd refuses its election: ");
 }

@@ -7,6 +7,53 @@ use serde_json::json;
 use crate::harness::*;
 
 #[test]
+fn an_ip_whose_interface_is_down_is_named() {
+    let mut lab = Lab::builder(2).management_network().build();
+    lab.start_all();
+    lab.offer_in_order(VIP);
+    for take_down in [Host::link_down, Host::remove_card] {
+        take_down(&lab[H1]);
+        lab[H1].api().await_unwell(&[&VIP.to_string(), "eth0"]);
+        assert_eq!(lab.await_owner(VIP), H2);
+        lab[H2].api().await_well();
+        if lab[H1].has_card() {
+            lab[H1].link_up();
+        } else {
+            lab[H1].insert_card();
+        }
+        lab[H1].api().await_well();
+        lab[H2].api().failover(VIP).expect(204);
+        lab.await_owner_other_than(H2, VIP);
+    }
+}
+
+#[test]
+fn an_ip_whose_interface_has_no_carrier_is_named() {
+    let mut lab = Lab::builder(2).management_network().build();
+    lab.start_all();
+    lab.offer_in_order(VIP);
+    lab.set_carrier(H1, false);
+    lab[H1].api().await_unwell(&[&VIP.to_string(), "eth0"]);
+    assert_eq!(lab.await_owner(VIP), H2);
+    lab.set_carrier(H1, true);
+    lab[H1].api().await_well();
+}
+
+#[test]
+fn an_ip_whose_interface_is_missing_is_named() {
+    let mut lab = Lab::new(1);
+    lab.start_all();
+    lab[H1].api().add(VIP);
+    lab[H1].api().await_well();
+    lab[H1].api().create(&json!({ "ip": VIP2.to_string(), "interface": "eth7" }));
+    let body = lab[H1].api().await_unwell(&[&VIP2.to_string(), "eth7"]);
+    assert!(!body.contains(&VIP.to_string()), "{body}");
+    let path = lab[H1].api().path(VIP2);
+    lab[H1].api().delete(&path).expect(204);
+    lab[H1].api().await_well();
+}
+
+#[test]
 fn a_service_that_fails_is_no_fault_of_the_agent() {
     let mut lab = Lab::new(1);
     lab.start_all();

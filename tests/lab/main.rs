@@ -14,11 +14,17 @@ mod random;
 #[cfg(test)]
 mod announce;
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod api;
+#[cfg(test)]
+mod binding;
 #[cfg(test)]
 mod checks;
 #[cfg(test)]
 mod cluster;
+#[cfg(test)]
+mod conflicts;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
@@ -38,13 +44,27 @@ mod health;
 #[cfg(test)]
 mod idle;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod loss;
 #[cfg(test)]
+mod masks;
+#[cfg(test)]
+mod names;
+#[cfg(test)]
 mod partition;
+#[cfg(test)]
+mod reconcile;
+#[cfg(test)]
+mod restored;
+#[cfg(test)]
+mod rise;
 #[cfg(test)]
 mod same_answers;
 #[cfg(test)]
 mod selftest;
+#[cfg(test)]
+mod serving;
 #[cfg(test)]
 mod shim;
 #[cfg(test)]

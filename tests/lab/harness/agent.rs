@@ -203,15 +203,17 @@ impl Host {
         });
     }
 
-    /// The warnings of this host's agents so far in which all of these words are.
+    /// The warnings and errors of this host's agents so far in which all of these words are.
     pub(crate) fn warnings(&self, words: &[&str]) -> Vec<String> {
         let log = process::tail(&self.log(), usize::MAX);
-        let is_it =
-            |line: &&str| line.contains(" WARN ") && words.iter().all(|word| line.contains(word));
+        let is_it = |line: &&str| {
+            let warns = [" WARN ", " ERROR "].iter().any(|level| line.contains(level));
+            warns && words.iter().all(|word| line.contains(word))
+        };
         log.lines().filter(is_it).map(str::to_owned).collect()
     }
 
-    /// Waits for a warning in which all of these words are.
+    /// Waits for a warning or an error in which all of these words are.
     #[track_caller]
     pub(crate) fn await_warning(&self, words: &[&str]) {
         let warned = wait::until(wait::PATIENCE, || !self.warnings(words).is_empty());

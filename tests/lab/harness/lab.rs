@@ -89,6 +89,16 @@ impl Lab {
         }
     }
 
+    /// Registers the VIP on each host that has an agent; the first of them owns it.
+    #[track_caller]
+    pub(crate) fn offer_in_order(&self, vip: Vip) {
+        let mut hosts = self.hosts.iter().filter(|host| host.has_agent());
+        let first = hosts.next().expect("an agent runs");
+        first.api().add(vip);
+        assert_eq!(self.await_owner(vip), first.id());
+        hosts.for_each(|host| drop(host.api().add(vip)));
+    }
+
     /// The hosts whose kernel has the address now.
     pub(crate) fn bound_on(&self, vip: Vip) -> Vec<HostId> {
         let hosts = self.hosts.iter().filter(|host| host.is_powered());

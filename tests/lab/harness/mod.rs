@@ -46,7 +46,7 @@ mod vip;
 mod wait;
 
 pub(crate) use agent::{linkctl, linkd};
-pub(crate) use api::{Api, read_response};
+pub(crate) use api::{Api, Response, read_response};
 pub(crate) use authentication::PASSWORD as ETCD_PASSWORD;
 pub(crate) use capture::{Capture, Mac, Payload};
 pub(crate) use fake_member::{FakeAnswer, start as start_fake_member};
@@ -57,7 +57,7 @@ pub(crate) use holders::Holders;
 pub(crate) use host::{H1, H2, H3, Host, HostId};
 pub(crate) use lab::Lab;
 pub(crate) use monitor::{AddressChange, AddressMonitor};
-pub(crate) use namespace::{Namespace, sweep};
+pub(crate) use namespace::{Namespace, sweep, tool};
 pub(crate) use ping::PingReport;
 #[allow(unused_imports, reason = "the chaos run names them")]
 pub(crate) use ping::Pinger;
