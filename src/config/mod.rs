@@ -19,7 +19,7 @@ use crate::etcd::{self, TlsFiles};
 use crate::failure_detector;
 use crate::interface_name;
 use crate::lock;
-use crate::net::{Announce, WatchTiming};
+use crate::net::{Announce, MonitorTiming};
 use crate::policy::{AllFailingPolicy, CrashDetection, LossPolicy, StopPolicy, UnknownWord};
 use crate::secret::{Credentials, Secret};
 use crate::store;
@@ -66,7 +66,7 @@ pub struct Config {
     /// `CRASH_DETECTION`.
     pub crash_detection: CrashDetection,
     /// `PROBE_INTERVAL` and `PROBE_COUNT`: how the host of an owner is watched.
-    pub probes: WatchTiming,
+    pub probes: MonitorTiming,
     /// `STOP_POLICY`.
     pub stop_policy: StopPolicy,
     /// `STATE_DIR`: where the local copy of this host's configuration is.
@@ -328,7 +328,7 @@ impl Reader<'_> {
         Some(TlsFiles { identity, ca: ca.or_else(system) })
     }
 
-    fn probes(&mut self, alone: bool) -> WatchTiming {
+    fn probes(&mut self, alone: bool) -> MonitorTiming {
         let interval = self.duration("PROBE_INTERVAL", "250ms", 10);
         if interval > LONGEST_PROBE_INTERVAL {
             let text = format!("{interval:?}");
@@ -336,12 +336,12 @@ impl Reader<'_> {
         }
         let count = self.number("PROBE_COUNT", 3, 1..=100);
         if alone {
-            return WatchTiming { interval, doubt: interval, count, alone };
+            return MonitorTiming { interval, doubt: interval, count, alone };
         }
         // Silence on the network is only the reason to ask etcd: it may be found in a hurry, and need
         // not be looked for as often.
         let doubt = (interval / 2).max(SHORTEST_PROBE_INTERVAL);
-        WatchTiming { interval: interval * 2, doubt, count, alone }
+        MonitorTiming { interval: interval * 2, doubt, count, alone }
     }
 
     fn announce(&mut self) -> Option<(Duration, u32)> {

@@ -13,7 +13,7 @@ use crate::checks::Timing;
 use crate::etcd;
 use crate::fsm::State;
 use crate::lock::Lease;
-use crate::net::{NetClient, WatchTiming};
+use crate::net::{MonitorTiming, NetClient};
 use crate::network::Liveness;
 use crate::ping::Ping;
 use crate::policy::{AllFailingPolicy, LossPolicy};
@@ -165,7 +165,7 @@ impl Election {
 
     /// Begins, changes or ends to watch the host of the owner on the network; what is heard comes back as
     /// [`Notice::Owner`].
-    pub fn watch(&self, timing: Option<WatchTiming>) {
+    pub fn watch(&self, timing: Option<MonitorTiming>) {
         self.tell(Control::Watch(timing));
     }
 

@@ -5,7 +5,7 @@ use super::message::Input;
 use crate::checks::Timing;
 use crate::etcd;
 use crate::lock::{LockAnswer, Request};
-use crate::net::{Report, WatchTiming};
+use crate::net::{MonitorTiming, Report};
 use crate::ping::Ping;
 use crate::vip::{Check, Cidr};
 
@@ -17,7 +17,7 @@ pub(super) enum Control {
     /// Other health checks, and when they are made.
     SetChecks(Vec<Check>, Timing),
     /// How the host of the owner is watched, or that it is not.
-    Watch(Option<WatchTiming>),
+    Watch(Option<MonitorTiming>),
     /// The question for a sign of life.
     Ping(Ping),
     /// The handle is dropped.

@@ -233,7 +233,7 @@ impl Actor {
             // The host of the owner has all addresses or none.
             Control::Watch(timing) => {
                 if let Some(address) = self.addresses.first() {
-                    address.managed.watch(timing);
+                    address.managed.monitor(timing);
                 }
                 None
             }

@@ -1,7 +1,7 @@
 //! The actuator: the thread `net`, which alone talks to the kernel about addresses.
 //!
 //! - Owns: the request socket and the table of managed addresses ([`Reconciler`]), the queue of
-//!   announcements ([`Announcer`]) and those of questions ([`Prober`], [`Watcher`]), each with a packet
+//!   announcements ([`Announcer`]) and those of questions ([`Prober`], [`HostMonitor`]), each with a packet
 //!   socket, the packet sockets that hear other hosts ([`Listener`]), and the event socket
 //!   ([`Events`]).
 //! - Spoken to by: everybody who has a [`NetClient`](super::NetClient), over one channel without a
@@ -14,7 +14,7 @@
 //! - Stops: on the order that dropping [`Net`](super::Net) sends, after carrying out what was
 //!   ordered before it. Addresses stay as they are.
 //!
-//! One round: take all orders, read all notices, look if that is due, hear what others say, change
+//! One round: take all orders, read all notices, observe the kernel if that is due, hear what others say, change
 //! what differs, announce and ask what is due, report, answer. So a thousand orders that come
 //! together are all bound before the announcements begin, and nothing is announced that was taken
 //! back meanwhile.
@@ -26,19 +26,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, TryRecvError};
 use nix::errno::Errno;
 
-use super::announcer::Announcer;
-use super::asker::Asker;
-use super::events::Events;
-use super::listener::Listener;
+use super::announce::{Announce, Announcer, Schedule};
 use super::order::{AddressOrder, Order, Orders, Token};
-use super::prober::Prober;
-use super::reconcile::Reconciler;
-use super::route::Route;
-use super::schedule::Schedule;
+use super::probe::{Asker, HostMonitor, Listener, Prober};
+use super::reconcile::{Events, Reconciler, Route};
 use super::sys::PacketSocket;
 use super::wait::{STANDSTILL, wait};
-use super::watcher::Watcher;
-use super::{Announce, Looked, NetError, Report};
+use super::{Looked, NetError, Report};
 use crate::clock;
 use crate::network::{Liveness, ProbeResult};
 use crate::vip::Cidr;
@@ -64,7 +58,7 @@ pub(super) struct Actuator {
     announcer: Announcer,
     listener: Listener,
     prober: Prober,
-    watcher: Watcher,
+    monitor: HostMonitor,
     questions: Vec<Question>,
     stopping: bool,
 }
@@ -86,7 +80,7 @@ impl Actuator {
             announcer: Announcer::new(packets, schedule, announce.rate),
             listener: Listener::new(),
             prober: Prober::new(Asker::new(PacketSocket::open()?)),
-            watcher: Watcher::new(Asker::new(PacketSocket::open()?)),
+            monitor: HostMonitor::new(Asker::new(PacketSocket::open()?)),
             questions: Vec::new(),
             stopping: false,
         })
@@ -119,18 +113,18 @@ impl Actuator {
         let changed = self.events.drain(|change| reconciler.matters(change));
         // That this host itself has lost its carrier is noticed up to a second late
         // (net/core/link_watch.c), and must not be taken for somebody's silence.
-        if changed || self.watcher.is_silence_due(now) {
-            self.reconciler.look_soon(now);
+        if changed || self.monitor.is_silence_due(now) {
+            self.reconciler.observe_soon(now);
         }
-        self.reconciler.look_if_due(now);
+        self.reconciler.observe_if_due(now);
         self.hear(now);
         let limit = if self.stopping { usize::MAX } else { MAX_CHANGES };
-        self.reconciler.work(limit, Instant::now());
+        self.reconciler.apply(limit, Instant::now());
         self.announce();
         let reconciler = &self.reconciler;
-        self.prober.ask_due(|cidr| reconciler.vantage(cidr));
-        self.watcher.ask_due(|cidr| reconciler.vantage(cidr));
-        self.watcher.inquire_due(|cidr| self.reconciler.surroundings(cidr));
+        self.prober.ask_due(|cidr| reconciler.probe_source(cidr));
+        self.monitor.ask_due(|cidr| reconciler.probe_source(cidr));
+        self.monitor.ask_neighbours_due(|cidr| self.reconciler.neighbours_of(cidr));
         self.reconciler.make_reports();
         self.answer();
     }
@@ -177,10 +171,10 @@ impl Actuator {
         match order {
             AddressOrder::Set(desired) => self.reconciler.set(cidr, desired),
             AddressOrder::Announce => self.reconciler.announce(cidr),
-            AddressOrder::Probe(true) => self.prober.start(cidr, now),
+            AddressOrder::Probe(true) => self.prober.probes.start(cidr, now),
             AddressOrder::Probe(false) => self.prober.stop(cidr),
-            AddressOrder::Watch(Some(timing)) => self.watcher.start(cidr, timing, now),
-            AddressOrder::Watch(None) => self.watcher.stop(cidr),
+            AddressOrder::Monitor(Some(timing)) => self.monitor.start(cidr, timing, now),
+            AddressOrder::Monitor(None) => self.monitor.stop(cidr),
             AddressOrder::Forget => {
                 self.stop_asking(cidr);
                 self.reconciler.forget(cidr);
@@ -190,7 +184,7 @@ impl Actuator {
 
     fn stop_asking(&mut self, cidr: Cidr) {
         self.prober.stop(cidr);
-        self.watcher.stop(cidr);
+        self.monitor.stop(cidr);
     }
 
     /// Before anything is changed: what was said before an address was bound is not said against it.
@@ -198,17 +192,18 @@ impl Actuator {
     fn hear(&mut self, looked: Instant) {
         let now = Instant::now();
         for cidr in self.reconciler.take_renewed() {
-            self.prober.restart(cidr, now);
-            self.watcher.restart(cidr, now);
+            self.prober.probes.restart(cidr, now);
+            self.monitor.restart(cidr, now);
         }
         for (index, heard) in self.listener.hear() {
-            self.watcher.overhear(index, &heard);
+            self.monitor.overhear(index, &heard);
             for (cidr, wins_tie_break) in self.reconciler.hear(index, &heard, now) {
-                if let Some(wire) = self.prober.heard(cidr, heard.says, wins_tie_break, now) {
+                if let Some(wire) = self.prober.probes.heard(cidr, heard.kind, wins_tie_break, now)
+                {
                     self.reconciler.tell(cidr, Report::Probed(wire));
                 }
-                if let Some(presence) = self.watcher.heard(cidr, &heard, now) {
-                    self.reconciler.tell(cidr, Report::Owner(presence));
+                if let Some(liveness) = self.monitor.heard(cidr, &heard, now) {
+                    self.reconciler.tell(cidr, Report::Owner(liveness));
                 }
             }
         }
@@ -217,17 +212,17 @@ impl Actuator {
 
     fn notice_silence(&mut self, looked: Instant, now: Instant) {
         let reconciler = &mut self.reconciler;
-        for cidr in self.prober.take_silent(now, |cidr| reconciler.vantage(cidr)) {
+        for cidr in self.prober.take_silent(now, |cidr| reconciler.probe_source(cidr)) {
             reconciler.tell(cidr, Report::Probed(ProbeResult::Silent));
         }
         if !self.listener.has_heard_all() || reconciler.is_blind() {
-            self.watcher.recount(now);
+            self.monitor.recount(now);
         }
-        for cidr in self.watcher.take_silent(looked, |cidr| reconciler.vantage(cidr)) {
+        for cidr in self.monitor.take_silent(looked, |cidr| reconciler.probe_source(cidr)) {
             reconciler.tell(cidr, Report::Owner(Liveness::Suspect));
         }
-        for (cidr, presence) in self.watcher.take_surroundings(now) {
-            reconciler.tell(cidr, Report::Owner(presence));
+        for (cidr, liveness) in self.monitor.take_references(now) {
+            reconciler.tell(cidr, Report::Owner(liveness));
         }
     }
 
@@ -237,7 +232,7 @@ impl Actuator {
             self.announcer.start(cidr, extent, cause, now);
         }
         let reconciler = &self.reconciler;
-        self.announcer.send_due(|cidr| reconciler.origin(cidr));
+        self.announcer.send_due(|cidr| reconciler.announce_source(cidr));
     }
 
     fn answer(&mut self) {
@@ -271,8 +266,8 @@ impl Actuator {
         for (index, heard) in self.listener.hear() {
             self.reconciler.hear(index, &heard, now);
         }
-        self.prober.restart_all(now);
-        self.watcher.restart_all(now);
+        self.prober.probes.restart_all(now);
+        self.monitor.restart_all(now);
     }
 
     fn timeout(&self, now: Instant) -> Option<Duration> {
@@ -282,8 +277,8 @@ impl Actuator {
         let due = [
             self.reconciler.next_due(now),
             self.announcer.next_due(now),
-            self.prober.next_due(now),
-            self.watcher.next_due(now),
+            self.prober.probes.next_due(now),
+            self.monitor.next_due(now),
         ];
         let due = due.into_iter().flatten().min()?;
         Some(due.saturating_duration_since(now))

@@ -15,8 +15,10 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded, unbounded};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::actuator::Actuator;
+use super::announce::Announce;
 use super::order::{AddressOrder, Order, Orders, Token};
-use super::{Address, Announce, Desired, Looked, NetError, Reports, WatchTiming};
+use super::probe::MonitorTiming;
+use super::{Address, Desired, Looked, NetError, Reports};
 use crate::network::Mac;
 use crate::ping::Ping;
 use crate::thread;
@@ -153,11 +155,11 @@ impl ManagedAddress {
         self.order(AddressOrder::Probe(on));
     }
 
-    /// Starts to watch the host that has the address, by asking it for the address again and again;
+    /// Starts to monitor the host that has the address, by asking it for the address again and again;
     /// none stops that. Whether it answers is reported whenever that changes. Another timing takes
     /// the place of the one before.
-    pub fn watch(&self, timing: Option<WatchTiming>) {
-        self.order(AddressOrder::Watch(timing));
+    pub fn monitor(&self, timing: Option<MonitorTiming>) {
+        self.order(AddressOrder::Monitor(timing));
     }
 
     fn order(&self, order: AddressOrder) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 use nix::sys::eventfd::EventFd;
 
-use super::{Desired, Looked, NetError, Reports, WatchTiming};
+use super::probe::MonitorTiming;
+use super::{Desired, Looked, NetError, Reports};
 use crate::ping::Ping;
 use crate::vip::Cidr;
 
@@ -33,7 +34,7 @@ pub(super) enum AddressOrder {
     Set(Desired),
     Announce,
     Probe(bool),
-    Watch(Option<WatchTiming>),
+    Monitor(Option<MonitorTiming>),
     Forget,
 }
 

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
-use super::route::words;
+use super::error::words;
 use crate::clock;
 
 /// A wait that is so late was no wait: the process was stopped, or the machine suspended.

@@ -21,7 +21,7 @@ use crate::checks::CheckDefaults;
 use crate::command::Request;
 use crate::etcd;
 use crate::local_copy::CopyFile;
-use crate::net::{NetClient, WatchTiming};
+use crate::net::{MonitorTiming, NetClient};
 use crate::ping::Ping;
 use crate::policy::{AllFailingPolicy, LossPolicy, StopPolicy};
 use crate::thread;
@@ -49,7 +49,7 @@ pub struct Params {
     /// The silence after which etcd counts as lost.
     pub loss_after: Duration,
     /// How the hosts of owners are monitored, if they are.
-    pub watch: Option<WatchTiming>,
+    pub watch: Option<MonitorTiming>,
     /// The way to etcd.
     pub etcd: etcd::Client,
     /// The way to the kernel.

@@ -4,8 +4,9 @@ use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use link::net::ethernet::{BROADCAST, Mac};
-use link::net::{Announce, Desired, Report, arp, ndp};
+use link::net::codec::ethernet::{BROADCAST, Mac};
+use link::net::codec::{arp, ndp};
+use link::net::{Announce, Desired, Report};
 
 use super::capture::Capture;
 use super::lab::{Managed, PATIENCE, UNASKED, eventually, ip, mac, manage, manage_with, run};

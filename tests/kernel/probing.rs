@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use link::net::ethernet::BROADCAST;
-use link::net::{Announce, Desired, Report, arp, ndp};
+use link::net::codec::ethernet::BROADCAST;
+use link::net::codec::{arp, ndp};
+use link::net::{Announce, Desired, Report};
 use link::network::{ProbeResult, Unusable};
 
 use super::capture::Capture;

@@ -4,8 +4,9 @@ use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use link::net::ethernet::BROADCAST;
-use link::net::{Announce, Desired, Report, WatchTiming, arp};
+use link::net::codec::arp;
+use link::net::codec::ethernet::BROADCAST;
+use link::net::{Announce, Desired, MonitorTiming, Report};
 use link::network::Liveness;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -28,12 +29,12 @@ fn announce_until_stdin_ends() {
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
 }
 
-/// Watches the host that has an address until that is silent.
-fn watch_until_silence() {
+/// Monitors the host that has an address until that is silent.
+fn monitor_until_silence() {
     let vip = manage("10.0.0.1/32");
     let interval = Duration::from_millis(50);
-    let timing = WatchTiming { interval, doubt: interval, count: 2, alone: false };
-    vip.address.watch(Some(timing));
+    let timing = MonitorTiming { interval, doubt: interval, count: 2, alone: false };
+    vip.address.monitor(Some(timing));
     while vip.reports.recv().unwrap() != Report::Owner(Liveness::Suspect) {}
 }
 
@@ -127,7 +128,7 @@ fn nothing_is_announced_either_because_the_carrier_came_back_meanwhile() {
 #[test]
 fn nobody_is_silent_because_this_host_stood_still() {
     if std::env::var_os(CHILD).is_some() {
-        return watch_until_silence();
+        return monitor_until_silence();
     }
     run(|| {
         let neighbour = Neighbour::start();

@@ -2,11 +2,11 @@
 
 use std::net::Ipv6Addr;
 
-use crate::net::arp::{self, Packet};
-use crate::net::ethernet::{self, BROADCAST, Mac};
-use crate::net::filter;
-use crate::net::heard::Heard;
-use crate::net::ndp::{self, Advertisement, Solicitation};
+use crate::net::codec::arp::Packet;
+use crate::net::codec::ethernet::{BROADCAST, Mac};
+use crate::net::codec::heard::Heard;
+use crate::net::codec::ndp::{Advertisement, Solicitation};
+use crate::net::codec::{arp, ethernet, filter, ndp};
 
 /// A neighbour, or a group of them, by both addresses.
 type Node = (Mac, Ipv6Addr);

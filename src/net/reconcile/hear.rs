@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::Reconciler;
-use crate::net::ethernet::{self, Mac};
-use crate::net::heard::{Heard, Says};
+use crate::net::codec::ethernet;
+use crate::net::codec::ethernet::Mac;
+use crate::net::codec::heard::{Heard, Kind};
 use crate::vip::Cidr;
 
 /// How long the hardware addresses of this host are believed to be those that were read. They are
@@ -21,19 +22,14 @@ pub(super) struct OwnMacs {
 
 impl Reconciler {
     /// The managed addresses of which another host says something on their interface, each with
-    /// whether that host wins_tie_break this one: its hardware address is lower. That it has what is bound
+    /// whether that host wins the tie-break against this one: its hardware address is lower. That it has what is bound
     /// here is reported.
-    pub(in crate::net) fn hear(
-        &mut self,
-        index: u32,
-        heard: &Heard,
-        now: Instant,
-    ) -> Vec<(Cidr, bool)> {
+    pub(crate) fn hear(&mut self, index: u32, heard: &Heard, now: Instant) -> Vec<(Cidr, bool)> {
         let concerned = self.concerned(index, heard);
         if concerned.is_empty() || self.is_this_host(heard.mac, now) {
             return Vec::new();
         }
-        if heard.says == Says::Has {
+        if heard.kind == Kind::Claim {
             for (cidr, wins_tie_break) in &concerned {
                 self.note_claim(*cidr, heard.mac, *wins_tie_break, now);
             }
@@ -50,7 +46,7 @@ impl Reconciler {
             let own = link.announces_from().filter(|_| link.index == index)?;
             let others = heard.mac != own && heard.source != own;
             // Who asks for what is here is answered by the kernel, and does not get it.
-            let answered = heard.says == Says::Wants && target.is_there();
+            let answered = heard.kind == Kind::Probe && target.is_there();
             (others && !answered).then_some((*cidr, heard.mac < own))
         });
         concerned.collect()
@@ -75,8 +71,9 @@ impl Reconciler {
         let Some(target) = self.targets.get_mut(&cidr).filter(|target| target.is_bound()) else {
             return;
         };
+        let count = target.count_claim(now);
         let (interface, who) = (&target.interface, ethernet::text(mac));
-        match target.claims.count(now) {
+        match count {
             None => {}
             Some(1) => log::info!("{cidr} is on {interface}, and {who} says that it has it"),
             Some(n) => {

@@ -1,0 +1,66 @@
+//! Puts questions about addresses on the wire.
+//!
+//! Owns a packet socket; lives on the actuator's thread. Sending never blocks: a question that the
+//! interface cannot take is lost, as one may be on the wire. The answers come in through the listener.
+
+use std::net::IpAddr;
+
+use nix::errno::Errno;
+
+use crate::net::codec::ethernet::{BROADCAST, Mac};
+use crate::net::codec::{arp, ethernet, ndp};
+use crate::net::error::words;
+use crate::net::sys::PacketSocket;
+use crate::vip::Cidr;
+
+/// From where it is asked about an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProbeSource {
+    /// The interface's index.
+    pub(crate) index: u32,
+    /// Its hardware address; none where nobody resolves addresses, and so nobody answers.
+    pub(crate) mac: Option<Mac>,
+}
+
+/// Sends questions.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    socket: PacketSocket,
+    /// The last question could not be sent.
+    failing: bool,
+}
+
+impl Asker {
+    /// One that has asked nothing yet.
+    pub(crate) fn new(socket: PacketSocket) -> Asker {
+        Asker { socket, failing: false }
+    }
+
+    /// Asks one host whether it has an address, or all hosts; whether the question has left.
+    pub(crate) fn ask(&mut self, cidr: Cidr, source: ProbeSource, whom: Option<Mac>) -> bool {
+        let Some(mac) = source.mac else {
+            return false;
+        };
+        let sent = self.send(cidr.addr(), source.index, mac, whom);
+        let failed_before = std::mem::replace(&mut self.failing, sent.is_err());
+        match sent {
+            Ok(()) => log::debug!("asked who has {cidr}"),
+            Err(errno) if !failed_before => log::warn!("ask who has {cidr}: {}", words(errno)),
+            Err(_) => {}
+        }
+        sent.is_ok()
+    }
+
+    fn send(&self, ip: IpAddr, index: u32, mac: Mac, whom: Option<Mac>) -> Result<(), Errno> {
+        match ip {
+            IpAddr::V4(ip) => {
+                let frame = arp::probe(ip, mac, whom.unwrap_or(BROADCAST));
+                self.socket.send(index, ethernet::ARP, &frame)
+            }
+            IpAddr::V6(ip) => {
+                let frame = ndp::probe(ip, mac, whom.unwrap_or(ndp::solicited_node_mac(ip)));
+                self.socket.send(index, ethernet::IPV6, &frame)
+            }
+        }
+    }
+}

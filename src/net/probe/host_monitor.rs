@@ -1,0 +1,165 @@
+//! Monitors hosts by asking them for an address that they have, and the neighbours of those that are
+//! silent.
+//!
+//! Owns the schedule of these questions; lives on the actuator's thread. Nothing here blocks. The
+//! answers come in through the listener.
+
+use std::collections::hash_map::RandomState;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::asker::{Asker, ProbeSource};
+use super::monitored::{MonitorTiming, Monitored};
+use super::reference_probes::{NEIGHBOURS, ReferenceProbes};
+use crate::net::codec::ethernet::Mac;
+use crate::net::codec::heard::Heard;
+use crate::net::codec::rtnetlink::Neighbour;
+use crate::network::Liveness;
+use crate::vip::Cidr;
+
+/// How many hosts are asked before other work has its turn.
+const MAX_AT_ONCE: u32 = 32;
+
+/// The questions whether hosts are still there.
+#[derive(Debug)]
+pub(crate) struct HostMonitor {
+    asker: Asker,
+    monitored: Monitored,
+    reference_probes: ReferenceProbes,
+}
+
+impl HostMonitor {
+    /// A monitor that monitors nobody yet.
+    pub(crate) fn new(asker: Asker) -> HostMonitor {
+        let monitored = Monitored::new(RandomState::new());
+        HostMonitor { asker, monitored, reference_probes: ReferenceProbes::default() }
+    }
+
+    /// Monitors the host that has an address from now on, or monitors it at another pace.
+    pub(crate) fn start(&mut self, cidr: Cidr, timing: MonitorTiming, now: Instant) {
+        self.monitored.start(cidr, timing, now);
+    }
+
+    /// Monitors it no more.
+    pub(crate) fn stop(&mut self, cidr: Cidr) {
+        self.monitored.stop(cidr);
+        self.reference_probes.end(cidr);
+    }
+
+    /// Starts afresh, if that host is monitored: the neighbours may be others.
+    pub(crate) fn restart(&mut self, cidr: Cidr, now: Instant) {
+        self.monitored.restart(cidr, now);
+        self.reference_probes.postpone(cidr, now);
+    }
+
+    /// Starts afresh with all hosts that are monitored.
+    pub(crate) fn restart_all(&mut self, now: Instant) {
+        self.monitored.restart_all(now);
+        self.reference_probes.postpone_all(now);
+    }
+
+    /// Frames may have been lost: what was not answered until now does not count.
+    pub(crate) fn recount(&mut self, now: Instant) {
+        self.monitored.recount_all();
+        self.reference_probes.postpone_all(now);
+    }
+
+    /// Takes note of what another host says; what that tells of the owner, if it is new.
+    pub(crate) fn heard(&mut self, cidr: Cidr, heard: &Heard, now: Instant) -> Option<Liveness> {
+        let news = self.monitored.heard(cidr, heard.kind, heard.mac, now);
+        if news == Some(Liveness::Alive) {
+            self.reference_probes.end(cidr);
+        }
+        news
+    }
+
+    /// Takes note of what another host says of whatever address, on the interface with this index.
+    pub(crate) fn overhear(&mut self, index: u32, heard: &Heard) {
+        self.reference_probes.heard(index, heard);
+    }
+
+    /// Whether `take_silent` may find somebody at that time.
+    pub(crate) fn is_silence_due(&self, now: Instant) -> bool {
+        self.monitored.is_silence_due(now)
+    }
+
+    /// The addresses whose owners are silent. All that has come until `now` must have been heard.
+    /// Without a `source`, nobody can be heard.
+    pub(crate) fn take_silent(
+        &mut self,
+        now: Instant,
+        source: impl Fn(Cidr) -> Option<ProbeSource>,
+    ) -> Vec<Cidr> {
+        let silent = self.monitored.take_silent(now, |cidr| source(cidr).is_some());
+        for cidr in &silent {
+            match self.monitored.owner(*cidr) {
+                Some((owner, timing)) if timing.alone => {
+                    self.reference_probes.begin(*cidr, owner, timing.interval, now);
+                }
+                Some(_) | None => {}
+            }
+        }
+        silent
+    }
+
+    /// What is new of owners that are silent: whether others are heard. All that has come until `now`
+    /// must have been heard.
+    pub(crate) fn take_references(&mut self, now: Instant) -> Vec<(Cidr, Liveness)> {
+        let liveness = |others| if others { Liveness::Dead } else { Liveness::Suspect };
+        let news = self.reference_probes.take_news(now).into_iter();
+        news.map(|(cidr, others)| (cidr, liveness(others))).collect()
+    }
+
+    /// Asks the neighbours of owners that are silent. `look` tells from where, and who they are; the
+    /// ones to be preferred come first.
+    pub(crate) fn ask_neighbours_due(
+        &mut self,
+        mut look: impl FnMut(Cidr) -> Option<(ProbeSource, Vec<Neighbour>)>,
+    ) {
+        let now = Instant::now();
+        for (cidr, owner) in self.reference_probes.due(now) {
+            match look(cidr) {
+                Some((source, neighbours)) => {
+                    let asked = self.ask_neighbours(source, owner, neighbours);
+                    self.reference_probes.asked(cidr, source.index, asked, Instant::now());
+                }
+                // Nobody can be heard there.
+                None => self.reference_probes.asked(cidr, 0, Vec::new(), now),
+            }
+        }
+    }
+
+    /// Asks a few of them, each alone; the addresses for which they were asked.
+    fn ask_neighbours(
+        &mut self,
+        source: ProbeSource,
+        owner: Mac,
+        neighbours: Vec<Neighbour>,
+    ) -> Vec<IpAddr> {
+        let others = neighbours.into_iter().filter(|neighbour| neighbour.mac != owner);
+        let asked = others.take(NEIGHBOURS).filter(|neighbour| {
+            self.asker.ask(Cidr::single(neighbour.ip), source, Some(neighbour.mac))
+        });
+        asked.map(|neighbour| neighbour.ip).collect()
+    }
+
+    /// Asks whom it is time to ask. Just before each question `source` is asked.
+    pub(crate) fn ask_due(&mut self, source: impl Fn(Cidr) -> Option<ProbeSource>) {
+        let now = Instant::now();
+        for _ in 0..MAX_AT_ONCE {
+            let Some((cidr, owner)) = self.monitored.pop(now) else {
+                break;
+            };
+            match source(cidr) {
+                Some(source) if self.asker.ask(cidr, source, owner) => {}
+                Some(_) => self.monitored.recount(cidr),
+                None => self.monitored.suspend(cidr, now),
+            }
+        }
+    }
+
+    /// When one of those that take or ask something will have something to do.
+    pub(crate) fn next_due(&self, now: Instant) -> Option<Instant> {
+        [self.monitored.next_due(now), self.reference_probes.next_due()].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,21 @@
+//! Questions to other hosts, and what they say.
+//!
+//! `prober` asks who has an address, on the schedule of `probes` and in the `groups` where others ask;
+//! `host_monitor` asks whether the host of an owner still answers, on the schedule of `monitored`,
+//! and the neighbours of one that does not (`reference_probes`). Both send through an `asker`; what
+//! comes in is heard by the `listener`.
+
+mod asker;
+mod groups;
+mod host_monitor;
+mod listener;
+mod monitored;
+mod prober;
+mod probes;
+mod reference_probes;
+
+pub(super) use asker::{Asker, ProbeSource};
+pub(super) use host_monitor::HostMonitor;
+pub(super) use listener::Listener;
+pub use monitored::MonitorTiming;
+pub(super) use prober::Prober;

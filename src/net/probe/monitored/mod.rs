@@ -1,0 +1,289 @@
+//! Which hosts are monitored, when they are asked, and what their answers and their silence mean.
+//!
+//! Pure: time comes in as an argument. A host is known by an address that it has. It is asked for that
+//! at its hardware address, once in an interval, and at another pace once it has not answered; until that
+//! address is known, all hosts are asked, once a second. Silence is a number of questions in a row that
+//! are not answered, and some time after the last of them.
+//!
+//! Only what was asked in time counts: who sent a question late, or looks for the answer late, has
+//! missed something itself and does not tell others dead.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::time::{Duration, Instant};
+
+use crate::net::bucket::Bucket;
+use crate::net::codec::ethernet::Mac;
+use crate::net::codec::heard::Kind;
+use crate::network::Liveness;
+use crate::vip::Cidr;
+
+/// Between two questions to all hosts, as long as it is not known whom to ask; and how long nobody is
+/// asked where nobody can be heard.
+const GAP: Duration = Duration::from_secs(1);
+
+/// Frames per second and at once: twenty hosts at the shortest interval, 1 Mbit/s. Beyond that
+/// questions are late, and do not count.
+const RATE: (u32, u32) = (2000, 50);
+
+/// In so many parts an interval is divided to choose where in it a host is asked.
+const PARTS: u32 = 1000;
+
+/// How the host that has an address is monitored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MonitorTiming {
+    /// Between two questions, as long as it answers; 10 ms at least.
+    pub interval: Duration,
+    /// Between two questions, once one was not answered; no longer than that.
+    pub doubt: Duration,
+    /// `PROBE_COUNT`: how many in a row are not answered when the host is silent, 1 to 100.
+    pub count: u32,
+    /// `CRASH_DETECTION=fast`: the network alone is to tell, so that others are asked where a host is
+    /// silent: see [`Liveness::Dead`].
+    pub alone: bool,
+}
+
+impl MonitorTiming {
+    /// How long the last answer is waited for. An answer takes less than a millisecond on an idle
+    /// network; who cannot wait for etcd does not wait for as long as between two questions.
+    pub fn patience(self) -> Duration {
+        if self.alone { self.doubt / 2 } else { self.doubt }
+    }
+
+    /// How long after its last answer a host is silent, at the latest.
+    pub fn silence(self) -> Duration {
+        self.interval + self.doubt * self.count.saturating_sub(1) + self.patience()
+    }
+}
+
+/// The hosts that are monitored. They are few, so all are looked through.
+#[derive(Debug)]
+pub(super) struct Monitored {
+    hosts: BTreeMap<Cidr, MonitoredHost>,
+    jitter: RandomState,
+    bucket: Bucket,
+}
+
+/// How far the monitoring of one host has come.
+#[derive(Debug)]
+struct MonitoredHost {
+    timing: MonitorTiming,
+    /// How long it is waited before the first question, so that many hosts do not ask together.
+    phase: Duration,
+    /// When it was asked last.
+    asked: Option<Instant>,
+    /// When to ask next.
+    due: Instant,
+    /// How many questions in a row were not answered, as far as they count.
+    unanswered: u32,
+    /// When it is silence, if nobody answers until then.
+    silent_at: Option<Instant>,
+    /// Who said last that he has the address; nobody, since it was started afresh.
+    owner: Option<Mac>,
+    told: Option<Liveness>,
+}
+
+impl Monitored {
+    /// Nobody is monitored yet. `jitter` spreads the questions.
+    pub(super) fn new(jitter: RandomState) -> Monitored {
+        Monitored { hosts: BTreeMap::new(), jitter, bucket: Bucket::new(RATE.0, RATE.1) }
+    }
+
+    /// Monitors the host that has an address from now on, or monitors it at another pace.
+    pub(super) fn start(&mut self, cidr: Cidr, timing: MonitorTiming, now: Instant) {
+        let phase = phase(timing.interval, self.jitter.hash_one(cidr));
+        match self.hosts.entry(cidr) {
+            Entry::Vacant(place) => {
+                place.insert(MonitoredHost::new(timing, phase, now));
+            }
+            Entry::Occupied(mut place) => place.get_mut().change(timing, phase, now),
+        }
+    }
+
+    /// Monitors it no more.
+    pub(super) fn stop(&mut self, cidr: Cidr) {
+        self.hosts.remove(&cidr);
+    }
+
+    /// Starts afresh with a host that is monitored: whoever has the address now has to be heard before
+    /// his silence means anything.
+    pub(super) fn restart(&mut self, cidr: Cidr, now: Instant) {
+        if let Some(host) = self.hosts.get_mut(&cidr) {
+            host.restart(now);
+        }
+    }
+
+    /// Who had an address when he was last heard, and how he is monitored.
+    pub(super) fn owner(&self, cidr: Cidr) -> Option<(Mac, MonitorTiming)> {
+        let host = self.hosts.get(&cidr)?;
+        Some((host.owner?, host.timing))
+    }
+
+    /// Starts afresh with all of them.
+    pub(super) fn restart_all(&mut self, now: Instant) {
+        self.hosts.values_mut().for_each(|host| host.restart(now));
+    }
+
+    /// Nobody can be heard at the moment: starts afresh in a while.
+    pub(super) fn suspend(&mut self, cidr: Cidr, now: Instant) {
+        self.restart(cidr, now + GAP);
+    }
+
+    /// The last question did not leave: counts anew.
+    pub(super) fn recount(&mut self, cidr: Cidr) {
+        if let Some(host) = self.hosts.get_mut(&cidr) {
+            host.recount();
+        }
+    }
+
+    /// Answers may have been lost: counts anew with all of them.
+    pub(super) fn recount_all(&mut self) {
+        self.hosts.values_mut().for_each(MonitoredHost::recount);
+    }
+
+    /// The address for which to ask now, if one is due and the limit allows it, and whom; all, if that
+    /// is not known. It counts as asked.
+    pub(super) fn pop(&mut self, now: Instant) -> Option<(Cidr, Option<Mac>)> {
+        let due = self.hosts.iter_mut().filter(|(_, host)| host.due <= now);
+        let (cidr, host) = due.min_by_key(|(_, host)| host.due)?;
+        self.bucket.take(1, now).ok()?;
+        Some((*cidr, host.ask(now)))
+    }
+
+    /// Whether there will be silence if nobody has answered until now.
+    pub(super) fn is_silence_due(&self, now: Instant) -> bool {
+        self.hosts.values().any(|host| host.silent_at.is_some_and(|at| at <= now))
+    }
+
+    /// The addresses of hosts that are silent now. All that has come until `now` must have been heard.
+    /// Where nobody `can_be_heard`, nobody is silent.
+    pub(super) fn take_silent(
+        &mut self,
+        now: Instant,
+        can_be_heard: impl Fn(Cidr) -> bool,
+    ) -> Vec<Cidr> {
+        let mut silent = Vec::new();
+        for (cidr, host) in &mut self.hosts {
+            let Some(at) = host.silent_at.filter(|at| *at <= now) else {
+                continue;
+            };
+            if !can_be_heard(*cidr) {
+                host.restart(now + GAP);
+            } else if host.is_late(at, now) {
+                host.recount();
+            } else {
+                host.silent_at = None;
+                host.told = Some(Liveness::Suspect);
+                silent.push(*cidr);
+            }
+        }
+        silent
+    }
+
+    /// Takes note of what another host says; what that tells of the owner, if it is new.
+    pub(super) fn heard(
+        &mut self,
+        cidr: Cidr,
+        kind: Kind,
+        mac: Mac,
+        now: Instant,
+    ) -> Option<Liveness> {
+        match kind {
+            Kind::Claim => self.hosts.get_mut(&cidr)?.answered(mac, now),
+            Kind::Probe => None,
+        }
+    }
+
+    /// When there is something to do next, if nothing changes until then.
+    pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
+        let hosts = self.hosts.values();
+        let ask = hosts.clone().map(|host| host.due).min();
+        let ask = ask.map(|due| self.bucket.ready_at(1, now).max(due));
+        hosts.filter_map(|host| host.silent_at).chain(ask).min()
+    }
+}
+
+impl MonitoredHost {
+    fn new(timing: MonitorTiming, phase: Duration, now: Instant) -> MonitoredHost {
+        MonitoredHost {
+            timing,
+            phase,
+            asked: None,
+            due: now + phase,
+            unanswered: 0,
+            silent_at: None,
+            owner: None,
+            told: None,
+        }
+    }
+
+    fn change(&mut self, timing: MonitorTiming, phase: Duration, now: Instant) {
+        if timing != self.timing {
+            (self.timing, self.phase) = (timing, phase);
+            self.due = self.due.min(now + phase);
+            self.recount();
+        }
+    }
+
+    /// What was told stays told.
+    fn restart(&mut self, now: Instant) {
+        self.owner = None;
+        self.due = now + self.phase;
+        self.recount();
+    }
+
+    fn recount(&mut self) {
+        self.unanswered = 0;
+        self.silent_at = None;
+    }
+
+    /// Between two questions, as long as they are not answered.
+    fn gap(&self) -> Duration {
+        if self.owner.is_some() { self.timing.doubt } else { GAP }
+    }
+
+    /// Whether it is so late that answers may be missing for the same reason.
+    fn is_late(&self, due: Instant, now: Instant) -> bool {
+        now.saturating_duration_since(due) > self.gap() / 2
+    }
+
+    /// Whom to ask. The last question before silence is for everybody: the owner may have got another
+    /// hardware address, and what he said of that may have been lost.
+    fn ask(&mut self, now: Instant) -> Option<Mac> {
+        // The gaps do not grow by what each question is late.
+        let mut asked = self.due;
+        if self.is_late(self.due, now) {
+            asked = now;
+            self.recount();
+        }
+        self.asked = Some(asked);
+        self.due = asked + self.gap();
+        self.unanswered = self.unanswered.saturating_add(1);
+        let is_last = self.unanswered == self.timing.count;
+        if is_last && self.owner.is_some() && self.told == Some(Liveness::Alive) {
+            self.silent_at = Some(now + self.timing.patience());
+        }
+        self.owner.filter(|_| !is_last || self.timing.count == 1)
+    }
+
+    fn answered(&mut self, mac: Mac, now: Instant) -> Option<Liveness> {
+        self.recount();
+        if self.owner.replace(mac).is_none() {
+            self.due = self.due.min(now + self.phase);
+        } else if let Some(asked) = self.asked {
+            self.due = asked + self.timing.interval;
+        }
+        let new = self.told.replace(Liveness::Alive) != Some(Liveness::Alive);
+        new.then_some(Liveness::Alive)
+    }
+}
+
+fn phase(interval: Duration, random: u64) -> Duration {
+    let part = u32::try_from(random % u64::from(PARTS)).unwrap_or(0);
+    interval / PARTS * part
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,344 @@
+use std::net::Ipv4Addr;
+
+use super::*;
+
+/// What happened: asked one host, asked all, or what was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    One(Mac),
+    All,
+    Told(Liveness),
+}
+
+use Event::{All, One, Told};
+
+const PRESENT: Option<Liveness> = Some(Liveness::Alive);
+const SILENT: Event = Told(Liveness::Suspect);
+
+const OWNER: Mac = [2, 0, 0, 0, 0, 1];
+const OTHER: Mac = [2, 0, 0, 0, 0, 2];
+
+const TIMING: MonitorTiming = every(100, 3);
+
+/// At one pace, whether it answers or not.
+const fn every(millis: u64, count: u32) -> MonitorTiming {
+    let interval = Duration::from_millis(millis);
+    MonitorTiming { interval, doubt: interval, count, alone: false }
+}
+
+fn vip(n: u32) -> Cidr {
+    Cidr::new(Ipv4Addr::from_bits(0x0a00_0000 + n).into(), 32).unwrap()
+}
+
+/// Monitored, and the time in milliseconds after the first question.
+struct Bench {
+    monitored: Monitored,
+    start: Instant,
+    now: Instant,
+}
+
+impl Bench {
+    /// Begins to host one host.
+    fn new(timing: MonitorTiming) -> Bench {
+        let begin = Instant::now();
+        let mut monitored = Monitored::new(RandomState::new());
+        monitored.start(vip(0), timing, begin);
+        let start = monitored.next_due(begin).unwrap();
+        Bench { monitored, start, now: start }
+    }
+
+    /// The same, and it has answered the first question.
+    fn present(timing: MonitorTiming) -> Bench {
+        let mut bench = Bench::new(timing);
+        // The time starts anew when that one host is asked for the first time.
+        bench.run(1);
+        assert_eq!(bench.hear(OWNER), PRESENT);
+        bench.start = bench.monitored.next_due(bench.now).unwrap();
+        bench.now = bench.start;
+        bench
+    }
+
+    fn time(&self) -> u128 {
+        (self.now - self.start).as_millis()
+    }
+
+    /// What is to be done at this moment.
+    fn round(&mut self) -> Vec<(u128, Event)> {
+        let (now, time) = (self.now, self.time());
+        let silent = self.monitored.take_silent(now, |_| true);
+        let mut log: Vec<_> = silent.into_iter().map(|_| (time, SILENT)).collect();
+        let asked = std::iter::from_fn(|| self.monitored.pop(now));
+        log.extend(asked.map(|(_, whom)| (time, whom.map_or(All, One))));
+        log
+    }
+
+    /// Goes on to that time, always at the moment that is due; what happened when.
+    fn run(&mut self, millis: u64) -> Vec<(u128, Event)> {
+        let end = self.start + Duration::from_millis(millis);
+        let mut log = Vec::new();
+        for _ in 0..10_000 {
+            log.extend(self.round());
+            match self.monitored.next_due(self.now) {
+                Some(due) if due < end => {
+                    assert!(due > self.now, "a wake-up without work");
+                    self.now = due;
+                }
+                _ => {
+                    self.now = end;
+                    return log;
+                }
+            }
+        }
+        panic!("it does not come to an end");
+    }
+
+    /// Goes on to that time, but sleeps until then; what is to be done after that.
+    fn oversleep(&mut self, millis: u64) -> Vec<(u128, Event)> {
+        self.now = self.start + Duration::from_millis(millis);
+        self.round()
+    }
+
+    fn hear(&mut self, mac: Mac) -> Option<Liveness> {
+        self.monitored.heard(vip(0), Kind::Claim, mac, self.now)
+    }
+}
+
+#[test]
+fn all_are_asked_once_a_second_until_it_is_known_whom_to_ask() {
+    let mut bench = Bench::new(TIMING);
+    let log = bench.run(5500);
+    assert_eq!(log, [0, 1000, 2000, 3000, 4000, 5000].map(|time| (time, All)));
+    assert_eq!(bench.hear(OWNER), PRESENT);
+    let log = bench.run(5700);
+    assert!(matches!(log[..], [(5500..5600, One(OWNER)), (5600..5700, One(OWNER))]), "{log:?}");
+}
+
+#[test]
+fn who_answers_is_asked_alone_at_every_interval_and_told_once() {
+    let mut bench = Bench::present(TIMING);
+    for n in 0..50 {
+        assert_eq!(bench.run(n * 100 + 1), [(u128::from(n) * 100, One(OWNER))]);
+        assert_eq!(bench.hear(OWNER), None);
+    }
+}
+
+#[test]
+fn who_does_not_answer_so_many_questions_is_silent_an_interval_after_the_last() {
+    let mut bench = Bench::present(TIMING);
+    let log = bench.run(500);
+    let expected = [
+        (0, One(OWNER)),
+        (100, One(OWNER)),
+        (200, All),
+        (300, SILENT),
+        (300, One(OWNER)),
+        (400, One(OWNER)),
+    ];
+    assert_eq!(log, expected);
+    assert_eq!(bench.hear(OWNER), PRESENT);
+    bench.run(501);
+    assert_eq!(bench.hear(OWNER), None);
+    assert!(bench.run(901).contains(&(900, SILENT)));
+}
+
+#[test]
+fn the_count_is_honoured_and_a_single_question_is_for_one_host() {
+    for count in [1, 2, 100] {
+        let mut bench = Bench::present(MonitorTiming { count, ..TIMING });
+        let log = bench.run(20_000);
+        let (asked, rest) = log.split_at(usize::try_from(count).unwrap());
+        assert_eq!(rest[0], (u128::from(count) * 100, SILENT));
+        assert_eq!(asked.contains(&(u128::from(count - 1) * 100, All)), count > 1);
+        assert_eq!(log.iter().filter(|(_, event)| *event == SILENT).count(), 1);
+    }
+}
+
+#[test]
+fn where_the_network_alone_is_to_tell_half_an_interval_after_the_last_question_is_silence() {
+    let mut bench = Bench::present(MonitorTiming { count: 2, alone: true, ..TIMING });
+    let log = bench.run(201);
+    let expected = [(0, One(OWNER)), (100, All), (150, SILENT), (200, One(OWNER))];
+    assert_eq!(log, expected);
+    assert_eq!(bench.monitored.owner(vip(0)).map(|(owner, _)| owner), Some(OWNER));
+}
+
+#[test]
+fn who_has_not_answered_is_asked_at_another_pace_until_he_is_heard() {
+    let timing = MonitorTiming { interval: Duration::from_millis(400), ..TIMING };
+    let mut bench = Bench::present(timing);
+    for n in 0..5 {
+        let time = u128::from(n) * 400;
+        assert_eq!(bench.run(n * 400 + 1), [(time, One(OWNER))]);
+        assert_eq!(bench.hear(OWNER), None);
+    }
+    let log = bench.run(2501);
+    let expected = [
+        (2000, One(OWNER)),
+        (2100, One(OWNER)),
+        (2200, All),
+        (2300, SILENT),
+        (2300, One(OWNER)),
+        (2400, One(OWNER)),
+        (2500, One(OWNER)),
+    ];
+    assert_eq!(log, expected);
+    assert_eq!(timing.silence(), Duration::from_millis(700), "from the answer at 1600 on");
+    assert_eq!(bench.hear(OWNER), PRESENT);
+    assert_eq!(bench.run(2901), [(2900, One(OWNER))]);
+}
+
+#[test]
+fn an_answer_that_comes_before_silence_counts_however_late_it_is() {
+    let mut bench = Bench::present(TIMING);
+    bench.run(300);
+    assert_eq!(bench.hear(OWNER), None);
+    let log = bench.run(700);
+    assert_eq!(log[0], (300, One(OWNER)));
+    assert_eq!(log[3], (600, SILENT));
+}
+
+#[test]
+fn who_has_never_answered_is_not_silent() {
+    let mut bench = Bench::new(TIMING);
+    assert_eq!(bench.monitored.heard(vip(0), Kind::Probe, OWNER, bench.now), None);
+    assert!(bench.run(10_000).iter().all(|(_, event)| *event == All));
+}
+
+#[test]
+fn a_new_hardware_address_is_asked_from_then_on() {
+    let mut bench = Bench::present(TIMING);
+    bench.run(50);
+    assert_eq!(bench.hear(OTHER), None);
+    assert_eq!(bench.run(101), [(100, One(OTHER))]);
+}
+
+#[test]
+fn who_asks_too_late_does_not_count_what_was_asked_before() {
+    let mut bench = Bench::present(TIMING);
+    bench.run(150);
+    // Half an interval late is in time, and the next question is not late for that.
+    assert_eq!(bench.oversleep(250), [(250, All)]);
+    assert_eq!(bench.run(400), [(300, One(OWNER)), (350, SILENT)]);
+
+    let mut bench = Bench::present(TIMING);
+    bench.run(150);
+    assert_eq!(bench.oversleep(251), [(251, One(OWNER))]);
+    assert_eq!(bench.run(551), [(351, One(OWNER)), (451, All)]);
+    assert_eq!(bench.run(552), [(551, SILENT), (551, One(OWNER))]);
+}
+
+#[test]
+fn who_looks_too_late_for_an_answer_does_not_find_silence() {
+    for late in [51, 100, 1000, 3_600_000] {
+        let mut bench = Bench::present(TIMING);
+        bench.run(250);
+        assert_eq!(bench.oversleep(300 + late), [(u128::from(300 + late), One(OWNER))]);
+        let log = bench.run(300 + late + 301);
+        assert_eq!(log[2], (u128::from(300 + late) + 300, SILENT));
+    }
+}
+
+#[test]
+fn after_a_new_start_nobody_is_silent_who_was_not_heard_again() {
+    let restarts: [fn(&mut Monitored, Instant); 3] = [
+        |monitored, now| monitored.restart(vip(0), now),
+        |monitored, now| monitored.restart_all(now),
+        |monitored, now| monitored.suspend(vip(0), now),
+    ];
+    for restart in restarts {
+        let mut bench = Bench::present(TIMING);
+        bench.run(250);
+        restart(&mut bench.monitored, bench.now);
+        assert!(bench.run(10_000).iter().all(|(_, event)| *event == All));
+        assert_eq!(bench.hear(OWNER), None, "that was told");
+        assert!(bench.run(10_600).iter().any(|(_, event)| *event == SILENT));
+        restart(&mut bench.monitored, bench.now);
+        assert_eq!(bench.hear(OWNER), PRESENT);
+    }
+}
+
+#[test]
+fn nobody_is_asked_for_a_second_where_nobody_can_be_heard() {
+    let mut bench = Bench::present(TIMING);
+    bench.run(300);
+    assert!(bench.monitored.is_silence_due(bench.now));
+    assert_eq!(bench.monitored.take_silent(bench.now, |_| false), []);
+    assert!(!bench.monitored.is_silence_due(bench.now));
+    assert_eq!(bench.run(1300), []);
+    assert!(matches!(bench.run(1400)[..], [(1300..1400, All)]));
+}
+
+#[test]
+fn what_was_not_sent_or_may_have_been_lost_does_not_count() {
+    let recounts: [fn(&mut Monitored); 2] =
+        [|monitored| monitored.recount(vip(0)), |monitored| monitored.recount_all()];
+    for recount in recounts {
+        let mut bench = Bench::present(TIMING);
+        bench.run(299);
+        recount(&mut bench.monitored);
+        let log = bench.run(601);
+        let expected =
+            [(300, One(OWNER)), (400, One(OWNER)), (500, All), (600, SILENT), (600, One(OWNER))];
+        assert_eq!(log, expected);
+    }
+}
+
+#[test]
+fn another_timing_holds_at_once_and_the_same_one_changes_nothing() {
+    let mut bench = Bench::present(TIMING);
+    bench.run(250);
+    bench.monitored.start(vip(0), TIMING, bench.now);
+    assert_eq!(bench.run(301), [(300, SILENT), (300, One(OWNER))]);
+
+    let slow = every(10_000, 1);
+    let mut bench = Bench::present(slow);
+    bench.run(1);
+    bench.monitored.start(vip(0), TIMING, bench.now);
+    let log = bench.run(401);
+    assert!(matches!(log[3], (300..402, SILENT)), "{log:?}");
+    bench.hear(OWNER);
+    bench.monitored.start(vip(0), slow, bench.now);
+    assert_eq!(bench.run(10_000).len(), 1);
+}
+
+#[test]
+fn nothing_wakes_up_when_nobody_is_watched() {
+    let mut bench = Bench::present(TIMING);
+    bench.monitored.stop(vip(0));
+    assert_eq!(bench.monitored.next_due(bench.now), None);
+    assert_eq!(bench.hear(OWNER), None);
+    bench.monitored.restart(vip(0), bench.now);
+    assert_eq!(bench.run(1000), []);
+}
+
+#[test]
+fn many_hosts_are_asked_at_different_times_within_the_first_interval() {
+    let start = Instant::now();
+    let mut monitored = Monitored::new(RandomState::new());
+    for n in 0..100 {
+        monitored.start(vip(n), TIMING, start);
+    }
+    let mut dues: Vec<_> = monitored.hosts.values().map(|host| host.due).collect();
+    assert!(dues.iter().all(|due| (start..start + TIMING.interval).contains(due)));
+    dues.sort();
+    dues.dedup();
+    assert!(dues.len() > 50, "{} different times", dues.len());
+}
+
+#[test]
+fn no_more_is_asked_than_the_limit_allows_and_then_nobody_is_silent() {
+    let start = Instant::now();
+    let timing = every(10, 2);
+    let mut monitored = Monitored::new(RandomState::new());
+    for n in 0..100 {
+        monitored.start(vip(n), timing, start);
+        monitored.heard(vip(n), Kind::Claim, OWNER, start);
+    }
+    let (mut now, mut asked) = (start, 0);
+    while now < start + Duration::from_secs(1) {
+        assert_eq!(monitored.take_silent(now, |_| true), []);
+        asked += std::iter::from_fn(|| monitored.pop(now)).count();
+        now = monitored.next_due(now).unwrap();
+    }
+    assert!((1990..=2050).contains(&asked), "{asked}");
+}

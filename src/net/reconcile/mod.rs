@@ -1,0 +1,274 @@
+//! Makes the kernel have what is desired.
+//!
+//! Owns the managed addresses, what is known of their interfaces, and the request socket; lives on
+//! the actuator's thread. `observe` reads the kernel's state and compares, `apply` changes what
+//! differs, and `hear` finds whom it concerns what other hosts say. What has to be reported and
+//! announced is collected in an [`Outbox`] and fetched by the actuator. All of it blocks only in
+//! [`Route`].
+
+mod apply;
+mod events;
+mod hear;
+mod interface;
+mod observe;
+mod repeats;
+mod route;
+mod secondaries;
+mod target;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
+
+pub(super) use self::events::Events;
+use self::interface::Interfaces;
+pub(super) use self::route::Route;
+use self::route::keeps_marks;
+use self::secondaries::{lacks_connected_route, same_subnet};
+use self::target::{Found, Target};
+use crate::net::announce::{AnnounceSource, Cause, Extent};
+use crate::net::codec::rtnetlink::{AddressInfo, Change, MARK, Neighbour};
+use crate::net::order::Token;
+use crate::net::probe::ProbeSource;
+use crate::net::{Address, Desired, Looked, NetError, Report, Reports};
+use crate::vip::Cidr;
+
+/// The managed addresses.
+#[derive(Debug)]
+pub(super) struct Reconciler {
+    route: Route,
+    targets: BTreeMap<Cidr, Target>,
+    interfaces: Interfaces,
+    /// The addresses to be looked after, in the order in which that became necessary.
+    queue: VecDeque<Cidr>,
+    /// The addresses of which a change was put off, and maybe some of which none is any more.
+    delayed: BTreeSet<Cidr>,
+    /// When to look next; none while there is no reason to.
+    observe_at: Option<Instant>,
+    /// The addresses that are managed since the last look.
+    new: Vec<Cidr>,
+    /// Left-overs are to be removed, after the next look: what carries the mark, and these.
+    left_overs: Option<Vec<(Cidr, String)>>,
+    /// The last look failed, and the log says so.
+    blind: bool,
+    own_macs: hear::OwnMacs,
+    outbox: Outbox,
+}
+
+/// What the actuator has to fetch.
+#[derive(Debug, Default)]
+struct Outbox {
+    reports: Vec<(Cidr, Report)>,
+    announcements: Vec<(Cidr, Extent, Cause)>,
+    /// The addresses whose interface was renewed.
+    renewed: Vec<Cidr>,
+}
+
+impl Reconciler {
+    /// Nothing is managed yet.
+    pub(super) fn new(route: Route) -> Reconciler {
+        Reconciler {
+            route,
+            targets: BTreeMap::new(),
+            interfaces: Interfaces::default(),
+            queue: VecDeque::new(),
+            delayed: BTreeSet::new(),
+            observe_at: None,
+            new: Vec::new(),
+            left_overs: None,
+            blind: false,
+            own_macs: hear::OwnMacs::default(),
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// Starts to manage an address, afresh if it is managed already.
+    pub(super) fn manage(
+        &mut self,
+        token: Token,
+        interface: String,
+        reports: Reports,
+        now: Instant,
+    ) {
+        if self.interfaces.link(&interface).is_none() {
+            self.observe_at = Some(now);
+        }
+        self.targets.insert(token.cidr, Target::new(token.number, interface, reports));
+        self.new.push(token.cidr);
+    }
+
+    /// Says where an address should be.
+    pub(super) fn set(&mut self, cidr: Cidr, desired: Desired) {
+        if let Some(target) = self.targets.get_mut(&cidr) {
+            target.order(desired);
+        }
+        self.enqueue(cidr);
+    }
+
+    /// Stops to manage an address.
+    pub(super) fn forget(&mut self, cidr: Cidr) {
+        self.targets.remove(&cidr);
+        let targets = &self.targets;
+        self.interfaces.retain(|name| targets.values().any(|target| target.interface == name));
+    }
+
+    /// This process stood still: what was ordered before is carried out, but no reason to announce.
+    pub(super) fn forget_orders(&mut self) {
+        self.targets.values_mut().for_each(|target| target.ordered_from = None);
+    }
+
+    /// Announces an address in full, if it is bound.
+    pub(super) fn announce(&mut self, cidr: Cidr) {
+        self.outbox.announcements.push((cidr, Extent::Full, Cause::Order));
+    }
+
+    /// Whether this is the newest management of its address, and not forgotten.
+    pub(super) fn manages(&self, Token { cidr, number }: Token) -> bool {
+        self.targets.get(&cidr).is_some_and(|target| target.number == number)
+    }
+
+    /// Has this reported of an address.
+    pub(super) fn tell(&mut self, cidr: Cidr, report: Report) {
+        self.outbox.reports.push((cidr, report));
+    }
+
+    /// Whether a notice of the kernel says something that is not known.
+    pub(super) fn matters(&self, change: &Change) -> bool {
+        let differs = |address: &AddressInfo, found| {
+            let target = self.targets.get(&address.cidr);
+            target.is_some_and(|it| self.is_on(it, address.index) && it.found != Some(found))
+        };
+        match change {
+            Change::Address(address) => {
+                differs(address, found(Some(address))) || self.may_be_primary_of(address)
+            }
+            Change::AddressGone(address) => differs(address, Found::Absent),
+            Change::Link(_) | Change::LinkGone(_) => self.interfaces.matters(change),
+        }
+    }
+
+    /// Whether a managed address may keep this one from having a connected route.
+    fn may_be_primary_of(&self, address: &AddressInfo) -> bool {
+        let mut near = self.targets.iter().filter(|(cidr, _)| same_subnet(**cidr, address.cidr));
+        lacks_connected_route(address) && near.any(|(_, target)| self.is_on(target, address.index))
+    }
+
+    fn is_on(&self, target: &Target, index: u32) -> bool {
+        self.interfaces.link(&target.interface).is_some_and(|link| link.index == index)
+    }
+
+    /// Has everything compared as soon as possible.
+    pub(super) fn observe_soon(&mut self, now: Instant) {
+        self.observe_at = self.observe_at.map(|_| now);
+    }
+
+    /// Whether the last look has failed, so that what is known may be old.
+    pub(super) fn is_blind(&self) -> bool {
+        self.blind
+    }
+
+    /// When there is something to do next; not in the future if work is left.
+    pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
+        let left = (!self.queue.is_empty()).then_some(now);
+        let delayed = self.delayed.iter().filter_map(|cidr| self.targets.get(cidr));
+        let waiting = delayed.filter_map(|target| target.pace.not_before);
+        waiting.chain(left).chain(self.observe_at).min()
+    }
+
+    /// Makes the reports that have collected.
+    pub(super) fn make_reports(&mut self) {
+        for (cidr, report) in self.outbox.reports.drain(..) {
+            if let Some(target) = self.targets.get(&cidr) {
+                target.report(report);
+            }
+        }
+    }
+
+    /// The addresses whose neighbours may be others than before.
+    pub(super) fn take_renewed(&mut self) -> Vec<Cidr> {
+        std::mem::take(&mut self.outbox.renewed)
+    }
+
+    /// The announcements that have become necessary.
+    pub(super) fn take_announcements(&mut self) -> Vec<(Cidr, Extent, Cause)> {
+        std::mem::take(&mut self.outbox.announcements)
+    }
+
+    /// From where to announce an address; none if it is not bound, or nobody would listen.
+    pub(super) fn announce_source(&self, cidr: Cidr) -> Option<AnnounceSource> {
+        let target = self.targets.get(&cidr).filter(|target| target.is_bound())?;
+        let link = self.interfaces.connected_link(&target.interface)?;
+        Some(AnnounceSource {
+            interface: target.interface.clone(),
+            index: link.index,
+            mac: link.announces_from()?,
+            router: link.forwards_ipv6,
+        })
+    }
+
+    /// From where to ask about an address; none if nobody could be heard.
+    pub(super) fn probe_source(&self, cidr: Cidr) -> Option<ProbeSource> {
+        let link = self.interfaces.connected_link(&self.targets.get(&cidr)?.interface)?;
+        Some(ProbeSource { index: link.index, mac: link.announces_from() })
+    }
+
+    /// The same, and the neighbours there who have addresses like this one: first those who were
+    /// last known to be there, as are those with whom this host has to do, its gateway above all.
+    pub(super) fn neighbours_of(&mut self, cidr: Cidr) -> Option<(ProbeSource, Vec<Neighbour>)> {
+        let source = self.probe_source(cidr)?;
+        let neighbours = self.route.neighbours(source.index, cidr.addr());
+        let mut neighbours = neighbours.unwrap_or_else(|error| {
+            log::debug!("read the neighbours: {error}");
+            Vec::new()
+        });
+        neighbours.sort_unstable_by_key(|neighbour| neighbour.confirmed);
+        Some((source, neighbours))
+    }
+
+    /// The addresses on an interface, read anew.
+    pub(super) fn look_at(&mut self, interface: &str) -> Result<Looked, NetError> {
+        let failed = |error| NetError(format!("read the addresses of {interface}: {error}"));
+        let Some(link) = self.route.link_by_name(interface).map_err(failed)? else {
+            return Ok((None, Vec::new()));
+        };
+        let addresses = self.route.addresses().map_err(failed)?;
+        let here = addresses.into_iter().filter(|address| address.index == link.index);
+        let ours = |address: AddressInfo| Address { cidr: address.cidr, ours: is_ours(&address) };
+        Ok((link.mac, here.map(ours).collect()))
+    }
+
+    /// Has removed what is not managed and either carries LinK's mark or, where the kernel keeps no
+    /// marks, is in `unmarked`.
+    pub(super) fn remove_left_overs(&mut self, unmarked: Vec<(Cidr, String)>, now: Instant) {
+        let left_overs = self.left_overs.get_or_insert_default();
+        if !keeps_marks() {
+            left_overs.extend(unmarked);
+        }
+        self.observe_at = Some(now);
+    }
+
+    fn enqueue(&mut self, cidr: Cidr) {
+        if let Some(target) = self.targets.get_mut(&cidr) {
+            if !std::mem::replace(&mut target.queued, true) {
+                self.queue.push_back(cidr);
+            }
+        }
+    }
+
+    fn report(&mut self, cidr: Cidr, report: Option<Report>) {
+        self.outbox.reports.extend(report.map(|report| (cidr, report)));
+    }
+}
+
+/// What is found where the kernel has this address, or none.
+fn found(address: Option<&AddressInfo>) -> Found {
+    match address {
+        None => Found::Absent,
+        Some(address) if address.is_usable() => Found::Usable,
+        Some(_) => Found::Unusable,
+    }
+}
+
+/// LinK adds no address with a peer.
+fn is_ours(address: &AddressInfo) -> bool {
+    address.protocol == MARK && !address.has_peer
+}

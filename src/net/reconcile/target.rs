@@ -1,0 +1,349 @@
+//! One managed address: where it should be, where it was last found, what has been told of it.
+//!
+//! Pure but for the reports, which are handed out as values.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::repeats::Repeats;
+use crate::net::bucket::Bucket;
+use crate::net::error::OrderError;
+use crate::net::{Desired, Report, Reports};
+use crate::network::{Mac, Unusable};
+
+/// The first wait after a failure, and the longest; each is twice the one before.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+
+/// Another program may undo what is done here as fast as it is done. Ten changes are made at once,
+/// then four per second: still well within the second in which an address has to be back.
+const CHANGES: (u32, u32) = (4, 10);
+
+/// Between two reports that a host claims an address: the frames of one announcement are one claim,
+/// and a flood of them is fifty a second. No longer, because the next one may be waited for.
+const CLAIM_GAP: Duration = Duration::from_millis(20);
+/// Of so many hosts claims are reported within that time: an owner that hands over waits for that of
+/// one host, whatever others say, and a forger has any number of hardware addresses.
+const CLAIMANTS: usize = 8;
+
+/// What the kernel has of an address on its interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing.
+    Absent,
+    /// The address, in working order.
+    Usable,
+    /// The address, but duplicate address detection runs or has failed.
+    Unusable,
+}
+
+/// What is to be done about an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing: it is as it should be, or it cannot be so now.
+    Leave,
+    /// Put it on the interface.
+    Add,
+    /// Take it off the interface.
+    Remove,
+    /// Take it off the interface and put it there again.
+    Replace,
+}
+
+/// What makes an address as it should be. `usable`: its interface exists and is up.
+pub(super) fn step(desired: Desired, found: Found, usable: bool) -> Step {
+    match (desired, found) {
+        (Desired::AsFound, Found::Absent | Found::Usable | Found::Unusable) => Step::Leave,
+        (Desired::Bound, Found::Absent) if usable => Step::Add,
+        (Desired::Bound, Found::Unusable) if usable => Step::Replace,
+        (Desired::Bound, Found::Absent | Found::Usable | Found::Unusable) => Step::Leave,
+        (Desired::Unbound, Found::Absent) => Step::Leave,
+        (Desired::Unbound, Found::Usable | Found::Unusable) => Step::Remove,
+    }
+}
+
+/// A managed address.
+pub(super) struct Target {
+    /// The number of its management.
+    pub(super) number: u64,
+    /// The name of its interface.
+    pub(super) interface: String,
+    /// Where it should be.
+    pub(super) desired: Desired,
+    /// Where it was before the last order, until that is carried out.
+    pub(super) ordered_from: Option<Desired>,
+    /// What the last look or the last change found; none before the first look.
+    pub(super) found: Option<Found>,
+    /// The interfaces, by their indexes, on which this process has put it or found it with the mark.
+    pub(super) places: BTreeSet<u32>,
+    /// It waits to be looked after.
+    pub(super) queued: bool,
+    /// How often another program changed it.
+    pub(super) interference: Repeats,
+    /// What is being done only undoes what another program did, which has been logged.
+    pub(super) restoring: bool,
+    /// When a change may be tried.
+    pub(super) pace: Pace,
+    reports: Reports,
+    told: Told,
+}
+
+/// How fast an address may be changed: other programs may undo what is done, or it may fail.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// Nothing is tried before this.
+    pub(super) not_before: Option<Instant>,
+    changes: Bucket,
+    retry: Duration,
+}
+
+/// The last report of each kind, or when it was made.
+#[derive(Debug, Default)]
+struct Told {
+    interface: Option<Result<Mac, Unusable>>,
+    bound: Option<bool>,
+    failure: Option<OrderError>,
+    claims: BTreeMap<Mac, Instant>,
+    /// How often another host said that it has it, for the log.
+    claims_counted: Repeats,
+}
+
+impl Target {
+    /// An address of which nothing is known yet.
+    pub(super) fn new(number: u64, interface: String, reports: Reports) -> Target {
+        Target {
+            number,
+            interface,
+            desired: Desired::AsFound,
+            ordered_from: None,
+            found: None,
+            places: BTreeSet::new(),
+            queued: false,
+            interference: Repeats::default(),
+            restoring: false,
+            pace: Pace::new(),
+            reports,
+            told: Told::default(),
+        }
+    }
+
+    /// Says where it should be; a new order is tried at once.
+    pub(super) fn order(&mut self, desired: Desired) {
+        if self.desired != desired {
+            self.ordered_from = Some(self.desired);
+            self.desired = desired;
+            self.restoring = false;
+            // What was counted is not what would be told of it now.
+            self.interference = Repeats::default();
+            self.pace = Pace::new();
+            self.relieve();
+        }
+    }
+
+    /// It is where it should be, and can be announced from there.
+    pub(super) fn is_bound(&self) -> bool {
+        self.desired == Desired::Bound && self.found == Some(Found::Usable)
+    }
+
+    /// The kernel has it and answers for it, whether it should or nobody has decided yet.
+    pub(super) fn is_there(&self) -> bool {
+        self.found == Some(Found::Usable)
+    }
+
+    /// Nothing stands in the way any more: the next failure is a new one.
+    pub(super) fn relieve(&mut self) {
+        self.pace.not_before = None;
+        self.pace.retry = FIRST_RETRY;
+        self.told.failure = None;
+    }
+
+    /// Another host has claimed it. If that is to be logged, how often since the last line.
+    pub(super) fn count_claim(&mut self, now: Instant) -> Option<u32> {
+        self.told.claims_counted.count(now)
+    }
+
+    /// The report to make of the interface, if that is new.
+    pub(super) fn tell_interface(&mut self, standing: Result<Mac, Unusable>) -> Option<Report> {
+        let new = self.told.interface.replace(standing) != Some(standing);
+        new.then_some(Report::Interface(standing))
+    }
+
+    /// The report to make of what was found, if that is new.
+    pub(super) fn tell_bound(&mut self) -> Option<Report> {
+        let bound = self.found? == Found::Usable;
+        let new = self.told.bound.replace(bound) != Some(bound);
+        new.then_some(Report::Bound(bound))
+    }
+
+    /// The report to make of a failure, if that is new.
+    pub(super) fn tell_failure(&mut self, failure: OrderError) -> Option<Report> {
+        let before = self.told.failure.replace(failure.clone());
+        (before.as_ref() != Some(&failure)).then_some(Report::Failed(failure))
+    }
+
+    /// The report to make of another host's claim, if it has not made one a moment ago.
+    pub(super) fn tell_claim(
+        &mut self,
+        from: Mac,
+        wins_tie_break: bool,
+        now: Instant,
+    ) -> Option<Report> {
+        let claims = &mut self.told.claims;
+        claims.retain(|_, at| now.saturating_duration_since(*at) < CLAIM_GAP);
+        if claims.contains_key(&from) || claims.len() >= CLAIMANTS {
+            return None;
+        }
+        claims.insert(from, now);
+        Some(Report::Claimed { from, wins_tie_break })
+    }
+
+    /// Makes a report.
+    pub(super) fn report(&self, report: Report) {
+        (self.reports)(report);
+    }
+}
+
+impl Pace {
+    fn new() -> Pace {
+        Pace { not_before: None, changes: Bucket::new(CHANGES.0, CHANGES.1), retry: FIRST_RETRY }
+    }
+
+    /// Allows a change now, or puts it off.
+    pub(super) fn may_change(&mut self, now: Instant) -> bool {
+        if self.not_before.is_none_or(|not_before| not_before <= now) {
+            self.not_before = self.changes.take(1, now).err();
+        }
+        self.not_before.is_none()
+    }
+
+    /// A change failed: it is tried again, later each time.
+    pub(super) fn put_off(&mut self, now: Instant) {
+        self.not_before = Some(now + self.retry);
+        self.retry = (self.retry * 2).min(LAST_RETRY);
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("interface", &self.interface)
+            .field("desired", &self.desired)
+            .field("found", &self.found)
+            .field("told", &self.told)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::error::RouteError;
+
+    fn target() -> Target {
+        Target::new(0, "eth0".to_owned(), Box::new(|_| {}))
+    }
+
+    #[test]
+    fn an_interface_that_cannot_carry_an_address_gets_none_but_loses_one() {
+        for found in [Found::Absent, Found::Usable, Found::Unusable] {
+            assert_eq!(step(Desired::Bound, found, false), Step::Leave);
+        }
+        assert_eq!(step(Desired::Unbound, Found::Usable, false), Step::Remove);
+    }
+
+    #[test]
+    fn an_undecided_address_is_left_alone() {
+        for found in [Found::Absent, Found::Usable, Found::Unusable] {
+            assert_eq!(step(Desired::AsFound, found, true), Step::Leave);
+        }
+    }
+
+    #[test]
+    fn what_differs_from_what_should_be_is_changed() {
+        assert_eq!(step(Desired::Bound, Found::Absent, true), Step::Add);
+        assert_eq!(step(Desired::Bound, Found::Usable, true), Step::Leave);
+        assert_eq!(step(Desired::Bound, Found::Unusable, true), Step::Replace);
+        assert_eq!(step(Desired::Unbound, Found::Absent, true), Step::Leave);
+        assert_eq!(step(Desired::Unbound, Found::Unusable, true), Step::Remove);
+    }
+
+    #[test]
+    fn only_what_is_new_is_reported() {
+        let mut target = target();
+        assert_eq!(target.tell_bound(), None, "nothing was found yet");
+        target.found = Some(Found::Absent);
+        assert_eq!(target.tell_bound(), Some(Report::Bound(false)));
+        target.found = Some(Found::Unusable);
+        assert_eq!(target.tell_bound(), None);
+        target.found = Some(Found::Usable);
+        assert_eq!(target.tell_bound(), Some(Report::Bound(true)));
+
+        for standing in [Ok([2; 6]), Ok([3; 6]), Err(Unusable::Down), Err(Unusable::NoCarrier)] {
+            assert_eq!(target.tell_interface(standing), Some(Report::Interface(standing)));
+            assert_eq!(target.tell_interface(standing), None);
+        }
+
+        let [no, never] = [RouteError::Timeout, RouteError::Malformed].map(|cause| OrderError {
+            verb: "add",
+            cidr: "10.0.0.1/32".parse().unwrap(),
+            interface: "eth0".to_owned(),
+            cause,
+        });
+        assert_eq!(target.tell_failure(no.clone()), Some(Report::Failed(no.clone())));
+        assert_eq!(target.tell_failure(no.clone()), None);
+        assert!(target.tell_failure(never).is_some());
+        assert!(target.tell_failure(no.clone()).is_some());
+        target.relieve();
+        assert!(target.tell_failure(no).is_some());
+    }
+
+    #[test]
+    fn claims_that_come_together_are_reported_once() {
+        let now = Instant::now();
+        let mut target = target();
+        let from = [2; 6];
+        let claim = Some(Report::Claimed { from, wins_tie_break: true });
+        assert_eq!(target.tell_claim(from, true, now), claim);
+        assert_eq!(target.tell_claim(from, true, now + CLAIM_GAP / 2), None);
+        assert_eq!(target.tell_claim(from, true, now + CLAIM_GAP), claim);
+    }
+
+    #[test]
+    fn a_flood_of_claims_is_reported_slowly_and_does_not_hide_another_claimant() {
+        let start = Instant::now();
+        let mut target = target();
+        let at = |frame: u32| start + Duration::from_micros(100) * frame;
+        let told = (0..10_000).filter(|n| target.tell_claim([2; 6], true, at(*n)).is_some());
+        assert_eq!(told.count(), 50);
+        assert!(target.tell_claim([3; 6], false, at(9999)).is_some());
+        let forged = (0..200).filter(|n| target.tell_claim([*n; 6], true, at(20_000)).is_some());
+        assert_eq!(forged.count(), CLAIMANTS);
+    }
+
+    #[test]
+    fn a_failure_is_retried_later_each_time_up_to_five_seconds() {
+        let now = Instant::now();
+        let mut target = target();
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            target.pace.put_off(now);
+            waits.push(target.pace.not_before.unwrap().duration_since(now).as_millis());
+        }
+        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert!(!target.pace.may_change(now));
+        target.order(Desired::Bound);
+        assert!(target.pace.may_change(now), "a new order does not wait");
+    }
+
+    #[test]
+    fn a_fight_with_another_program_is_fought_slowly() {
+        let now = Instant::now();
+        let mut target = target();
+        target.order(Desired::Bound);
+        assert_eq!((0..100).filter(|_| target.pace.may_change(now)).count(), 10);
+        let next = target.pace.not_before.unwrap();
+        assert!(next <= now + Duration::from_millis(250));
+        assert!(target.pace.may_change(next));
+    }
+}
