@@ -1,10 +1,14 @@
 //! How requests and answers are cut out of the stream of bytes.
 
-use std::io::Write;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::path::Path;
+use std::time::Duration;
 
 use link::command::{Answer, Command};
 
-use crate::supervisor::{ID, Server, ip};
+use crate::supervisor::{ID, Server, ip, oblige};
 
 const GET: &str = "GET /version HTTP/1.1\r\nHost: h\r\n\r\n";
 
@@ -177,4 +181,45 @@ fn a_client_that_resets_the_connection_while_it_is_served_harms_nobody() {
     let mut client = server.client();
     client.stream.write_all(GET.as_bytes()).unwrap();
     assert_eq!(client.answer().status, 200);
+}
+
+/// Sends what the fuzzer has found worth keeping, and what only looks odd. tiny_http must not close
+/// one of its few connections for any of it.
+#[test]
+fn no_request_costs_a_connection_behind_the_gate() {
+    let server = Server::start(None, |command| {
+        let hangs = matches!(command, Command::Delete(_));
+        (!hangs).then(|| Ok(oblige(&command)))
+    });
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/gate");
+    let kept = fs::read_dir(folder).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap());
+    let ascii: String = ('!'..='~').collect();
+    let long = "x".repeat(15_000);
+    let odd = [
+        format!("get /{ascii} HTTP/1.1\r\nHost: h\r\n\r\n"),
+        format!("{long} / HTTP/1.1\r\nHost: h\r\n\r\n"),
+        format!("!#$%&'*+-.^_`|~ //%00/../?{long} HTTP/1.1\r\nHost: h\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nHost: h\r\nAuthorization:  Basic {ascii} {long}\r\n\r\n"),
+        "GET / HTTP/1.1\r\nHost: h\r\nAuthorization:\r\n\r\n".to_owned(),
+        "PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 0000000000000000000000001\r\n\r\nx"
+            .to_owned(),
+        "CONNECT h:1 HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc".to_owned(),
+    ];
+    for bytes in kept.chain(odd.map(String::into_bytes)) {
+        let mut client = server.client();
+        // The server may have seen enough, and have closed.
+        let _ =
+            client.stream.write_all(&bytes).and_then(|()| client.stream.shutdown(Shutdown::Write));
+        let _ = client.stream.read_to_end(&mut Vec::new());
+    }
+    while server.commands.try_recv().is_ok() {}
+    let mut hanging: Vec<_> = (0..3).map(|_| server.client()).collect();
+    for client in &mut hanging {
+        client.send(format!("DELETE /ips/{ID} HTTP/1.1\r\nHost: h\r\n\r\n"));
+    }
+    for _ in &hanging {
+        let served = server.commands.recv_timeout(Duration::from_secs(20));
+        assert!(served.is_ok(), "three connections are left for changes");
+    }
+    assert_eq!(server.client().get("/version").status, 200, "and one for what is in memory");
 }

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 
 use link::command::{Change, Command, NewVip, Refusal};
 use link::policy::LossPolicy;
-use link::vip::{Check, CheckKind};
+use link::vip::{Check, CheckKind, VipId};
 use link::wire;
 use serde_json::{Value, json};
 
@@ -21,80 +21,81 @@ fn json_of(answer: &Answer) -> Value {
 }
 
 /// Method, path, body; the command that it sends, the status and the body of its answer.
-type Case<'a> = (&'a str, String, &'a str, Command, u16, Option<Value>);
+type Case = (&'static str, String, &'static str, Command, u16, Option<Value>);
 
-#[test]
-fn every_route_sends_its_command_and_shows_its_answer() {
-    let server = Server::obliging();
-    let id = || ID.parse().unwrap();
-    let check = Check { kind: CheckKind::Tcp, host: "127.0.0.1".to_owned(), port: 80 };
-    let new = NewVip {
+const CHECKS: &str = r#"{"healthchecks":[{"type":"TCP","host":"127.0.0.1","port":80}]}"#;
+const CREATE_IP: &str = r#"{"ip":"10.0.0.1","interface":"eth1","healthcheck_interval":5,
+    "checks":[{"type":"TCP","host":"127.0.0.1","port":80}],"etcd_loss_policy":"probe"}"#;
+const CREATE_ENDPOINT: &str = r#"{"plugin":"arp","plugin_config":{"ip":"10.0.0.1/32"},
+    "checks":[{"type":"TCP","host":"127.0.0.1","port":80}],"healthcheck_interval":5,
+    "etcd_loss_policy":"probe"}"#;
+
+fn id() -> VipId {
+    ID.parse().unwrap()
+}
+
+fn check() -> Check {
+    Check { kind: CheckKind::Tcp, host: "127.0.0.1".to_owned(), port: 80 }
+}
+
+fn create(interface: Option<&str>) -> Command {
+    Command::Create(NewVip {
         cidr: "10.0.0.1/32".parse().unwrap(),
-        checks: vec![check.clone()],
+        checks: vec![check()],
         healthcheck_interval: 5,
-        interface: Some("eth1".to_owned()),
+        interface: interface.map(str::to_owned),
         loss: Some(LossPolicy::Probe),
-    };
-    let plain = NewVip { interface: None, ..new.clone() };
-    let one = serde_json::to_value(ip("10.0.0.1/32")).unwrap();
-    let rest = r#""checks":[{"type":"TCP","host":"127.0.0.1","port":80}],"healthcheck_interval":5,
-        "etcd_loss_policy":"probe""#;
-    let create = format!(r#"{{"ip":"10.0.0.1","interface":"eth1",{rest}}}"#);
-    let endpoint = format!(r#"{{"plugin":"arp","plugin_config":{{"ip":"10.0.0.1/32"}},{rest}}}"#);
-    let checks = r#"{"healthchecks":[{"type":"TCP","host":"127.0.0.1","port":80}]}"#;
-    let policy = r#"{"etcd_loss_policy":null}"#;
-    let hosts = json!({"hosts": [{"hostname": "h1"}, {"hostname": "h2"}]});
-    let set = Command::Change(id(), Change { checks: Some(vec![check]), loss: None });
-    let reset = Command::Change(id(), Change { checks: None, loss: Some(None) });
-    let to_h2 = Command::Failover(id(), Some("h2".to_owned()));
-    let at = |rest: &str| format!("/ips/{ID}{rest}");
-    let endpoint_at = |rest: &str| format!("/endpoints/{ID}{rest}");
+    })
+}
 
-    let cases: Vec<Case<'_>> = vec![
-        ("GET", "/ips".into(), "", Command::List, 200, Some(json!({"ips": [one.clone()]}))),
-        ("POST", "/ips".into(), &create, Command::Create(new), 201, Some(one.clone())),
-        ("GET", at(""), "", Command::Get(id()), 200, Some(json!({"ip": one.clone()}))),
-        ("PUT", at(""), checks, set.clone(), 200, Some(one.clone())),
-        ("PATCH", at(""), checks, set.clone(), 200, Some(one.clone())),
-        ("PATCH", at(""), policy, reset, 200, Some(one.clone())),
+fn set_checks() -> Command {
+    Command::Change(id(), Change { checks: Some(vec![check()]), loss: None })
+}
+
+/// The routes that stand under `/ips` and `/endpoints` alike.
+fn cases_of_both(face: &str, one: &str) -> Vec<Case> {
+    let at = |rest: &str| format!("/{face}/{ID}{rest}");
+    let shown = serde_json::to_value(ip("10.0.0.1/32")).unwrap();
+    let hosts = json!({"hosts": [{"hostname": "h1"}, {"hostname": "h2"}]});
+    let to_h2 = Command::Failover(id(), Some("h2".to_owned()));
+    vec![
+        ("GET", format!("/{face}"), "", Command::List, 200, Some(json!({face: [shown]}))),
+        ("GET", at(""), "", Command::Get(id()), 200, Some(json!({one: shown}))),
         ("DELETE", at(""), "", Command::Delete(id()), 204, None),
         ("POST", at("/lock"), "", Command::Lock(id()), 204, None),
         ("POST", at("/failover"), "", Command::Failover(id(), None), 204, None),
         ("POST", at("/failover"), r#"{"host":"h2"}"#, to_h2, 204, None),
-        ("GET", at("/hosts"), "", Command::Hosts(id()), 200, Some(hosts.clone())),
-        ("GET", "/health".into(), "", Command::Health, 200, Some(json!({"status": "ok"}))),
-        (
-            "GET",
-            "/endpoints".into(),
-            "",
-            Command::List,
-            200,
-            Some(json!({"endpoints": [one.clone()]})),
-        ),
-        (
-            "POST",
-            "/endpoints".into(),
-            &endpoint,
-            Command::Create(plain),
-            201,
-            Some(json!({"endpoint": one.clone()})),
-        ),
-        (
-            "GET",
-            endpoint_at(""),
-            "",
-            Command::Get(id()),
-            200,
-            Some(json!({"endpoint": one.clone()})),
-        ),
-        ("PUT", endpoint_at(""), checks, set, 200, Some(json!({"endpoint": one}))),
-        ("DELETE", endpoint_at(""), "", Command::Delete(id()), 204, None),
-        ("POST", endpoint_at("/lock"), "", Command::Lock(id()), 204, None),
-        ("POST", endpoint_at("/failover"), "", Command::Failover(id(), None), 204, None),
-        ("GET", endpoint_at("/hosts"), "", Command::Hosts(id()), 200, Some(hosts)),
-    ];
+        ("GET", at("/hosts"), "", Command::Hosts(id()), 200, Some(hosts)),
+    ]
+}
+
+/// The routes whose answers look different under `/ips` and under `/endpoints`.
+fn cases_of_one() -> Vec<Case> {
+    let (ip_at, endpoint_at) = (format!("/ips/{ID}"), format!("/endpoints/{ID}"));
+    let shown = serde_json::to_value(ip("10.0.0.1/32")).unwrap();
+    let (bare, keyed) = (Some(shown.clone()), Some(json!({"endpoint": shown})));
+    let policy = r#"{"etcd_loss_policy":null}"#;
+    let reset = Command::Change(id(), Change { checks: None, loss: Some(None) });
+    let ok = Some(json!({"status": "ok"}));
+    vec![
+        ("POST", "/ips".to_owned(), CREATE_IP, create(Some("eth1")), 201, bare.clone()),
+        ("PUT", ip_at.clone(), CHECKS, set_checks(), 200, bare.clone()),
+        ("PATCH", ip_at.clone(), CHECKS, set_checks(), 200, bare.clone()),
+        ("PATCH", ip_at, policy, reset, 200, bare),
+        ("POST", "/endpoints".to_owned(), CREATE_ENDPOINT, create(None), 201, keyed.clone()),
+        ("PUT", endpoint_at, CHECKS, set_checks(), 200, keyed),
+        ("GET", "/health".to_owned(), "", Command::Health, 200, ok),
+    ]
+}
+
+#[test]
+fn every_route_sends_its_command_and_shows_its_answer() {
+    let server = Server::obliging();
     let mut client = server.client();
-    for (method, path, body, command, status, shown) in cases {
+    let faces = [cases_of_both("ips", "ip"), cases_of_both("endpoints", "endpoint")];
+    for (method, path, body, command, status, shown) in
+        faces.into_iter().flatten().chain(cases_of_one())
+    {
         let answer = client.ask(method, &path, "", body);
         assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
         assert_eq!(server.commands.try_recv().unwrap(), command, "{method} {path}");

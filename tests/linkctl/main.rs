@@ -2,14 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+mod run;
 mod server;
 
 use std::io::Write;
 use std::net::TcpListener;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use run::{Run, linkctl, program};
 use server::{Closed, Server, done, http};
 
 const ID: &str = "vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427";
@@ -23,57 +25,6 @@ fn ip(id: &str, ip: &str) -> String {
 
 fn list(ips: &[String]) -> String {
     format!("{{\"ips\":[{}]}}\n", ips.join(","))
-}
-
-/// How a run ended.
-#[derive(Debug)]
-struct Run {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl From<Output> for Run {
-    fn from(output: Output) -> Run {
-        Run {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Run {
-    #[track_caller]
-    fn assert_fails(&self, code: i32, with: &str) {
-        assert_eq!(self.code, Some(code), "{self:?}");
-        assert!(self.stderr.contains(with), "{with:?} is not in {self:?}");
-        assert_eq!(self.stdout, "", "{self:?}");
-    }
-
-    #[track_caller]
-    fn assert_prints(&self, stdout: &str) {
-        assert_eq!(self.code, Some(0), "{self:?}");
-        assert_eq!(self.stdout, stdout, "{self:?}");
-    }
-}
-
-/// The program with an environment that holds nothing of the tester's.
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_linkctl"));
-    command.env_clear();
-    command
-}
-
-impl Server {
-    fn linkctl(&self, args: &[&str]) -> Run {
-        linkctl(&self.address, args)
-    }
-}
-
-fn linkctl(host: &str, args: &[&str]) -> Run {
-    let output = program().arg("--host").arg(host).args(args).output();
-    output.unwrap().into()
 }
 
 #[test]
@@ -395,6 +346,8 @@ fn the_own_version_is_known_without_an_agent() {
 /// Needs IPv6 on loopback and `script`, which a plain user's machine may lack.
 #[cfg(feature = "lab")]
 mod lab {
+    use std::process::Command;
+
     use super::*;
 
     #[test]
