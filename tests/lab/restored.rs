@@ -10,6 +10,9 @@ const QUICK: [(&str, &str); 1] = [("KEEPALIVE_INTERVAL", "500ms")];
 /// Longer than that lease.
 const LEASE_AND_MORE: Duration = Duration::from_secs(5);
 
+/// How many revisions are between what is saved and what is lost.
+const NOISE: usize = 100;
+
 /// Two hosts that share one VIP, and etcd as it was then in a file; then a second VIP.
 fn saved() -> (Lab, std::path::PathBuf) {
     let mut lab = Lab::new(2);
@@ -17,6 +20,8 @@ fn saved() -> (Lab, std::path::PathBuf) {
     lab.offer(VIP);
     let snapshot = lab.folder().join("snapshot");
     lab.etcd.save(&snapshot);
+    // What the agents write after a restore does not make up for that.
+    lab.etcd.put_again_and_again("/other/noise", "x", NOISE);
     lab.offer(VIP2);
     await_all(&lab);
     (lab, snapshot)
