@@ -1,10 +1,10 @@
 //! Transactions that come together go together: a thousand elections that ask at the same moment
 //! cost ten requests, not a thousand.
 //!
-//! What comes while nothing is under way is sent at once; what comes meanwhile is collected until a
-//! request returns. So nobody waits for company, and load makes batches by itself. In a batch each
-//! transaction is nested in one of etcd's, with its own conditions; etcd carries out all of them or,
-//! if one is impossible, none: then each is sent for itself, so that one does not fail the others.
+//! A transaction that comes while no request is under way is sent at once; those that come meanwhile
+//! are collected until a request returns. So none waits for others, and load makes the batches. In a
+//! batch each transaction is nested in one of etcd's, with its own conditions; etcd carries out all of
+//! them or, if one is impossible, none: then each is sent by itself, so that one does not fail the others.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -27,14 +27,14 @@ const LARGEST: usize = 100;
 /// How many requests are under way. A slow one does not hold up all the others.
 const IN_FLIGHT: usize = 4;
 
-/// A request that is given up tells why at the very end of its time: so much longer it is listened to.
+/// How much longer than its time a request is waited for: why it failed is known at the very end.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// The transactions that wait, and those under way. Lives on the runtime's thread.
 pub(super) struct Batcher {
     pool: Rc<Pool>,
     /// Woken when a request finds that the lease does not exist.
-    suspect: Rc<Notify>,
+    recheck: Rc<Notify>,
     waiting: RefCell<VecDeque<Job>>,
     in_flight: Cell<usize>,
 }
@@ -49,9 +49,9 @@ struct Job {
 }
 
 impl Batcher {
-    pub(super) fn new(pool: Rc<Pool>, suspect: Rc<Notify>) -> Rc<Batcher> {
+    pub(super) fn new(pool: Rc<Pool>, recheck: Rc<Notify>) -> Rc<Batcher> {
         let waiting = RefCell::default();
-        Rc::new(Batcher { pool, suspect, waiting, in_flight: Cell::new(0) })
+        Rc::new(Batcher { pool, recheck, waiting, in_flight: Cell::new(0) })
     }
 
     /// Has a transaction carried out; `reply` is called once, by `until` or a moment later.
@@ -71,8 +71,8 @@ impl Batcher {
         });
     }
 
-    /// Sends what waits, one request after the other, until nothing does. It begins when everybody
-    /// who is asking now has asked: a task runs when the one before it has nothing more to do.
+    /// Sends the transactions that wait, one request after the other, until there are none. It begins
+    /// after all calls of this moment: a task runs when the one before it has nothing more to do.
     async fn send_all(self: Rc<Self>) {
         while let Some(jobs) = self.take() {
             self.send(jobs).await;
@@ -80,7 +80,8 @@ impl Batcher {
         self.in_flight.set(self.in_flight.get() - 1);
     }
 
-    /// The next to be sent. What has waited for all its time is not sent any more: who asked is told so.
+    /// The next batch. A transaction that has waited for all its time is not sent any more, and is
+    /// answered so.
     fn take(&self) -> Option<Vec<Job>> {
         let mut waiting = self.waiting.borrow_mut();
         let now = Instant::now();
@@ -96,7 +97,7 @@ impl Batcher {
         let now = Instant::now();
         let until = jobs.iter().map(|job| job.until).max().unwrap_or(now);
         let txn = Txn::all(jobs.iter().map(|job| job.txn.clone()).collect());
-        match transact(self.pool.clone(), self.suspect.clone(), txn, until).await {
+        match transact(self.pool.clone(), self.recheck.clone(), txn, until).await {
             Ok(reply) => {
                 for (job, nested) in jobs.into_iter().zip(reply.nested) {
                     let _ = job.outcome.send(Ok(nested));
@@ -118,8 +119,8 @@ impl Batcher {
     }
 
     async fn send_one(&self, job: Job) {
-        let outcome = transact(self.pool.clone(), self.suspect.clone(), job.txn, job.until).await;
-        // Whoever asked may have stopped waiting.
+        let outcome = transact(self.pool.clone(), self.recheck.clone(), job.txn, job.until).await;
+        // The caller may have stopped waiting.
         let _ = job.outcome.send(outcome.map_err(|error| error.after(job.unknown)));
     }
 }

@@ -14,14 +14,14 @@ use tokio::time::{Instant, timeout_at};
 use super::error::Error;
 use super::pool::{CONNECT, Pool};
 
-/// How long an answer is awaited that tells whether our cluster is still there.
-const SURVEY: Duration = Duration::from_secs(1);
+/// How long the answer of a member is waited for that no request waits for.
+pub(super) const SURVEY: Duration = Duration::from_secs(1);
 
 impl Pool {
-    /// An error unless the member belongs to our cluster, which is decided when the first one answers.
+    /// An error unless the member belongs to our cluster, which is decided when the first member answers.
     pub(super) async fn admit(self: &Rc<Self>, member: usize, cluster: u64) -> Result<(), Error> {
         let known = &self.members[member].cluster;
-        // Also when one that was of our cluster is of another one now: ours may have been replaced.
+        // A member of ours that belongs to another cluster now: ours may have been replaced.
         if cluster != *self.cluster.borrow() && known.get() == *self.cluster.borrow() {
             self.survey(member, cluster);
         }
@@ -51,7 +51,7 @@ impl Pool {
                     pool.open(other, identity).await.map(|(_, cluster)| (other, cluster))
                 });
             }
-            // At the start it is waited for.
+            // At the start all requests wait for this.
             let until = Instant::now() + if ours == 0 { CONNECT } else { SURVEY };
             while !is_settled(ours, &found) {
                 match timeout_at(until, asking.join_next()).await {
@@ -101,14 +101,14 @@ impl Pool {
     }
 }
 
-/// How it is said that something belongs to another cluster.
+/// That something belongs to another cluster, in words.
 fn foreign(cluster: u64, ours: u64) -> String {
     format!("belongs to cluster {cluster:x}, not to {ours:x}")
 }
 
-/// The cluster to use from now on, if that is not `ours`, which is 0 at the start: then it is the one of
-/// most endpoints. Later ours stays ours as long as one endpoint still belongs to it. If none does, those
-/// that did tell which cluster has replaced it; one that never did is somebody else's.
+/// The cluster to use from now on, if that is not `ours`. At the start `ours` is 0, and it is the cluster
+/// of most endpoints. Later it stays as long as one endpoint belongs to it. If none does, the endpoints
+/// that did decide which cluster has replaced it; those that never did have no vote.
 pub(super) fn choose(ours: u64, before: &[u64], now: &[u64]) -> Option<u64> {
     if ours != 0 && now.contains(&ours) {
         return None;

@@ -53,6 +53,10 @@ impl Error {
         Error { kind: ErrorKind::Refused, text: text.into(), outcome_unknown: false }
     }
 
+    pub(super) fn lease_not_found() -> Error {
+        Error { kind: ErrorKind::LeaseNotFound, ..Error::refused("lease not found") }
+    }
+
     /// What has answered is not etcd.
     pub(super) fn no_etcd() -> Error {
         Error::unreachable("the answer is none of etcd's")
@@ -84,7 +88,7 @@ impl From<proto::Error> for Error {
             proto::Error::GRpcStatus(status) => from_status(&status),
             proto::Error::TransportError(error) => Error::unreachable(chain(&error)),
             proto::Error::LeaseKeepAliveError(text) if text == "lease not found" => {
-                Error { kind: ErrorKind::LeaseNotFound, ..Error::refused(text) }
+                Error::lease_not_found()
             }
             proto::Error::IoError(_)
             | proto::Error::WatchError(_)
@@ -145,14 +149,14 @@ fn is_connecting(error: &(dyn std::error::Error + 'static)) -> bool {
     error.is::<tonic::ConnectError>() || error.source().is_some_and(is_connecting)
 }
 
-/// An error with its causes; a cause that only repeats what was said is left out.
+/// An error with its causes; a cause that only repeats the text so far is left out.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
+        let reason = error.to_string();
+        if !text.contains(&reason) {
+            text = format!("{text}: {reason}");
         }
         cause = error.source();
     }

@@ -41,7 +41,7 @@ pub enum Event {
         /// The revision at which that was.
         revision: i64,
     },
-    /// The watched keys were read, every subscription was told, and the watch is open.
+    /// The watched keys were read and reported to all subscriptions, and the watch is open.
     WatchOpened {
         /// What lies between this and the watch before; [`Gap::Reconnected`] for the first one.
         gap: Gap,
@@ -112,11 +112,11 @@ pub struct LeaseInfo {
 /// Hears of a lease and its keys; called on the runtime's thread, must not block.
 pub type LeaseSink = Box<dyn FnOnce(Result<LeaseInfo, Error>) + Send>;
 
-/// The way to who hears of lease and watch. Lives on the runtime's thread.
+/// Where the events go. Lives on the runtime's thread.
 #[derive(Default)]
 pub(super) struct Events {
     sink: RefCell<Option<EventSink>>,
-    /// What happened last when nobody heard of it yet: that the watch was opened.
+    /// The last event before there was a sink: that the watch was opened.
     before: RefCell<Option<Event>>,
 }
 

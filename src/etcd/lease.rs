@@ -1,4 +1,4 @@
-//! The lease of this host: granted or resumed, renewed, given up for lost.
+//! The lease of this host: granted or resumed, renewed, reported lost.
 //!
 //! etcd answers a renewal of a lease that is gone with a TTL of 0; the time of a lease counts from
 //! the moment the acknowledged request was *sent*, on a monotonic clock.
@@ -14,59 +14,67 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::error::{Error, ErrorKind};
 use super::pool::Pool;
 use super::request::ask;
-use super::tour::Tour;
+use super::round::Round;
 use super::{Event, Events, LeaseInfo, Options};
 use crate::clock;
 
-/// Between the beginnings of two attempts when all members have failed in turn. Short, so that an etcd
-/// that comes back is noticed at once; a refused connection costs nothing.
+/// Between the beginnings of two rounds of attempts. Short, so that an etcd that comes back is noticed
+/// at once; a refused connection costs nothing.
 const ROUND_PAUSE: Duration = Duration::from_millis(200);
 
-/// The same after etcd has said no: checking a password costs etcd more than us (bcrypt).
+/// The same after a refusal: to check a password costs etcd a lot (bcrypt).
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 
-/// Who wakes up so much too late did not run: stopped, or on a machine that was suspended. A busy
-/// machine is not that slow.
+/// A timer that fires so much too late tells that this process did not run: it was stopped, or the
+/// machine was suspended. A busy machine is not that slow.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Keeps the lease, for as long as the runtime lives.
 pub(super) struct Keeper {
     pool: Rc<Pool>,
     events: Rc<Events>,
-    /// Woken when a request finds that the lease does not exist.
-    suspect: Rc<Notify>,
+    /// Notified when a request finds that the lease does not exist.
+    recheck: Rc<Notify>,
     /// The lease that is renewed, if there is one.
     id: Option<i64>,
-    /// When the last renewal that etcd acknowledged was sent, or when we began to try.
-    heard: Instant,
+    /// Its TTL, once etcd has told it.
+    ttl: Option<Duration>,
+    /// When the last acknowledged renewal was sent; before the first one, when etcd fell silent.
+    acknowledged_at: Instant,
     /// Whether the loss was reported.
     lost: bool,
-    /// Until when all members get a turn since this process did not run, if that was so.
-    turn: Option<Instant>,
-    /// The lease's TTL, once etcd has told it.
-    ttl: Option<Duration>,
+    /// After a standstill of this process: until when every member is asked before the loss is reported.
+    last_round_until: Option<Instant>,
 }
 
 impl Keeper {
-    /// One that resumes a lease, if there is one, and counts its loss from `heard` on.
+    /// A keeper that resumes a lease, if there is one, and counts its loss from `silent_since` on.
     pub(super) fn new(
         pool: Rc<Pool>,
         events: Rc<Events>,
-        suspect: Rc<Notify>,
+        recheck: Rc<Notify>,
         resume: Option<i64>,
-        heard: Instant,
+        silent_since: Instant,
     ) -> Keeper {
-        let (lost, turn, ttl) = (false, None, None);
-        Keeper { pool, events, suspect, id: resume, heard, lost, turn, ttl }
+        Keeper {
+            pool,
+            events,
+            recheck,
+            id: resume,
+            ttl: None,
+            acknowledged_at: silent_since,
+            lost: false,
+            last_round_until: None,
+        }
     }
 
-    /// Grants or resumes the lease and renews it, for ever.
+    /// Grants or resumes the lease and renews it until the runtime ends.
     pub(super) async fn run(mut self) {
         let mut failed_in_a_row = 0;
-        let mut tour = Tour::default();
+        let mut round = Round::default();
         loop {
-            let (before, begun) = (self.heard, Instant::now());
-            let error = match self.session(&mut tour).await {
+            let (before, begun) = (self.acknowledged_at, Instant::now());
+            let error = match self.session(&mut round).await {
                 // Another member is in use, or there is a new lease: go on at once.
                 Ok(()) => continue,
                 Err(error) => error,
@@ -77,8 +85,8 @@ impl Keeper {
                 continue;
             }
             self.report_loss(&error);
-            let Some(error) = tour.go_on(&self.pool, error) else { continue };
-            failed_in_a_row = if self.heard == before { failed_in_a_row + 1 } else { 1 };
+            let Some(error) = round.after(error, &self.pool) else { continue };
+            failed_in_a_row = if self.acknowledged_at == before { failed_in_a_row + 1 } else { 1 };
             if let Some(pause) = self.pause(&error, failed_in_a_row) {
                 let rest = pause.saturating_sub(begun.elapsed());
                 sleep_until(self.deadline(rest)).await;
@@ -87,8 +95,8 @@ impl Keeper {
         }
     }
 
-    /// How long after its beginning a failed attempt is followed by the next: at once as long as the
-    /// other members had no turn.
+    /// How long after the beginning of a failed attempt the next one begins; nothing while other members
+    /// have not been asked in this round.
     fn pause(&self, error: &Error, failed_in_a_row: usize) -> Option<Duration> {
         match error.kind {
             ErrorKind::Unreachable if failed_in_a_row % self.pool.members() != 0 => None,
@@ -98,10 +106,10 @@ impl Keeper {
     }
 
     /// Renews the lease through the member in use until that fails or another member is in use.
-    async fn session(&mut self, tour: &mut Tour) -> Result<(), Error> {
-        let (member, until) = (tour.member(&self.pool), self.attempt_deadline());
+    async fn session(&mut self, round: &mut Round) -> Result<(), Error> {
+        let (member, until) = (round.member(&self.pool), self.attempt_deadline());
         let client = self.pool.connect(member, until).await?;
-        let result = self.renew(client, member, tour).await;
+        let result = self.renew(client, member, round).await;
         result.map_err(|error| self.pool.failed(member, error))
     }
 
@@ -109,7 +117,7 @@ impl Keeper {
         &mut self,
         mut client: Client,
         member: usize,
-        tour: &mut Tour,
+        round: &mut Round,
     ) -> Result<(), Error> {
         let id = match self.id {
             Some(id) => id,
@@ -118,7 +126,7 @@ impl Keeper {
         let (mut keeper, mut answers) = self.open(&mut client, id).await?;
         // Opening renews, but only an answer on the stream tells the TTL.
         self.renew_once(&mut keeper, &mut answers).await?;
-        tour.ended_at(member, &self.pool);
+        round.ended_at(member, &self.pool);
         loop {
             self.pool.works(member);
             self.pool.refresh_identity();
@@ -178,15 +186,13 @@ impl Keeper {
                 self.acknowledged(sent, ttl, Event::Held { id, ttl });
                 Ok(())
             }
-            Some(_) => {
-                Err(etcd_client::Error::LeaseKeepAliveError("lease not found".into()).into())
-            }
+            Some(_) => Err(Error::lease_not_found()),
             None => Err(Error::unreachable("renew the lease: the stream has ended")),
         }
     }
 
-    /// Between two renewals. A lease keeps the TTL with which it was granted, and the locks are attached
-    /// to it: one that was resumed is renewed as it needs, whatever is configured now.
+    /// Between two renewals. A lease keeps the TTL with which it was granted: one that was resumed is
+    /// renewed as its TTL needs, whatever is configured now.
     fn interval(&self) -> Duration {
         interval(self.pool.options().renewal, self.ttl)
     }
@@ -196,14 +202,14 @@ impl Keeper {
         self.interval() * self.pool.options().retries
     }
 
-    /// Waits for the next renewal, or until somebody suspects that the lease is gone.
+    /// Waits for the next renewal, or until a request has found that the lease does not exist.
     async fn next_renewal(&self) {
         // With a single retry the loss would be due together with the renewal that prevents it.
-        let due = self.heard + self.interval().min(self.loss_after() / 2);
+        let due = self.acknowledged_at + self.interval().min(self.loss_after() / 2);
         let (wait, begun) = (due.saturating_duration_since(Instant::now()), clock::since_boot());
         tokio::select! {
             () = sleep_until(due) => {}
-            () = self.suspect.notified() => {}
+            () = self.recheck.notified() => {}
         }
         let overslept = (clock::since_boot() - begun).saturating_sub(wait);
         if overslept >= PAUSE {
@@ -212,41 +218,42 @@ impl Keeper {
     }
 
     fn acknowledged(&mut self, sent: Instant, ttl: Duration, event: Event) {
-        self.heard = sent;
+        self.acknowledged_at = sent;
         self.ttl = Some(ttl);
         self.lost = false;
-        self.turn = None;
+        self.last_round_until = None;
         self.pool.hold_lease(true);
         self.events.tell(event);
     }
 
-    /// Reports, once, that as many renewals as configured have failed. Attempts end when that is so:
-    /// what ends much later was held up by a pause of this process, and says nothing of etcd.
+    /// Reports, once, that as many renewals as configured have failed. No attempt lasts beyond that
+    /// moment: one that ends much later was held up by a standstill of this process, which says nothing of
+    /// etcd.
     fn report_loss(&mut self, error: &Error) {
         let late = Instant::now().checked_duration_since(self.lost_at());
         let Some(late) = late.filter(|_| !self.lost) else {
             return;
         };
-        if late >= ROUND_PAUSE && self.turn.is_none() {
-            self.give_a_turn();
+        if late >= ROUND_PAUSE && self.last_round_until.is_none() {
+            self.begin_last_round();
             return;
         }
         self.lost = true;
         self.pool.hold_lease(false);
-        let silent = self.heard.elapsed();
+        let silent = self.acknowledged_at.elapsed();
         let why = format!("silent for {silent:.1?}: {error}");
         self.events.tell(Event::Lost { why, revision: self.pool.revision() });
     }
 
     fn lost_at(&self) -> Instant {
-        let silent = self.heard + self.loss_after();
-        self.turn.map_or(silent, |turn| silent.max(turn))
+        let silent = self.acknowledged_at + self.loss_after();
+        self.last_round_until.map_or(silent, |until| silent.max(until))
     }
 
-    /// Lets every member be asked once more: while this process did not run, nobody was.
-    fn give_a_turn(&mut self) {
+    /// Lets every member be asked once more: none was while this process did not run.
+    fn begin_last_round(&mut self) {
         let members = u32::try_from(self.pool.members()).unwrap_or(u32::MAX);
-        self.turn = Some(Instant::now() + self.pool.attempt(self.interval()) * members);
+        self.last_round_until = Some(Instant::now() + self.pool.attempt(self.interval()) * members);
     }
 
     /// When the attempt that begins now is given up.
@@ -257,8 +264,8 @@ impl Keeper {
     /// A time from now, but not beyond the moment at which the lease is lost.
     fn deadline(&mut self, within: Duration) -> Instant {
         let now = Instant::now();
-        if !self.lost && self.turn.is_none() && now >= self.lost_at() {
-            self.give_a_turn();
+        if !self.lost && self.last_round_until.is_none() && now >= self.lost_at() {
+            self.begin_last_round();
         }
         let until = now + within;
         if self.lost { until } else { until.min(self.lost_at().max(now)) }

@@ -7,12 +7,12 @@
 //!
 //! - transactions, from any thread, each with a deadline ([`Client::call`], [`Client::submit`]);
 //! - one lease, granted or resumed and kept alive ([`Client::keep_lease`]);
-//! - one watch over one prefix on one stream, whose events go to who asked for the key
+//! - one watch over one prefix on one stream, whose events go to the subscriptions of the key
 //!   ([`Client::subscribe`]). However many keys there are, it is one stream and one periodic read.
 //!
-//! The deadlines and the choice of the member are ours: a member that does not answer in time is
-//! left for the next one, by everybody at once. Callbacks run on the runtime's thread and must not
-//! block. Dropping [`Etcd`] ends the thread; what was not answered by then is not answered.
+//! The deadlines and the choice of the member are the shim's: a member that does not answer in time is
+//! left for the next one, by all requests and streams at once. Callbacks run on the runtime's thread
+//! and must not block. Dropping [`Etcd`] ends the thread; requests that wait then get no answer.
 
 mod batch;
 mod cluster;
@@ -21,12 +21,11 @@ mod event;
 mod lease;
 mod pool;
 mod request;
+mod round;
 mod tls;
-mod tour;
 mod txn;
 mod watch;
 
-use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,6 +81,20 @@ impl Options {
         Duration::from_secs(ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0))
     }
 
+    #[cfg(test)]
+    fn of_tests(members: usize) -> Options {
+        Options {
+            endpoints: vec!["http://127.0.0.1:1".to_owned(); members],
+            tls: None,
+            user: None,
+            renewal: Duration::from_secs(1),
+            retries: 5,
+            watch_prefix: "/locks/".to_owned(),
+            stray: |_| false,
+            own_prefixes: vec!["/hosts/".to_owned()],
+        }
+    }
+
     /// How long etcd must have been silent for the lease to be reported lost.
     pub fn loss_after(&self) -> Duration {
         self.renewal * self.retries
@@ -108,7 +121,7 @@ pub struct Client {
     calls: mpsc::WeakUnboundedSender<Call>,
 }
 
-/// A key is listened to for as long as this lives.
+/// A subscription of a key; it ends when this is dropped.
 #[derive(Debug)]
 #[must_use = "the subscription ends when this is dropped"]
 pub struct Subscription {
@@ -118,23 +131,15 @@ pub struct Subscription {
 }
 
 /// What the runtime's thread is asked to do.
-enum Call {
-    Transact { txn: Txn, until: Instant, reply: ReplySink },
-    KeepLease { resume: Option<i64>, silent_since: Instant, events: EventSink },
-    LeaseInfo { id: i64, keys: bool, until: Instant, sink: LeaseSink },
-    Revoke { id: i64, until: Instant, done: DoneSink },
-    Subscribe { key: String, token: u64, sink: KeySink },
-    Unsubscribe { key: String, token: u64 },
-    Ping(Pong),
-}
+type Call = Box<dyn FnOnce(&mut Server) + Send>;
 
 impl Etcd {
     /// Starts the thread. It does not matter whether etcd can be reached.
     pub fn start(options: Options) -> io::Result<Etcd> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            // Only name resolution runs there.
-            .max_blocking_threads(2)
+            // Name resolution and TLS files: a name server that is silent keeps no other member waiting.
+            .max_blocking_threads(options.endpoints.len() + 2)
             .build()?;
         let (calls, inbox) = mpsc::unbounded_channel();
         let run = move || LocalSet::new().block_on(&runtime, serve(options, inbox));
@@ -172,13 +177,17 @@ impl Client {
     pub fn submit(&self, txn: Txn, within: Duration, reply: ReplySink) {
         let until = Instant::now() + within;
         match self.calls.upgrade() {
-            Some(calls) => drop(calls.send(Call::Transact { txn, until, reply })),
-            None => reply(Err(ended())),
+            Some(calls) => {
+                let call: Call = Box::new(move |server| server.batcher.submit(txn, until, reply));
+                drop(calls.send(call));
+            }
+            None => reply(Err(Error::not_sent("the etcd client has ended"))),
         }
     }
 
-    /// Starts to keep a lease: the one to `resume` if it still exists, else a new one. Once. Its loss
-    /// is counted from `silent_since` until etcd is heard. `events` hears of the watch, too.
+    /// Starts to keep a lease: the one to `resume` if it still exists, else a new one. To be called
+    /// once. The loss of etcd is counted from `silent_since` until the first answer. `events` hears of
+    /// the watch, too.
     pub fn keep_lease(
         &self,
         resume: Option<i64>,
@@ -186,7 +195,12 @@ impl Client {
         events: EventSink,
     ) {
         let silent_since = Instant::from_std(silent_since);
-        self.send(Call::KeepLease { resume, silent_since, events });
+        self.send(move |server| {
+            server.events.go_to(events);
+            let (pool, events) = (server.pool.clone(), server.events.clone());
+            let keeper = Keeper::new(pool, events, server.recheck.clone(), resume, silent_since);
+            server.keeper = Some(spawn_local(keeper.run()));
+        });
     }
 
     /// Asks what is left of a lease, of any host; `sink` is called once, `within` the time given.
@@ -203,115 +217,79 @@ impl Client {
 
     fn ask_lease(&self, id: i64, keys: bool, within: Duration, sink: LeaseSink) {
         let until = Instant::now() + within;
-        self.send(Call::LeaseInfo { id, keys, until, sink });
+        self.send(move |server| {
+            let pool = server.pool.clone();
+            spawn_local(async move { sink(lease_info(&pool, id, keys, until).await) });
+        });
     }
 
     /// Stops to keep the lease and revokes it, with all its keys; `done` is called once, `within` the
     /// time given.
     pub fn revoke(&self, id: i64, within: Duration, done: DoneSink) {
         let until = Instant::now() + within;
-        self.send(Call::Revoke { id, until, done });
+        self.send(move |server| {
+            server.keeper.take().iter().for_each(Task::abort);
+            let pool = server.pool.clone();
+            spawn_local(async move { done(revoke(&pool, id, until).await) });
+        });
     }
 
     /// Has `sink` hear of every change of a key under the watched prefix until the subscription is
     /// dropped, and, as long as the lease is not held, every now and then of what the key is.
-    /// Subscriptions of the same key do not know of each other: all of them hear of it.
+    /// Subscriptions of the same key are independent of each other.
     pub fn subscribe(&self, key: &str, sink: KeySink) -> Subscription {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (key, token) = (key.to_owned(), NEXT.fetch_add(1, Ordering::Relaxed));
-        self.send(Call::Subscribe { key: key.clone(), token, sink });
-        Subscription { client: self.clone(), key, token }
+        let subscription = Subscription { client: self.clone(), key: key.clone(), token };
+        self.send(move |server| server.subscriptions.add(key, token, sink));
+        subscription
     }
 
     /// Asks for a sign of life of the runtime, whatever etcd does.
     pub fn ping(&self, pong: Pong) {
-        self.send(Call::Ping(pong));
+        self.send(|_| pong());
     }
 
-    fn send(&self, call: Call) {
-        // Without a runtime nobody is left who would want to hear of it.
+    fn send(&self, call: impl FnOnce(&mut Server) + Send + 'static) {
+        // Without a runtime there is nothing to be done.
         if let Some(calls) = self.calls.upgrade() {
-            let _ = calls.send(call);
+            let _ = calls.send(Box::new(call));
         }
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let key = std::mem::take(&mut self.key);
-        self.client.send(Call::Unsubscribe { key, token: self.token });
+        let (key, token) = (std::mem::take(&mut self.key), self.token);
+        self.client.send(move |server| server.subscriptions.remove(&key, token));
     }
-}
-
-fn ended() -> Error {
-    Error::not_sent("the etcd client has ended")
 }
 
 /// The runtime's main task: carries out calls until no more can come.
 async fn serve(options: Options, mut inbox: mpsc::UnboundedReceiver<Call>) {
-    let pool = Pool::new(options);
-    let suspect = Rc::new(Notify::new());
+    let (pool, recheck) = (Pool::new(options), Rc::new(Notify::new()));
     let mut server = Server {
-        batcher: Batcher::new(pool.clone(), suspect.clone()),
+        batcher: Batcher::new(pool.clone(), recheck.clone()),
         pool,
         events: Rc::default(),
         subscriptions: Rc::default(),
-        suspect,
+        recheck,
         keeper: None,
     };
     let Server { pool, subscriptions, events, .. } = &server;
     spawn_local(Watcher::new(pool.clone(), subscriptions.clone(), events.clone()).run());
     while let Some(call) = inbox.recv().await {
-        server.carry_out(call);
+        call(&mut server);
     }
 }
 
+/// What lives on the runtime's thread.
 struct Server {
     pool: Rc<Pool>,
     batcher: Rc<Batcher>,
     events: Rc<Events>,
     subscriptions: Rc<Subscriptions>,
-    suspect: Rc<Notify>,
+    /// Notified when a request finds that the lease does not exist.
+    recheck: Rc<Notify>,
     keeper: Option<Task<()>>,
-}
-
-impl Server {
-    fn carry_out(&mut self, call: Call) {
-        let pool = self.pool.clone();
-        match call {
-            Call::Transact { txn, until, reply } => self.batcher.submit(txn, until, reply),
-            Call::KeepLease { resume, silent_since, events } => {
-                self.events.go_to(events);
-                let events = self.events.clone();
-                let keeper = Keeper::new(pool, events, self.suspect.clone(), resume, silent_since);
-                self.keeper = Some(spawn_local(keeper.run()));
-            }
-            Call::LeaseInfo { id, keys, until, sink } => {
-                spawn_local(async move { sink(lease_info(&pool, id, keys, until).await) });
-            }
-            Call::Revoke { id, until, done } => {
-                if let Some(keeper) = self.keeper.take() {
-                    keeper.abort();
-                }
-                spawn_local(async move { done(revoke(&pool, id, until).await) });
-            }
-            Call::Subscribe { key, token, sink } => self.subscriptions.add(key, token, sink),
-            Call::Unsubscribe { key, token } => self.subscriptions.remove(&key, token),
-            Call::Ping(pong) => pong(),
-        }
-    }
-}
-
-impl fmt::Debug for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Call::Transact { .. } => "transact",
-            Call::KeepLease { .. } => "keep lease",
-            Call::LeaseInfo { .. } => "lease info",
-            Call::Revoke { .. } => "revoke",
-            Call::Subscribe { .. } => "subscribe",
-            Call::Unsubscribe { .. } => "unsubscribe",
-            Call::Ping(_) => "ping",
-        })
-    }
 }

@@ -1,8 +1,8 @@
 //! The members of the etcd cluster: one client for each, one of them in use.
 //!
 //! The balancer of etcd-client would keep a dead member in the set and fail a share of all requests
-//! for as long as it is dead. Here everybody stays on the current member until somebody finds that
-//! it does not answer; then everybody moves on to the next.
+//! for as long as it is dead. Here all requests and streams use the current member until one of them
+//! finds that it does not answer; then all move on to the next.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -15,6 +15,7 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout_at};
 
 use super::Options;
+use super::cluster::SURVEY;
 use super::error::{Error, ErrorKind};
 use super::tls::{TlsIdentity, Version};
 
@@ -35,11 +36,11 @@ pub(super) struct Pool {
     options: Options,
     pub(super) members: Vec<Member>,
     current: Cell<usize>,
-    /// Counts the times that streams have to be opened anew.
+    /// Counts how often all streams had to be opened again.
     epoch: watch::Sender<u64>,
     /// The newest revision that any answer carried.
     revision: Cell<i64>,
-    /// Whether the lease is held, by what was said of it last.
+    /// Whether the lease is held.
     holds_lease: Cell<bool>,
     /// The id of the cluster that is used; 0 until that is decided.
     pub(super) cluster: watch::Sender<u64>,
@@ -49,7 +50,7 @@ pub(super) struct Pool {
     tls: Option<TlsIdentity>,
     /// What was warned of lately, and when.
     warned: RefCell<Vec<(String, Instant)>>,
-    /// It was said that members do not answer, and not yet that one does.
+    /// It was logged that a member does not answer, and not yet that one does again.
     unanswered: Cell<bool>,
 }
 
@@ -89,8 +90,8 @@ impl Pool {
         &self.options
     }
 
-    /// How long one attempt may take on one member, so that all members get their turn inside of an
-    /// interval between two renewals.
+    /// How long an attempt may take on one member, so that all members can be asked within the interval
+    /// between two renewals.
     pub(super) fn attempt(&self, interval: Duration) -> Duration {
         let members = u32::try_from(self.members.len()).unwrap_or(u32::MAX).max(1);
         (interval / members).clamp(Duration::from_millis(200), Duration::from_secs(1))
@@ -130,12 +131,12 @@ impl Pool {
         self.holds_lease.set(holds);
     }
 
-    /// The member that everybody should talk to.
+    /// The member in use.
     pub(super) fn current(&self) -> usize {
         self.current.get()
     }
 
-    /// True while everybody should talk to this member.
+    /// True while this member is the one in use.
     pub(super) fn is_current(&self, member: usize) -> bool {
         self.current() == member
     }
@@ -226,7 +227,9 @@ impl Pool {
     }
 
     async fn try_identity(&self, tls: &TlsIdentity, version: Version) -> Result<(), Error> {
-        self.open(self.current(), Some(version.options.clone())).await?;
+        let opening = self.open(self.current(), Some(version.options.clone()));
+        let opened = timeout_at(Instant::now() + SURVEY, opening).await;
+        opened.unwrap_or_else(|_| Err(Error::deadline("connect")))?;
         info!("etcd TLS files have changed, connecting anew");
         tls.adopt(version);
         (0..self.members()).for_each(|member| self.disconnect(member));
@@ -247,7 +250,7 @@ impl Pool {
         self.disconnect(member);
         if self.is_current(member) {
             self.use_member((member + 1) % self.members.len());
-            // Of one that belongs to another cluster that was said.
+            // A member of another cluster was named already.
             let of_ours = [0, *self.cluster.borrow()].contains(&cluster.get());
             // With a password that was changed, say, requests fail again and again, and the lease goes
             // on being renewed in between.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::error::{Error, ErrorKind};
 use super::pool::Pool;
-use super::tour::Tour;
+use super::round::Round;
 use super::txn::{Reply, Txn};
 
 /// How long one member may take. Longer than a renewal: a transaction waits for the members' disks.
@@ -21,14 +21,14 @@ const ROUND_PAUSE: Duration = Duration::from_millis(50);
 /// Sends a transaction; `until` bounds it whatever happens.
 pub(super) async fn transact(
     pool: Rc<Pool>,
-    suspect: Rc<Notify>,
+    recheck: Rc<Notify>,
     txn: Txn,
     until: Instant,
 ) -> Result<Reply, Error> {
     let send = async |client: Client| transact_once(&pool, &client, &txn).await;
     let result = ask(&pool, "transaction", until, send).await;
     if result.as_ref().is_err_and(|error| error.kind == ErrorKind::LeaseNotFound) {
-        suspect.notify_one();
+        recheck.notify_one();
     }
     result
 }
@@ -47,27 +47,27 @@ pub(super) async fn ask<T>(
     until: Instant,
     request: impl AsyncFn(Client) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let mut tour = Tour::default();
-    let mut said = Error::not_sent(what);
+    let mut round = Round::default();
+    let mut last = Error::not_sent(what);
     for attempt in 1.. {
         if attempt > 1 && Instant::now() >= until {
             break;
         }
-        let member = tour.member(pool);
+        let member = round.member(pool);
         let error = match attempt_once(pool, member, what, until, &request).await {
             Ok(answer) => {
-                tour.ended_at(member, pool);
+                round.ended_at(member, pool);
                 return Ok(answer);
             }
             Err(error) => error,
         };
-        let unknown = said.outcome_is_unknown() || error.outcome_is_unknown();
-        // What a member said is worth more than that the time was over afterwards.
+        let unknown = last.outcome_is_unknown() || error.outcome_is_unknown();
+        // The answer of a member is worth more than that the time was over afterwards.
         if attempt == 1 || Instant::now() < until {
-            said = error.clone();
+            last = error.clone();
         }
-        said = said.after(unknown);
-        match tour.go_on(pool, error) {
+        last = last.after(unknown);
+        match round.after(error, pool) {
             Some(error) if is_final(&error, attempt > pool.members()) => {
                 return Err(error.after(unknown));
             }
@@ -77,7 +77,7 @@ pub(super) async fn ask<T>(
             Some(_) | None => {}
         }
     }
-    Err(said)
+    Err(last)
 }
 
 /// Whether to ask again is of no use.

@@ -1,10 +1,11 @@
 //! The keys under one prefix, as they change: a read, a watch from the revision after it, and a
-//! slow repetition of the read as a safety net, opened anew for as long as it takes.
+//! slow repetition of the read as a safety net. Each failure begins that again.
 //!
-//! A watch is only an accelerator: it may end, be cancelled or compacted, or stay silent on a member
-//! that has lost the cluster. What the reads say decides. Whoever holds a lease asks etcd when he
-//! doubts what he has heard; while that is so, the repetition reads the keys only if etcd says that
-//! something has changed, so that it costs the same however many keys there are.
+//! A watch only makes changes known sooner. It may end, be cancelled or compacted, or stay silent on a
+//! member that has lost the cluster; etcd has lost events of watches and repeated old ones. So the reads
+//! decide: an event that is older than the last read is dropped. While the lease is held, the
+//! repetition reads the keys only if etcd says that one has changed, so that it costs the same
+//! however many keys there are.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -20,8 +21,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::error::{Error, ErrorKind};
 use super::pool::Pool;
 use super::request::transact_once;
-use super::tour::Tour;
-use super::txn::{Kv, Op, Txn};
+use super::round::Round;
+use super::txn::{Kv, Op, Reply, Txn};
 use super::{Event, Events, Gap, KeySink, KeyState};
 
 /// Between two reads while the watch works.
@@ -33,7 +34,7 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// The first and the longest pause before a watch that failed is opened again.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// Who wants to hear of which key, each by the token of its subscription.
+/// The subscriptions of each key, by their tokens.
 #[derive(Default)]
 pub(super) struct Subscriptions(RefCell<HashMap<String, Vec<(u64, KeySink)>>>);
 
@@ -78,8 +79,8 @@ impl Subscriptions {
         all.get(key).into_iter().flatten().for_each(|(_, sink)| sink(state.clone()));
     }
 
-    /// Tells of every key, also of one that has not changed: who hears of it may have had reasons of
-    /// its own not to believe any longer what it heard before.
+    /// Tells of every key, also of one that has not changed: a subscriber may have had its own reasons
+    /// not to trust any longer what it heard before.
     fn tell_all(&self, kvs: &[Kv], revision: i64, gap: Gap) {
         let found: HashMap<&str, &Kv> = kvs.iter().map(|kv| (kv.key.as_str(), kv)).collect();
         for (key, sinks) in self.0.borrow().iter() {
@@ -98,22 +99,22 @@ impl Watcher {
         Watcher { pool, subscriptions, events, cluster: Cell::new(0), gap: Cell::new(Gap::None) }
     }
 
-    /// Reads and watches, for ever.
+    /// Reads and watches until the runtime ends.
     pub(super) async fn run(self) {
         let mut pause = BACK_OFF.0;
-        let mut tour = Tour::default();
+        let mut round = Round::default();
         loop {
             let begun = Instant::now();
-            let error = match self.session(&mut tour).await {
+            let error = match self.session(&mut round).await {
                 Ok(()) => continue,
                 Err(error) => error,
             };
-            let Some(error) = tour.go_on(&self.pool, error) else { continue };
+            let Some(error) = round.after(error, &self.pool) else { continue };
             if begun.elapsed() > BACK_OFF.1 * 2 {
                 pause = BACK_OFF.0;
             }
             let text = format!("watch {}: {error}", self.prefix());
-            // Of what does not answer the pool warns.
+            // Of a member that does not answer, the pool has warned.
             if error.kind != ErrorKind::Refused || !self.pool.warn_once(&text, &text) {
                 debug!("etcd: {text}");
             }
@@ -127,13 +128,13 @@ impl Watcher {
     }
 
     /// Reads and watches through the member in use, until that fails or another is in use.
-    async fn session(&self, tour: &mut Tour) -> Result<(), Error> {
-        let (member, mut epoch) = (tour.member(&self.pool), self.pool.epoch());
+    async fn session(&self, round: &mut Round) -> Result<(), Error> {
+        let (member, mut epoch) = (round.member(&self.pool), self.pool.epoch());
         let client = self.pool.connect(member, Instant::now() + ANSWER).await?;
         let watching = async {
             let seen = self.read(&client, Gap::Reconnected).await?;
             let stream = self.open(&client, seen.revision + 1).await?;
-            tour.ended_at(member, &self.pool);
+            round.ended_at(member, &self.pool);
             self.watch(&client, seen, stream).await
         };
         let result = tokio::select! {
@@ -151,11 +152,12 @@ impl Watcher {
     ) -> Result<(), Error> {
         let (gap, cluster) = (self.gap.replace(Gap::None), self.cluster.get());
         self.events.tell(Event::WatchOpened { gap, revision: seen.revision, cluster });
+        let opened_after = seen.revision;
         let mut next_read = Instant::now() + SAFETY_READ;
         loop {
             tokio::select! {
                 message = stream.message() => match message? {
-                    Some(response) => self.on_response(&response)?,
+                    Some(response) => self.on_response(&response, opened_after, seen.revision)?,
                     None => return Err(Error::unreachable("the stream has ended")),
                 },
                 () = sleep_until(next_read) => {
@@ -170,7 +172,8 @@ impl Watcher {
         }
     }
 
-    /// Reads all keys if need be: if one has changed, or if nobody knows better than by being told.
+    /// Reads all keys if one has changed, and in any case while the lease is not held: without it no
+    /// election asks etcd by itself.
     async fn read_again(&self, client: &Client, seen: Seen) -> Result<Seen, Error> {
         if self.pool.holds_lease() && self.is_unchanged(client, seen).await? {
             return Ok(seen);
@@ -178,8 +181,8 @@ impl Watcher {
         self.read(client, Gap::None).await
     }
 
-    /// Whether no key has come, changed or gone since, as a linearizable read tells. etcd counts all
-    /// keys, also those that it leaves out because they are older (`count` in its rpc.proto).
+    /// Whether no key has come, changed or gone since, by a linearizable read. etcd counts all keys, also
+    /// those that it leaves out because they are older (`count` in its rpc.proto).
     async fn is_unchanged(&self, client: &Client, seen: Seen) -> Result<bool, Error> {
         let known = self.pool.revision();
         let newer = GetOptions::new().with_prefix().with_min_mod_revision(seen.revision + 1);
@@ -192,18 +195,19 @@ impl Watcher {
             count: usize::try_from(answer.count()).unwrap_or(usize::MAX),
         };
         self.pool.check(answer.header())?;
-        Ok(answer.kvs().is_empty() && seen.is_still_so(now, known))
+        Ok(seen.is_still_so(now, answer.kvs().len(), known))
     }
 
     /// Reads all keys and reports them.
     async fn read(&self, client: &Client, gap: Gap) -> Result<Seen, Error> {
-        // A linearizable read cannot be older than what was heard before it was sent, unless etcd was
-        // restored from a snapshot.
+        // A linearizable read is not older than what was heard before it was sent, unless etcd was
+        // restored from a snapshot; or by mistake after etcd itself stood still (etcd-io/etcd#20418), but
+        // then not a second time.
         let known = self.pool.revision();
-        let txn = Txn::read(vec![Op::GetPrefix(self.prefix().to_owned())]);
-        let reading =
-            timeout_at(Instant::now() + ANSWER, transact_once(&self.pool, client, &txn)).await;
-        let reply = reading.map_err(|_| Error::deadline("read the keys"))??;
+        let mut reply = self.read_keys(client).await?;
+        if reply.revision < known {
+            reply = self.read_keys(client).await?;
+        }
         let before = self.cluster.replace(reply.cluster);
         let gap = if before != 0 && before != reply.cluster {
             Gap::Replaced
@@ -224,6 +228,13 @@ impl Watcher {
         Ok(Seen { revision: reply.revision, count: reply.kvs(0).len() })
     }
 
+    async fn read_keys(&self, client: &Client) -> Result<Reply, Error> {
+        let txn = Txn::read(vec![Op::GetPrefix(self.prefix().to_owned())]);
+        let reading = transact_once(&self.pool, client, &txn);
+        let read = timeout_at(Instant::now() + ANSWER, reading).await;
+        read.map_err(|_| Error::deadline("read the keys"))?
+    }
+
     async fn open(&self, client: &Client, revision: i64) -> Result<WatchStream, Error> {
         let options = WatchOptions::new().with_prefix().with_start_revision(revision);
         let mut client = client.watch_client();
@@ -232,7 +243,7 @@ impl Watcher {
             // etcd says in the stream itself that it refuses a watch.
             let opened = stream.message().await?;
             let opened = opened.ok_or_else(|| Error::unreachable("the stream has ended"))?;
-            self.on_response(&opened)?;
+            self.on_response(&opened, revision - 1, revision - 1)?;
             for prefix in &self.pool.options().own_prefixes {
                 let options = WatchOptions::new().with_prefix().with_start_revision(revision);
                 stream.watch(prefix.as_str(), Some(options)).await?;
@@ -243,7 +254,14 @@ impl Watcher {
         opened.map_err(|_| Error::deadline("open a watch"))?
     }
 
-    fn on_response(&self, response: &WatchResponse) -> Result<(), Error> {
+    /// Reports events, but those up to a read: `opened_after`, at the revision of the read before the
+    /// watch was opened, and `seen`, at that of the last one, which read only the keys of subscriptions.
+    fn on_response(
+        &self,
+        response: &WatchResponse,
+        opened_after: i64,
+        seen: i64,
+    ) -> Result<(), Error> {
         if response.canceled() {
             let text = format!("cancelled by etcd: {}", response.cancel_reason());
             return Err(match response.compact_revision() {
@@ -253,42 +271,71 @@ impl Watcher {
             });
         }
         for event in response.events() {
-            let Some(kv) = event.kv() else { continue };
-            let kv = Kv::from_proto(kv);
-            self.pool.heard(kv.mod_revision);
-            let present = event.event_type() == EventType::Put;
-            let (key, revision) = (kv.key.clone(), kv.mod_revision);
-            let watched = key.starts_with(self.prefix());
-            if !watched || (self.pool.options().stray)(&key) {
-                self.events.tell(Event::KeyChanged { key, exists: present, revision });
-                continue;
+            let exists = event.event_type() == EventType::Put;
+            if let Some(kv) = event.kv() {
+                self.on_event(Kv::from_proto(kv), exists, opened_after, seen);
             }
-            let state = KeyState { kv: present.then_some(kv), revision, gap: Gap::None };
-            self.subscriptions.tell(&key, &state);
         }
         Ok(())
+    }
+
+    fn on_event(&self, kv: Kv, exists: bool, opened_after: i64, seen: i64) {
+        let (key, revision) = (kv.key.clone(), kv.mod_revision);
+        self.pool.heard(revision);
+        if !key.starts_with(self.prefix()) || (self.pool.options().stray)(&key) {
+            if revision > opened_after {
+                self.events.tell(Event::KeyChanged { key, exists, revision });
+            }
+        } else if revision > seen {
+            let state = KeyState { kv: exists.then_some(kv), revision, gap: Gap::None };
+            self.subscriptions.tell(&key, &state);
+        }
     }
 }
 
 impl Seen {
-    /// Whether no key has come or gone, when none was written that is still there. `known` is the newest
-    /// revision of before: an etcd with an older one was restored from a snapshot.
-    fn is_still_so(self, now: Seen, known: i64) -> bool {
-        now.revision >= known && now.count == self.count
+    /// Whether no key has come, changed or gone: no key that exists was `written` since, and there are as
+    /// many. `known` is the newest revision of before: an etcd with an older one was restored from a
+    /// snapshot, or its answer is an old one.
+    fn is_still_so(self, now: Seen, written: usize, known: i64) -> bool {
+        now.revision >= known && now.count == self.count && written == 0
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Options;
     use super::*;
 
     #[test]
     fn what_was_seen_is_no_longer_so_when_a_key_is_gone_or_etcd_was_restored() {
         let seen = Seen { revision: 7, count: 2 };
         let at = |revision, count| Seen { revision, count };
-        assert!(seen.is_still_so(at(9, 2), 9));
-        assert!(!seen.is_still_so(at(9, 1), 9), "a key is gone");
-        assert!(!seen.is_still_so(at(8, 2), 9), "the revision went back");
+        assert!(seen.is_still_so(at(9, 2), 0, 9));
+        assert!(!seen.is_still_so(at(9, 1), 0, 9), "a key is gone");
+        assert!(!seen.is_still_so(at(9, 2), 1, 9), "one went away and came back");
+        assert!(!seen.is_still_so(at(8, 2), 0, 9), "the revision went back");
+    }
+
+    #[test]
+    fn events_that_are_older_than_what_was_read_are_dropped() {
+        let (subscriptions, events) =
+            (Rc::new(Subscriptions::default()), Rc::new(Events::default()));
+        let (sink, heard) = sink();
+        subscriptions.add("/locks/a".to_owned(), 1, sink);
+        let (tx, changed) = crossbeam_channel::unbounded();
+        events.go_to(Box::new(move |event| drop(tx.send(event))));
+        let watcher = Watcher::new(Pool::new(Options::of_tests(1)), subscriptions, events);
+        let own = |revision| Kv { key: "/hosts/h1".to_owned(), ..kv(revision) };
+        // The watch was opened after revision 3, and the keys under the prefix were read again at 7.
+        for revision in [2, 3, 4, 7, 8] {
+            watcher.on_event(kv(revision), false, 3, 7);
+            watcher.on_event(own(revision), true, 3, 7);
+        }
+        let states: Vec<KeyState> = heard.try_iter().collect();
+        assert_eq!(states, [KeyState { kv: None, revision: 8, gap: Gap::None }]);
+        let event = |revision| Event::KeyChanged { key: own(0).key, exists: true, revision };
+        assert_eq!(changed.try_iter().collect::<Vec<_>>(), [4, 7, 8].map(event));
     }
 
     fn kv(revision: i64) -> Kv {
