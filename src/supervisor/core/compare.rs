@@ -16,7 +16,7 @@ use super::start::Start;
 use super::stop::Life;
 use super::table::{RecordRequest, Stage};
 use super::{Core, Failure, Order, Timer};
-use crate::lock::{self, Lease, OtherPrefix};
+use crate::lock::{self, Lease};
 use crate::store::{self, At, Found, Record, Request};
 use crate::vip::{Cidr, Slot, VipId};
 
@@ -27,12 +27,12 @@ const SLOWLY: Duration = Duration::from_secs(600);
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// How many keys one transaction releases or looks at; etcd takes 128 operations (`--max-txn-ops`).
-const AT_ONCE: usize = 100;
+pub(super) const AT_ONCE: usize = 100;
 
 /// How far the comparison is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Comparison {
-    step: Step,
+    pub(super) step: Step,
     /// Something has happened since it began: it is made again.
     again: bool,
     /// Keys on the own lease that no registered IP explains, until etcd has deleted them.
@@ -40,13 +40,13 @@ pub(super) struct Comparison {
     /// IPs whose elections had a candidacy in etcd when the keys were asked for.
     candidates: Vec<Slot>,
     /// Addresses that are still to be looked for with another prefix length.
-    prefixes: Vec<Cidr>,
+    pub(super) prefixes: Vec<Cidr>,
     /// When in the history of etcd the last own write was.
     last_write: At,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     #[default]
     None,
     Due,
@@ -289,77 +289,13 @@ impl Core {
         }
     }
 
-    /// Looks, a part of the IPs after the other, for hosts that offer one with another prefix length.
-    fn look_for_prefixes(&mut self) {
-        self.comparison.prefixes = self.table.registered().map(|record| record.cidr).collect();
-        self.look_for_next_prefixes();
-    }
-
-    fn look_for_next_prefixes(&mut self) {
-        let left = self.comparison.prefixes.len();
-        if left == 0 {
-            return self.end_comparison();
-        }
-        let next = self.comparison.prefixes.split_off(left.saturating_sub(AT_ONCE));
-        self.comparison.step = Step::Prefixes;
-        self.ask(Request::OtherPrefixes(next));
-    }
-
-    pub(super) fn on_other_prefixes(
-        &mut self,
-        cidrs: &[Cidr],
-        result: Result<(store::Answer, At), Failure>,
-    ) {
-        if self.comparison.step != Step::Prefixes {
-            return;
-        }
-        let Ok((store::Answer::OtherPrefixes(others), _)) = result else {
-            return self.comparison_failed();
-        };
-        for cidr in cidrs {
-            let other = others.iter().find(|(same, _)| same == cidr).map(|(_, it)| it.clone());
-            if let Some((slot, _)) = self.table.at(cidr.addr()) {
-                self.note_other_prefix(slot, other);
-            }
-        }
-        self.look_for_next_prefixes();
-    }
-
-    /// Takes note of a host that offers an IP with another prefix length, or that there is none.
-    pub(super) fn note_other_prefix(&mut self, slot: Slot, other: Option<OtherPrefix>) {
-        let Some(vip) = self.table.get_mut(slot) else { return };
-        let before = std::mem::replace(&mut vip.other_prefix, other);
-        if vip.other_prefix != before
-            && let Some(OtherPrefix { cidr, host }) = &vip.other_prefix
-        {
-            let text = format!(
-                "{}: host {host:?} offers this address as {cidr:?}: both own it, until the mask is \
-                 the same on all hosts",
-                vip.record.cidr
-            );
-            self.log(Level::Warn, text);
-        }
-    }
-
-    /// Takes note of a lock that has an address in another spelling, or is gone.
-    fn note_spelling(&mut self, key: &str, cidr: Cidr, exists: bool) {
-        if !exists {
-            self.table.misspelled.remove(key);
-        } else if self.table.misspelled.insert(key.to_owned(), cidr).is_none()
-            && self.table.at(cidr.addr()).is_some()
-        {
-            let text = format!("{key:?} is the lock of {cidr} in another spelling: both own it");
-            self.log(Level::Warn, text);
-        }
-    }
-
-    fn end_comparison(&mut self) {
+    pub(super) fn end_comparison(&mut self) {
         let again = std::mem::take(&mut self.comparison.again);
         self.comparison.step = if again { Step::Due } else { Step::None };
         self.arm(Timer::Compare, SLOWLY);
     }
 
-    fn comparison_failed(&mut self) {
+    pub(super) fn comparison_failed(&mut self) {
         self.comparison.step = Step::None;
         self.comparison.again = false;
         self.arm(Timer::Compare, AGAIN);

@@ -17,6 +17,7 @@ mod health;
 mod identity;
 mod lease;
 mod message;
+mod namesakes;
 mod records;
 mod serving;
 mod start;

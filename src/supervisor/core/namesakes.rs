@@ -1,0 +1,77 @@
+//! Other keys for the address of an IP: with another prefix length, or in another spelling. Each is an
+//! election of its own, so that the address has two owners. They are shown, and keep an address from
+//! being registered; which of them is right an operator has to say.
+
+use log::Level;
+
+use super::compare::{AT_ONCE, Step};
+use super::{Core, Failure};
+use crate::lock::OtherPrefix;
+use crate::store::{self, At, Request};
+use crate::vip::{Cidr, Slot};
+
+impl Core {
+    /// Looks, a part of the IPs after the other, for hosts that offer one with another prefix length.
+    pub(super) fn look_for_prefixes(&mut self) {
+        self.comparison.prefixes = self.table.registered().map(|record| record.cidr).collect();
+        self.look_for_next_prefixes();
+    }
+
+    fn look_for_next_prefixes(&mut self) {
+        let left = self.comparison.prefixes.len();
+        if left == 0 {
+            return self.end_comparison();
+        }
+        let next = self.comparison.prefixes.split_off(left.saturating_sub(AT_ONCE));
+        self.comparison.step = Step::Prefixes;
+        self.ask(Request::OtherPrefixes(next));
+    }
+
+    pub(super) fn on_other_prefixes(
+        &mut self,
+        cidrs: &[Cidr],
+        result: Result<(store::Answer, At), Failure>,
+    ) {
+        if self.comparison.step != Step::Prefixes {
+            return;
+        }
+        let Ok((store::Answer::OtherPrefixes(others), _)) = result else {
+            return self.comparison_failed();
+        };
+        for cidr in cidrs {
+            let other = others.iter().find(|(same, _)| same == cidr).map(|(_, it)| it.clone());
+            if let Some((slot, _)) = self.table.at(cidr.addr()) {
+                self.note_other_prefix(slot, other);
+            }
+        }
+        self.look_for_next_prefixes();
+    }
+
+    /// Takes note of a host that offers an IP with another prefix length, or that there is none.
+    pub(super) fn note_other_prefix(&mut self, slot: Slot, other: Option<OtherPrefix>) {
+        let Some(vip) = self.table.get_mut(slot) else { return };
+        let before = std::mem::replace(&mut vip.other_prefix, other);
+        if vip.other_prefix != before
+            && let Some(OtherPrefix { cidr, host }) = &vip.other_prefix
+        {
+            let text = format!(
+                "{}: host {host:?} offers this address as {cidr:?}: both own it, until the mask is \
+                 the same on all hosts",
+                vip.record.cidr
+            );
+            self.log(Level::Warn, text);
+        }
+    }
+
+    /// Takes note of a lock that has an address in another spelling, or is gone.
+    pub(super) fn note_spelling(&mut self, key: &str, cidr: Cidr, exists: bool) {
+        if !exists {
+            self.table.misspelled.remove(key);
+        } else if self.table.misspelled.insert(key.to_owned(), cidr).is_none()
+            && self.table.at(cidr.addr()).is_some()
+        {
+            let text = format!("{key:?} is the lock of {cidr} in another spelling: both own it");
+            self.log(Level::Warn, text);
+        }
+    }
+}
