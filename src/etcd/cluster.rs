@@ -12,10 +12,7 @@ use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{Instant, timeout_at};
 
 use super::error::Error;
-use super::pool::{CONNECT, Pool};
-
-/// How long the answer of a member is waited for that no request waits for.
-pub(super) const SURVEY: Duration = Duration::from_secs(1);
+use super::pool::{CONNECT, Pool, SURVEY};
 
 impl Pool {
     /// An error unless the member belongs to our cluster, which is decided when the first member answers.

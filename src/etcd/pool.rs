@@ -15,7 +15,6 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout_at};
 
 use super::Options;
-use super::cluster::SURVEY;
 use super::error::{Error, ErrorKind};
 use super::tls::{TlsIdentity, Version};
 
@@ -29,6 +28,9 @@ const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs
 pub(super) const CONNECT: Duration = Duration::from_millis(300);
 
 /// How long a warning is not repeated.
+/// How long the answer of a member is waited for that no request waits for.
+pub(super) const SURVEY: Duration = Duration::from_secs(1);
+
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// The clients, and which member is in use. Lives on the runtime's thread.
