@@ -4,7 +4,6 @@
 //! the cluster that it belongs to, 0 if that is not known.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use etcd_client::ResponseHeader;
 use log::warn;
