@@ -71,16 +71,10 @@ impl Reconciler {
         let Some(target) = self.targets.get_mut(&cidr).filter(|target| target.is_bound()) else {
             return;
         };
-        let count = target.count_claim(now);
-        let (interface, who) = (&target.interface, ethernet::text(mac));
-        match count {
-            None => {}
-            Some(1) => log::info!("{cidr} is on {interface}, and {who} says that it has it"),
-            Some(n) => {
-                log::info!("{cidr} is on {interface}, and {who} says that it has it: {n} times")
-            }
-        }
         let report = target.tell_claim(mac, wins_tie_break, now);
+        if report.is_some() {
+            log::debug!("{cidr} is claimed by {}", ethernet::text(mac));
+        }
         self.report(cidr, report);
     }
 }

@@ -105,8 +105,6 @@ struct Told {
     bound: Option<bool>,
     failure: Option<OrderError>,
     claims: BTreeMap<Mac, Instant>,
-    /// How often another host said that it has it, for the log.
-    claims_counted: Repeats,
 }
 
 impl Target {
@@ -156,11 +154,6 @@ impl Target {
         self.pace.not_before = None;
         self.pace.retry = FIRST_RETRY;
         self.told.failure = None;
-    }
-
-    /// Another host has claimed it. If that is to be logged, how often since the last line.
-    pub(super) fn count_claim(&mut self, now: Instant) -> Option<u32> {
-        self.told.claims_counted.count(now)
     }
 
     /// The report to make of the interface, if that is new.
