@@ -199,10 +199,13 @@ fn told<'a>(changes: impl Iterator<Item = &'a Change>) -> Vec<String> {
 fn the_etcd_in_memory_answers_as_a_real_one() {
     let lab = Lab::new(1);
     let etcd = lab.etcd.client_of_linkd();
+    let client = etcd.client();
+    let read = Txn::read(vec![Op::Get("/k/".to_owned())]);
+    let cluster = client.call(read, Duration::from_secs(10)).expect("an answer").cluster;
     let mut pair = Pair {
         lab: &lab,
-        client: etcd.client(),
-        memory: MemoryEtcd::new(1),
+        client,
+        memory: MemoryEtcd::new(cluster),
         changes: Vec::new(),
         leases: Vec::new(),
         random: Random::new(1),

@@ -120,7 +120,8 @@ impl MemoryEtcd {
                 }
             });
         }
-        Reply::new(path.succeeded, self.revision, found).with_nested(outcomes)
+        let reply = Reply::new(path.succeeded, self.revision, found).with_nested(outcomes);
+        reply.in_cluster(self.cluster)
     }
 
     fn put(&mut self, key: &str, value: &[u8], lease: i64) -> Change {
