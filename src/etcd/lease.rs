@@ -80,8 +80,11 @@ impl Keeper {
                 Err(error) => error,
             };
             if error.kind == ErrorKind::LeaseNotFound {
-                warn!("etcd: lease {:x} is gone", self.id.unwrap_or(0));
-                (self.id, self.ttl) = (None, None);
+                let id = self.id.take().unwrap_or(0);
+                match self.ttl.take() {
+                    Some(_) => warn!("etcd: lease {id:x} is gone"),
+                    None => info!("etcd: lease {id:x} of before the start has ended"),
+                }
                 continue;
             }
             self.report_loss(&error);
@@ -119,13 +122,12 @@ impl Keeper {
         member: usize,
         round: &mut Round,
     ) -> Result<(), Error> {
-        let id = match self.id {
-            Some(id) => id,
-            None => self.grant(&mut client).await?,
+        let (id, ttl) = match (self.id, self.ttl) {
+            (Some(id), Some(ttl)) => (id, ttl),
+            (Some(id), None) => (id, self.resume(&mut client, id).await?),
+            (None, _) => self.grant(&mut client).await?,
         };
-        let (mut keeper, mut answers) = self.open(&mut client, id).await?;
-        // Opening renews, but only an answer on the stream tells the TTL.
-        self.renew_once(&mut keeper, &mut answers).await?;
+        let (mut keeper, mut answers) = self.open(&mut client, id, ttl).await?;
         round.ended_at(member, &self.pool);
         loop {
             self.pool.works(member);
@@ -138,7 +140,23 @@ impl Keeper {
         }
     }
 
-    async fn grant(&mut self, client: &mut Client) -> Result<i64, Error> {
+    /// Asks how long a lease of a former life of this host lasts: the answer to the opening of the stream
+    /// of renewals does not reach this shim, and a proxy takes long to answer a second renewal.
+    async fn resume(&mut self, client: &mut Client, id: i64) -> Result<Duration, Error> {
+        let until = self.attempt_deadline();
+        let asked = timeout_at(until, client.lease_time_to_live(id, None)).await;
+        let answer = asked.map_err(|_| Error::deadline("ask for the lease"))??;
+        self.pool.check(answer.header())?;
+        if answer.ttl() < 0 {
+            return Err(Error::lease_not_found());
+        }
+        let ttl = seconds(answer.granted_ttl());
+        tell_resumed(ttl, self.pool.options());
+        self.ttl = Some(ttl);
+        Ok(ttl)
+    }
+
+    async fn grant(&mut self, client: &mut Client) -> Result<(i64, Duration), Error> {
         let wanted = i64::try_from(self.pool.options().ttl().as_secs()).unwrap_or(i64::MAX);
         let sent = Instant::now();
         let until = self.attempt_deadline();
@@ -150,18 +168,21 @@ impl Keeper {
         self.id = Some(id);
         let ttl = seconds(granted.ttl());
         self.acknowledged(sent, ttl, Event::Granted { id, ttl });
-        Ok(id)
+        Ok((id, ttl))
     }
 
-    /// Opens the stream of renewals.
+    /// Opens the stream of renewals, which renews once.
     async fn open(
         &mut self,
         client: &mut Client,
         id: i64,
+        ttl: Duration,
     ) -> Result<(LeaseKeeper, LeaseKeepAliveStream), Error> {
-        let until = self.attempt_deadline();
+        let (sent, until) = (Instant::now(), self.attempt_deadline());
         let opened = timeout_at(until, client.lease_keep_alive(id)).await;
-        Ok(opened.map_err(|_| Error::deadline("renew the lease"))??)
+        let opened = opened.map_err(|_| Error::deadline("renew the lease"))??;
+        self.acknowledged(sent, ttl, Event::Held { id, ttl });
+        Ok(opened)
     }
 
     async fn renew_once(
@@ -180,9 +201,6 @@ impl Keeper {
             Some(answer) if answer.ttl() > 0 => {
                 self.pool.check(answer.header())?;
                 let (id, ttl) = (keeper.id(), seconds(answer.ttl()));
-                if self.ttl.is_none() {
-                    tell_resumed(ttl, self.pool.options());
-                }
                 self.acknowledged(sent, ttl, Event::Held { id, ttl });
                 Ok(())
             }

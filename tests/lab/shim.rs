@@ -309,3 +309,29 @@ fn an_agent_says_once_which_member_belongs_to_another_cluster() {
     assert!(said[0].contains(&format!("WARN  etcd: {foreign} belongs to cluster")), "{said:?}");
     assert_eq!(keys(&lab, &foreign, "/link/"), 0);
 }
+
+#[test]
+fn a_proxy_of_etcd_serves_as_well_as_a_member() {
+    let lab = Lab::new(1);
+    let proxy = Program::new("etcd")
+        .args(["grpc-proxy", "start", "--endpoints", &lab.etcd.endpoints()])
+        .args(["--listen-addr", "127.0.0.1:2379"]);
+    let log = lab.folder().join("proxy.log");
+    let _proxy = Process::start(lab[H1].namespace(), &proxy, &log);
+    let etcd = client_on(&lab, &["http://127.0.0.1:2379"]);
+    let events = keep_lease(&etcd);
+    await_event(&events, opened);
+    let held = |event| match event {
+        Event::Held { id, .. } => Some(id),
+        Event::Lost { why, .. } => panic!("lost: {why}"),
+        Event::Granted { .. }
+        | Event::Paused(_)
+        | Event::KeyChanged { .. }
+        | Event::WatchOpened { .. } => None,
+    };
+    let id = await_event(&events, held);
+    etcd.client().call(put("/test/a", id), PATIENCE).expect("written");
+    for _ in 0..3 {
+        assert_eq!(await_event(&events, held), id);
+    }
+}
