@@ -66,6 +66,23 @@ enum Phase {
     Closed,
 }
 
+impl Phase {
+    /// Whether the client is read from, how long the phase may last, and how little is lost by closing
+    /// the connection.
+    fn rules(&self) -> (bool, Option<Duration>, Option<EvictionRank>) {
+        use EvictionRank::{Answered, Answering, Waiting};
+        match self {
+            Phase::Idle => (true, Some(IDLE), Some(Waiting)),
+            Phase::Head | Phase::Body(_) => (true, Some(REQUEST), Some(Waiting)),
+            Phase::Queued(..) => (false, Some(QUEUE), None),
+            Phase::Served(_) => (false, None, None),
+            Phase::Answering { .. } => (false, Some(ANSWER), Some(Answering)),
+            Phase::Lingering => (true, Some(LINGER), Some(Answered)),
+            Phase::Closed => (false, None, Some(Answered)),
+        }
+    }
+}
+
 impl Connection {
     pub(crate) fn new(now: Instant) -> Connection {
         Connection {
@@ -79,10 +96,7 @@ impl Connection {
 
     /// What the gate shall wait for. Errors and hang-ups are always reported.
     pub(crate) fn interest(&self) -> PollFlags {
-        let reads = match self.phase {
-            Phase::Idle | Phase::Head | Phase::Body(_) | Phase::Lingering => true,
-            Phase::Queued(..) | Phase::Served(_) | Phase::Answering { .. } | Phase::Closed => false,
-        };
+        let (reads, ..) = self.phase.rules();
         let mut interest = PollFlags::empty();
         interest.set(PollFlags::POLLIN, reads);
         interest.set(PollFlags::POLLOUT, !self.unsent().is_empty());
@@ -91,15 +105,14 @@ impl Connection {
 
     /// When something has to happen at the latest.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let patience = match self.phase {
-            Phase::Idle => IDLE,
-            Phase::Head | Phase::Body(_) => REQUEST,
-            Phase::Queued(..) => QUEUE,
-            Phase::Answering { .. } => ANSWER,
-            Phase::Lingering => LINGER,
-            Phase::Served(_) | Phase::Closed => return None,
-        };
-        Some(self.since + patience)
+        let (_, patience, _) = self.phase.rules();
+        Some(self.since + patience?)
+    }
+
+    /// How little is lost by closing this connection; `None` while we owe the client an answer.
+    pub(crate) fn eviction_rank(&self) -> Option<EvictionRank> {
+        let (.., rank) = self.phase.rules();
+        rank
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -109,16 +122,6 @@ impl Connection {
     /// When the present phase began.
     pub(crate) fn since(&self) -> Instant {
         self.since
-    }
-
-    /// How little is lost by closing this connection; `None` while we owe the client an answer.
-    pub(crate) fn eviction_rank(&self) -> Option<EvictionRank> {
-        match self.phase {
-            Phase::Lingering | Phase::Closed => Some(EvictionRank::Answered),
-            Phase::Idle | Phase::Head | Phase::Body(_) => Some(EvictionRank::Waiting),
-            Phase::Answering { .. } => Some(EvictionRank::Answering),
-            Phase::Queued(..) | Phase::Served(_) => None,
-        }
     }
 
     /// Bytes that this connection keeps in memory.

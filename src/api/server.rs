@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, after, bounded, select};
 
@@ -20,7 +20,7 @@ use super::reply::{Form, Reply};
 use super::request::{FORWARDED, forwarded_for};
 use super::route::{self, Action};
 use super::upstream::UPSTREAMS;
-use crate::command::{self, Answer, Command, Refusal};
+use crate::command::{self, Command};
 use crate::secret::Credentials;
 use crate::thread;
 
@@ -48,13 +48,6 @@ struct Worker {
     commands: Sender<command::Request>,
     /// Never carries anything: it is disconnected when the end has come.
     stop: Receiver<Infallible>,
-}
-
-/// The supervisor has not answered.
-struct Unanswered {
-    why: &'static str,
-    /// The supervisor has the command: it may carry it out all the same.
-    is_sent: bool,
 }
 
 impl Pool {
@@ -173,47 +166,37 @@ impl Worker {
         Caller { address, user: self.credentials.as_ref().map(Credentials::user) }
     }
 
-    /// Lets the supervisor answer.
+    /// Lets the supervisor answer; says why if it does not.
     fn ask(&self, command: Command, form: Form) -> Reply {
-        let is_health = command == Command::Health;
+        let (is_health, changes) = (command == Command::Health, command.changes());
         let is_in_memory = matches!(command, Command::List | Command::Get(_) | Command::Health);
         let deadline = after(if is_in_memory { MEMORY_PATIENCE } else { PATIENCE });
-        let changes = command.changes();
-        match self.outcome(command, &deadline) {
-            Ok(outcome) => Reply::outcome(form, outcome),
-            Err(unanswered) if is_health => Reply::health(vec![unanswered.why.to_owned()]),
-            Err(Unanswered { why, is_sent: true }) if changes => {
-                Reply::outcome_unknown(&format!("{why}; the change may still be made"))
-            }
-            Err(Unanswered { why, .. }) => Reply::unavailable(why),
-        }
-    }
-
-    /// What the supervisor says, or why it says nothing.
-    fn outcome(
-        &self,
-        command: Command,
-        deadline: &Receiver<Instant>,
-    ) -> Result<Result<Answer, Refusal>, Unanswered> {
-        let unsent = |why| Err(Unanswered { why, is_sent: false });
-        let sent = |why| Err(Unanswered { why, is_sent: true });
+        let unsent = |why: &str| match is_health {
+            true => Reply::health(vec![why.to_owned()]),
+            false => Reply::unavailable(why),
+        };
+        let unanswered = |why: &str| match changes {
+            true => Reply::outcome_unknown(&format!("{why}; the change may still be made")),
+            false => unsent(why),
+        };
         if self.is_stopping() {
             return unsent(STOPPING);
         }
         let (reply, outcome) = bounded(1);
         select! {
-            send(self.commands, command::Request { command, reply }) -> result => {
-                if result.is_err() {
-                    return unsent(STOPPING);
-                }
-            }
+            send(self.commands, command::Request { command, reply }) -> sent => if sent.is_err() {
+                return unsent(STOPPING);
+            },
             recv(self.stop) -> _ => return unsent(STOPPING),
             recv(deadline) -> _ => return unsent("the supervisor is busy"),
         }
         select! {
-            recv(outcome) -> outcome => outcome.or_else(|_| sent("the supervisor has ended")),
-            recv(self.stop) -> _ => sent(STOPPING),
-            recv(deadline) -> _ => sent("the supervisor does not answer in time"),
+            recv(outcome) -> outcome => match outcome {
+                Ok(outcome) => Reply::outcome(form, outcome),
+                Err(_) => unanswered("the supervisor has ended"),
+            },
+            recv(self.stop) -> _ => unanswered(STOPPING),
+            recv(deadline) -> _ => unanswered("the supervisor does not answer in time"),
         }
     }
 }
