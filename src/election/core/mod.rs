@@ -7,7 +7,7 @@
 //! the core is a small value without instants and texts: a timer is armed or not ([`Core::is_armed`]),
 //! and why the core is where it is follows from its state ([`Core::reason`]).
 //!
-//! Inputs only change what is *known*. What follows is a *level*: after every input, [`Core::settle`]
+//! Inputs only change what is *known*. What follows is a *level*: after every input, `settle`
 //! compares what is known with what should be, always in the same order, whichever message came
 //! first. Requests to etcd are levels, too: after every input the core asks for the one request that
 //! brings etcd closer to what should be (`request`). At most one is under way; after an unknown
