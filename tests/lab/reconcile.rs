@@ -144,6 +144,26 @@ fn a_kill_beside_a_deletion_leaves_no_lock_behind() {
 }
 
 #[test]
+fn a_stop_right_after_a_start_leaves_what_is_registered() {
+    let mut lab = Lab::new(1);
+    lab.start_all();
+    let vips: Vec<Vip> = (10..18).map(Vip::v4).collect();
+    vips.iter().for_each(|vip| lab.offer(*vip));
+    let records = lab.records(H1);
+    for pause in 0..12 {
+        lab[H1].kill();
+        lab[H1].restart();
+        // Now before, now after all is read and compared.
+        until(Duration::from_millis(3 * pause), || false);
+        lab[H1].terminate();
+        assert_eq!(lab.records(H1), records);
+        assert!(vips.iter().all(|vip| copy(&lab).contains(&vip.to_string())), "{}", copy(&lab));
+        lab[H1].restart();
+    }
+    vips.iter().for_each(|vip| assert_eq!(lab.await_owner(*vip), H1));
+}
+
+#[test]
 fn a_local_copy_with_another_id_than_etcds_leaves_the_ip_bound() {
     let mut lab = Lab::new(2);
     lab.start_all_with(&[("STOP_POLICY", "keep")]);

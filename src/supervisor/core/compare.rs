@@ -136,6 +136,10 @@ impl Core {
         for slot in self.table.slots() {
             self.mend_record(slot, &records, found);
         }
+        // What an agent that stops has given up stays registered.
+        if self.life != Life::Running {
+            return;
+        }
         let extra = found.records.iter().filter(|record| {
             self.table.slot(&record.id).is_none()
                 && !self.table.beyond_limit.contains_key(&record.id)

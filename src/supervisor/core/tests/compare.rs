@@ -53,6 +53,19 @@ fn a_record_that_cannot_be_restored_is_tried_again_and_said_once() {
 }
 
 #[test]
+fn a_stop_during_a_comparison_leaves_the_records_alone() {
+    let mut story = Story::running(&[record(1, 5)]);
+    let slot = story.slot(1);
+    story.feed(Event::WatchOpened(Gap::Reconnected));
+    story.expect_ask(&Request::Load);
+    story.feed(Event::Stop(StopPolicy::Release));
+    story.notice(slot, Notice::Left { cleanup_pending: false });
+    story.answer_load(found(&[record(1, 5)]));
+    let deletes = |request: &Request| matches!(request, Request::DeleteRecord(..));
+    assert_eq!(story.take_ask(deletes), None);
+}
+
+#[test]
 fn a_record_that_nobody_registered_here_is_removed() {
     let mut story = Story::running(&[record(1, 5)]);
     story.compare(found(&[record(1, 5), record(2, 60)]));
