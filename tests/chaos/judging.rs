@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::harness::{H1, H2, HostId, PingReport};
+use serde_json::json;
+
+use crate::harness::{H1, H2, HostId, PingReport, until};
 use crate::run::audit::{Seen, Times};
 use crate::run::bounds::Bound;
+use crate::run::calls::{Answer, Call, EXTRAS, Fact};
 use crate::run::plan::{Aim, Fault, Kind, OnHost};
 use crate::run::round::Round;
 use crate::run::stage::Stage;
@@ -72,4 +75,71 @@ fn a_fault_that_nobody_has_declared_would_be_a_violation() {
         assert!(violations.contains(what), "{violations}");
     }
     assert!(outcome.story.contains("h1 binds no more 10.0.1.1/32"), "{}", outcome.story);
+}
+
+fn answer(status: u16, text: &str) -> Answer {
+    Some((status, text.to_owned()))
+}
+
+#[test]
+fn an_answer_says_what_is_registered_from_then_on() {
+    let registered = Fact::Registered("hold");
+    for (before, call, answer, after) in [
+        (Fact::Absent, Call::Register("hold"), answer(201, ""), registered),
+        (registered, Call::Register("take"), answer(409, ""), registered),
+        (registered, Call::Change("take"), answer(200, ""), Fact::Registered("take")),
+        (registered, Call::Delete, answer(204, ""), Fact::Absent),
+        (registered, Call::Delete, answer(503, "nothing was changed"), registered),
+        (registered, Call::Delete, answer(503, "the outcome is unknown"), Fact::Unknown),
+        (registered, Call::Delete, None, Fact::Unknown),
+        (Fact::Unknown, Call::Delete, answer(404, ""), Fact::Absent),
+        (Fact::Unknown, Call::Register("hold"), answer(409, ""), Fact::Unknown),
+        (Fact::Unknown, Call::Register("hold"), answer(201, ""), registered),
+    ] {
+        assert_eq!(before.after(call, &answer), Ok(after), "{before:?}, {call:?}, {answer:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_contradicts_what_was_said_before_is_a_lie() {
+    let registered = Fact::Registered("hold");
+    for (before, call, answer) in [
+        (registered, Call::Register("hold"), answer(201, "")),
+        (Fact::Absent, Call::Register("hold"), answer(409, "")),
+        (registered, Call::Delete, answer(404, "")),
+        (registered, Call::Change("take"), answer(404, "")),
+        (registered, Call::Delete, answer(500, "")),
+    ] {
+        assert!(before.after(call, &answer).is_err(), "{before:?}, {call:?}, {answer:?}");
+    }
+}
+
+#[test]
+fn what_is_registered_is_held_against_what_was_said() {
+    let mut stage = Stage::new("take", "strict");
+    // The client knows whom it talks to.
+    let pings = stage.ping();
+    let expect = |stage: &mut Stage, wrong: Option<&str>| {
+        let mut last = Ok(Vec::new());
+        let seen = until(Duration::from_secs(20), || {
+            last = stage.owners();
+            match (&last, wrong) {
+                (Ok(_), None) => true,
+                (Err(why), Some(wrong)) => why.contains(wrong),
+                (Ok(_), Some(_)) | (Err(_), None) => false,
+            }
+        });
+        assert!(seen, "{last:?}");
+    };
+    expect(&mut stage, None);
+    let vip = EXTRAS[0];
+    stage.ledger.facts.insert((H1, 0), Fact::Registered("take"));
+    expect(&mut stage, Some(&format!("h1 has said of {vip}")));
+    stage.lab[H1].api().create(&json!({ "ip": vip.to_string(), "etcd_loss_policy": "take" }));
+    expect(&mut stage, None);
+    stage.lab[H2].api().create(&json!({ "ip": vip.to_string(), "etcd_loss_policy": "hold" }));
+    expect(&mut stage, Some(&format!("h2 has said of {vip}")));
+    stage.ledger.facts.insert((H2, 0), Fact::Unknown);
+    expect(&mut stage, None);
+    drop(pings);
 }

@@ -151,7 +151,9 @@ impl Effect {
         let parted = match self.kind {
             Kind::Host(OnHost::Cut | OnHost::CutIn | OnHost::CutOut | OnHost::CutOff) => true,
             Kind::Etcd(_) => true,
-            Kind::Host(_) | Kind::Agent(_) | Kind::Lock(_) | Kind::Service(_) => false,
+            Kind::Host(_) | Kind::Agent(_) | Kind::Lock(_) | Kind::Service(_) | Kind::Calls => {
+                false
+            }
         };
         // Who cannot reach etcd waits for it.
         let wait = if parted && self.hold { self.lasted } else { Duration::ZERO };
@@ -175,7 +177,7 @@ impl Effect {
                 Bound { rivals: Some(REACTION), ..Bound::taken_over_after(HANDOVER) }
             }
             Kind::Service(kind) if vip == CHECKED => self.on_service(kind),
-            Kind::Lock(_) | Kind::Service(_) => NOTHING,
+            Kind::Lock(_) | Kind::Service(_) | Kind::Calls => NOTHING,
         }
     }
 
@@ -222,6 +224,15 @@ impl Effect {
                 delay: self.lasted,
                 ..Bound::taken_over_after(HANDOVER)
             },
+            // Its kernel has the address all the time, and nobody hears of it.
+            OnHost::Suspend => Bound {
+                rivals: None,
+                silence: CRASH + HANDOVER,
+                peace: PROMISE,
+                moves: true,
+                delay: CRASH,
+                ..NOTHING
+            },
             OnHost::Blip => Bound { silence: self.lasted + NEIGHBOUR, ..NOTHING },
             OnHost::LinkDown | OnHost::RemoveCard => {
                 Bound { delay: self.lasted, ..Bound::taken_over_after(DEBOUNCE + REACTION) }
@@ -236,6 +247,7 @@ impl Effect {
                 Bound { delay: CRASH, ..Bound::contested() }
             }
             OnHost::PowerOff => Bound { delay: CRASH, ..NOTHING },
+            OnHost::Suspend => Bound { delay: self.lasted.min(CRASH) + START, ..NOTHING },
             OnHost::Unplug | OnHost::LinkDown | OnHost::RemoveCard => {
                 Bound { delay: self.lasted, ..NOTHING }
             }
@@ -255,7 +267,11 @@ impl Effect {
                 Bound { delay, rivals: Some(REACTION), ..Bound::taken_over_after(HANDOVER) }
             }
             // The locks are on disk, and every owner renews its lease before it can end.
-            OnEtcd::KillAll => Bound { delay, ..Bound::contested() },
+            OnEtcd::KillAll | OnEtcd::Restart => Bound { delay, ..Bound::contested() },
+            // The locks are gone, or those of another time.
+            OnEtcd::Wipe | OnEtcd::Restore => {
+                Bound { delay, nobody: HANDOVER, moves: true, ..Bound::contested() }
+            }
             // etcd's clock goes on while it is frozen: when it wakes up, all leases have ended.
             OnEtcd::FreezeAll => Bound { delay, moves: true, ..Bound::contested() },
         }

@@ -7,11 +7,13 @@
 
 pub(crate) mod audit;
 pub(crate) mod bounds;
+pub(crate) mod calls;
 mod noise;
 mod outcome;
 pub(crate) mod plan;
 #[path = "../../sim/random.rs"]
 mod random;
+mod registered;
 pub(crate) mod round;
 pub(crate) mod stage;
 mod strike;
@@ -64,6 +66,7 @@ pub(crate) fn run(settings: &Settings, tell: &mut dyn FnMut(&str)) -> usize {
     let mut stage = None;
     while Instant::now() < until {
         let here = stage.get_or_insert_with(|| Stage::new(policy, detection));
+        here.seed = random.between(0, u64::from(u32::MAX));
         let faults = plan::round(&mut random, HOSTS.len(), &kinds);
         let outcome = Round::begin(here).play(&faults);
         table.add(&outcome);

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::audit::Seen;
 use super::bounds::Bound;
+use super::calls::Counts;
 use super::noise::Noise;
 use super::round::Done;
 use super::stage::{HOSTS, Stage, VIPS};
@@ -23,6 +24,8 @@ pub(crate) struct Outcome {
     pub(crate) violations: Vec<String>,
     pub(crate) noise: Noise,
     pub(crate) began: Instant,
+    /// How the calls of the APIs were answered.
+    pub(crate) calls: Counts,
     /// Whether the lab can be used again.
     pub(crate) is_well: bool,
     /// All that helps to understand a violation.
@@ -83,6 +86,9 @@ impl fmt::Display for Story<'_> {
             let what = if change.bound { "binds" } else { "binds no more" };
             let (at, vip) = (seconds(self.began, change.at), VIPS[change.vip]);
             writeln!(f, "  {at:.3} s: {} {what} {vip}", change.host)?;
+        }
+        for (at, call) in &self.stage.ledger.calls {
+            writeln!(f, "  {:.3} s: {call}", seconds(self.began, *at))?;
         }
         for (vip, ping) in VIPS.iter().zip(self.pings) {
             let PingReport { sent, lost, longest_gap, gap_began, .. } = ping;

@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     Etcd(OnEtcd),
     Lock(OnLock),
     Service(OnService),
+    /// IPs are registered, changed and deleted at random on all hosts.
+    Calls,
 }
 
 /// What is done to the process of an agent.
@@ -53,6 +55,8 @@ pub(crate) enum OnHost {
     Unplug,
     /// Its card loses its carrier for a moment.
     Blip,
+    /// It is suspended: its agent stands still, and its card has no carrier meanwhile.
+    Suspend,
     /// Its card is taken down.
     LinkDown,
     /// Its card is taken out, and another one put in.
@@ -72,6 +76,12 @@ pub(crate) enum OnEtcd {
     KillAll,
     /// All members are stopped without ending, and go on.
     FreezeAll,
+    /// All members are stopped in order, and started again.
+    Restart,
+    /// All members are stopped, and start again with nothing.
+    Wipe,
+    /// All members are stopped, and start again with what was saved when not all was registered.
+    Restore,
     /// The leader hands over to another member.
     MoveLeader,
     /// It forgets its past.
@@ -145,7 +155,7 @@ fn fault(random: &mut Random, hosts: usize, kinds: &[Kind], at: Duration) -> Fau
 
 impl Kind {
     /// All of them.
-    pub(crate) const ALL: [Kind; 28] = [
+    pub(crate) const ALL: [Kind; 33] = [
         Kind::Agent(OnAgent::KillBriefly),
         Kind::Agent(OnAgent::Kill),
         Kind::Agent(OnAgent::Reload),
@@ -160,6 +170,7 @@ impl Kind {
         Kind::Host(OnHost::CutOff),
         Kind::Host(OnHost::Unplug),
         Kind::Host(OnHost::Blip),
+        Kind::Host(OnHost::Suspend),
         Kind::Host(OnHost::LinkDown),
         Kind::Host(OnHost::RemoveCard),
         Kind::Host(OnHost::RemoveAddress),
@@ -167,6 +178,9 @@ impl Kind {
         Kind::Etcd(OnEtcd::FreezeMember),
         Kind::Etcd(OnEtcd::KillAll),
         Kind::Etcd(OnEtcd::FreezeAll),
+        Kind::Etcd(OnEtcd::Restart),
+        Kind::Etcd(OnEtcd::Wipe),
+        Kind::Etcd(OnEtcd::Restore),
         Kind::Etcd(OnEtcd::MoveLeader),
         Kind::Etcd(OnEtcd::Compact),
         Kind::Lock(OnLock::Delete),
@@ -174,6 +188,7 @@ impl Kind {
         Kind::Lock(OnLock::Failover),
         Kind::Service(OnService::Down),
         Kind::Service(OnService::AllDown),
+        Kind::Calls,
     ];
 
     /// True when the two would get into each other's way: two faults of etcd's members may cost it
@@ -183,7 +198,9 @@ impl Kind {
         let cuts_wire =
             |kind| matches!(kind, Kind::Host(OnHost::Isolate) | Kind::Host(OnHost::CutOff));
         match (self, other) {
-            (Kind::Etcd(_), Kind::Etcd(_)) | (Kind::Service(_), Kind::Service(_)) => true,
+            (Kind::Etcd(_), Kind::Etcd(_))
+            | (Kind::Service(_), Kind::Service(_))
+            | (Kind::Calls, Kind::Calls) => true,
             _ => cuts_wire(self) && cuts_wire(other),
         }
     }
@@ -195,6 +212,7 @@ impl Kind {
             Kind::Agent(OnAgent::KillBriefly | OnAgent::FreezeBriefly) => (50, 1_200),
             Kind::Agent(OnAgent::Kill | OnAgent::Freeze) => (4_000, 8_000),
             Kind::Agent(OnAgent::Terminate) | Kind::Service(_) => (500, 6_000),
+            Kind::Calls => (2_000, 9_000),
             Kind::Agent(OnAgent::Reload) | Kind::Lock(_) => (0, 0),
             Kind::Host(kind) => kind.lasts(),
             Kind::Etcd(OnEtcd::MoveLeader | OnEtcd::Compact) => (0, 0),
@@ -213,6 +231,7 @@ impl OnHost {
             | OnHost::Isolate
             | OnHost::CutOff => (300, 9_000),
             OnHost::Unplug | OnHost::LinkDown | OnHost::RemoveCard => (1_000, 6_000),
+            OnHost::Suspend => (4_000, 8_000),
             OnHost::Blip => (20, 200),
             OnHost::RemoveAddress => (0, 0),
         }
@@ -236,6 +255,7 @@ impl fmt::Display for Kind {
             Kind::Host(OnHost::CutOff) => "host off LAN and etcd",
             Kind::Host(OnHost::Unplug) => "carrier lost",
             Kind::Host(OnHost::Blip) => "carrier lost for a moment",
+            Kind::Host(OnHost::Suspend) => "suspended, without carrier",
             Kind::Host(OnHost::LinkDown) => "interface down",
             Kind::Host(OnHost::RemoveCard) => "interface deleted and made anew",
             Kind::Host(OnHost::RemoveAddress) => "ip addr del",
@@ -243,6 +263,9 @@ impl fmt::Display for Kind {
             Kind::Etcd(OnEtcd::FreezeMember) => "etcd member frozen",
             Kind::Etcd(OnEtcd::KillAll) => "etcd killed",
             Kind::Etcd(OnEtcd::FreezeAll) => "etcd frozen",
+            Kind::Etcd(OnEtcd::Restart) => "etcd restarted",
+            Kind::Etcd(OnEtcd::Wipe) => "etcd wiped",
+            Kind::Etcd(OnEtcd::Restore) => "etcd restored from a snapshot",
             Kind::Etcd(OnEtcd::MoveLeader) => "etcd leader moved",
             Kind::Etcd(OnEtcd::Compact) => "etcd compacted",
             Kind::Lock(OnLock::Delete) => "lock deleted by hand",
@@ -250,6 +273,7 @@ impl fmt::Display for Kind {
             Kind::Lock(OnLock::Failover) => "failover by the API",
             Kind::Service(OnService::Down) => "service down on a host",
             Kind::Service(OnService::AllDown) => "service down on all hosts",
+            Kind::Calls => "API calls at random",
         })
     }
 }

@@ -7,7 +7,7 @@ use super::audit::{Seen, Times};
 use super::bounds::{Bound, Effect, WELL};
 use super::noise::{Noise, waited_for_memory};
 use super::outcome::{Outcome, Story};
-use super::plan::Fault;
+use super::plan::{Fault, Kind, OnEtcd, OnHost};
 use super::stage::{HOSTS, Stage, VIPS};
 use super::strike::Struck;
 use crate::harness::{HostId, PingReport, Pinger, until};
@@ -50,6 +50,7 @@ enum Step {
 impl Round<'_> {
     /// Begins to watch and to ping.
     pub(crate) fn begin(stage: &mut Stage) -> Round<'_> {
+        stage.ledger.begin();
         let pingers = stage.ping();
         let before = stage.watch.begin();
         let (begun, waited) = (Instant::now(), waited_for_memory());
@@ -60,6 +61,7 @@ impl Round<'_> {
     pub(crate) fn play(mut self, faults: &[Fault]) -> Outcome {
         self.stage.pass_until(self.begun + LEAD);
         self.strike_and_heal(faults);
+        self.judge_calls();
         let etcd_is_ready = until(ETCD, || self.stage.lab.etcd.is_ready());
         if !etcd_is_ready {
             self.violations.push(format!("etcd is not ready after {ETCD:?}"));
@@ -97,6 +99,20 @@ impl Round<'_> {
         let wrong = self.stage.heal(&done.struck).err();
         done.healed = Instant::now();
         self.violations.extend(wrong);
+    }
+
+    /// Takes note of answers that cannot be true. Where etcd has lost something and an agent has, too,
+    /// what was told meanwhile may be lost with both.
+    fn judge_calls(&mut self) {
+        let ledger = &mut self.stage.ledger;
+        self.violations.append(&mut ledger.lies);
+        let done = |such: fn(&Kind) -> bool| self.done.iter().any(|d| such(&d.struck.fault.kind));
+        let forgets =
+            |kind: &Kind| matches!(kind, Kind::Etcd(OnEtcd::Wipe) | Kind::Etcd(OnEtcd::Restore));
+        let restarts = |kind: &Kind| matches!(kind, Kind::Agent(_) | Kind::Host(OnHost::PowerOff));
+        if done(forgets) && done(restarts) {
+            ledger.doubt();
+        }
     }
 
     /// Waits until all is well and stays so: a lease that could not be renewed in time may end
@@ -156,6 +172,7 @@ impl Round<'_> {
             noise,
             began: self.begun,
             is_well: owners.is_some(),
+            calls: self.stage.ledger.counts,
             story,
         }
     }

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, TcpListener};
-use std::time::Instant;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use link::wire::{Ip, IpList};
 use serde_json::json;
 
+use super::calls::{Caller, Ledger};
 use super::watch::Watch;
 use super::well::lasting_addresses;
 use crate::harness::{H1, H2, H3, HostId, Lab, Pinger, VIP, VIP2, VIP6, Vip, eventually, until};
@@ -23,6 +25,9 @@ pub(crate) const HOSTS: [HostId; 3] = [H1, H2, H3];
 
 /// The port of the service, on each host's loopback.
 const PORT: u16 = 8080;
+
+/// Between two looks whether something is over.
+const TURN: Duration = Duration::from_millis(10);
 
 /// What the agents are started with; [`super::bounds`] is derived from it.
 pub(crate) const ENVIRONMENT: [(&str, &str); 5] = [
@@ -44,6 +49,13 @@ pub(crate) struct Stage {
     trusts_network: bool,
     /// Who must not be touched now: a fault that lasts is being done to it.
     pub(super) struck: Vec<HostId>,
+    /// What etcd had when the first IP was registered, and the others were not.
+    pub(super) snapshot: PathBuf,
+    /// What the APIs have answered to the calls at random.
+    pub(crate) ledger: Ledger,
+    pub(super) caller: Option<Caller>,
+    /// What the next calls are drawn from.
+    pub(crate) seed: u64,
 }
 
 impl Stage {
@@ -57,6 +69,7 @@ impl Stage {
             let chosen = [("ETCD_LOSS_POLICY", policy), ("CRASH_DETECTION", detection)];
             lab[host].start_with(&[&ENVIRONMENT[..], &chosen].concat());
         }
+        let snapshot = lab.folder().join("snapshot");
         let mut stage = Stage {
             lab,
             watch,
@@ -65,10 +78,17 @@ impl Stage {
             holds: policy == "hold",
             trusts_network: detection == "fast",
             struck: Vec::new(),
+            snapshot,
+            ledger: Ledger::default(),
+            caller: None,
+            seed: 0,
         };
         for (number, vip) in VIPS.into_iter().enumerate() {
             for host in 0..HOSTS.len() {
                 stage.offer(HOSTS[(number + host) % HOSTS.len()], number, vip);
+            }
+            if number == 0 {
+                stage.lab.etcd.save(&stage.snapshot);
             }
         }
         stage
@@ -106,6 +126,23 @@ impl Stage {
             false
         });
         self.watch.look();
+    }
+
+    /// Starts to call the APIs at random.
+    pub(super) fn start_calls(&mut self) {
+        let apis = HOSTS.map(|host| (host, self.lab[host].api()));
+        let ledger = std::mem::take(&mut self.ledger);
+        self.caller = Some(Caller::start(apis.into(), self.seed, ledger));
+    }
+
+    /// Ends the calls, when the last one is answered.
+    pub(super) fn end_calls(&mut self) {
+        let Some(mut caller) = self.caller.take() else { return };
+        caller.stop();
+        while !caller.is_finished() {
+            self.pass_until(Instant::now() + TURN);
+        }
+        self.ledger = caller.join();
     }
 
     /// Takes the connections of the health checks away: the queue of a listener is not endless.

@@ -40,6 +40,10 @@ impl Stage {
                 self.services.clear();
                 true
             }
+            (Kind::Calls, _) => {
+                self.start_calls();
+                true
+            }
             _ => false,
         };
         if done && !fault.lasts.is_zero() {
@@ -52,7 +56,7 @@ impl Stage {
     fn victim(&mut self, fault: &Fault) -> Option<HostId> {
         let owner = self.watch.binders(fault.vip).first().copied();
         match (fault.kind, fault.aim) {
-            (Kind::Etcd(_) | Kind::Service(OnService::AllDown), _) => None,
+            (Kind::Etcd(_) | Kind::Service(OnService::AllDown) | Kind::Calls, _) => None,
             // These concern whoever has the IP.
             (Kind::Host(OnHost::RemoveAddress) | Kind::Lock(_), _) | (_, Aim::Owner) => owner,
             (_, Aim::Number(number)) => Some(HOSTS[number]),
@@ -82,6 +86,10 @@ impl Stage {
                 self.lab.cut_from_etcd(host, Way::Both);
             }
             OnHost::Unplug | OnHost::Blip => self.lab.set_carrier(host, false),
+            OnHost::Suspend => {
+                self.lab[host].agent().freeze();
+                self.lab.set_carrier(host, false);
+            }
             OnHost::LinkDown => self.lab[host].link_down(),
             OnHost::RemoveCard => self.lab[host].remove_card(),
             OnHost::RemoveAddress => {
@@ -105,6 +113,7 @@ impl Stage {
             OnEtcd::FreezeMember => etcd.freeze_member(member),
             OnEtcd::KillAll => (0..3).for_each(|member| etcd.kill(member)),
             OnEtcd::FreezeAll => etcd.freeze(),
+            OnEtcd::Restart | OnEtcd::Wipe | OnEtcd::Restore => etcd.stop(),
             OnEtcd::MoveLeader => return etcd.move_leader((leader + 1) % 3),
             OnEtcd::Compact => return etcd.compact(),
         }
@@ -151,6 +160,7 @@ impl Stage {
             (Kind::Host(kind), Some(host)) => self.heal_host(kind, host),
             (Kind::Etcd(kind), _) => self.heal_etcd(kind),
             (Kind::Service(_), _) => self.start_services(),
+            (Kind::Calls, _) => self.end_calls(),
             (Kind::Lock(_) | Kind::Agent(_) | Kind::Host(_), _) => {}
         }
         Ok(())
@@ -186,6 +196,10 @@ impl Stage {
                 self.lab[host].heal();
             }
             OnHost::Unplug | OnHost::Blip => self.lab.set_carrier(host, true),
+            OnHost::Suspend => {
+                self.lab.set_carrier(host, true);
+                self.lab[host].agent().thaw();
+            }
             OnHost::LinkDown => self.lab[host].link_up(),
             OnHost::RemoveCard => self.lab[host].insert_card(),
             OnHost::RemoveAddress => {}
@@ -193,9 +207,18 @@ impl Stage {
     }
 
     fn heal_etcd(&mut self, kind: OnEtcd) {
+        let etcd = &mut self.lab.etcd;
         match kind {
-            OnEtcd::KillMember | OnEtcd::KillAll => self.lab.etcd.start_members(),
-            OnEtcd::FreezeMember | OnEtcd::FreezeAll => self.lab.etcd.thaw(),
+            OnEtcd::KillMember | OnEtcd::KillAll | OnEtcd::Restart => etcd.start_members(),
+            OnEtcd::Wipe => {
+                etcd.forget();
+                etcd.start_members();
+            }
+            OnEtcd::Restore => {
+                etcd.bring_back(&self.snapshot);
+                etcd.start_members();
+            }
+            OnEtcd::FreezeMember | OnEtcd::FreezeAll => etcd.thaw(),
             OnEtcd::MoveLeader | OnEtcd::Compact => {}
         }
     }

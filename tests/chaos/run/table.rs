@@ -8,6 +8,7 @@ use comfy_table::{Table as Grid, presets::ASCII_MARKDOWN};
 
 use super::audit::Seen;
 use super::bounds::Bound;
+use super::calls::Counts;
 use super::noise::Noise;
 use super::outcome::Outcome;
 
@@ -20,6 +21,8 @@ struct Row {
     silence: Extreme,
     peace: Extreme,
     violations: usize,
+    /// Rounds in which the machine itself stood still: they do not count.
+    drowned: usize,
 }
 
 /// The longest time, with the bound it had.
@@ -34,8 +37,7 @@ struct Extreme {
 pub(crate) struct Table {
     rows: BTreeMap<String, Row>,
     rounds: usize,
-    /// Rounds in which the machine itself stood still.
-    drowned: usize,
+    calls: Counts,
     /// The worst of the others.
     noise: Noise,
 }
@@ -44,17 +46,18 @@ impl Table {
     /// Takes note of a round.
     pub(crate) fn add(&mut self, outcome: &Outcome) {
         self.rounds += 1;
-        if outcome.noise.drowns_everything() {
-            self.drowned += 1;
-            return;
-        }
-        self.noise = self.noise.max(outcome.noise);
+        self.calls = self.calls.and(outcome.calls);
         let name = match outcome.faults.as_slice() {
             [] => "nothing".to_owned(),
             [one] => one.fault.kind.to_string(),
             _ => "two at once".to_owned(),
         };
         let row = self.rows.entry(name).or_default();
+        if outcome.noise.drowns_everything() {
+            row.drowned += 1;
+            return;
+        }
+        self.noise = self.noise.max(outcome.noise);
         row.count += 1;
         row.violations += outcome.violations.len();
         outcome.seen.iter().for_each(|(seen, bound)| row.add(seen, bound));
@@ -105,6 +108,7 @@ impl fmt::Display for Table {
             "ping unanswered (bound)",
             "two owners after healing (bound)",
             "violations",
+            "not judged",
         ]);
         for (name, row) in &self.rows {
             grid.add_row([
@@ -115,17 +119,20 @@ impl fmt::Display for Table {
                 row.silence.to_string(),
                 row.peace.to_string(),
                 row.violations.to_string(),
+                row.drowned.to_string(),
             ]);
         }
         writeln!(f, "{grid}")?;
-        write!(
+        let drowned: usize = self.rows.values().map(|row| row.drowned).sum();
+        writeln!(
             f,
-            "{} rounds, {} violations; the machine itself was late by {:.1?} at most, and stood still \
-             in {} rounds, which do not count",
+            "{} rounds: {} judged, {drowned} not judged because the machine itself stood still for a \
+             second or more; {} violations; in the others, the machine was late by {:.1?} at most",
             self.rounds,
+            self.rounds - drowned,
             self.violations(),
             self.noise.late(),
-            self.drowned,
-        )
+        )?;
+        write!(f, "{}", self.calls)
     }
 }

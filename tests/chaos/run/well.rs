@@ -24,7 +24,8 @@ impl Stage {
             self.client_knows(vip, owner)?;
             owners.push(owner);
         }
-        self.addresses_are_right(&owners)?;
+        let extras = self.extra_owners(&shown)?;
+        self.addresses_are_right(&owners, &extras)?;
         Ok(owners)
     }
 
@@ -38,7 +39,7 @@ impl Stage {
     }
 
     /// The only host that binds the IP, if it has the lock.
-    fn owner(&self, vip: Vip) -> Result<HostId, String> {
+    pub(super) fn owner(&self, vip: Vip) -> Result<HostId, String> {
         let key = format!("/link/default/{}", vip.election_key());
         let lock = self.lab.etcd.try_ctl(&["get", "--print-value-only", &key])?;
         let bound = self.lab.bound_on(vip);
@@ -69,10 +70,16 @@ impl Stage {
     }
 
     /// No address was left, none was lost.
-    fn addresses_are_right(&self, owners: &[HostId]) -> Result<(), String> {
+    fn addresses_are_right(
+        &self,
+        owners: &[HostId],
+        extras: &[(Vip, HostId)],
+    ) -> Result<(), String> {
         for host in HOSTS {
             let owned = VIPS.iter().zip(owners).filter(|(_, owner)| **owner == host);
             let mut right = self.own[&host].clone();
+            right.extend(owned.map(|(vip, _)| vip.ip()));
+            let owned = extras.iter().filter(|(_, owner)| *owner == host);
             right.extend(owned.map(|(vip, _)| vip.ip()));
             let mut now = lasting_addresses(&self.lab, host);
             right.sort_unstable();

@@ -17,6 +17,12 @@ impl Etcd {
     /// Stops all members and starts them with what is in a file that [`Etcd::save`] has written.
     pub(crate) fn restore(&mut self, file: &Path) {
         self.stop();
+        self.bring_back(file);
+        self.start_all();
+    }
+
+    /// Has all members, which must not run, start with what is in such a file.
+    pub(crate) fn bring_back(&self, file: &Path) {
         for member in &self.members {
             member.clear();
             let flags = member.restore_flags();
@@ -24,7 +30,6 @@ impl Etcd {
             let file = file.display().to_string();
             self.ctl(&[&["snapshot", "restore", &file], flags.as_slice()].concat());
         }
-        self.start_all();
     }
 
     /// Has etcd's disk stall, in a lab that was built with one.
@@ -35,8 +40,13 @@ impl Etcd {
     /// Stops all members and starts them with nothing.
     pub(crate) fn wipe(&mut self) {
         self.stop();
-        self.members.iter().for_each(Member::clear);
+        self.forget();
         self.start_all();
+    }
+
+    /// Has all members, which must not run, start with nothing.
+    pub(crate) fn forget(&self) {
+        self.members.iter().for_each(Member::clear);
     }
 
     /// Stops all members and starts others in their place: another cluster, and an older one by its
