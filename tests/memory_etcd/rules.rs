@@ -98,7 +98,10 @@ fn a_prefix_is_deleted_in_one_revision() {
 fn one_transaction_is_one_revision_and_reads_what_it_has_written() {
     let mut etcd = etcd();
     let reply = does(&mut etcd, vec![put("a", "1", 0), put("b", "2", 0), get("a")]);
-    assert_eq!(reply, Reply::new(true, 2, vec![vec![], vec![], vec![kv("a", "1", 0, 2)]]));
+    assert_eq!(
+        reply,
+        Reply::new(true, 2, vec![vec![], vec![], vec![kv("a", "1", 0, 2)]]).in_cluster(1)
+    );
     assert_eq!(etcd.get_prefix(""), [kv("a", "1", 0, 2), kv("b", "2", 0, 2)]);
 }
 
@@ -112,7 +115,7 @@ fn what_changes_nothing_makes_no_revision() {
         otherwise: vec![get("a")],
     };
     let (reply, changes) = etcd.transact(&txn).expect("it is possible");
-    assert_eq!(reply, Reply::new(false, 1, vec![vec![]]));
+    assert_eq!(reply, Reply::new(false, 1, vec![vec![]]).in_cluster(1));
     assert_eq!(changes, []);
 }
 
@@ -156,7 +159,7 @@ fn what_is_impossible_in_a_branch_that_is_not_taken_does_no_harm() {
     let mut etcd = etcd();
     let when = vec![Compare::Absent("a".to_owned())];
     let txn = Txn { when, then: vec![], otherwise: vec![touch("a"), put("b", "", 7)] };
-    assert_eq!(etcd.transact(&txn), Ok((Reply::new(true, 1, vec![]), vec![])));
+    assert_eq!(etcd.transact(&txn), Ok((Reply::new(true, 1, vec![]).in_cluster(1), vec![])));
 }
 
 #[test]
@@ -204,7 +207,10 @@ fn nested_transactions_look_at_what_was_before_the_whole() {
     let outcomes: Vec<_> = reply.nested().iter().map(|nested| nested.succeeded).collect();
     assert_eq!(outcomes, [true, true]);
     let reply = does(&mut etcd, vec![write, campaign("h2")]);
-    assert_eq!(reply.nested()[1], Reply::new(false, 3, vec![vec![kv("lock", "h1", 0, 3)]]));
+    assert_eq!(
+        reply.nested()[1],
+        Reply::new(false, 3, vec![vec![kv("lock", "h1", 0, 3)]]).in_cluster(1)
+    );
 }
 
 #[test]
