@@ -21,7 +21,7 @@ use crate::machine;
 use crate::ping::Ping;
 use crate::policy::StopPolicy;
 use crate::store::{self, At, Instance, LocalCopy, Record};
-use crate::vip::{Cidr, Slot};
+use crate::vip::{Cidr, Slot, VipId};
 
 /// How long a request of the supervisor to etcd may take; an API client waits for it.
 const STORE: Duration = Duration::from_secs(2);
@@ -73,6 +73,7 @@ impl Actor {
             renewal: params.renewal,
             loss_after: params.loss_after,
             detects_crashes: params.watch.is_some(),
+            new_id: VipId::random,
         };
         // The channel was made here, so that it cannot be closed.
         let _ = event_tx.send(Box::new(Event::Begin(Box::new(copies))));

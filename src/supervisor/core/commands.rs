@@ -108,7 +108,7 @@ impl Core {
         self.check_new(new.cidr)?;
         self.reachable()?;
         let record = Record {
-            id: VipId::random(),
+            id: (self.setting.new_id)(),
             cidr: new.cidr,
             checks: new.checks,
             healthcheck_interval: new.healthcheck_interval,

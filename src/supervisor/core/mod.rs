@@ -44,7 +44,7 @@ use crate::election::Notice;
 use crate::failure_detector::FailureDetector;
 use crate::policy::LossPolicy;
 use crate::store::{self, At, Instance, Request};
-use crate::vip::Slot;
+use crate::vip::{Slot, VipId};
 
 /// What the core is told once, at its start.
 #[derive(Clone, Debug)]
@@ -65,6 +65,8 @@ pub struct Setting {
     pub loss_after: Duration,
     /// Whether the hosts of owners are monitored.
     pub detects_crashes: bool,
+    /// Gives an IP that is new its id, which nothing else has.
+    pub new_id: fn() -> VipId,
 }
 
 /// All that is decided about one host.

@@ -87,6 +87,7 @@ impl Story {
             renewal: Duration::from_secs(1),
             loss_after: Duration::from_secs(5),
             detects_crashes: true,
+            new_id: VipId::random,
         };
         change(&mut setting);
         let mut story = Story {
