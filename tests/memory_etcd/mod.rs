@@ -14,6 +14,7 @@ mod history;
 mod lease;
 mod transact;
 
+use std::fmt;
 use std::sync::Arc;
 
 use link::etcd::{Gap, KeyState, Kv};
@@ -44,7 +45,7 @@ struct Entry {
 }
 
 /// What a revision has done to a key, as a watch tells it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Change {
     pub(crate) key: Arc<str>,
     pub(crate) revision: i64,
@@ -126,6 +127,18 @@ impl Entry {
             value: self.value.to_vec(),
             lease: self.lease,
             mod_revision: self.modified,
+        }
+    }
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}: ", self.key, self.revision)?;
+        match &self.put {
+            Some((value, lease)) => {
+                write!(f, "{} with lease {lease}", String::from_utf8_lossy(value))
+            }
+            None => f.write_str("deleted"),
         }
     }
 }
