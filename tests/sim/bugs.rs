@@ -1,9 +1,13 @@
 //! Known bugs, to be switched on: a simulator that does not find them proves nothing.
 
-/// A bug of the simulated program. Most are the Go LinK's.
+use link::etcd::{Op, Txn};
+use link::lock::{self, Advertisement, Candidacy, Request};
+use link::vip::Cidr;
+
+/// A bug of the simulated program: what its cores ask for is changed on its way, or what they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bug {
-    /// A host that gives the IP up deletes the lock, whoever holds it.
+    /// A host that gives an IP up deletes the lock, whoever holds it.
     UnconditionalUnlock,
     /// The lock is assumed to have survived another lease.
     OwnershipSurvivesTheLease,
@@ -19,7 +23,7 @@ pub(crate) enum Bug {
     FailuresAreFinal,
     /// A restarted agent does not resume its lease.
     RestartForgetsTheLease,
-    /// An owner does not announce the IP again after others may have had it.
+    /// An owner does not announce an IP again after others may have had it.
     NobodyAnnouncesAgain,
     /// A standby takes the lock for itself whoever has it by then.
     UnconditionalTakeOver,
@@ -33,16 +37,22 @@ pub(crate) enum Bug {
     NetworkIsNotHeard,
     /// An owner that is silent on the network is taken for dead, whatever etcd says of it.
     OneWitnessIsEnough,
-    /// When etcd is back, who took the IP lets go of it for the owner of the lock, though that has died.
-    TheDeadAreObeyed,
     /// Where the network alone is to tell, a standby that is deaf itself takes the owner for dead.
     DeafStandbysTakeIt,
-    /// A failing owner gives the IP up though no other host could take it.
+    /// A failing owner gives an IP up though no other host could take it.
     LastOneLetsGo,
+    /// What is left on the own lease by a crash is not given up.
+    LeftOversAreKept,
+    /// A request whose outcome is not known is taken for one that was not carried out.
+    UnknownMeansNo,
+    /// A host does not notice that its kernel does not take an address.
+    UnboundIsNotNoticed,
+    /// What is in etcd is compared with what should be there at a start only.
+    EtcdIsNotReconciled,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Bug; 18] = [
+    pub(crate) const ALL: [Bug; 21] = [
         Bug::UnconditionalUnlock,
         Bug::OwnershipSurvivesTheLease,
         Bug::DeadLeaseLooksAlive,
@@ -58,8 +68,45 @@ impl Bug {
         Bug::BreakBeforeMake,
         Bug::NetworkIsNotHeard,
         Bug::OneWitnessIsEnough,
-        Bug::TheDeadAreObeyed,
         Bug::DeafStandbysTakeIt,
         Bug::LastOneLetsGo,
+        Bug::LeftOversAreKept,
+        Bug::UnknownMeansNo,
+        Bug::UnboundIsNotNoticed,
+        Bug::EtcdIsNotReconciled,
     ];
+}
+
+/// The transaction of a request as a bug has it.
+pub(crate) fn mutated(bug: Option<Bug>, request: &Request, cidr: Cidr, mut txn: Txn) -> Txn {
+    match (bug, request) {
+        (
+            Some(Bug::UnconditionalUnlock),
+            Request::Advertise {
+                own: Advertisement { candidacy: Candidacy::Unavailable | Candidacy::Withdrawn, .. },
+                ..
+            },
+        ) => txn.then.push(Op::Delete(lock::key(cidr))),
+        (Some(Bug::UnconditionalUnlock), Request::Resign { .. })
+        | (Some(Bug::UnconditionalTakeOver), Request::TakeOver { .. })
+        | (Some(Bug::UnconditionalCampaign), Request::Campaign { .. }) => txn.when.clear(),
+        (Some(Bug::CandidaciesOutliveHosts), _) => detach_candidacies(&mut txn),
+        (Some(_) | None, _) => {}
+    }
+    txn
+}
+
+fn detach_candidacies(txn: &mut Txn) {
+    for op in txn.then.iter_mut().chain(&mut txn.otherwise) {
+        match op {
+            Op::Put { key, lease, .. } if !key.starts_with(lock::PREFIX) => *lease = 0,
+            Op::Nested(txn) => detach_candidacies(txn),
+            Op::Get(_)
+            | Op::GetPrefix(_)
+            | Op::Put { .. }
+            | Op::Touch(_)
+            | Op::Delete(_)
+            | Op::DeletePrefix(_) => {}
+        }
+    }
 }

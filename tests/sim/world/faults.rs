@@ -1,174 +1,307 @@
 //! What goes wrong, and how it heals.
 
-use link::election::message::Input;
+use std::collections::VecDeque;
 
-use super::{Event, World};
-use crate::faults::{Fault, HostId};
+use link::etcd::Op;
+use link::lock;
+use link::policy::StopPolicy;
+use link::store;
+use link::supervisor::core::Event as SupervisorEvent;
+
+use super::{Event, Process, World};
+use crate::cluster::Service;
+use crate::memory_etcd::Change;
+use crate::plan::Fault;
+use crate::setup::{self, HOSTS, HostId, IPS, IpId};
+use crate::times::PAUSE;
+use crate::users::Want;
 
 impl World {
-    pub(super) fn fault(&mut self, fault: Fault) {
-        self.audit.fault(self.now, fault, &self.agents);
+    pub(super) fn fault(&mut self, index: usize) {
+        let fault = self.plan[index].1;
+        self.trace(0, || format!("== {fault:?}"));
+        crate::audit::Audit::fault(self, fault);
+        self.changed = true;
         match fault {
-            Fault::Cut { host, to_etcd, from_etcd, lasts } => {
-                self.agents[host].cut_out += u32::from(to_etcd);
-                self.agents[host].cut_in += u32::from(from_etcd);
-                self.agents[host].watching &= !from_etcd;
-                self.after(lasts, Event::Heal(fault));
+            Fault::Asks { host, ip, want } => self.ask_agent(host, ip, want),
+            Fault::KilledAtDelete { host, ip, after } => {
+                self.ask_agent(host, ip, Want::Delete);
+                self.after(after, Event::Kill(host));
+                self.after(after + 300, Event::Boot(host));
             }
-            Fault::Slow { host, lasts } => {
-                self.agents[host].slow += 1;
-                self.after(lasts, Event::Heal(fault));
+            Fault::DeleteLock { .. }
+            | Fault::WriteLock { .. }
+            | Fault::Revoke { .. }
+            | Fault::DeleteRecord { .. }
+            | Fault::GarbleRecord { .. } => self.tamper(fault),
+            Fault::EtcdDown { .. }
+            | Fault::Refuses { .. }
+            | Fault::LeaderChange
+            | Fault::Restore { .. }
+            | Fault::Wiped { .. }
+            | Fault::MassRevoke => self.fault_of_etcd(fault),
+            Fault::DeadWatch { host } => self.change_watch(host, |watch| watch.streams = false),
+            Fault::LostDeletion { host } => {
+                self.change_watch(host, |watch| watch.loses_deletion = true);
             }
-            Fault::Restart { host, after } => {
-                self.agents[host].kill();
-                self.after(after, Event::Heal(fault));
+            Fault::OldEvents { host } => {
+                self.change_watch(host, |watch| watch.repeats_old = true);
+                self.begin_to_watch(host, 0);
             }
-            Fault::PowerOff { host, lasts } => {
-                self.agents[host].kill();
-                self.agents[host].power = false;
-                self.agents[host].bound = false;
-                self.after(lasts, Event::Heal(fault));
-            }
-            Fault::Freeze { host, lasts } => {
-                self.agents[host].frozen = self.agents[host].running;
-                self.after(lasts, Event::Heal(fault));
-            }
-            Fault::Stop { host, after } => {
-                self.agents[host].leaving = self.agents[host].runs();
-                self.order(host, Input::Leave);
-                // Not before it has ended, which it does within five seconds.
-                self.after(after + 6_000, Event::Heal(fault));
-            }
-            Fault::AllSick { lasts } => {
-                self.agents.iter_mut().for_each(|agent| agent.sick += 1);
-                self.after(lasts, Event::Heal(fault));
-            }
-            Fault::Isolated { host, out, in_, lasts } => {
-                self.agents[host].lan_out += u32::from(out);
-                self.agents[host].lan_in += u32::from(in_);
-                self.after(lasts, Event::Heal(fault));
-            }
-            Fault::Parted { from, to, lasts } => {
-                self.agents[from].unheard_by.push(to);
-                self.after(lasts, Event::Heal(fault));
-            }
-            Fault::Unplugged { host, lasts } => {
-                let agent = &mut self.agents[host];
-                agent.unplugged += 1;
-                agent.lan_out += 1;
-                agent.lan_in += 1;
-                self.carrier_changed(host);
-                self.after(lasts, Event::Heal(fault));
-            }
-            Fault::Sick { host, lasts } => {
-                self.agents[host].sick += 1;
-                self.after(lasts, Event::Heal(fault));
-            }
-            Fault::EtcdDown { lasts } => {
-                self.etcd.up = false;
-                self.agents.iter_mut().for_each(|agent| agent.watching = false);
-                self.after(lasts, Event::Heal(fault));
-            }
-            Fault::LeaderChange => self.etcd.restart_leases(self.now),
-            Fault::Restore => self.restore(),
-            Fault::DeadWatch { host } => self.agents[host].watching = false,
-            Fault::DeleteLock => {
-                if self.etcd.up && self.etcd.delete_lock() {
-                    self.lock_changed();
-                }
-            }
-            Fault::Revoke { host } => {
-                let lease = self.agents[host].lease.filter(|_| self.etcd.up);
-                if lease.is_some_and(|lease| self.etcd.revoke(lease)) {
-                    self.lock_changed();
-                }
-            }
-            Fault::Failover { host } => self.order(host, Input::Failover(None)),
-            Fault::LockNow { host } => self.order(host, Input::LockNow),
+            Fault::StaleReads { host, reads, .. } => self.cluster.set_stale(host, reads),
+            Fault::Zombie { host, .. } => self.cluster.zombies[host] = true,
+            Fault::Cut { .. }
+            | Fault::Slow { .. }
+            | Fault::Sick { .. }
+            | Fault::AllSick { .. }
+            | Fault::Stuck { .. }
+            | Fault::Isolated { .. }
+            | Fault::Parted { .. }
+            | Fault::Unplugged { .. } => self.count(fault, true),
+            Fault::Restart { .. }
+            | Fault::Reload { .. }
+            | Fault::PowerOff { .. }
+            | Fault::Freeze { .. }
+            | Fault::Stop { .. }
+            | Fault::OldCopy { .. }
+            | Fault::LostCopy { .. } => self.fault_of_agent(fault),
+        }
+        if let Some(lasts) = fault.lasts() {
+            self.after(lasts, Event::Heal(index));
         }
     }
 
-    fn order(&mut self, host: HostId, input: Input) {
-        if self.agents[host].runs() {
-            self.tell(host, input);
-        }
-    }
-
-    /// The data of a moment ago come back; revisions start again from there. All streams break.
-    fn restore(&mut self) {
-        self.era += 1;
-        self.etcd.restore(self.now);
-        for host in 0..self.agents.len() {
-            self.agents[host].watching = false;
-            let life = self.agents[host].life;
-            self.after(50, Event::Reread { host, life });
-        }
-    }
-
-    pub(super) fn heal(&mut self, fault: Fault) {
+    pub(super) fn heal(&mut self, index: usize) {
+        let fault = self.plan[index].1;
         // It is started again when it has ended, however long that took.
         if let Fault::Stop { host, .. } = fault
-            && self.agents[host].leaving
-            && self.agents[host].running
+            && self.hosts[host].agent.as_ref().is_some_and(|agent| agent.stopping)
         {
-            return self.after(500, Event::Heal(fault));
+            return self.after(500, Event::Heal(index));
         }
-        self.audit.heal(self.now, fault);
+        // What was done by hand is undone by hand.
+        if matches!(fault, Fault::WriteLock { .. }) && !self.cluster.up {
+            return self.after(500, Event::Heal(index));
+        }
+        self.trace(0, || format!("== end of {fault:?}"));
+        crate::audit::Audit::heal(self, fault);
+        self.changed = true;
         match fault {
-            Fault::Cut { host, to_etcd, from_etcd, .. } => {
-                self.agents[host].cut_out -= u32::from(to_etcd);
-                self.agents[host].cut_in -= u32::from(from_etcd);
-            }
-            Fault::Slow { host, .. } => self.agents[host].slow -= 1,
             Fault::Restart { host, .. }
-            | Fault::PowerOff { host, .. }
-            | Fault::Stop { host, .. } => {
-                if !self.agents[host].running {
-                    self.boot(host);
-                }
+            | Fault::Stop { host, .. }
+            | Fault::OldCopy { host, .. }
+            | Fault::LostCopy { host, .. } => self.boot(host),
+            Fault::PowerOff { host, .. } => {
+                self.hosts[host].power = true;
+                self.hosts[host].boots += 1;
+                self.boot(host);
             }
             Fault::Freeze { host, .. } => self.thaw(host),
-            Fault::Sick { host, .. } => self.agents[host].sick -= 1,
-            Fault::AllSick { .. } => self.agents.iter_mut().for_each(|agent| agent.sick -= 1),
-            Fault::Isolated { host, out, in_, .. } => {
-                self.agents[host].lan_out -= u32::from(out);
-                self.agents[host].lan_in -= u32::from(in_);
-            }
-            Fault::Parted { from, to, .. } => {
-                let unheard_by = &mut self.agents[from].unheard_by;
-                let healed = unheard_by.iter().position(|other| *other == to);
-                unheard_by.swap_remove(healed.expect("it was not heard"));
-            }
-            Fault::Unplugged { host, .. } => {
-                let agent = &mut self.agents[host];
-                agent.unplugged -= 1;
-                agent.lan_out -= 1;
-                agent.lan_in -= 1;
-                self.carrier_changed(host);
-            }
             Fault::EtcdDown { .. } => {
-                self.etcd.up = true;
-                self.etcd.restart_leases(self.now);
+                self.cluster.up = true;
+                self.cluster.data.restart_leases(self.now);
             }
-            Fault::LeaderChange
-            | Fault::Restore
-            | Fault::DeadWatch { .. }
-            | Fault::DeleteLock
-            | Fault::Revoke { .. }
-            | Fault::Failover { .. }
-            | Fault::LockNow { .. } => {}
+            Fault::Refuses { .. } => self.cluster.service = Service::Serves,
+            Fault::WriteLock { ip, .. } => {
+                if self.locks[ip].as_ref().is_some_and(|holder| holder.lease == 0) {
+                    self.by_hand(Op::Delete(lock::key(setup::cidr(ip))));
+                }
+            }
+            Fault::StaleReads { host, .. } => self.cluster.set_stale(host, 0),
+            Fault::Zombie { host, .. } => self.cluster.zombies[host] = false,
+            _ => self.count(fault, false),
         }
     }
 
+    /// What is counted: begins, or ends.
+    fn count(&mut self, fault: Fault, begins: bool) {
+        let change = |counter: &mut u32| {
+            *counter = if begins { *counter + 1 } else { *counter - 1 };
+        };
+        match fault {
+            Fault::Cut { host, to_etcd, from_etcd, .. } => {
+                let faults = &mut self.hosts[host].faults;
+                (to_etcd).then(|| change(&mut faults.cut_out));
+                (from_etcd).then(|| change(&mut faults.cut_in));
+            }
+            Fault::Slow { host, .. } => change(&mut self.hosts[host].faults.slow),
+            Fault::Sick { host, ip, .. } => change(&mut self.hosts[host].faults.sick[ip]),
+            Fault::AllSick { ip, .. } => {
+                self.hosts.iter_mut().for_each(|host| change(&mut host.faults.sick[ip]));
+            }
+            Fault::Stuck { host, ip, .. } => {
+                change(&mut self.hosts[host].faults.stuck[ip]);
+                self.hosts[host].faults.stuck_until[ip] = self.now;
+            }
+            Fault::Isolated { host, out, in_, .. } => {
+                let faults = &mut self.hosts[host].faults;
+                (out).then(|| change(&mut faults.lan_out));
+                (in_).then(|| change(&mut faults.lan_in));
+            }
+            Fault::Parted { from, to, .. } => {
+                let unheard_by = &mut self.hosts[from].faults.unheard_by;
+                match unheard_by.iter().position(|other| *other == to).filter(|_| !begins) {
+                    Some(place) => drop(unheard_by.swap_remove(place)),
+                    None => unheard_by.push(to),
+                }
+            }
+            Fault::Unplugged { host, .. } => {
+                let faults = &mut self.hosts[host].faults;
+                for counter in [&mut faults.unplugged, &mut faults.lan_out, &mut faults.lan_in] {
+                    change(counter);
+                }
+                self.carrier_changed(host);
+            }
+            _ => {}
+        }
+    }
+
+    fn fault_of_agent(&mut self, fault: Fault) {
+        match fault {
+            Fault::Restart { host, .. } => self.kill(host),
+            Fault::Reload { host } if self.hosts[host].runs() => {
+                self.tell_supervisor(host, SupervisorEvent::Stop(StopPolicy::Keep));
+                self.after(20, Event::Boot(host));
+            }
+            Fault::PowerOff { host, .. } => {
+                self.kill(host);
+                self.hosts[host].power = false;
+                self.hosts[host].kernel = [false; IPS];
+            }
+            Fault::Freeze { host, .. } => {
+                let now = self.now;
+                if let Some(agent) = &mut self.hosts[host].agent {
+                    agent.frozen.get_or_insert(now);
+                }
+            }
+            Fault::Stop { host, .. } => {
+                if let Some(agent) =
+                    self.hosts[host].agent.as_mut().filter(|agent| agent.frozen.is_none())
+                {
+                    agent.stopping = true;
+                    self.tell_supervisor(host, SupervisorEvent::Stop(StopPolicy::Release));
+                }
+            }
+            Fault::OldCopy { host, .. } => {
+                self.kill(host);
+                let old = self.hosts[host].old_disk.clone();
+                self.hosts[host].disk = old.or(self.hosts[host].disk.take());
+            }
+            Fault::LostCopy { host, .. } => {
+                self.kill(host);
+                self.hosts[host].disk = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn fault_of_etcd(&mut self, fault: Fault) {
+        match fault {
+            Fault::EtcdDown { .. } => {
+                self.cluster.up = false;
+                self.break_connections();
+            }
+            Fault::Refuses { service, .. } => self.cluster.service = service,
+            Fault::LeaderChange => self.cluster.data.restart_leases(self.now),
+            Fault::Restore { back } => {
+                self.cluster.restore(back, self.now);
+                self.break_connections();
+            }
+            Fault::Wiped { another } => {
+                self.cluster.wipe(another);
+                self.break_connections();
+            }
+            Fault::MassRevoke => {
+                let leases: Vec<i64> = self.cluster.data.lease_ids().collect();
+                for lease in leases {
+                    let changes: Vec<Change> = self.cluster.revoke(lease);
+                    self.publish(&changes);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// etcd restarts: what is under way is lost, and all who watch notice.
+    fn break_connections(&mut self) {
+        self.era += 1;
+        self.note_locks();
+        for host in 0..HOSTS {
+            self.begin_to_watch(host, 50);
+        }
+    }
+
+    fn change_watch(&mut self, host: HostId, change: impl FnOnce(&mut crate::client::Watch)) {
+        if let Some(agent) = &mut self.hosts[host].agent {
+            change(&mut agent.client.watch);
+        }
+    }
+
+    /// What somebody does with etcdctl.
+    fn tamper(&mut self, fault: Fault) {
+        match fault {
+            Fault::DeleteLock { ip } => self.by_hand(Op::Delete(lock::key(setup::cidr(ip)))),
+            Fault::WriteLock { ip, .. } => {
+                let (key, value) = (lock::key(setup::cidr(ip)), b"h9".to_vec());
+                self.by_hand(Op::Put { key, value, lease: 0 });
+            }
+            Fault::Revoke { host } => {
+                let keeper = self.hosts[host].agent.as_ref();
+                let lease = keeper.and_then(|agent| agent.client.keeper.as_ref()?.lease);
+                if let Some(lease) = lease.filter(|_| self.cluster.up) {
+                    let changes = self.cluster.revoke(lease);
+                    self.publish(&changes);
+                }
+            }
+            Fault::DeleteRecord { host, ip } => {
+                if let Some(key) = self.record_key(host, ip) {
+                    self.by_hand(Op::Delete(key));
+                }
+            }
+            Fault::GarbleRecord { host, ip } => {
+                if let Some(key) = self.record_key(host, ip) {
+                    self.by_hand(Op::Put { key, value: b"{".to_vec(), lease: 0 });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The key of the record of an IP, if etcd has one.
+    pub(crate) fn record_key(&self, host: HostId, ip: IpId) -> Option<String> {
+        let records = self.cluster.data.get_prefix(&store::records_prefix(&self.hosts[host].name));
+        let ip = format!("\"{}\"", setup::cidr(ip));
+        let of_ip = records.into_iter().find(|kv| String::from_utf8_lossy(&kv.value).contains(&ip));
+        of_ip.map(|kv| kv.key)
+    }
+
+    /// The process runs again: it hears of everything at once, and finds out that it did not run.
     fn thaw(&mut self, host: HostId) {
-        if !self.agents[host].frozen {
-            return;
+        let now = self.now;
+        let Some(agent) = &mut self.hosts[host].agent else { return };
+        let Some(since) = agent.frozen.take() else { return };
+        for election in agent.elections.values_mut() {
+            election.monitoring.iter_mut().for_each(crate::lan::Monitoring::restart);
         }
-        self.agents[host].frozen = false;
-        self.agents[host].held_up.push_front(Input::Paused);
-        while let Some(input) = self.agents[host].held_up.pop_front() {
-            self.tell(host, input);
+        let held_up: VecDeque<Process> = std::mem::take(&mut agent.held_up);
+        let place = self.random.index(held_up.len() + 1);
+        for (index, what) in held_up.into_iter().enumerate() {
+            if index == place {
+                self.tell_of_pause(host, now - since);
+            }
+            self.process_after(1, host, what);
         }
-        self.wake_core(host);
+        if place > 0 {
+            self.tell_of_pause(host, now - since);
+        }
+    }
+
+    fn tell_of_pause(&mut self, host: HostId, pause: u64) {
+        if pause >= PAUSE {
+            let pause = std::time::Duration::from_millis(pause);
+            let event = SupervisorEvent::Paused(pause);
+            let message = super::Message::Supervisor(Box::new(event));
+            self.process_after(1, host, Process::Message(message));
+        }
     }
 }

@@ -1,140 +1,194 @@
-//! The simulated world: agents, etcd, the network between them, and the order of events.
+//! The simulated world: hosts with whole agents, etcd, the network between them, users, and the order
+//! of events.
 //!
 //! Time is counted in milliseconds from the beginning. One step is one event. Everything that is
 //! random comes from the seed, so that a run can be repeated.
 
+mod audited;
+mod electing;
 mod faults;
+mod keeping;
 mod network;
-mod owners;
 mod requests;
+mod supervising;
+mod watching;
 
+use std::cell::Cell;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use link::election::message::{Action, Input};
-use link::etcd::TimeToLive;
-use link::lock::{LockAnswer, LockView, Request};
-use link::policy::{AllFailingPolicy, CrashDetection, LossPolicy};
-use link::vip::Slot;
+use link::election::message::Input;
+use link::etcd::Kv;
+use link::lock::Holder;
+use link::supervisor::core::{Event as SupervisorEvent, Timer};
+use link::vip::{Slot, VipId};
 
-use crate::agent::{Agent, CHECK, Policies};
 use crate::audit::{Audit, Violation};
 use crate::bugs::Bug;
-use crate::etcd::Etcd;
-use crate::faults::{Fault, HostId, Plan};
-use crate::memory_etcd::Refusal;
+use crate::client::{Call, Failed, Said};
+use crate::cluster::Cluster;
+use crate::host::Host;
+pub(crate) use crate::memory_etcd::Millis;
+use crate::plan::Plan;
 use crate::random::Random;
-use crate::wire::REPEATS;
+use crate::setup::{HOSTS, HostId, IPS, IpId, Policies, Wish};
+use crate::users::Users;
 
-/// Milliseconds since the beginning of the world.
-pub(crate) type Millis = u64;
-
-/// How long a request may take before the agent tries anew.
-pub(crate) const DEADLINE: Millis = 2_000;
-
-/// Something that happens, to one life of one agent unless it is etcd's.
+/// Something that happens to one life of one agent.
 #[derive(Clone, Debug)]
-enum Event {
-    Timer { host: HostId, life: u64 },
-    Renew { host: HostId, life: u64 },
-    RenewalArrives { host: HostId, life: u64, sent: Millis },
-    RenewalAnswered { host: HostId, life: u64, sent: Millis, lease: i64 },
-    Check { host: HostId, life: u64 },
-    RequestArrives { host: HostId, life: u64, number: u64, request: Request },
-    Answer { host: HostId, life: u64, era: u64, number: u64, answer: Result<LockAnswer, Refusal> },
-    GiveUp { host: HostId, life: u64, number: u64 },
-    Seen { host: HostId, life: u64, era: u64, view: LockView },
-    SafetyRead { host: HostId, life: u64 },
-    Reread { host: HostId, life: u64 },
-    Probe { host: HostId, life: u64 },
-    Watch { host: HostId, life: u64, number: u64 },
-    LeaseAsked { host: HostId, life: u64, lease: i64 },
-    LeaseTold { host: HostId, life: u64, era: u64, lease: i64, answer: Option<TimeToLive> },
-    Wake { host: HostId, life: u64 },
-    Announce { host: HostId, life: u64, announcing: u64, refresh: bool },
+pub(crate) enum Process {
+    Message(Message),
+    SupervisorTimer(Timer, Millis),
+    Wake(Slot, Millis),
+    Check(Slot, u64),
+    Attempt(u64),
+    AttemptOver(u64, u32),
+    Deadline(u64),
+    Replied(u64, Box<Result<Said, Failed>>),
+    Keep(u64),
+    Renewed { sent: Millis, lease: i64, ttl: Option<u32>, revision: i64 },
+    Watch(u64),
+    WatchOverdue(u64),
+    Read(u64, Box<Read>),
+    Deliver(u64),
+    SafetyRead(u64),
+    Probe(Slot, u64),
+    ProbeSilence(Slot, u64),
+    Monitor(Slot, u64),
+    Announce { ip: IpId, number: u64, refresh: bool },
+    AddAgain(IpId),
+    Gone(Slot),
+}
+
+/// What an agent's threads tell each other.
+#[derive(Clone, Debug)]
+pub(crate) enum Message {
+    Supervisor(Box<SupervisorEvent>),
+    Election(Slot, Box<Input>),
+}
+
+/// What a watch has read.
+#[derive(Clone, Debug)]
+pub(crate) struct Read {
+    known: i64,
+    cluster: u64,
+    revision: i64,
+    kvs: Vec<Kv>,
+    safety: bool,
+}
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Process { host: HostId, life: u64, what: Process },
+    RequestArrives { host: HostId, life: u64, era: u64, number: u64, call: Box<Call> },
+    RenewalArrives { host: HostId, life: u64, era: u64, sent: Millis, lease: Option<i64> },
+    ReadArrives { host: HostId, life: u64, era: u64, generation: u64, known: i64, safety: bool },
+    Boot(HostId),
+    Kill(HostId),
     Expire,
     Snapshot,
+    AskHealth,
     Fault(usize),
-    Heal(Fault),
+    Heal(usize),
 }
 
 /// An event with its time; a number keeps the order of those at the same time.
 type Due = Reverse<(Millis, u64)>;
 
 pub(crate) struct World {
-    pub(crate) policies: Policies,
     /// Every step is told.
     pub(crate) told: bool,
-    /// The host to which the client sends what is meant for the IP.
-    pub(crate) neighbour: Option<HostId>,
     pub(crate) now: Millis,
     pub(crate) steps: u64,
-    pub(crate) agents: Vec<Agent>,
-    pub(crate) etcd: Etcd,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) cluster: Cluster,
+    /// Who holds the lock of each IP.
+    pub(crate) locks: [Option<Holder>; IPS],
+    /// The host to which the client of each IP sends what is meant for it.
+    pub(crate) neighbour: [Option<HostId>; IPS],
+    pub(crate) users: Users,
+    pub(crate) audit: Audit,
     epoch: Instant,
     plan: Plan,
     random: Random,
     queue: BinaryHeap<Due>,
-    events: std::collections::HashMap<u64, Event>,
+    events: HashMap<u64, Event>,
     scheduled: u64,
-    /// Counts the restorations of etcd: what was under way is lost with the connections.
+    /// What agents have told themselves in this step.
+    inbox: VecDeque<(HostId, u64, Message)>,
+    /// Something has changed that matters to the audit.
+    pub(crate) changed: bool,
+    /// Counts the restarts of etcd: what was under way is lost with the connections.
     era: u64,
     bug: Option<Bug>,
-    audit: Audit,
+}
+
+thread_local! {
+    static IDS: Cell<u128> = const { Cell::new(0) };
+}
+
+/// Ids that are the same in each run.
+fn next_id() -> VipId {
+    let number = IDS.replace(IDS.get() + 1);
+    let id = format!("vip-{}", uuid::Uuid::from_u128(0x4000_8000_0000_0000_0000 | number));
+    id.parse().expect("an id")
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, hosts: usize, plan: Plan, bug: Option<Bug>) -> World {
-        let epoch = Instant::now();
-        let etcd = Etcd::new(bug);
+    pub(crate) fn new(seed: u64, plan: Plan, bug: Option<Bug>) -> World {
+        IDS.set(1);
         let mut random = Random::new(seed);
-        let mut policies = policies(&mut random);
-        if bug == Some(Bug::DeafStandbysTakeIt) {
-            policies.crash = CrashDetection::Fast;
-        }
-        let installed = match bug {
-            Some(Bug::LastOneLetsGo) => {
-                Policies { all_failing: AllFailingPolicy::None, ..policies }
-            }
-            Some(_) | None => policies,
-        };
+        let hosts = (0..HOSTS).map(|id| Host::new(id, Policies::random(&mut random)));
         let mut world = World {
-            policies,
             told: false,
-            neighbour: None,
             now: 0,
             steps: 0,
-            agents: (1..=hosts).map(|number| Agent::new(number, installed, epoch)).collect(),
-            etcd,
-            era: 0,
-            epoch,
+            hosts: hosts.collect(),
+            cluster: Cluster::new(HOSTS),
+            locks: Default::default(),
+            neighbour: [None; IPS],
+            users: Users::new(),
+            audit: Audit::new(),
+            epoch: Instant::now(),
             plan,
             random,
             queue: BinaryHeap::new(),
-            events: std::collections::HashMap::new(),
+            events: HashMap::new(),
             scheduled: 0,
+            inbox: VecDeque::new(),
+            changed: true,
+            era: 0,
             bug,
-            audit: Audit::new(hosts),
         };
         world.begin();
         world
     }
 
     fn begin(&mut self) {
-        for host in 0..self.agents.len() {
-            self.boot(host);
+        for host in 0..HOSTS {
+            let after = self.random.between(0, 50);
+            self.after(after, Event::Boot(host));
+            // Most hosts serve most IPs.
+            for ip in 0..IPS {
+                if !self.random.one_in(6) {
+                    let wish = Wish::random(&mut self.random);
+                    self.users.wants(host, ip, wish, 100 + after);
+                }
+            }
         }
         for index in 0..self.plan.len() {
             self.at(self.plan[index].0, Event::Fault(index));
         }
         self.at(500, Event::Expire);
         self.at(5_000, Event::Snapshot);
+        self.at(100, Event::AskHealth);
     }
 
     /// Runs until a while after the last fault; everything must be well then.
     pub(crate) fn run(&mut self) -> Result<(), Violation> {
-        let end = self.plan.last().map_or(0, |(at, _)| *at) + 90_000;
+        let end = self.plan.last().map_or(0, |(at, _)| *at) + 120_000;
         while let Some(Reverse((at, number))) = self.queue.pop() {
             if at > end {
                 break;
@@ -143,7 +197,10 @@ impl World {
             self.now = at;
             self.steps += 1;
             self.happen(event);
-            Audit::look(self)?;
+            self.deliver_messages();
+            if std::mem::take(&mut self.changed) {
+                Audit::look(self)?;
+            }
         }
         Ok(())
     }
@@ -156,10 +213,6 @@ impl World {
         }
     }
 
-    pub(crate) fn audit(&mut self) -> &mut Audit {
-        &mut self.audit
-    }
-
     fn at(&mut self, at: Millis, event: Event) {
         self.scheduled += 1;
         self.queue.push(Reverse((at, self.scheduled)));
@@ -170,206 +223,140 @@ impl World {
         self.at(self.now + pause, event);
     }
 
+    /// Has something happen to the present life of an agent.
+    fn process_at(&mut self, at: Millis, host: HostId, what: Process) {
+        let life = self.hosts[host].life;
+        self.at(at, Event::Process { host, life, what });
+    }
+
+    fn process_after(&mut self, pause: Millis, host: HostId, what: Process) {
+        self.process_at(self.now + pause, host, what);
+    }
+
     /// The time of one way between a host and etcd.
     fn way(&mut self, host: HostId) -> Millis {
-        let slowest = if self.agents[host].slow > 0 { 2_500 } else { 8 };
+        let slowest = if self.hosts[host].faults.slow > 0 { 2_500 } else { 8 };
         self.random.between(1, slowest)
-    }
-
-    fn alive(&self, host: HostId, life: u64) -> bool {
-        self.agents[host].life == life && self.agents[host].running && self.agents[host].power
-    }
-
-    fn boot(&mut self, host: HostId) {
-        let forget = self.bug == Some(Bug::RestartForgetsTheLease);
-        self.agents[host].start(self.epoch, self.now, forget);
-        let life = self.agents[host].life;
-        let found = self.agents[host].bound;
-        self.tell(host, Input::Bound(found));
-        self.tell_interface(host);
-        self.after(1, Event::Renew { host, life });
-        let first = self.random.between(1, 300);
-        self.after(first, Event::Check { host, life });
-        self.after(2, Event::SafetyRead { host, life });
-    }
-
-    fn happen(&mut self, event: Event) {
-        match event {
-            Event::Timer { host, life } if self.alive(host, life) => self.wake_core(host),
-            Event::Renew { host, life } if self.alive(host, life) => self.renew(host, life),
-            Event::RenewalArrives { host, life, sent } => self.renewal_arrives(host, life, sent),
-            Event::RenewalAnswered { host, life, sent, lease } if self.alive(host, life) => {
-                self.renewal_answered(host, sent, lease);
-            }
-            Event::Check { host, life } if self.alive(host, life) => self.check(host, life),
-            Event::RequestArrives { host, life, number, request } => {
-                self.request_arrives(host, life, number, request);
-            }
-            Event::Answer { host, life, era, number, answer }
-                if self.alive(host, life) && era == self.era =>
-            {
-                self.answered(host, number, answer.map_err(|refusal| refusal.to_string()));
-            }
-            Event::GiveUp { host, life, number } if self.alive(host, life) => {
-                self.answered(host, number, Err("deadline".to_owned()));
-            }
-            Event::Seen { host, life, era, view } if self.alive(host, life) && era == self.era => {
-                self.seen(host, view);
-            }
-            Event::SafetyRead { host, life } if self.alive(host, life) => {
-                self.safety_read(host, life)
-            }
-            Event::Reread { host, life } if self.alive(host, life) => drop(self.reread(host, life)),
-            Event::Probe { host, life } if self.alive(host, life) => self.probe(host, life),
-            Event::Watch { host, life, number } if self.alive(host, life) => {
-                self.watch(host, life, number);
-            }
-            Event::LeaseAsked { host, life, lease } => self.lease_asked(host, life, lease),
-            Event::LeaseTold { host, life, era, lease, answer }
-                if self.alive(host, life) && (era == self.era || answer.is_none()) =>
-            {
-                let now = self.instant();
-                let steps = self.agents[host].detector.lease_is(
-                    lease,
-                    answer.map(|it| (it.left, it.granted)),
-                    now,
-                );
-                self.follow(host, steps);
-            }
-            Event::Wake { host, life } if self.alive(host, life) => {
-                let now = self.instant();
-                let steps = self.agents[host].detector.wake(now);
-                self.follow(host, steps);
-            }
-            Event::Announce { host, life, announcing, refresh } if self.alive(host, life) => {
-                self.announce(host, announcing, refresh);
-            }
-            Event::Expire => self.expire(),
-            Event::Snapshot => {
-                self.etcd.take_snapshot();
-                self.after(5_000, Event::Snapshot);
-            }
-            Event::Fault(index) => self.fault(self.plan[index].1),
-            Event::Heal(fault) => self.heal(fault),
-            // Meant for a life that is over.
-            Event::Timer { .. }
-            | Event::Renew { .. }
-            | Event::RenewalAnswered { .. }
-            | Event::Check { .. }
-            | Event::Answer { .. }
-            | Event::GiveUp { .. }
-            | Event::Seen { .. }
-            | Event::SafetyRead { .. }
-            | Event::Reread { .. }
-            | Event::Probe { .. }
-            | Event::Watch { .. }
-            | Event::LeaseTold { .. }
-            | Event::Wake { .. }
-            | Event::Announce { .. } => {}
-        }
-    }
-
-    /// Gives the core an input and performs its actions; a frozen agent gets it later.
-    fn tell(&mut self, host: HostId, input: Input) {
-        if self.agents[host].frozen {
-            return self.agents[host].held_up.push_back(input);
-        }
-        self.trace(host, || format!("<- {input:?}"));
-        self.note_yield(host, &input);
-        let now = self.instant();
-        let actions = self.agents[host].driver.handle(input, now);
-        self.follow_core(host, actions);
-    }
-
-    /// Lets the core's timers fire; those of a frozen agent, when it runs again.
-    fn wake_core(&mut self, host: HostId) {
-        if !self.agents[host].frozen {
-            self.trace(host, || "<- Timer".to_owned());
-            let now = self.instant();
-            let actions = self.agents[host].driver.wake(now);
-            self.follow_core(host, actions);
-        }
-    }
-
-    fn follow_core(&mut self, host: HostId, actions: Vec<Action>) {
-        let bound = self.agents[host].bound;
-        for action in actions {
-            self.perform(host, action);
-        }
-        self.set_timer(host);
-        self.note_owner(host);
-        let changed = self.agents[host].bound;
-        if changed != bound && self.agents[host].running {
-            self.tell(host, Input::Bound(changed));
-        }
-    }
-
-    fn perform(&mut self, host: HostId, action: Action) {
-        self.trace(host, || format!("-> {action:?}"));
-        match action {
-            Action::Bind => {
-                let found = std::mem::replace(&mut self.agents[host].bound, true);
-                match self.agents[host].desired.replace(true) {
-                    Some(true) => {}
-                    // What a former life has left is kept, and announced once.
-                    None if found => self.announce_at(host, &REPEATS[..1]),
-                    Some(false) | None => self.announce_at(host, &REPEATS),
-                }
-            }
-            Action::Unbind => {
-                self.agents[host].bound = false;
-                self.agents[host].desired = Some(false);
-            }
-            Action::Announce if self.bug == Some(Bug::NobodyAnnouncesAgain) => {}
-            Action::Announce => self.announce_at(host, &REPEATS),
-            Action::Probe(on) => self.set_probing(host, on),
-            Action::Ask(request) => self.ask(host, request),
-            Action::Left => self.left(host),
-            Action::Transition { .. } | Action::HandedOver(_) | Action::Restart(_) => {}
-        }
     }
 
     fn instant(&self) -> Instant {
         self.epoch + Duration::from_millis(self.now)
     }
 
-    fn set_timer(&mut self, host: HostId) {
-        if let Some(deadline) = self.agents[host].driver.deadline() {
-            let pause = deadline.saturating_duration_since(self.epoch).as_millis();
-            let at = u64::try_from(pause).expect("the world is younger than that") + 1;
-            let life = self.agents[host].life;
-            self.at(at.max(self.now + 1), Event::Timer { host, life });
+    /// The milliseconds of an instant, rounded up.
+    fn millis(&self, instant: Instant) -> Millis {
+        let since = instant.saturating_duration_since(self.epoch);
+        u64::try_from(since.as_micros().div_ceil(1_000)).expect("the world is younger than that")
+    }
+
+    /// Sends a message to an agent; one that does not run gets it later.
+    fn post(&mut self, host: HostId, message: Message) {
+        let life = self.hosts[host].life;
+        let Some(agent) = &mut self.hosts[host].agent else { return };
+        if agent.frozen.is_some() {
+            agent.held_up.push_back(Process::Message(message));
+        } else {
+            self.inbox.push_back((host, life, message));
         }
     }
 
-    fn check(&mut self, host: HostId, life: u64) {
-        self.after(CHECK, Event::Check { host, life });
-        let overlooked = self.bug == Some(Bug::FailingHostsCampaign);
-        let passed = self.agents[host].is_healthy() || overlooked;
-        if !self.agents[host].frozen {
-            self.tell(host, Input::Checked(passed));
+    fn tell_supervisor(&mut self, host: HostId, event: SupervisorEvent) {
+        self.post(host, Message::Supervisor(Box::new(event)));
+    }
+
+    fn tell_election(&mut self, host: HostId, slot: Slot, input: Input) {
+        self.post(host, Message::Election(slot, Box::new(input)));
+    }
+
+    fn deliver_messages(&mut self) {
+        while let Some((host, life, message)) = self.inbox.pop_front() {
+            if self.hosts[host].life == life {
+                self.on_message(host, message);
+            }
         }
     }
-}
 
-/// The one IP of the world.
-const IP: Slot = Slot(1);
+    fn on_message(&mut self, host: HostId, message: Message) {
+        match message {
+            Message::Supervisor(event) => self.feed_supervisor(host, *event),
+            Message::Election(slot, input) => self.feed_election(host, slot, *input),
+        }
+    }
 
-/// How the agents of a world are set: as most of them are, or otherwise.
-fn policies(random: &mut Random) -> Policies {
-    let loss = match random.between(0, 3) {
-        0 | 1 => LossPolicy::Take,
-        2 => LossPolicy::Probe,
-        _ => LossPolicy::Hold,
-    };
-    let all_failing = match random.between(0, 2) {
-        0 => AllFailingPolicy::None,
-        _ => AllFailingPolicy::KeepLast,
-    };
-    let crash = match random.between(0, 5) {
-        0 => CrashDetection::Off,
-        1 | 2 => CrashDetection::Fast,
-        _ => CrashDetection::Strict,
-    };
-    Policies { loss, all_failing, crash }
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Process { host, life, what } => {
+                if self.hosts[host].life != life {
+                    return;
+                }
+                let Some(agent) = &mut self.hosts[host].agent else { return };
+                if agent.frozen.is_some() {
+                    agent.held_up.push_back(what);
+                } else {
+                    self.process(host, what);
+                }
+            }
+            Event::RequestArrives { host, life, era, number, call } if era == self.era => {
+                self.request_arrives(host, life, number, *call);
+            }
+            Event::RenewalArrives { host, life, era, sent, lease } if era == self.era => {
+                self.renewal_arrives(host, life, sent, lease);
+            }
+            Event::ReadArrives { host, life, era, generation, known, safety }
+                if era == self.era =>
+            {
+                self.read_arrives(host, life, generation, known, safety);
+            }
+            // Lost with the connection.
+            Event::RequestArrives { .. }
+            | Event::RenewalArrives { .. }
+            | Event::ReadArrives { .. } => {}
+            Event::Boot(host) => self.boot(host),
+            Event::Kill(host) => self.kill(host),
+            Event::Expire => self.expire(),
+            Event::Snapshot => self.snapshot(),
+            Event::AskHealth => self.ask_health(),
+            Event::Fault(index) => self.fault(index),
+            Event::Heal(index) => self.heal(index),
+        }
+    }
+
+    /// Copies are made, of etcd and, more seldom, of the hosts' disks.
+    fn snapshot(&mut self) {
+        self.cluster.take_snapshot();
+        self.after(5_000, Event::Snapshot);
+        for host in &mut self.hosts {
+            if self.random.one_in(6) {
+                host.old_disk.clone_from(&host.disk);
+            }
+        }
+    }
+
+    fn process(&mut self, host: HostId, what: Process) {
+        match what {
+            Process::Message(message) => self.on_message(host, message),
+            Process::SupervisorTimer(timer, at) => self.supervisor_timer(host, timer, at),
+            Process::Wake(slot, at) => self.wake(host, slot, at),
+            Process::Check(slot, number) => self.check(host, slot, number),
+            Process::Attempt(number) => self.attempt(host, number),
+            Process::AttemptOver(number, attempt) => self.attempt_over(host, number, attempt),
+            Process::Deadline(number) => self.deadline(host, number),
+            Process::Replied(number, said) => self.replied(host, number, *said),
+            Process::Keep(plan) => self.keep(host, plan),
+            Process::Renewed { sent, lease, ttl, revision } => {
+                self.renewed(host, sent, lease, ttl, revision);
+            }
+            Process::Watch(generation) => self.open_watch(host, generation),
+            Process::WatchOverdue(generation) => self.watch_overdue(host, generation),
+            Process::Read(generation, read) => self.read(host, generation, *read),
+            Process::Deliver(generation) => self.deliver(host, generation),
+            Process::SafetyRead(generation) => self.safety_read(host, generation),
+            Process::Probe(slot, number) => self.probe(host, slot, number),
+            Process::ProbeSilence(slot, number) => self.probe_silence(host, slot, number),
+            Process::Monitor(slot, number) => self.monitor(host, slot, number),
+            Process::Announce { ip, number, refresh } => self.announce(host, ip, number, refresh),
+            Process::AddAgain(ip) => self.settle_kernel(host, ip),
+            Process::Gone(slot) => self.gone(host, slot),
+        }
+    }
 }

@@ -1,91 +1,298 @@
-//! The network of the IP: interfaces, questions for the IP, and announcements.
+//! The kernels of the hosts and the network between them: addresses, interfaces, questions, and
+//! announcements. By the rules of `link::net`.
 
+use link::election::Notice;
 use link::election::message::Input;
-use link::network::{ProbeResult, Unusable};
+use link::network::Unusable;
+use link::policy::CrashDetection;
+use link::supervisor::core::Event as SupervisorEvent;
+use link::vip::Slot;
 
-use super::{Event, Millis, World};
+use super::{Millis, Process, World};
+use crate::agent::Election;
 use crate::bugs::Bug;
-use crate::faults::HostId;
-use crate::wire::{self, PROBE, Probing, REFRESH, REPEATS};
+use crate::lan::{Monitoring, Probing};
+use crate::setup::{self, HostId, IPS, IpId};
+use crate::times::{
+    ADD_AGAIN, CLAIM_GAP, MONITOR, REFRESH, REPEATS, SILENCE, SILENCE_AFTER_ANSWER,
+};
 
 impl World {
-    pub(super) fn tell_interface(&mut self, host: HostId) {
-        let usable = match self.agents[host].unplugged {
-            0 => Ok(wire::mac(host)),
+    pub(super) fn election_mut(&mut self, host: HostId, slot: Slot) -> Option<&mut Election> {
+        self.hosts[host].agent.as_mut()?.elections.get_mut(&slot)
+    }
+
+    pub(super) fn tell_interface(&mut self, host: HostId, slot: Slot) {
+        let usable = match self.hosts[host].faults.unplugged {
+            0 => Ok(setup::mac(host)),
             _ => Err(Unusable::NoCarrier),
         };
-        self.tell(host, Input::Interface(usable));
+        self.tell_election(host, slot, Input::Interface(usable));
     }
 
     /// The agent hears of the carrier, and announces anew when it is back.
     pub(super) fn carrier_changed(&mut self, host: HostId) {
-        if self.agents[host].running && self.agents[host].power {
-            self.tell_interface(host);
-            if self.agents[host].unplugged == 0 && self.agents[host].bound {
-                self.announce_at(host, &REPEATS);
+        let Some(agent) = &self.hosts[host].agent else { return };
+        let slots: Vec<Slot> = agent.elections.keys().copied().collect();
+        slots.into_iter().for_each(|slot| self.tell_interface(host, slot));
+        if self.hosts[host].faults.unplugged == 0 {
+            for ip in 0..IPS {
+                if self.is_bound(host, ip) {
+                    self.announce_at(host, ip, &REPEATS);
+                }
             }
         }
     }
 
-    pub(super) fn set_probing(&mut self, host: HostId, on: bool) {
-        self.agents[host].probing = on.then(|| Probing::begin(self.now));
-        if on {
-            let life = self.agents[host].life;
-            self.after(1, Event::Probe { host, life });
+    /// The address is where this agent wants it.
+    fn is_bound(&self, host: HostId, ip: IpId) -> bool {
+        let machine = &self.hosts[host];
+        let election = machine.agent.as_ref().and_then(|agent| agent.election(ip));
+        machine.kernel[ip] && election.is_some_and(|election| election.desired == Some(true))
+    }
+
+    /// An order to the kernel.
+    pub(super) fn set_desired(&mut self, host: HostId, slot: Slot, desired: bool) {
+        let Some(election) = self.election_mut(host, slot) else { return };
+        let (ip, before) = (election.ip, election.desired.replace(desired));
+        if before == Some(desired) {
+            return;
+        }
+        let found = self.hosts[host].kernel[ip];
+        self.hosts[host].add_pause[ip] = 0;
+        self.settle_kernel(host, ip);
+        // What a former life has left is kept, and announced once.
+        if desired && found && before.is_none() {
+            self.announce_at(host, ip, &REPEATS[..1]);
         }
     }
 
-    pub(super) fn probe(&mut self, host: HostId, life: u64) {
-        let Some(mut probing) = self.agents[host].probing else { return };
-        self.after(PROBE, Event::Probe { host, life });
-        // Without a carrier nobody can be heard, and nothing is said.
-        if self.agents[host].unplugged > 0 || self.agents[host].frozen {
-            self.agents[host].probing = Some(Probing::begin(self.now));
-            return;
+    /// Brings the kernel to what is wanted, or tries again later.
+    pub(super) fn settle_kernel(&mut self, host: HostId, ip: IpId) {
+        let machine = &mut self.hosts[host];
+        let election = machine.agent.as_ref().and_then(|agent| agent.election(ip));
+        let Some(wanted) = election.and_then(|election| election.desired) else { return };
+        let before = machine.kernel[ip];
+        if wanted && !before && machine.faults.stuck[ip] > 0 {
+            let pause = machine.add_pause[ip].clamp(ADD_AGAIN.0, ADD_AGAIN.1);
+            machine.add_pause[ip] = pause * 2;
+            if self.bug == Some(Bug::UnboundIsNotNoticed) {
+                self.tell_bound(host, ip, true);
+            }
+            return self.process_after(pause, host, Process::AddAgain(ip));
         }
-        let deaf = self.bug == Some(Bug::NetworkIsNotHeard);
-        let obeys = self.bug == Some(Bug::TheDeadAreObeyed) && !self.agents[host].lost;
-        let news = match (deaf, obeys) {
-            (true, _) => Probing::begin(0).probe(host, &[], self.now),
-            (false, true) => Some(Input::Probed(ProbeResult::Answered { wins_tie_break: true })),
-            (false, false) => probing.probe(host, &self.agents, self.now),
-        };
-        self.agents[host].probing = Some(probing);
-        if let Some(news) = news {
-            self.tell(host, news);
+        machine.kernel[ip] = wanted;
+        if before != wanted {
+            self.changed = true;
+            if wanted {
+                self.announce_at(host, ip, &REPEATS);
+            }
+            self.tell_bound(host, ip, wanted);
+        }
+    }
+
+    fn tell_bound(&mut self, host: HostId, ip: IpId, bound: bool) {
+        let Some(agent) = &self.hosts[host].agent else { return };
+        for slot in agent.slots(ip) {
+            self.tell_election(host, slot, Input::Bound(bound));
+        }
+    }
+
+    /// Addresses of former lives that nobody manages.
+    pub(super) fn remove_left_overs(&mut self, host: HostId) {
+        for ip in 0..IPS {
+            let managed =
+                self.hosts[host].agent.as_ref().is_some_and(|it| it.election(ip).is_some());
+            if !managed {
+                self.hosts[host].kernel[ip] = false;
+                self.changed = true;
+            }
+        }
+    }
+
+    pub(super) fn announce_election(&mut self, host: HostId, slot: Slot) {
+        if let Some(election) = self.election_mut(host, slot) {
+            let ip = election.ip;
+            self.announce_at(host, ip, &REPEATS);
         }
     }
 
     /// Announces an address from now on, whatever was planned for it before.
-    pub(super) fn announce_at(&mut self, host: HostId, pauses: &[Millis]) {
-        let agent = &mut self.agents[host];
-        agent.announcing += 1;
-        let (life, announcing) = (agent.life, agent.announcing);
+    pub(super) fn announce_at(&mut self, host: HostId, ip: IpId, pauses: &[Millis]) {
+        self.hosts[host].announcing[ip] += 1;
+        let number = self.hosts[host].announcing[ip];
         for pause in pauses {
-            self.after(pause + 1, Event::Announce { host, life, announcing, refresh: false });
+            let what = Process::Announce { ip, number, refresh: false };
+            self.process_after(pause + 1, host, what);
         }
-        self.after(REFRESH, Event::Announce { host, life, announcing, refresh: true });
+        self.process_after(REFRESH, host, Process::Announce { ip, number, refresh: true });
     }
 
-    pub(super) fn announce(&mut self, host: HostId, announcing: u64, refresh: bool) {
-        let agent = &self.agents[host];
-        if agent.announcing != announcing || !agent.bound {
+    pub(super) fn announce(&mut self, host: HostId, ip: IpId, number: u64, refresh: bool) {
+        if self.hosts[host].announcing[ip] != number || !self.is_bound(host, ip) {
             return;
         }
-        let (life, frozen, heard) = (agent.life, agent.frozen, agent.lan_out == 0);
         if refresh {
-            self.after(REFRESH, Event::Announce { host, life, announcing, refresh });
+            self.process_after(REFRESH, host, Process::Announce { ip, number, refresh });
         }
-        if frozen {
+        self.say(host, ip);
+    }
+
+    /// A host says on the network that it has an address.
+    pub(super) fn say(&mut self, host: HostId, ip: IpId) {
+        self.trace(host, || format!("announces {ip}"));
+        if self.hosts[host].faults.lan_out == 0 {
+            self.neighbour[ip] = Some(host);
+            self.changed = true;
+        }
+        if self.bug == Some(Bug::NetworkIsNotHeard) {
             return;
         }
-        if heard {
-            self.neighbour = Some(host);
+        for other in 0..self.hosts.len() {
+            if other != host && self.hosts[host].reaches(&self.hosts[other]) {
+                self.hear(other, ip, host);
+                self.claimed(other, ip, host);
+            }
+        }
+    }
+
+    /// A host that asks who has an address hears that another has it, or wants it and comes first.
+    fn hear(&mut self, host: HostId, ip: IpId, from: HostId) {
+        let (now, wins) = (self.now, from < host);
+        let Some(agent) = &mut self.hosts[host].agent else { return };
+        if agent.frozen.is_some() {
+            return;
+        }
+        let mut news = Vec::new();
+        for (slot, election) in agent.elections.iter_mut().filter(|(_, it)| it.ip == ip) {
+            if let Some(probing) = &mut election.probing {
+                news.extend(probing.answered(wins, now).map(|result| (*slot, result)));
+            }
+        }
+        for (slot, result) in news {
+            self.tell_election(host, slot, Input::Probed(result));
+        }
+    }
+
+    /// An owner hears that another host has its address.
+    fn claimed(&mut self, host: HostId, ip: IpId, from: HostId) {
+        if !self.is_bound(host, ip) || self.hosts[host].faults.unplugged > 0 {
+            return;
+        }
+        let now = self.now;
+        let claims = &mut self.hosts[host].claimed[ip];
+        claims.retain(|(_, at)| now < at + CLAIM_GAP);
+        if claims.iter().any(|(other, _)| *other == from) {
+            return;
+        }
+        claims.push((from, now));
+        let input = Input::Claimed { from: setup::mac(from), wins_tie_break: from < host };
+        let Some(agent) = &self.hosts[host].agent else { return };
+        for slot in agent.slots(ip) {
+            self.tell_election(host, slot, input.clone());
+        }
+    }
+
+    pub(super) fn set_probing(&mut self, host: HostId, slot: Slot, on: bool) {
+        let Some(election) = self.election_mut(host, slot) else { return };
+        election.probing = on.then(Probing::default);
+        election.probes += 1;
+        let number = election.probes;
+        if on {
+            self.process_after(1, host, Process::Probe(slot, number));
+        }
+    }
+
+    /// Asks the network who has an address.
+    pub(super) fn probe(&mut self, host: HostId, slot: Slot, number: u64) {
+        let (now, deaf) = (self.now, self.hosts[host].faults.unplugged > 0);
+        let Some(election) = self.election_mut(host, slot) else { return };
+        if election.probes != number {
+            return;
+        }
+        let (ip, Some(probing)) = (election.ip, &mut election.probing) else { return };
+        // Without a carrier nobody can be heard, and nothing is said.
+        if deaf {
+            *probing = Probing::default();
+            return self.process_after(1_000, host, Process::Probe(slot, number));
+        }
+        let gap = probing.ask(now);
+        self.process_after(gap, host, Process::Probe(slot, number));
+        for after in [SILENCE, SILENCE_AFTER_ANSWER] {
+            self.process_after(after, host, Process::ProbeSilence(slot, number));
         }
         if self.bug != Some(Bug::NetworkIsNotHeard) {
-            for (to, claim) in wire::claimed(host, &mut self.agents, self.now) {
-                self.tell(to, claim);
+            self.ask_all(host, ip);
+        }
+    }
+
+    fn ask_all(&mut self, host: HostId, ip: IpId) {
+        for other in 0..self.hosts.len() {
+            let (asker, asked) = (&self.hosts[host], &self.hosts[other]);
+            if other == host || !asker.reaches(asked) {
+                continue;
             }
+            // The kernel of a host that has the address answers, whatever its agent does.
+            if asked.has(ip) {
+                if asked.reaches(asker) {
+                    self.hear(host, ip, other);
+                }
+            } else if host < other {
+                // Who wants it, too, hears a question as an answer, if the asker comes first.
+                self.hear(other, ip, host);
+            }
+        }
+    }
+
+    pub(super) fn probe_silence(&mut self, host: HostId, slot: Slot, number: u64) {
+        let now = self.now;
+        let Some(election) = self.election_mut(host, slot) else { return };
+        if election.probes != number {
+            return;
+        }
+        let silent = election.probing.as_mut().and_then(|probing| probing.silent(now));
+        if let Some(result) = silent {
+            self.tell_election(host, slot, Input::Probed(result));
+        }
+    }
+
+    pub(super) fn set_monitoring(&mut self, host: HostId, slot: Slot, on: bool) {
+        let Some(election) = self.election_mut(host, slot) else { return };
+        election.monitoring = on.then(Monitoring::default);
+        election.monitors += 1;
+        let number = election.monitors;
+        if on {
+            self.process_after(MONITOR, host, Process::Monitor(slot, number));
+        }
+    }
+
+    /// Asks the host of an owner whether it lives.
+    pub(super) fn monitor(&mut self, host: HostId, slot: Slot, number: u64) {
+        let careless = self.bug == Some(Bug::DeafStandbysTakeIt);
+        let machine = &self.hosts[host];
+        let deaf = machine.faults.unplugged > 0;
+        let alone = machine.policies.crash == CrashDetection::Fast;
+        let others = alone.then(|| careless || machine.hears_others());
+        let election = machine.agent.as_ref().and_then(|agent| agent.elections.get(&slot));
+        let Some(election) = election.filter(|election| election.monitors == number) else {
+            return;
+        };
+        let ip = election.ip;
+        let answered = self.hosts.iter().any(|other| {
+            other.id != host && other.has(ip) && machine.reaches(other) && other.reaches(machine)
+        });
+        let Some(election) = self.election_mut(host, slot) else { return };
+        let Some(monitoring) = &mut election.monitoring else { return };
+        let news = if deaf {
+            monitoring.restart();
+            None
+        } else {
+            monitoring.ask(answered, others)
+        };
+        self.process_after(MONITOR, host, Process::Monitor(slot, number));
+        if let Some(liveness) = news {
+            let notice = Notice::Owner(liveness);
+            self.tell_supervisor(host, SupervisorEvent::Election(slot, notice));
         }
     }
 }

@@ -1,221 +1,241 @@
-//! What goes between the hosts and etcd: requests about the lock, its watch, and leases.
+//! Requests of agents to etcd: each may be lost before or after it is carried out, be repeated, or come
+//! late.
 
+use link::election::Notice;
 use link::election::message::Input;
-use link::lock::Gap;
-use link::lock::{LockAnswer, LockView, Request};
+use link::etcd::{ErrorKind, Reply};
+use link::lock;
+use link::store::{self, At};
+use link::supervisor::core::{Event as SupervisorEvent, Failure, Outcome};
+use link::vip::Slot;
 
-use super::{DEADLINE, Event, Millis, World};
-use crate::agent::{RENEWAL, RETRY};
+use super::{Event, Process, World};
 use crate::bugs::Bug;
-use crate::faults::HostId;
+use crate::client::{Asker, Call, Failed, Said};
+use crate::cluster::No;
+use crate::memory_etcd::{Change, Millis};
+use crate::setup::HostId;
+use crate::times::{ATTEMPT, ATTEMPT_PAUSE, DEADLINE, LATE, LEASE_DEADLINE};
 
-/// How long a renewal may take; there is one at a time.
-const RENEWAL_DEADLINE: Millis = 1_000;
-
-/// How long a request may be on its way.
-const LATE: Millis = 10_000;
-
-/// Between two reads of the lock while the watch works.
-const SAFETY_READ: Millis = 10_000;
+/// The time stamp in all values, which tells nobody anything.
+const WRITTEN_AT: jiff::Timestamp = jiff::Timestamp::UNIX_EPOCH;
 
 impl World {
-    pub(super) fn ask(&mut self, host: HostId, request: Request) {
-        let agent = &mut self.agents[host];
-        agent.request += 1;
-        agent.asked = Some((agent.request, request.clone()));
-        if self.bug == Some(Bug::BreakBeforeMake) && matches!(request, Request::Transfer { .. }) {
-            agent.bound = false;
+    /// Asks etcd something on behalf of an agent.
+    pub(super) fn submit(&mut self, host: HostId, asker: Asker) {
+        let machine = &self.hosts[host];
+        let Some(agent) = &machine.agent else { return };
+        let (call, within) = match &asker {
+            Asker::Supervisor(request) => {
+                let txn = store::txn_of(request, &machine.name, &agent.instance);
+                (Call::Transact(txn), DEADLINE)
+            }
+            Asker::Election(slot, request) => {
+                let cidr = agent.elections[slot].cidr;
+                let txn = lock::txn_of(request, cidr, &machine.name, WRITTEN_AT);
+                let txn = crate::bugs::mutated(self.bug, request, cidr, txn);
+                (Call::Transact(txn), DEADLINE)
+            }
+            Asker::LeaseKeys(lease) => (Call::LeaseKeys(*lease), DEADLINE),
+            Asker::LeaseLeft(lease) => (Call::LeaseLeft(*lease), LEASE_DEADLINE),
+            Asker::Revoke => unreachable!("it is submitted with its lease"),
+        };
+        self.submit_call(host, asker, call, within);
+    }
+
+    pub(super) fn submit_call(&mut self, host: HostId, asker: Asker, call: Call, within: Millis) {
+        let deadline = self.now + within;
+        let Some(agent) = &mut self.hosts[host].agent else { return };
+        let number = agent.client.add(asker, call, deadline);
+        self.process_at(deadline, host, Process::Deadline(number));
+        self.attempt(host, number);
+    }
+
+    /// Sends a request, if etcd can be reached.
+    pub(super) fn attempt(&mut self, host: HostId, number: u64) {
+        let refused = !self.cluster.up;
+        let cut = self.hosts[host].faults.cut_out > 0;
+        // An existing connection takes a request also when nothing gets through, a new one does not.
+        let no_connection = refused || (cut && self.random.one_in(2));
+        let fate = self.random.between(1, 50);
+        let late = self.random.between(DEADLINE, LATE);
+        let way = if fate == 2 { late } else { self.way(host) };
+        let Some(agent) = &mut self.hosts[host].agent else { return };
+        let Some(pending) = agent.client.requests.get_mut(&number) else { return };
+        pending.attempts += 1;
+        let (attempt, call) = (pending.attempts, Box::new(pending.call.clone()));
+        if no_connection {
+            return self.process_after(ATTEMPT_PAUSE * 4, host, Process::Attempt(number));
         }
-        let (number, life, cut) = (agent.request, agent.life, agent.cut_out > 0);
-        self.after(DEADLINE, Event::GiveUp { host, life, number });
+        pending.was_sent = true;
+        self.process_after(ATTEMPT, host, Process::AttemptOver(number, attempt));
         // One in fifty is lost, and one comes when its sender has long given up.
-        let way = match self.random.between(1, 50) {
-            1 => return,
-            2 => self.random.between(DEADLINE, LATE),
-            _ => self.way(host),
-        };
-        if !cut {
-            self.after(way, Event::RequestArrives { host, life, number, request });
+        if fate > 1 && !cut {
+            let (life, era) = (self.hosts[host].life, self.era);
+            self.after(way, Event::RequestArrives { host, life, era, number, call });
         }
     }
 
-    pub(super) fn request_arrives(
+    /// No answer has come to this attempt: the next member is asked, which is the same.
+    pub(super) fn attempt_over(&mut self, host: HostId, number: u64, attempt: u32) {
+        let Some(agent) = &self.hosts[host].agent else { return };
+        let waits = agent.client.requests.get(&number).filter(|it| it.attempts == attempt);
+        if waits.is_some_and(|pending| self.now + ATTEMPT_PAUSE < pending.deadline) {
+            self.process_after(ATTEMPT_PAUSE, host, Process::Attempt(number));
+        }
+    }
+
+    pub(super) fn deadline(&mut self, host: HostId, number: u64) {
+        let Some(agent) = &self.hosts[host].agent else { return };
+        let Some(pending) = agent.client.requests.get(&number) else { return };
+        let failed = if pending.was_sent { Failed::Unknown } else { Failed::NotSent };
+        self.replied(host, number, Err(failed));
+    }
+
+    pub(super) fn request_arrives(&mut self, host: HostId, life: u64, number: u64, call: Call) {
+        if !self.cluster.up {
+            return;
+        }
+        let (said, changes) = self.carry_out(host, &call);
+        self.trace(host, || format!("   etcd carries out {call:?}: {said:?}"));
+        self.publish(&changes);
+        let way = self.way(host);
+        // One answer in fifty is lost.
+        if self.hosts[host].faults.cut_in == 0 && !self.random.one_in(50) {
+            let what = Process::Replied(number, Box::new(said));
+            self.after(way, Event::Process { host, life, what });
+        }
+    }
+
+    fn carry_out(&mut self, host: HostId, call: &Call) -> (Result<Said, Failed>, Vec<Change>) {
+        let corrupt = self.cluster.service == crate::cluster::Service::Corrupt;
+        let refused = || {
+            let why = "etcdserver: corrupt cluster".to_owned();
+            Err(Failed::Refused(No { kind: ErrorKind::Refused, why }))
+        };
+        match call {
+            Call::Transact(txn) => match self.cluster.transact(host, txn) {
+                Ok((reply, changes)) => (Ok(Said::Reply(reply)), changes),
+                Err(no) => (Err(Failed::Refused(no)), Vec::new()),
+            },
+            Call::LeaseKeys(_) | Call::LeaseLeft(_) | Call::Revoke(_) if corrupt => {
+                (refused(), Vec::new())
+            }
+            Call::LeaseKeys(lease) => {
+                let keys = self.cluster.data.attached(*lease).map(str::to_owned).collect();
+                (Ok(Said::Keys(keys)), Vec::new())
+            }
+            Call::LeaseLeft(lease) => {
+                let left = self.cluster.time_to_live(*lease, self.now);
+                (Ok(Said::Left(left.left, left.granted)), Vec::new())
+            }
+            Call::Revoke(lease) => (Ok(Said::Revoked), self.cluster.revoke(*lease)),
+        }
+    }
+
+    /// The outcome of a request is known, or that it is not.
+    pub(super) fn replied(&mut self, host: HostId, number: u64, said: Result<Said, Failed>) {
+        let Some(agent) = &mut self.hosts[host].agent else { return };
+        let Some(pending) = agent.client.requests.remove(&number) else { return };
+        if let Ok(Said::Reply(reply)) = &said {
+            agent.client.heard(reply.revision);
+        }
+        if let Err(Failed::Refused(No { kind: ErrorKind::LeaseNotFound, .. })) = &said {
+            self.suspect_lease(host);
+        }
+        match pending.asker {
+            Asker::Supervisor(request) => self.answer_supervisor(host, request, said),
+            Asker::Election(slot, request) => self.answer_election(host, slot, &request, said),
+            Asker::LeaseKeys(lease) => {
+                let overlooked = self.bug == Some(Bug::LeftOversAreKept);
+                let keys = said.map_err(failure).map(|said| match said {
+                    Said::Keys(keys) if !overlooked => keys,
+                    Said::Keys(_) | Said::Reply(_) | Said::Left(..) | Said::Revoked => Vec::new(),
+                });
+                self.tell_supervisor(host, SupervisorEvent::LeaseKeys(lease, keys));
+            }
+            Asker::LeaseLeft(lease) => {
+                let alone = self.bug == Some(Bug::OneWitnessIsEnough);
+                let left = match said {
+                    Ok(Said::Left(_, granted)) if alone => Some((0, granted)),
+                    Ok(Said::Left(left, granted)) => Some((left, granted)),
+                    Ok(Said::Reply(_) | Said::Keys(_) | Said::Revoked) | Err(_) => None,
+                };
+                self.tell_supervisor(host, SupervisorEvent::LeaseLeft(lease, left));
+            }
+            Asker::Revoke => {
+                let result = said.map(drop).map_err(|failed| failure(failed).why);
+                self.tell_supervisor(host, SupervisorEvent::Revoked(result));
+            }
+        }
+    }
+
+    fn answer_supervisor(
         &mut self,
         host: HostId,
-        life: u64,
-        number: u64,
-        request: Request,
+        request: store::Request,
+        said: Result<Said, Failed>,
     ) {
-        if !self.etcd.up {
-            return;
-        }
-        let name = self.agents[host].name.clone();
-        let outcome = self.etcd.carry_out(&name, &request);
-        let changed = outcome.as_ref().is_ok_and(|(_, changed)| *changed);
-        let answer = outcome.map(|(answer, _)| answer);
-        if changed {
-            self.lock_changed();
-        }
-        let way = self.way(host);
-        if self.agents[host].cut_in == 0 && !self.random.one_in(50) {
-            let era = self.era;
-            self.after(way, Event::Answer { host, life, era, number, answer });
-        }
+        let machine = &self.hosts[host];
+        let Some(agent) = &machine.agent else { return };
+        let said = match said {
+            Err(Failed::Unknown) if self.bug == Some(Bug::UnknownMeansNo) => Err(Failed::NotSent),
+            said => said,
+        };
+        let result = said.map_err(failure).map(|said| {
+            let reply = reply_of(said);
+            let at = At { cluster: reply.cluster, revision: reply.revision };
+            (store::answer_of(&request, &machine.name, &agent.instance, &reply), at)
+        });
+        self.tell_supervisor(host, SupervisorEvent::Answered(request, result));
     }
 
-    pub(super) fn answered(
+    fn answer_election(
         &mut self,
         host: HostId,
-        number: u64,
-        result: Result<LockAnswer, String>,
+        slot: Slot,
+        request: &lock::Request,
+        said: Result<Said, Failed>,
     ) {
-        let revision = result.as_ref().map_or(0, |answer| answer.lock.revision);
-        let known = self.agents[host].known;
-        self.agents[host].known = known.max(revision);
-        if result.is_ok() {
-            self.agents[host].seen = self.now;
-        }
-        if self.agents[host].asked.as_ref().is_some_and(|(asked, _)| *asked == number) {
-            self.agents[host].asked = None;
-            if result.is_err() && self.bug == Some(Bug::FailuresAreFinal) {
-                return;
-            }
-            self.tell(host, result.map_or(Input::Unanswered, Input::Answered));
-        }
-    }
-
-    /// All who watch hear of it, each after a while of its own, but in order.
-    pub(super) fn lock_changed(&mut self) {
-        let view = self.etcd.view();
-        for host in 0..self.agents.len() {
-            let agent = &self.agents[host];
-            if agent.watching && agent.cut_in == 0 {
-                let life = agent.life;
-                let lag = self.way(host);
-                let era = self.era;
-                self.after(lag, Event::Seen { host, life, era, view: view.clone() });
-            } else {
-                self.agents[host].watching = false;
-            }
-        }
-    }
-
-    pub(super) fn seen(&mut self, host: HostId, view: LockView) {
-        self.agents[host].known = self.agents[host].known.max(view.revision);
-        self.agents[host].seen = self.now;
-        self.tell(host, Input::Lock(view));
-    }
-
-    pub(super) fn safety_read(&mut self, host: HostId, life: u64) {
-        let read = self.reread(host, life);
-        let pause = if read { SAFETY_READ } else { 1_000 };
-        self.after(pause, Event::SafetyRead { host, life });
-    }
-
-    /// Reads the lock, and watches from there. What is older than what is known from before the read
-    /// was sent comes from an etcd that was restored.
-    pub(super) fn reread(&mut self, host: HostId, life: u64) -> bool {
-        let broken = self.bug == Some(Bug::DeadWatchesStayDead) && self.now > 10_000;
-        let agent = &mut self.agents[host];
-        if !self.etcd.up || !agent.connected() || agent.frozen || broken {
-            return false;
-        }
-        let watched = std::mem::replace(&mut agent.watching, true);
-        let view = self.etcd.view();
-        let gap = match watched {
-            _ if view.revision < agent.known => Gap::Restored,
-            true => Gap::None,
-            false => Gap::Reconnected,
+        let machine = &mut self.hosts[host];
+        let Some(agent) = &mut machine.agent else { return };
+        let Some(election) = agent.elections.get_mut(&slot) else { return };
+        let refusal = match &said {
+            Err(Failed::Refused(no)) if no.kind == ErrorKind::Refused => Some(no.why.clone()),
+            Ok(_) | Err(_) => None,
         };
-        agent.known = view.revision;
-        // What has not changed is told only to those who have no lease to ask with.
-        let same = agent.told_holder.as_ref() == Some(&view.holder);
-        agent.told_holder = Some(view.holder.clone());
-        if watched && gap == Gap::None && same && agent.holds_lease() {
-            agent.seen = self.now;
-            return true;
-        }
-        let (way, era) = (self.way(host), self.era);
-        let view = LockView { gap, ..view };
-        self.after(way, Event::Seen { host, life, era, view });
-        true
-    }
-
-    /// The keeper's turn: send a renewal, and see how long etcd has been silent.
-    pub(super) fn renew(&mut self, host: HostId, life: u64) {
-        let agent = &mut self.agents[host];
-        let failing = self.now > agent.heard + RENEWAL + RETRY;
-        if agent.frozen {
-            return self.after(RETRY, Event::Renew { host, life });
-        }
-        if let Some(lost) = agent.silence(self.now)
-            && self.bug != Some(Bug::LossIsOverheard)
-        {
-            self.tell(host, Input::EtcdHeard(self.agents[host].known));
-            self.tell(host, lost);
-        }
-        let agent = &mut self.agents[host];
-        let waits = agent.renewing.is_some_and(|sent| self.now < sent + RENEWAL_DEADLINE);
-        if !waits {
-            agent.renewing = Some(self.now);
-            let out = agent.cut_out == 0;
-            let (way, sent) = (self.way(host), self.now);
-            if out {
-                self.after(way, Event::RenewalArrives { host, life, sent });
+        let before = std::mem::replace(&mut election.refused, refusal.is_some());
+        let cidr = election.cidr;
+        let (notice, input) = match said {
+            Ok(said) => {
+                let answer = lock::answer_of(request, cidr, &machine.name, &reply_of(said));
+                (before.then_some(Notice::Served), Input::Answered(answer))
             }
-        }
-        self.after(if failing { RETRY } else { RENEWAL }, Event::Renew { host, life });
-    }
-
-    pub(super) fn renewal_arrives(&mut self, host: HostId, life: u64, sent: Millis) {
-        if !self.etcd.up {
-            return;
-        }
-        let lease = match self.agents[host].lease {
-            Some(lease) if self.etcd.renew(lease, self.now) => lease,
-            Some(_) | None => self.etcd.grant(self.now),
+            Err(_) => (refusal.map(Notice::Refused), Input::Unanswered),
         };
-        let way = self.way(host);
-        if self.agents[host].cut_in == 0 {
-            self.after(way, Event::RenewalAnswered { host, life, sent, lease });
+        if let Some(notice) = notice {
+            self.tell_supervisor(host, SupervisorEvent::Election(slot, notice));
         }
-    }
-
-    /// An answer that comes after the keeper's deadline is not heard.
-    pub(super) fn renewal_answered(&mut self, host: HostId, sent: Millis, lease: i64) {
-        let agent = &mut self.agents[host];
-        if agent.frozen || agent.renewing != Some(sent) || self.now > sent + RENEWAL_DEADLINE {
+        if input == Input::Unanswered && self.bug == Some(Bug::FailuresAreFinal) {
             return;
         }
-        agent.renewing = None;
-        agent.lease = Some(lease);
-        let held = agent.renewed(sent);
-        let told = *agent.told.get_or_insert(lease);
-        let survives = self.bug == Some(Bug::OwnershipSurvivesTheLease) && told != lease;
-        if let Some(held) = held.filter(|_| !survives) {
-            self.tell(host, held);
-        }
+        self.tell_election(host, slot, input);
     }
+}
 
-    /// etcd looks for expired leases twice a second.
-    pub(super) fn expire(&mut self) {
-        self.after(500, Event::Expire);
-        if !self.etcd.up {
-            return;
-        }
-        if self.etcd.expire(self.now) {
-            self.lock_changed();
-        }
+fn reply_of(said: Said) -> Reply {
+    match said {
+        Said::Reply(reply) => reply,
+        Said::Keys(_) | Said::Left(..) | Said::Revoked => Reply::new(false, 0, Vec::new()),
     }
+}
 
-    /// The agent has handed over: it revokes its lease and ends.
-    pub(super) fn left(&mut self, host: HostId) {
-        let agent = &mut self.agents[host];
-        agent.kill();
-        let connected = agent.connected();
-        let lease = agent.lease.take_if(|_| connected && self.etcd.up);
-        if lease.is_some_and(|lease| self.etcd.revoke(lease)) {
-            self.lock_changed();
-        }
-    }
+/// What the product makes of it.
+fn failure(failed: Failed) -> Failure {
+    let (outcome, why) = match failed {
+        Failed::Unknown => (Outcome::Unknown, "no answer in time".to_owned()),
+        Failed::NotSent => (Outcome::NotSent, "no connection".to_owned()),
+        Failed::Refused(no) => (Outcome::Refused, no.why),
+    };
+    Failure { outcome, why }
 }

@@ -1,0 +1,160 @@
+//! What the policies promise, and what is said when something is wrong.
+
+use link::policy::{AllFailingPolicy, LossPolicy};
+
+use super::facts::Facts;
+use super::{Audit, CALM, SICK};
+use crate::memory_etcd::Millis;
+use crate::setup::{HOSTS, HostId, IpId};
+use crate::times::{CHECK, LOSS};
+use crate::world::World;
+
+/// How long after the loss of etcd, or after its own recovery, a host may take to have an IP.
+const TAKE: Millis = 2 * CHECK + 1_000;
+
+/// How long a host that has lost etcd believes in an owner of whom it heard nevertheless.
+const BELIEF: Millis = 15_000;
+
+/// How long the network may take to tell that nobody has an IP, by the policy `probe`, and two hosts
+/// that have it, to settle on one.
+const PROBED: Millis = 3_000;
+
+/// After a fault of the network, how long a client may send to the wrong host: until the refresh.
+const REFRESHED: Millis = 70_000;
+
+/// How long something may be wrong before an agent says so.
+const UNTOLD: Millis = 20_000;
+
+impl Audit {
+    /// The promise of the policy `take`, and of `probe` where nobody else answers.
+    pub(super) fn who_cannot_reach_etcd_takes(
+        &mut self,
+        world: &World,
+        ip: IpId,
+        facts: &Facts,
+    ) -> Result<(), String> {
+        for (host, of_host) in facts.hosts.iter().enumerate() {
+            if facts.bound().any(|other| other != host) {
+                self.ips[ip].alone_since[host] = world.now;
+            }
+            let machine = &world.hosts[host];
+            let agent = machine.agent.as_ref();
+            let election = agent.and_then(|agent| agent.election(ip));
+            let keeper = agent.and_then(|agent| agent.client.keeper.as_ref());
+            let (Some(able), Some(election), Some(keeper)) =
+                (self.ips[ip].able_since[host], election, keeper)
+            else {
+                continue;
+            };
+            let silent = able.max(keeper.heard + LOSS) + TAKE;
+            // Who heard of another owner nevertheless believes in it for a while.
+            let due = if election.seen > keeper.heard {
+                silent.max(election.seen + BELIEF + TAKE)
+            } else {
+                silent
+            };
+            let due = match of_host.loss {
+                LossPolicy::Take => due,
+                // Also when others ask, too, and are not what they seem.
+                LossPolicy::Probe => {
+                    let asked = self.ips[ip].alone_since[host].max(self.disturbed);
+                    due.max(asked) + PROBED + BELIEF
+                }
+                LossPolicy::Hold => continue,
+            };
+            // Who still hears of other owners, or hears again, may yield.
+            let deaf = machine.faults.cut_in > 0 || !world.cluster.up;
+            if deaf && !of_host.bound && world.now > due {
+                return Err(format!("{} has lost etcd and does not take the IP", machine.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// By the policy `keep-last`, an IP stays with the last one when the checks fail on every host.
+    pub(super) fn the_last_one_keeps_it(
+        &self,
+        world: &World,
+        ip: IpId,
+        facts: &Facts,
+    ) -> Result<(), String> {
+        let keeps =
+            |host: HostId| world.hosts[host].policies.all_failing == AllFailingPolicy::KeepLast;
+        let all_keep = facts.serving().all(keeps) && facts.serving().next().is_some();
+        let checked = facts.serving().all(|host| !facts.hosts[host].passes);
+        let count = facts.bound().count();
+        // Until all have noticed, it may move.
+        let since = self.ips[ip].all_sick.filter(|_| all_keep && checked && facts.is_certain());
+        match since {
+            Some(since) if count != 1 && world.now > since + SICK + PROBED => {
+                Err(format!("{count} hosts have the IP that the last should keep"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// By the policy `probe`, exactly one has the IP while etcd is down and the network works.
+    pub(super) fn the_network_settles_it(
+        &self,
+        world: &World,
+        facts: &Facts,
+    ) -> Result<(), String> {
+        let settled = self.disturbed.max(self.disturbed_wire) + LOSS + BELIEF + PROBED;
+        let active = self.active_host.iter().sum::<u32>() + self.active_service;
+        let only_etcd = active == 0 && !world.cluster.up && world.now >= settled;
+        let all_ask = facts.serving().all(|host| facts.hosts[host].loss == LossPolicy::Probe);
+        let able = facts.serving().filter(|host| facts.hosts[*host].healthy).count();
+        if !only_etcd || !all_ask || able == 0 || !facts.is_certain() {
+            return Ok(());
+        }
+        match facts.bound().count() {
+            1 => Ok(()),
+            count => Err(format!("{count} hosts have the IP while only etcd is down")),
+        }
+    }
+
+    /// What the client sends goes to the owner.
+    pub(super) fn the_client_finds_it(
+        &self,
+        world: &World,
+        ip: IpId,
+        facts: &Facts,
+    ) -> Result<(), String> {
+        let heard = world.now >= self.disturbed_wire + REFRESHED;
+        let (owner, neighbour) = (facts.bound().next(), world.neighbour[ip]);
+        if heard && owner.is_some() && owner != neighbour && facts.is_certain() {
+            return Err(format!("the client sends to {neighbour:?}, not to {owner:?}"));
+        }
+        Ok(())
+    }
+
+    /// While nobody has an IP that some host should have, somebody says that something is wrong.
+    pub(super) fn somebody_says_so(
+        &self,
+        world: &World,
+        ip: IpId,
+        facts: &Facts,
+    ) -> Result<(), String> {
+        let nobody = self.ips[ip].nobody_since.is_some_and(|since| world.now > since + UNTOLD);
+        let silent = |host: HostId| {
+            let (asked, problems) = &world.users.health[host];
+            *asked > 0 && problems.is_empty()
+        };
+        if nobody && facts.serving().all(silent) {
+            return Err("nobody has the IP, and every agent says that all is well".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Who is well says so.
+    pub(super) fn nobody_complains(&self, world: &World) -> Result<(), String> {
+        let undisturbed = world.now >= self.disturbed + 2 * CALM && self.active_service == 0;
+        for host in (0..HOSTS).filter(|_| undisturbed) {
+            let (_, problems) = &world.users.health[host];
+            if world.hosts[host].runs() && !problems.is_empty() {
+                return Err(format!("{} complains: {problems:?}", world.hosts[host].name));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,212 @@
+//! What stands for the threads of elections: feeds their cores, and performs their actions.
+
+use link::election::Notice;
+use link::election::message::{Action, Input};
+use link::etcd::Gap;
+use link::lock::{self, LockAnswer, view_of};
+use link::supervisor::core::Event as SupervisorEvent;
+use link::vip::Slot;
+
+use super::{Millis, Process, World};
+use crate::bugs::Bug;
+use crate::client::Asker;
+use crate::memory_etcd::Change;
+use crate::setup::{HostId, IPS};
+use crate::times::{CHECK, UNBIND};
+
+impl World {
+    /// An election has been started: it hears of the kernel, and its checks begin.
+    pub(super) fn begin_election(&mut self, host: HostId, slot: Slot, checks: Option<u64>) {
+        if let Some(number) = checks {
+            let first = self.random.between(1, 300);
+            self.process_after(first, host, Process::Check(slot, number));
+        }
+        self.tell_interface(host, slot);
+        let machine = &self.hosts[host];
+        let election = machine.agent.as_ref().and_then(|agent| agent.elections.get(&slot));
+        let bound = election.is_some_and(|election| machine.kernel[election.ip]);
+        self.tell_election(host, slot, Input::Bound(bound));
+    }
+
+    pub(super) fn feed_election(&mut self, host: HostId, slot: Slot, input: Input) {
+        let now = self.instant();
+        let Some(agent) = &mut self.hosts[host].agent else { return };
+        let Some(election) = agent.elections.get_mut(&slot) else { return };
+        if election.left.is_some() {
+            return self.look_whether_gone(host, slot);
+        }
+        if matches!(input, Input::Lock(_) | Input::Answered(_)) {
+            election.seen = self.now;
+        }
+        let acknowledged = note_holder(&mut election.holder, &input);
+        let actions = election.driver.handle(input.clone(), now);
+        let ip = election.ip;
+        self.trace(host, || format!("<- {ip} {input:?}"));
+        if acknowledged {
+            self.tell_supervisor(host, SupervisorEvent::Election(slot, Notice::Acknowledged));
+        }
+        self.perform_all(host, slot, actions);
+    }
+
+    pub(super) fn wake(&mut self, host: HostId, slot: Slot, at: Millis) {
+        let now = self.instant();
+        let Some(agent) = &mut self.hosts[host].agent else { return };
+        let Some(election) = agent.elections.get_mut(&slot) else { return };
+        if election.wakes_at != Some(at) || election.left.is_some() {
+            return;
+        }
+        election.wakes_at = None;
+        let actions = election.driver.wake(now);
+        let ip = election.ip;
+        self.trace(host, || format!("<- {ip} wakes up"));
+        self.perform_all(host, slot, actions);
+    }
+
+    fn perform_all(&mut self, host: HostId, slot: Slot, actions: Vec<Action>) {
+        for action in actions {
+            self.trace(host, || format!("-> {slot:?} {action:?}"));
+            self.perform(host, slot, action);
+        }
+        self.show(host, slot);
+        self.plan_to_wake(host, slot);
+    }
+
+    fn perform(&mut self, host: HostId, slot: Slot, action: Action) {
+        match action {
+            Action::Bind => self.set_desired(host, slot, true),
+            Action::Unbind => self.set_desired(host, slot, false),
+            Action::Announce if self.bug == Some(Bug::NobodyAnnouncesAgain) => {}
+            Action::Announce => self.announce_election(host, slot),
+            Action::Probe(on) => self.set_probing(host, slot, on),
+            Action::Ask(request) => {
+                let breaks = self.bug == Some(Bug::BreakBeforeMake);
+                if breaks && matches!(request, lock::Request::Transfer { .. }) {
+                    self.set_desired(host, slot, false);
+                }
+                self.submit(host, Asker::Election(slot, request));
+            }
+            Action::HandedOver(result) => {
+                let result = result.map_err(|why| why.to_string());
+                let notice = Notice::HandedOver(result);
+                self.tell_supervisor(host, SupervisorEvent::Election(slot, notice));
+            }
+            Action::Left => {
+                let until = self.now + UNBIND;
+                if let Some(election) = self.election_mut(host, slot) {
+                    election.left = Some(until);
+                }
+                self.process_at(until, host, Process::Gone(slot));
+                self.look_whether_gone(host, slot);
+            }
+            // The driver has done it.
+            Action::Restart(_) | Action::Transition { .. } => {}
+        }
+    }
+
+    /// Who has left says so when the kernel no longer has the address, or after a while.
+    pub(super) fn look_whether_gone(&mut self, host: HostId, slot: Slot) {
+        let machine = &self.hosts[host];
+        let election = machine.agent.as_ref().and_then(|agent| agent.elections.get(&slot));
+        let Some(election) = election.filter(|election| election.left.is_some()) else { return };
+        if !machine.kernel[election.ip] {
+            self.gone(host, slot);
+        }
+    }
+
+    /// The thread of an election that has left ends.
+    pub(super) fn gone(&mut self, host: HostId, slot: Slot) {
+        let Some(agent) = &mut self.hosts[host].agent else { return };
+        let Some(election) = agent.elections.remove(&slot) else { return };
+        let cleanup_pending = election.driver.core().cleanup_pending();
+        let notice = Notice::Left { cleanup_pending };
+        self.tell_supervisor(host, SupervisorEvent::Election(slot, notice));
+    }
+
+    fn plan_to_wake(&mut self, host: HostId, slot: Slot) {
+        let Some(election) = self.election_mut(host, slot) else { return };
+        let Some(deadline) = election.driver.deadline() else {
+            election.wakes_at = None;
+            return;
+        };
+        let at = self.millis(deadline).max(self.now);
+        let Some(election) = self.election_mut(host, slot) else { return };
+        if election.wakes_at != Some(at) {
+            election.wakes_at = Some(at);
+            self.process_at(at, host, Process::Wake(slot, at));
+        }
+    }
+
+    /// Tells the supervisor what has changed.
+    fn show(&mut self, host: HostId, slot: Slot) {
+        let machine = &mut self.hosts[host];
+        let Some(agent) = &mut machine.agent else { return };
+        let Some(election) = agent.elections.get_mut(&slot) else { return };
+        let status = election.status(machine.kernel[election.ip]);
+        if election.shown.as_ref() != Some(&status) {
+            self.changed = true;
+            election.shown = Some(status.clone());
+            let notice = Notice::Status(status);
+            self.tell_supervisor(host, SupervisorEvent::Election(slot, notice));
+        }
+    }
+
+    pub(super) fn check(&mut self, host: HostId, slot: Slot, number: u64) {
+        let overlooked = self.bug == Some(Bug::FailingHostsCampaign);
+        let machine = &self.hosts[host];
+        let election = machine.agent.as_ref().and_then(|agent| agent.elections.get(&slot));
+        let Some(election) = election.filter(|election| election.checks == Some(number)) else {
+            return;
+        };
+        let passed = machine.faults.sick[election.ip] == 0 || overlooked;
+        self.process_after(CHECK, host, Process::Check(slot, number));
+        self.tell_election(host, slot, Input::Checked(passed));
+    }
+
+    pub(super) fn replace_checks(&mut self, host: HostId, slot: Slot, checked: bool) {
+        let Some(election) = self.election_mut(host, slot) else { return };
+        election.rounds += 1;
+        let number = election.rounds;
+        election.checks = checked.then_some(number);
+        if checked {
+            self.process_after(1, host, Process::Check(slot, number));
+        }
+        self.tell_election(host, slot, Input::ChecksReplaced(checked));
+    }
+
+    /// Takes note of who holds which lock.
+    pub(super) fn note_locks(&mut self) {
+        for ip in 0..IPS {
+            let key = lock::key(crate::setup::cidr(ip));
+            self.locks[ip] = view_of(&self.cluster.data.state_of(&key, Gap::None)).holder;
+            self.changed = true;
+        }
+    }
+
+    /// What somebody does to a key with etcdctl.
+    pub(super) fn by_hand(&mut self, op: link::etcd::Op) {
+        if self.cluster.up {
+            let changes: Vec<Change> = self.cluster.by_hand(op);
+            self.publish(&changes);
+        }
+    }
+}
+
+/// Takes note of a lock; true if it was written again as it was, so that it has been acknowledged.
+fn note_holder(last: &mut Option<lock::Holder>, input: &Input) -> bool {
+    let (Input::Lock(view) | Input::Answered(LockAnswer { lock: view, .. })) = input else {
+        return false;
+    };
+    let Some(holder) = &view.holder else { return false };
+    let mut acknowledged = false;
+    if let Some(last) = last
+        && (&last.host, last.lease) == (&holder.host, holder.lease)
+    {
+        // Events of a watch overtake answers.
+        if holder.written <= last.written {
+            return false;
+        }
+        acknowledged = true;
+    }
+    *last = Some(holder.clone());
+    acknowledged
+}

@@ -1,0 +1,163 @@
+//! What stands for the thread of the supervisor: feeds its core, and performs its actions.
+
+use link::election::message::Input;
+use link::policy::AllFailingPolicy;
+use link::store::{LocalCopy, Record};
+use link::supervisor::core::{Action, Copies, Event as SupervisorEvent, Order, StartError, Timer};
+use link::vip::Slot;
+
+use super::{Millis, Process, World, next_id};
+use crate::agent::{Agent, Election};
+use crate::bugs::Bug;
+use crate::client::{Asker, Call};
+use crate::setup::{HostId, IPS, ip_of};
+use crate::times::RENEWAL;
+
+impl World {
+    /// The agent is started, if the machine has power and none runs.
+    pub(super) fn boot(&mut self, host: HostId) {
+        let machine = &mut self.hosts[host];
+        if !machine.power || machine.agent.is_some() {
+            return;
+        }
+        machine.life += 1;
+        machine.add_pause = [0; IPS];
+        let mut policies = machine.policies;
+        if self.bug == Some(Bug::LastOneLetsGo) {
+            policies.all_failing = AllFailingPolicy::None;
+        }
+        let agent = Agent::new(&machine.name, machine.instance(), policies, next_id);
+        let read = |bytes: &Vec<u8>| LocalCopy::read(bytes);
+        // As the product has it: a copy of another name is none of this host.
+        let own = machine.disk.as_ref().map(read);
+        let own = own.filter(|copy| copy.as_ref().is_ok_and(|copy| copy.host == machine.name));
+        machine.agent = Some(agent);
+        self.changed = true;
+        self.trace(host, || "starts".to_owned());
+        self.users.restarted(host);
+        let copies = Copies { own, others: Vec::new() };
+        self.tell_supervisor(host, SupervisorEvent::Begin(Box::new(copies)));
+        self.begin_to_watch(host, 1);
+    }
+
+    /// The agent is killed; its addresses stay.
+    pub(super) fn kill(&mut self, host: HostId) {
+        let machine = &mut self.hosts[host];
+        machine.life += 1;
+        if machine.agent.take().is_some() {
+            self.changed = true;
+            self.trace(host, || "is killed".to_owned());
+            self.users.killed(host);
+        }
+    }
+
+    pub(super) fn supervisor_timer(&mut self, host: HostId, timer: Timer, at: Millis) {
+        let Some(agent) = &mut self.hosts[host].agent else { return };
+        if agent.timers.get(&timer) == Some(&at) {
+            agent.timers.remove(&timer);
+            self.feed_supervisor(host, SupervisorEvent::Timer(timer));
+        }
+    }
+
+    pub(super) fn feed_supervisor(&mut self, host: HostId, event: SupervisorEvent) {
+        let compares = matches!(
+            event,
+            SupervisorEvent::KeyChanged { .. }
+                | SupervisorEvent::WatchOpened(_)
+                | SupervisorEvent::Timer(Timer::Compare)
+        );
+        if compares && self.bug == Some(Bug::EtcdIsNotReconciled) {
+            return;
+        }
+        self.trace(host, || format!("<- supervisor {event:?}"));
+        let now = self.instant();
+        let Some(agent) = &mut self.hosts[host].agent else { return };
+        for action in agent.core.handle(event, now) {
+            self.trace(host, || format!("-> supervisor {action:?}"));
+            self.perform_for_supervisor(host, action);
+        }
+    }
+
+    pub(super) fn perform_for_supervisor(&mut self, host: HostId, action: Action) {
+        match action {
+            Action::Ask(request) => self.submit(host, Asker::Supervisor(request)),
+            Action::ReadLeaseKeys(lease) => self.submit(host, Asker::LeaseKeys(lease)),
+            Action::ReadLease(lease) => self.submit(host, Asker::LeaseLeft(lease)),
+            Action::KeepLease(resume, silent) => self.keep_lease(host, resume, silent),
+            Action::Revoke(lease) => {
+                if let Some(agent) = &mut self.hosts[host].agent {
+                    agent.client.keeper = None;
+                }
+                self.submit_call(host, Asker::Revoke, Call::Revoke(lease), RENEWAL);
+            }
+            Action::Start { slot, record, new } => {
+                let result = self.start_election(host, slot, &record, new);
+                self.tell_supervisor(host, SupervisorEvent::Started(slot, result));
+            }
+            Action::Tell(slot, order) => self.order(host, slot, order),
+            Action::End(slot) => {
+                if let Some(agent) = &mut self.hosts[host].agent {
+                    agent.elections.remove(&slot);
+                }
+            }
+            Action::Reply(token, answer) => self.replied_to_user(host, token, answer),
+            Action::WriteCopy(bytes) => {
+                let machine = &mut self.hosts[host];
+                machine.disk = Some(bytes);
+                machine.agent.iter_mut().for_each(|agent| agent.loaded = true);
+            }
+            Action::RemoveLeftOvers(_) => self.remove_left_overs(host),
+            Action::Arm(timer, after) => {
+                let at = self.now + Millis::try_from(after.as_millis()).expect("short") + 1;
+                if let Some(agent) = &mut self.hosts[host].agent {
+                    agent.timers.insert(timer, at);
+                    self.process_at(at, host, Process::SupervisorTimer(timer, at));
+                }
+            }
+            Action::Disarm(timer) => {
+                if let Some(agent) = &mut self.hosts[host].agent {
+                    agent.timers.remove(&timer);
+                }
+            }
+            Action::Log(..) => {}
+            Action::Ended => self.kill(host),
+        }
+    }
+
+    fn start_election(
+        &mut self,
+        host: HostId,
+        slot: Slot,
+        record: &Record,
+        _new: bool,
+    ) -> Result<(), StartError> {
+        let now = self.instant();
+        let machine = &mut self.hosts[host];
+        let Some(agent) = &mut machine.agent else { return Ok(()) };
+        let Some(ip) = ip_of(record.cidr) else {
+            return Err(StartError::Failed("another address".to_owned()));
+        };
+        let election = Election::new(ip, record, &machine.name, agent.policies, now);
+        let checks = election.checks;
+        agent.elections.insert(slot, election);
+        self.begin_election(host, slot, checks);
+        Ok(())
+    }
+
+    fn order(&mut self, host: HostId, slot: Slot, order: Order) {
+        let input = match order {
+            Order::Lease(lease) => Input::Lease(lease),
+            Order::EtcdHeard(revision) => Input::EtcdHeard(revision),
+            Order::Checks(checks, _) => return self.replace_checks(host, slot, !checks.is_empty()),
+            Order::LossPolicy(loss) => Input::LossPolicy(loss),
+            Order::LockNow => Input::LockNow,
+            Order::Failover(target) => Input::Failover(target),
+            Order::Leave => Input::Leave,
+            Order::OwnerDead(lease) => Input::OwnerDead(lease),
+            Order::OwnerHeardAgain => Input::OwnerHeardAgain,
+            Order::Paused => Input::Paused,
+            Order::Monitor(on) => return self.set_monitoring(host, slot, on),
+        };
+        self.tell_election(host, slot, input);
+    }
+}
