@@ -9,6 +9,9 @@ use crate::harness::*;
 /// An address that is not there 500 ms after it was ordered makes its host unusable for it.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
+/// After so long a host that failed to add an address is given another try.
+const ADDITION_RETRY: Duration = Duration::from_secs(60);
+
 /// For the processes of a dozen labs on one machine to do what they have to.
 const LOAD: Duration = Duration::from_secs(3);
 
@@ -41,6 +44,24 @@ fn a_host_that_cannot_add_the_address_leaves_it_to_one_that_can() {
         let shown = lab[H1].api().find(VIP6).expect("it is registered");
         assert!(!shown.bound && shown.status != "ACTIVATED", "{shown:?}");
     }
+}
+
+#[test]
+fn a_host_that_could_not_add_the_address_is_a_candidate_again_after_a_minute() {
+    let mut lab = Lab::new(2);
+    lab.start_all();
+    OBSTACLES[1](&lab[H1]);
+    lab[H1].api().add(VIP6);
+    lab[H2].api().add(VIP6);
+    eventually("the other has it", || lab.owner(VIP6) == Some(H2));
+    lab[H1].await_status(VIP6, "FAILING");
+    clear(&lab[H1]);
+    within(ADDITION_RETRY + LOAD, "it is given another try", || {
+        lab[H1].api().find(VIP6).is_some_and(|shown| shown.status == "STANDBY")
+    });
+    eventually("it is a candidate", || lab[H2].api().failover(VIP6).status == 204);
+    assert_eq!(lab.await_owner(VIP6), H1);
+    [H1, H2].iter().for_each(|host| lab[*host].api().await_well());
 }
 
 #[test]
