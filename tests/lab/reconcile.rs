@@ -86,6 +86,19 @@ fn a_host_key_that_is_deleted_under_its_agent_is_written_again() {
 }
 
 #[test]
+fn a_candidacy_that_is_deleted_under_its_agent_is_written_again() {
+    let mut lab = Lab::new(2);
+    // It is looked for once in twenty renewals.
+    lab.start_all_with(&[("KEEPALIVE_INTERVAL", "300ms")]);
+    lab.offer_in_order(VIP);
+    let key = format!("/link/ips/{}/h2", VIP.election_key());
+    assert!(lab.etcd.delete(&key));
+    eventually("it is written again", || lab.etcd.get(&key).is_some());
+    lab[H1].api().failover(VIP).expect(204);
+    assert_eq!(lab.await_owner(VIP), H2);
+}
+
+#[test]
 fn a_lock_whose_record_is_gone_at_a_restart_is_given_up_at_once() {
     let mut lab = sharing();
     let lease = lab.lock(VIP).unwrap().lease;

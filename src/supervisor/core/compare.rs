@@ -23,6 +23,10 @@ use crate::vip::{Cidr, Slot, VipId};
 /// Between two comparisons for no reason. Each reads all that this host has in etcd.
 const SLOWLY: Duration = Duration::from_secs(600);
 
+/// The keys of the lease alone are one small request, and candidacies are not watched: each has the
+/// prefix of its IP. So they are looked at once in so many renewals, a minute with the default.
+const RENEWALS: u32 = 20;
+
 /// Before a comparison that could not be made is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -53,6 +57,8 @@ pub(super) enum Step {
     Records,
     Keys,
     Prefixes,
+    /// The keys of the lease, and nothing else.
+    KeysAlone,
 }
 
 impl Comparison {
@@ -80,7 +86,16 @@ impl Core {
         match self.comparison.step {
             Step::None => self.comparison.step = Step::Due,
             Step::Due => {}
-            Step::Records | Step::Keys | Step::Prefixes => self.comparison.again = true,
+            Step::Records | Step::Keys | Step::Prefixes | Step::KeysAlone => {
+                self.comparison.again = true;
+            }
+        }
+    }
+
+    /// Has the keys of the lease looked at, unless a comparison does that.
+    pub(super) fn compare_keys(&mut self) {
+        if self.comparison.step == Step::None && self.life == Life::Running {
+            self.read_lease_keys(Step::KeysAlone);
         }
     }
 
@@ -117,9 +132,13 @@ impl Core {
 
     fn found_records(&mut self, found: &Found) {
         self.mend_records(found);
+        self.read_lease_keys(Step::Keys);
+    }
+
+    fn read_lease_keys(&mut self, step: Step) {
         match self.lease.told {
             Lease::Held(lease) => {
-                self.comparison.step = Step::Keys;
+                self.comparison.step = step;
                 let candidates = self.table.iter().filter(|(_, vip)| vip.status.candidate);
                 self.comparison.candidates = candidates.map(|(slot, _)| slot).collect();
                 self.out.push(super::Action::ReadLeaseKeys(lease));
@@ -225,14 +244,20 @@ impl Core {
     }
 
     pub(super) fn on_lease_keys(&mut self, lease: i64, result: Result<Vec<String>, Failure>) {
-        if self.comparison.step != Step::Keys {
+        let step = self.comparison.step;
+        if !matches!(step, Step::Keys | Step::KeysAlone) {
             return;
         }
         match result {
             Ok(keys) if self.lease.told == Lease::Held(lease) => {
                 self.restore_candidacies(&keys);
                 self.release(lease, keys);
-                self.look_for_prefixes();
+                if step == Step::Keys {
+                    self.arm(Timer::Compare, SLOWLY);
+                    self.look_for_prefixes();
+                } else {
+                    self.end_comparison();
+                }
             }
             Ok(_) => self.comparison_failed(),
             Err(failure) => {
@@ -296,7 +321,7 @@ impl Core {
     pub(super) fn end_comparison(&mut self) {
         let again = std::mem::take(&mut self.comparison.again);
         self.comparison.step = if again { Step::Due } else { Step::None };
-        self.arm(Timer::Compare, SLOWLY);
+        self.arm(Timer::CompareKeys, self.setting.renewal * RENEWALS);
     }
 
     pub(super) fn comparison_failed(&mut self) {

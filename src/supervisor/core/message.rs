@@ -184,6 +184,8 @@ pub enum Timer {
     Load,
     /// Wanted and found are compared.
     Compare,
+    /// The keys of the lease are compared.
+    CompareKeys,
     /// Requests whose outcome is unknown are sent again.
     Retry,
     /// A client has waited long enough.

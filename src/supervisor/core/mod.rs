@@ -145,6 +145,7 @@ impl Core {
         match timer {
             Timer::Load => self.ask(Request::Load),
             Timer::Compare => self.compare_soon(),
+            Timer::CompareKeys => self.compare_keys(),
             Timer::Retry => self.table.retry(),
             Timer::Answer(token) => self.answer_unknown(token),
             Timer::LeaseOverdue => self.lease.overdue = true,

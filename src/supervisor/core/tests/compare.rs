@@ -119,6 +119,15 @@ fn a_candidacy_that_is_gone_is_written_again() {
         assert_eq!(story.warnings().len(), usize::from(restored));
         story.settle_comparison(&[record(1, 5)]);
     }
+    // No watch tells of it, so that the keys of the lease are looked at more often than the rest.
+    story.notice(slot, Notice::Status(Status { candidate: true, ..Status::starting() }));
+    for _ in 0..3 {
+        story.timer(Timer::CompareKeys);
+        story.expect(&Action::ReadLeaseKeys(LEASE));
+        story.feed(Event::LeaseKeys(LEASE, Ok(Vec::new())));
+        story.expect_tell(slot, Order::LockNow);
+        assert!(!story.did(|it| matches!(it, Action::Ask(_))));
+    }
 }
 
 #[test]
