@@ -23,6 +23,12 @@ pub fn config_prefix(host: &str) -> String {
     host_key(host)
 }
 
+/// The mark of a host: written with each of its records and with the host itself, so that its revision
+/// tells whether etcd still has what was written.
+pub(super) fn mark_key(host: &str) -> String {
+    format!("/link/written/{host}")
+}
+
 /// The machines that start under the name of a host.
 pub(super) fn claims_prefix(host: &str) -> String {
     format!("{}/", host_key(host))

@@ -17,8 +17,8 @@ pub struct LocalCopy {
     pub records: Vec<Record>,
     /// The cluster of etcd in which they were; 0 if that is not known.
     pub cluster: u64,
-    /// The newest revision of that etcd that was heard of.
-    pub revision: i64,
+    /// The revision at which this host wrote there last, of what the copy has; 0 if that is not known.
+    pub written: i64,
     /// The machine that wrote the copy; nothing if the copy is older than machines are told apart.
     pub instance: Option<Instance>,
     /// What could not be understood: the id and why.
@@ -34,7 +34,7 @@ struct LocalValue {
     #[serde(default)]
     cluster_id: u64,
     #[serde(default)]
-    revision: i64,
+    written: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     instance: Option<Instance>,
 }
@@ -47,7 +47,7 @@ impl LocalCopy {
             lease_id: self.lease.unwrap_or(0),
             ips: records.map(RecordValue::from).collect(),
             cluster_id: self.cluster,
-            revision: self.revision,
+            written: self.written,
             instance: self.instance.clone(),
         })
     }
@@ -59,7 +59,7 @@ impl LocalCopy {
             host: value.hostname,
             lease: Some(value.lease_id).filter(|id| *id != 0),
             cluster: value.cluster_id,
-            revision: value.revision,
+            written: value.written,
             instance: value.instance,
             ..LocalCopy::default()
         };

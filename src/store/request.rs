@@ -1,8 +1,8 @@
 //! What a supervisor asks of etcd about its host, and what etcd says.
 
 use super::host::{
-    Claim, HOSTS, HostKey, Instance, claim_key, claims_prefix, host_key, host_value, read_claim,
-    read_host,
+    Claim, HOSTS, HostKey, Instance, claim_key, claims_prefix, host_key, host_value, mark_key,
+    read_claim, read_host,
 };
 use super::record::{self, Record, RecordValue};
 use super::{json, records_prefix};
@@ -11,7 +11,8 @@ use crate::lock::{self, OtherPrefix};
 use crate::vip::{Cidr, VipId};
 
 /// A request to etcd. Each is one transaction, guarded, and may be repeated after an unknown outcome:
-/// a write that finds its own value has succeeded.
+/// a write that finds its own value has succeeded. Each write of a record or of the host leaves a mark,
+/// so that an etcd that was restored to the time before is told from one that still has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Read all that etcd knows of this host.
@@ -101,6 +102,8 @@ pub struct Found {
     pub claims: Vec<Claim>,
     /// The IPs that are registered on it, one for each address.
     pub records: Vec<Record>,
+    /// The revision at which this host wrote a record or itself last; 0 if it never did.
+    pub written: i64,
     /// What could not be understood, or is there twice.
     pub unreadable: Vec<Unreadable>,
 }
@@ -123,6 +126,7 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance) -> Txn {
             Op::Get(host_key(host)),
             Op::GetPrefix(claims_prefix(host)),
             Op::GetPrefix(records_prefix(host)),
+            Op::Get(mark_key(host)),
         ]),
         Request::WriteRecord(record) => write_record(host, record),
         Request::DeleteRecord(id, revision) => {
@@ -134,7 +138,7 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance) -> Txn {
             }
         }
         Request::WriteHost { lease, revision } => {
-            guarded_write(host_key(host), *revision, host_value(host, *lease, instance))
+            guarded_write(host, host_key(host), *revision, host_value(host, *lease, instance))
         }
         Request::Release { lease, keys } => {
             let release = |key: &String| {
@@ -217,7 +221,7 @@ pub(super) fn record_value(record: &Record) -> Vec<u8> {
 
 fn write_record(host: &str, record: &Record) -> Txn {
     let key = record_key(host, &record.id);
-    let mut txn = guarded_write(key, record.revision, record_value(record));
+    let mut txn = guarded_write(host, key, record.revision, record_value(record));
     if record.revision == 0 {
         txn.when.extend(lock::no_other_prefix(record.cidr));
         txn.otherwise.push(lock::same_address(record.cidr));
@@ -236,14 +240,17 @@ fn record_written(record: &Record, reply: &Reply) -> Result<i64, Obstacle> {
     }
 }
 
-fn guarded_write(key: String, revision: i64, value: Vec<u8>) -> Txn {
+fn guarded_write(host: &str, key: String, revision: i64, value: Vec<u8>) -> Txn {
     let unchanged = match revision {
         0 => Compare::Absent(key.clone()),
         revision => Compare::ModRevision(key.clone(), revision),
     };
     Txn {
         when: vec![unchanged],
-        then: vec![Op::Put { key: key.clone(), value, lease: 0 }],
+        then: vec![
+            Op::Put { key: key.clone(), value, lease: 0 },
+            Op::Put { key: mark_key(host), value: key.clone().into_bytes(), lease: 0 },
+        ],
         otherwise: vec![Op::Get(key)],
     }
 }
@@ -273,6 +280,7 @@ fn found(host: &str, reply: &Reply) -> Found {
     for kv in reply.kvs(2) {
         found.add(host, kv);
     }
+    found.written = reply.kvs(3).first().map_or(0, |kv| kv.mod_revision);
     found
 }
 

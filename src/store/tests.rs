@@ -162,7 +162,9 @@ fn a_new_record_is_written_only_where_nobody_offers_the_address_with_another_mas
     let value = format!(
         r#"{{"id":"{ID}","ip":"10.0.0.1/32","checks":[],"healthcheck_interval":0,"plugin":"arp","plugin_config":{{"ip":"10.0.0.1/32"}}}}"#
     );
-    assert_eq!(txn.then, [Op::Put { key, value: value.into_bytes(), lease: 0 }]);
+    let mark =
+        Op::Put { key: "/link/written/h1".to_owned(), value: key.clone().into_bytes(), lease: 0 };
+    assert_eq!(txn.then, [Op::Put { key, value: value.into_bytes(), lease: 0 }, mark]);
     let offered = kv("/link/ips/10.0.0.1_24/h2", "{}");
     let refused = reply(false, vec![vec![], vec![kv("/link/ips/10.0.0.1_32/h3", "{}"), offered]]);
     let answer = answer_of(&Request::WriteRecord(record()), "h1", &machine(), &refused);
@@ -195,7 +197,7 @@ fn a_local_copy_is_read_as_it_was_written() {
         host: "h1".to_owned(),
         lease: Some(7),
         cluster: u64::MAX,
-        revision: 9,
+        written: 9,
         instance: Some(machine()),
         ..LocalCopy::default()
     };
@@ -229,7 +231,7 @@ fn the_host_of_a_former_life_is_read_and_garbage_is_not() {
     assert_eq!(stored.host, Some(HostKey { lease: None, instance: None, revision: 5 }));
     assert_eq!(stored.unreadable.len(), 1);
     let txn = txn_of(&Request::WriteHost { lease: 7, revision: 5 }, "h1", &machine());
-    let [Op::Put { value, .. }] = &txn.then[..] else { panic!("{txn:?}") };
+    let [Op::Put { value, .. }, _] = &txn.then[..] else { panic!("{txn:?}") };
     let host = config(std::str::from_utf8(value).unwrap()).host;
     assert_eq!(host, Some(HostKey { lease: Some(7), instance: Some(machine()), revision: 5 }));
 }

@@ -114,6 +114,19 @@ fn an_etcd_that_comes_back_older_and_agents_that_restart_lose_nothing() {
 }
 
 #[test]
+fn an_etcd_that_comes_back_older_and_has_gone_on_since_loses_nothing() {
+    let (mut lab, snapshot) = saved();
+    await_copies(&lab);
+    kill_all(&mut lab);
+    lab.etcd.restore(&snapshot);
+    // Its revision is newer than that of the copies, and tells nothing.
+    lab.etcd.put_again_and_again("/other/noise", "x", 3 * NOISE);
+    restart_all(&mut lab);
+    await_all_after_restarts(&mut lab);
+    [H1, H2].iter().for_each(|host| lab[*host].await_warning(&[&VIP2.to_string()]));
+}
+
+#[test]
 fn another_cluster_and_agents_that_restart_lose_nothing() {
     let (mut lab, _) = saved();
     await_copies(&lab);

@@ -81,6 +81,12 @@ impl Comparison {
 }
 
 impl Core {
+    /// Takes note of what was written, and at which revision (0: it was not).
+    pub(super) fn wrote(&mut self, at: At, revision: i64) {
+        self.comparison.wrote(at);
+        self.copy.wrote(At { revision, ..at });
+    }
+
     /// Has wanted and found compared, when that is possible.
     pub(super) fn compare_soon(&mut self) {
         match self.comparison.step {
@@ -119,6 +125,7 @@ impl Core {
                 if self.comparison.is_outdated(at) {
                     return self.ask(Request::Load);
                 }
+                self.copy.is_at(At { revision: found.written, ..at });
                 self.found_host(found.host.as_ref(), &found.claims);
                 if self.start == Start::Loaded {
                     self.found_records(&found);

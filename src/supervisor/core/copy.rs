@@ -19,7 +19,7 @@ pub(super) struct Copy {
     /// What a former life has left.
     former: Option<LocalCopy>,
     instance: Instance,
-    /// The newest point of etcd's history that was heard of.
+    /// When in the history of etcd this host wrote last.
     at: At,
     due: bool,
     pausing: bool,
@@ -39,17 +39,24 @@ impl Copy {
         self.former.as_ref()
     }
 
-    /// Takes note of an answer of etcd.
-    pub(super) fn saw(&mut self, at: At) {
+    /// Takes note of a write of this host.
+    pub(super) fn wrote(&mut self, at: At) {
         if at.cluster != self.at.cluster || at.revision > self.at.revision {
-            self.at = at;
+            self.is_at(at);
         }
     }
 
-    /// Takes note that etcd is at this point, also if it was further before: it was restored. What a
-    /// former life has left was taken over.
+    /// Takes note of when this host wrote last, as etcd says; also if that was later before: etcd was
+    /// restored.
     pub(super) fn is_at(&mut self, at: At) {
-        self.at = at;
+        if self.at != at {
+            self.at = at;
+            self.due = true;
+        }
+    }
+
+    /// What a former life has left was taken over.
+    pub(super) fn forget_former(&mut self) {
         self.former = None;
     }
 
@@ -85,7 +92,7 @@ impl Core {
             host: self.setting.host.clone(),
             lease: self.lease.saved,
             cluster: self.copy.at.cluster,
-            revision: self.copy.at.revision,
+            written: self.copy.at.revision,
             instance: Some(self.copy.instance.clone()),
             ..LocalCopy::default()
         };

@@ -106,7 +106,7 @@ impl Core {
         self.lease.saving = false;
         match result {
             Ok((store::Answer::Written(Ok(revision)), at)) => {
-                self.comparison.wrote(at);
+                self.wrote(at, revision);
                 self.lease.revision = revision;
                 self.lease.saved = Some(lease);
                 self.copy.changed();

@@ -163,7 +163,6 @@ impl Core {
     fn on_answer(&mut self, request: Request, result: Result<(store::Answer, At), Failure>) {
         let result = match result {
             Ok((answer, at)) => {
-                self.copy.saw(at);
                 self.on_served(&request);
                 Ok((answer, at))
             }

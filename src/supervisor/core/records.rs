@@ -42,7 +42,7 @@ impl Core {
         let Some(was_unknown) = self.take_answer(slot) else { return };
         match result {
             Ok((store::Answer::Written(written), at)) => {
-                self.comparison.wrote(at);
+                self.wrote(at, written.as_ref().copied().unwrap_or(0));
                 self.table.look_at(slot);
                 self.record_is(slot, record, written);
             }

@@ -1,7 +1,7 @@
 //! The start: this host's records are read from etcd, or from the local copy until etcd answers.
 //!
-//! etcd's records win, unless etcd is another cluster than the copy was made of, or older than the copy:
-//! then what etcd lacks is registered again. Until etcd was read, the API only reads, and the IPs of the
+//! etcd's records win, unless etcd is another cluster than the copy was made of, or lacks what this host
+//! wrote there last: then what etcd lacks of the copy is registered again. Until etcd was read, the API only reads, and the IPs of the
 //! copy are treated like any others: as long as etcd is silent, this host takes them by the policy.
 
 use std::collections::HashMap;
@@ -116,7 +116,7 @@ impl Core {
         self.start = Start::Loaded;
         let skipped: Vec<String> = found.unreadable.iter().map(|it| it.why.clone()).collect();
         self.report_skipped(&skipped);
-        let wanted = self.wanted(&mut found, at);
+        let wanted = self.wanted(&mut found, at.cluster);
         let text = format!("{} IPs are registered on {}", wanted.len(), self.setting.host);
         self.log(Level::Info, text);
         let records: HashMap<IpAddr, Record> =
@@ -135,7 +135,8 @@ impl Core {
         new.sort_by_key(|record| record.cidr);
         self.insert_all(new);
         self.out.push(Action::RemoveLeftOvers(self.formerly_managed()));
-        self.copy.is_at(at);
+        self.copy.forget_former();
+        self.copy.is_at(At { revision: found.written, ..at });
         let host = found.host.as_ref();
         self.lease.saved = host.and_then(|host| host.lease);
         self.lease.trouble = Some("etcd has granted no lease yet".to_owned());
@@ -162,11 +163,11 @@ impl Core {
 
     /// What is to be served: etcd's records, and what the copy has and etcd has lost; as many as there
     /// may be.
-    fn wanted(&mut self, found: &mut Found, at: At) -> Vec<Record> {
+    fn wanted(&mut self, found: &mut Found, cluster: u64) -> Vec<Record> {
         let mut wanted = std::mem::take(&mut found.records);
         found.records.clone_from(&wanted);
         if let Some(copy) = self.copy.former().cloned() {
-            let lost = self.lost(&copy, found, at);
+            let lost = self.lost(&copy, found, cluster);
             wanted.extend(lost);
         }
         self.within_limit(wanted)
@@ -192,13 +193,14 @@ impl Core {
 
     /// What the copy has and etcd lacks, if etcd has lost it: because etcd is another one, or older, or
     /// the record cannot be read. The others were deleted in etcd.
-    fn lost(&mut self, copy: &LocalCopy, found: &Found, at: At) -> Vec<Record> {
+    fn lost(&mut self, copy: &LocalCopy, found: &Found, cluster: u64) -> Vec<Record> {
         let has = |record: &Record| {
             found.records.iter().any(|other| other.cidr.addr() == record.cidr.addr())
         };
         let lacking = copy.records.iter().filter(|record| !has(record)).cloned();
-        let another = copy.cluster != 0 && copy.cluster != at.cluster;
-        let older = copy.cluster == at.cluster && at.revision < copy.revision;
+        let another = copy.cluster != 0 && copy.cluster != cluster;
+        // What this host wrote is not there: it was written in another history, whatever came since.
+        let older = found.written < copy.written;
         let garbled = |record: &Record| {
             found.unreadable.iter().any(|unreadable| unreadable.id.as_ref() == Some(&record.id))
         };

@@ -297,17 +297,17 @@ impl Story {
 /// What etcd has of a host that has these IPs.
 fn found(records: &[Record]) -> Found {
     let host = HostKey { lease: Some(LEASE), instance: Some(machine(1)), revision: 50 };
-    Found { host: Some(host), records: records.to_vec(), ..Found::default() }
+    Found { host: Some(host), records: records.to_vec(), written: 90, ..Found::default() }
 }
 
-/// A copy that this machine wrote of these IPs, when etcd was at 90.
+/// A copy that this machine wrote of these IPs, the last of which it had registered at 90.
 fn copy_of(records: &[Record]) -> LocalCopy {
     LocalCopy {
         host: "h1".to_owned(),
         lease: Some(LEASE),
         records: records.iter().map(|it| Record { revision: 0, ..it.clone() }).collect(),
         cluster: CLUSTER,
-        revision: 90,
+        written: 90,
         instance: Some(machine(1)),
         skipped: Vec::new(),
     }

@@ -14,7 +14,7 @@ fn a_start_serves_what_etcd_has_and_resumes_the_lease() {
     story.expect_tell(Slot(1), Order::Lease(Lease::Held(LEASE)));
     assert_eq!(story.listed(), ["10.0.0.1/32"]);
     let copy = story.copy().expect("the copy follows");
-    assert_eq!((copy.records.len(), copy.lease, copy.revision), (1, Some(LEASE), 100));
+    assert_eq!((copy.records.len(), copy.lease, copy.written), (1, Some(LEASE), 90));
     assert_eq!(story.problems(), [""; 0]);
 }
 
@@ -67,20 +67,26 @@ fn what_was_deleted_in_etcd_is_given_up_and_named() {
 
 #[test]
 fn what_another_or_an_older_etcd_lacks_is_registered_again_and_named() {
-    for (cluster, revision) in [(2, 500), (CLUSTER, 89)] {
+    // However far an older etcd has gone on since, it has not what this host wrote last.
+    for (cluster, revision, written_there) in [(2, 500, 90), (CLUSTER, 89, 80), (CLUSTER, 500, 80)]
+    {
         let mut story = Story::begin(Some(copy_of(&[record(1, 5), record(2, 6)])));
-        let answer = store::Answer::Loaded(Box::new(found(&[record(1, 5)])));
+        let found = Found { written: written_there, ..found(&[record(1, 5)]) };
+        let answer = store::Answer::Loaded(Box::new(found));
         let at = At { cluster, revision };
         story.feed(Event::Answered(Request::Load, Ok((answer, at))));
         story.expect_warning("registered again: 10.0.0.2/32");
         assert_eq!(story.listed(), ["10.0.0.1/32", "10.0.0.2/32"]);
         story.expect_ask(&Request::WriteRecord(record(2, 0)));
         story.expect_problem("its record is not in etcd");
-        story.answer(Request::WriteRecord(record(2, 0)), written(101));
+        let there = At { cluster, revision: 101 };
+        let write = Request::WriteRecord(record(2, 0));
+        story.feed(Event::Answered(write, Ok((written(101), there))));
         story.held();
         assert_eq!(story.problems(), [""; 0]);
+        story.timer(Timer::Copy);
         let copy = story.copy().unwrap();
-        assert_eq!((copy.records.len(), copy.cluster), (2, cluster));
+        assert_eq!((copy.records.len(), copy.cluster, copy.written), (2, cluster, 101));
     }
 }
 
