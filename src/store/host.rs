@@ -24,9 +24,10 @@ pub fn config_prefix(host: &str) -> String {
 }
 
 /// The mark of a host: written with each of its records and with the host itself, so that its revision
-/// tells whether etcd still has what was written.
+/// tells whether etcd still has what was written. It is where a role of etcd lets hosts write anyway;
+/// what has a slash in its name is no host.
 pub(super) fn mark_key(host: &str) -> String {
-    format!("/link/written/{host}")
+    format!("{HOSTS}.written/{host}")
 }
 
 /// The machines that start under the name of a host.

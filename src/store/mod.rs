@@ -6,7 +6,7 @@
 //! | `/link/hosts/<host>/<id>` | a [`Record`] | none |
 //! | `/link/config/<host>` | the host: its lease, and which machine it is | none |
 //! | `/link/config/<host>/<instance>` | another machine that starts under this name | the host's |
-//! | `/link/written/<host>` | what this host wrote last; its revision tells one history of etcd from another | none |
+//! | `/link/config/.written/<host>` | what this host wrote last; its revision tells one history of etcd from another | none |
 //!
 //! The keys of the elections are the business of [`crate::lock`].
 //!

@@ -162,8 +162,11 @@ fn a_new_record_is_written_only_where_nobody_offers_the_address_with_another_mas
     let value = format!(
         r#"{{"id":"{ID}","ip":"10.0.0.1/32","checks":[],"healthcheck_interval":0,"plugin":"arp","plugin_config":{{"ip":"10.0.0.1/32"}}}}"#
     );
-    let mark =
-        Op::Put { key: "/link/written/h1".to_owned(), value: key.clone().into_bytes(), lease: 0 };
+    let mark = Op::Put {
+        key: "/link/config/.written/h1".to_owned(),
+        value: key.clone().into_bytes(),
+        lease: 0,
+    };
     assert_eq!(txn.then, [Op::Put { key, value: value.into_bytes(), lease: 0 }, mark]);
     let offered = kv("/link/ips/10.0.0.1_24/h2", "{}");
     let refused = reply(false, vec![vec![], vec![kv("/link/ips/10.0.0.1_32/h3", "{}"), offered]]);
