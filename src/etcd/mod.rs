@@ -22,6 +22,8 @@ mod lease;
 mod pool;
 mod request;
 mod round;
+mod subscriptions;
+mod tally;
 mod tls;
 mod txn;
 mod watch;
@@ -44,9 +46,10 @@ pub use self::event::{
 };
 use self::lease::{Keeper, lease_info, revoke};
 use self::pool::Pool;
+use self::subscriptions::Subscriptions;
 pub use self::tls::TlsFiles;
 pub use self::txn::{Compare, Kv, Op, Reply, Txn};
-use self::watch::{Subscriptions, Watcher};
+use self::watch::Watcher;
 use crate::secret::Secret;
 use crate::thread;
 

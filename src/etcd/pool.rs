@@ -27,10 +27,10 @@ const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs
 /// before. A cluster of three has little more for connection and request together.
 pub(super) const CONNECT: Duration = Duration::from_millis(300);
 
-/// How long a warning is not repeated.
 /// How long the answer of a member is waited for that no request waits for.
 pub(super) const SURVEY: Duration = Duration::from_secs(1);
 
+/// How long a warning is not repeated.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// The clients, and which member is in use. Lives on the runtime's thread.

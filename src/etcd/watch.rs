@@ -3,17 +3,17 @@
 //!
 //! A watch only makes changes known sooner. It may end, be cancelled or compacted, or stay silent on a
 //! member that has lost the cluster; etcd has lost events of watches and repeated old ones. So the reads
-//! decide: an event that is older than the last read is dropped. While the lease is held, the
-//! repetition reads the keys only if etcd says that one has changed, so that it costs the same
-//! however many keys there are.
+//! decide: an event that is older than the last read is dropped, and a watch that does not tell what
+//! they find is opened again ([`Tally`]). While the lease is held, the repetition reads the keys only
+//! if etcd says that one has changed, so that it costs the same however many keys there are.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use etcd_client::{
-    Client, EventType, GetOptions, ResponseHeader, WatchOptions, WatchResponse, WatchStream,
+    self as proto, Client, EventType, GetOptions, KeyValue, ResponseHeader, TxnOp, TxnOpResponse,
+    WatchOptions, WatchResponse, WatchStream,
 };
 use log::{debug, warn};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -22,8 +22,10 @@ use super::error::{Error, ErrorKind};
 use super::pool::Pool;
 use super::request::transact_once;
 use super::round::Round;
+use super::subscriptions::Subscriptions;
+use super::tally::{Change, Keys, Tally};
 use super::txn::{Kv, Op, Reply, Txn};
-use super::{Event, Events, Gap, KeySink, KeyState};
+use super::{Event, Events, Gap, KeyState};
 
 /// Between two reads while the watch works.
 const SAFETY_READ: Duration = Duration::from_secs(10);
@@ -34,10 +36,6 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// The first and the longest pause before a watch that failed is opened again.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// The subscriptions of each key, by their tokens.
-#[derive(Default)]
-pub(super) struct Subscriptions(RefCell<HashMap<String, Vec<(u64, KeySink)>>>);
-
 /// Watches the prefix, for as long as the runtime lives.
 pub(super) struct Watcher {
     pool: Rc<Pool>,
@@ -47,47 +45,25 @@ pub(super) struct Watcher {
     cluster: Cell<u64>,
     /// The widest gap that a read has found since the watch was opened.
     gap: Cell<Gap>,
+    /// What the watch has told.
+    tally: Cell<Tally>,
 }
 
 /// What a read has found.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     /// The revision at which it was so.
     revision: i64,
-    /// How many keys there were.
+    /// How many keys there were under the prefix that is read.
     count: usize,
 }
 
-impl Subscriptions {
-    pub(super) fn add(&self, key: String, token: u64, sink: KeySink) {
-        self.0.borrow_mut().entry(key).or_default().push((token, sink));
-    }
-
-    /// Ends this subscription, and no other one of the same key.
-    pub(super) fn remove(&self, key: &str, token: u64) {
-        let mut all = self.0.borrow_mut();
-        if let Some(sinks) = all.get_mut(key) {
-            sinks.retain(|(other, _)| *other != token);
-            if sinks.is_empty() {
-                all.remove(key);
-            }
-        }
-    }
-
-    fn tell(&self, key: &str, state: &KeyState) {
-        let all = self.0.borrow();
-        all.get(key).into_iter().flatten().for_each(|(_, sink)| sink(state.clone()));
-    }
-
-    /// Tells of every key, also of one that has not changed: a subscriber may have had its own reasons
-    /// not to trust any longer what it heard before.
-    fn tell_all(&self, kvs: &[Kv], revision: i64, gap: Gap) {
-        let found: HashMap<&str, &Kv> = kvs.iter().map(|kv| (kv.key.as_str(), kv)).collect();
-        for (key, sinks) in self.0.borrow().iter() {
-            let kv = found.get(key.as_str()).copied();
-            sinks.iter().for_each(|(_, sink)| sink(KeyState { kv: kv.cloned(), revision, gap }));
-        }
-    }
+/// What there is, as far as it is newer than what was seen before.
+#[derive(Clone, Copy, Debug, Default)]
+struct Look {
+    revision: i64,
+    read: Keys,
+    own: Keys,
 }
 
 impl Watcher {
@@ -96,7 +72,8 @@ impl Watcher {
         subscriptions: Rc<Subscriptions>,
         events: Rc<Events>,
     ) -> Watcher {
-        Watcher { pool, subscriptions, events, cluster: Cell::new(0), gap: Cell::new(Gap::None) }
+        let (cluster, gap, tally) = (Cell::new(0), Cell::new(Gap::None), Cell::default());
+        Watcher { pool, subscriptions, events, cluster, gap, tally }
     }
 
     /// Reads and watches until the runtime ends.
@@ -133,6 +110,8 @@ impl Watcher {
         let client = self.pool.connect(member, Instant::now() + ANSWER).await?;
         let watching = async {
             let seen = self.read(&client, Gap::Reconnected).await?;
+            let own = self.look(&client, seen).await?.own;
+            self.tally.set(Tally::of(seen.count, own.count, seen.revision));
             let stream = self.open(&client, seen.revision + 1).await?;
             round.ended_at(member, &self.pool);
             self.watch(&client, seen, stream).await
@@ -166,7 +145,12 @@ impl Watcher {
                         // This watch waits for revisions that are a long way off.
                         return Ok(());
                     }
-                    next_read = Instant::now() + SAFETY_READ;
+                    let tally = self.tally.get();
+                    if tally.is_deaf() {
+                        return Err(Error::unreachable("it does not tell what changes"));
+                    }
+                    let wait = if tally.is_short() { ANSWER } else { SAFETY_READ };
+                    next_read = Instant::now() + wait;
                 }
             }
         }
@@ -175,27 +159,48 @@ impl Watcher {
     /// Reads all keys if one has changed, and in any case while the lease is not held: without it no
     /// election asks etcd by itself.
     async fn read_again(&self, client: &Client, seen: Seen) -> Result<Seen, Error> {
-        if self.pool.holds_lease() && self.is_unchanged(client, seen).await? {
+        // An etcd with an older revision was restored from a snapshot, or its answer is an old one.
+        let known = self.pool.revision();
+        let now = self.look(client, seen).await?;
+        let went_back = now.revision < known;
+        if !went_back {
+            let mut tally = self.tally.get();
+            tally.found(now.read, now.own);
+            self.tally.set(tally);
+        }
+        let unchanged = !went_back && now.read.count == seen.count && now.read.newest == 0;
+        if self.pool.holds_lease() && unchanged {
             return Ok(seen);
         }
         self.read(client, Gap::None).await
     }
 
-    /// Whether no key has come, changed or gone since, by a linearizable read. etcd counts all keys, also
-    /// those that it leaves out because they are older (`count` in its rpc.proto).
-    async fn is_unchanged(&self, client: &Client, seen: Seen) -> Result<bool, Error> {
-        let known = self.pool.revision();
-        let newer = GetOptions::new().with_prefix().with_min_mod_revision(seen.revision + 1);
+    /// Looks which keys have come, changed or gone since, by a linearizable read. etcd counts all keys,
+    /// also those that it leaves out because they are older (`count` in its rpc.proto).
+    async fn look(&self, client: &Client, seen: Seen) -> Result<Look, Error> {
+        let newer = |prefix: &String| {
+            let options = GetOptions::new().with_prefix().with_keys_only();
+            let options = options.with_min_mod_revision(seen.revision + 1);
+            TxnOp::get(prefix.as_str(), Some(options))
+        };
+        let options = self.pool.options();
+        let prefixes = std::iter::once(&options.watch_prefix).chain(&options.own_prefixes);
+        let looks: Vec<TxnOp> = prefixes.map(newer).collect();
         let mut client = client.kv_client();
-        let asking = client.get(self.prefix(), Some(newer.with_keys_only()));
+        let asking = client.txn(proto::Txn::new().and_then(looks));
         let answered = timeout_at(Instant::now() + ANSWER, asking).await;
         let answer = answered.map_err(|_| Error::deadline("read the keys again"))??;
-        let now = Seen {
-            revision: answer.header().map_or(0, ResponseHeader::revision),
-            count: usize::try_from(answer.count()).unwrap_or(usize::MAX),
-        };
         self.pool.check(answer.header())?;
-        Ok(seen.is_still_so(now, answer.kvs().len(), known))
+        let revision = answer.header().map_or(0, ResponseHeader::revision);
+        let mut look = Look { revision, ..Look::default() };
+        for (place, response) in answer.op_responses().iter().enumerate() {
+            let TxnOpResponse::Get(found) = response else { continue };
+            let keys = if place == 0 { &mut look.read } else { &mut look.own };
+            keys.count += usize::try_from(found.count()).unwrap_or(usize::MAX);
+            let newest = found.kvs().iter().map(KeyValue::mod_revision).max();
+            keys.newest = keys.newest.max(newest.unwrap_or(0));
+        }
+        Ok(look)
     }
 
     /// Reads all keys and reports them.
@@ -271,18 +276,27 @@ impl Watcher {
             });
         }
         for event in response.events() {
-            let exists = event.event_type() == EventType::Put;
-            if let Some(kv) = event.kv() {
-                self.on_event(Kv::from_proto(kv), exists, opened_after, seen);
-            }
+            let Some(kv) = event.kv() else { continue };
+            let change = match event.event_type() {
+                EventType::Delete => Change::Deleted,
+                EventType::Put if kv.create_revision() == kv.mod_revision() => Change::Created,
+                EventType::Put => Change::Written,
+            };
+            self.on_event(Kv::from_proto(kv), change, opened_after, seen);
         }
         Ok(())
     }
 
-    fn on_event(&self, kv: Kv, exists: bool, opened_after: i64, seen: i64) {
+    fn on_event(&self, kv: Kv, change: Change, opened_after: i64, seen: i64) {
         let (key, revision) = (kv.key.clone(), kv.mod_revision);
+        let (is_own, exists) = (!key.starts_with(self.prefix()), change != Change::Deleted);
         self.pool.heard(revision);
-        if !key.starts_with(self.prefix()) || (self.pool.options().stray)(&key) {
+        if revision > opened_after {
+            let mut tally = self.tally.get();
+            tally.told(is_own, revision, change);
+            self.tally.set(tally);
+        }
+        if is_own || (self.pool.options().stray)(&key) {
             if revision > opened_after {
                 self.events.tell(Event::KeyChanged { key, exists, revision });
             }
@@ -293,29 +307,10 @@ impl Watcher {
     }
 }
 
-impl Seen {
-    /// Whether no key has come, changed or gone: no key that exists was `written` since, and there are as
-    /// many. `known` is the newest revision of before: an etcd with an older one was restored from a
-    /// snapshot, or its answer is an old one.
-    fn is_still_so(self, now: Seen, written: usize, known: i64) -> bool {
-        now.revision >= known && now.count == self.count && written == 0
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::Options;
+    use super::super::{KeySink, Options};
     use super::*;
-
-    #[test]
-    fn what_was_seen_is_no_longer_so_when_a_key_is_gone_or_etcd_was_restored() {
-        let seen = Seen { revision: 7, count: 2 };
-        let at = |revision, count| Seen { revision, count };
-        assert!(seen.is_still_so(at(9, 2), 0, 9));
-        assert!(!seen.is_still_so(at(9, 1), 0, 9), "a key is gone");
-        assert!(!seen.is_still_so(at(9, 2), 1, 9), "one went away and came back");
-        assert!(!seen.is_still_so(at(8, 2), 0, 9), "the revision went back");
-    }
 
     #[test]
     fn events_that_are_older_than_what_was_read_are_dropped() {
@@ -329,8 +324,8 @@ mod tests {
         let own = |revision| Kv { key: "/hosts/h1".to_owned(), ..kv(revision) };
         // The watch was opened after revision 3, and the keys under the prefix were read again at 7.
         for revision in [2, 3, 4, 7, 8] {
-            watcher.on_event(kv(revision), false, 3, 7);
-            watcher.on_event(own(revision), true, 3, 7);
+            watcher.on_event(kv(revision), Change::Deleted, 3, 7);
+            watcher.on_event(own(revision), Change::Written, 3, 7);
         }
         let states: Vec<KeyState> = heard.try_iter().collect();
         assert_eq!(states, [KeyState { kv: None, revision: 8, gap: Gap::None }]);
@@ -347,39 +342,5 @@ mod tests {
     fn sink() -> (KeySink, crossbeam_channel::Receiver<KeyState>) {
         let (tx, rx) = crossbeam_channel::unbounded();
         (Box::new(move |state| drop(tx.send(state))), rx)
-    }
-
-    #[test]
-    fn every_read_tells_of_every_key_changed_or_not() {
-        let subscriptions = Subscriptions::default();
-        let (sink, heard) = sink();
-        subscriptions.add("/locks/a".to_owned(), 1, sink);
-        for revision in [4, 5] {
-            subscriptions.tell_all(&[kv(3)], revision, Gap::None);
-            let state = KeyState { kv: Some(kv(3)), revision, gap: Gap::None };
-            assert_eq!(heard.try_recv(), Ok(state));
-        }
-        subscriptions.tell_all(&[], 6, Gap::Reconnected);
-        assert_eq!(heard.try_recv(), Ok(KeyState { kv: None, revision: 6, gap: Gap::Reconnected }));
-    }
-
-    #[test]
-    fn the_end_of_a_subscription_ends_no_other_one_of_the_same_key() {
-        let subscriptions = Subscriptions::default();
-        let ((old, from_old), (new, from_new)) = (sink(), sink());
-        subscriptions.add("/locks/a".to_owned(), 1, old);
-        subscriptions.add("/locks/a".to_owned(), 2, new);
-        let state = KeyState { kv: Some(kv(3)), revision: 3, gap: Gap::None };
-        subscriptions.tell("/locks/a", &state);
-        assert_eq!(
-            (from_old.try_recv(), from_new.try_recv()),
-            (Ok(state.clone()), Ok(state.clone()))
-        );
-        subscriptions.remove("/locks/a", 1);
-        subscriptions.tell("/locks/a", &state);
-        assert_eq!(from_new.try_recv(), Ok(state));
-        assert!(from_old.try_recv().is_err());
-        subscriptions.remove("/locks/a", 2);
-        assert!(subscriptions.0.borrow().is_empty());
     }
 }

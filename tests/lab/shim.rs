@@ -1,5 +1,6 @@
 //! What the etcd client does with a real etcd.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
@@ -45,7 +46,7 @@ fn client_on(lab: &Lab, endpoints: &[&str]) -> Etcd {
         renewal: Duration::from_secs(1),
         retries: 5,
         watch_prefix: "/watched/".to_owned(),
-        own_prefixes: Vec::new(),
+        own_prefixes: vec!["/own/".to_owned()],
         stray: |_| false,
     };
     lab[H1].namespace().run(|| Etcd::start(options).expect("start a client"))
@@ -169,6 +170,37 @@ fn a_watch_that_is_opened_again_is_told_with_what_lies_between() {
     lab.etcd.restore(&saved);
     let restored = |event| opened(event).filter(|(_, gap)| *gap != Gap::Reconnected);
     assert_eq!(await_event(&events, restored), (reply.cluster, Gap::Restored));
+}
+
+#[test]
+fn a_watch_that_tells_nothing_of_what_changes_is_opened_again() {
+    let lab = Lab::new(1);
+    let proxy = Proxy::start(lab[H1].namespace(), SocketAddr::new(lab.etcd.addresses()[0], 2379));
+    let etcd = client_on(&lab, &[&proxy.url()]);
+    let events = keep_lease(&etcd);
+    let changed = |event| match event {
+        Event::KeyChanged { key, .. } => Some(key),
+        Event::Granted { .. }
+        | Event::Held { .. }
+        | Event::Lost { .. }
+        | Event::WatchOpened { .. }
+        | Event::Paused(_) => None,
+    };
+    await_event(&events, opened);
+    lab.etcd.put("/own/a", "x");
+    assert_eq!(await_event(&events, changed), "/own/a");
+    // A key that comes, one that goes, and one of those that are read.
+    let changes: [&dyn Fn(); 3] =
+        [&|| lab.etcd.put("/own/b", "x"), &|| assert!(lab.etcd.delete("/own/b")), &|| {
+            lab.etcd.put("/watched/a", "x")
+        }];
+    for change in changes {
+        proxy.silence_watches();
+        change();
+        await_event(&events, opened);
+    }
+    lab.etcd.put("/own/c", "x");
+    assert_eq!(await_event(&events, changed), "/own/c");
 }
 
 #[test]

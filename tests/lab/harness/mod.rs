@@ -25,6 +25,7 @@ mod etcd;
 mod etcdctl;
 mod fake_member;
 mod fault;
+mod frames;
 mod golink;
 mod holders;
 mod host;
