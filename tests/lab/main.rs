@@ -36,6 +36,8 @@ mod election;
 #[cfg(test)]
 mod etcd;
 #[cfg(test)]
+mod failover;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod golink;

@@ -105,8 +105,6 @@ pub(crate) const CORES: &[&str] =
 pub(crate) const LONG_FILES: &[(&str, usize)] = &[
     ("src/election/core/mod.rs", 437),
     ("src/election/core/tests/mod.rs", 436),
-    ("tests/lab/api.rs", 448),
-    ("tests/lab/selftest.rs", 412),
     ("tests/sim/audit.rs", 486),
 ];
 
