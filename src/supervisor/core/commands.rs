@@ -176,11 +176,8 @@ impl Core {
             vip.stage = Stage::Deleting(vec![token]);
         }
         let changes = std::mem::take(&mut vip.changes);
-        for token in changes.into_iter().filter_map(|(_, token)| token) {
-            self.disarm(super::Timer::Answer(token));
-            let why = "the IP is being deleted".to_owned();
-            self.reply(token, Err(Refusal::Conflict(why)));
-        }
+        let waiting = changes.into_iter().filter_map(|(_, token)| token);
+        self.refuse(waiting, &Refusal::Conflict("the IP is being deleted".to_owned()));
         self.table.look_at(slot);
         Ok(())
     }

@@ -239,7 +239,7 @@ impl Core {
         }
     }
 
-    fn refuse(&mut self, tokens: impl IntoIterator<Item = Token>, refusal: &Refusal) {
+    pub(super) fn refuse(&mut self, tokens: impl IntoIterator<Item = Token>, refusal: &Refusal) {
         for token in tokens {
             self.disarm(Timer::Answer(token));
             self.reply(token, Err(refusal.clone()));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::table::Stage;
+use super::table::{RecordRequest, Stage};
 use super::{Action, Core, Order, Timer, Token};
 use crate::command::{Answer, Refusal};
 use crate::election::HANDOVER_TIMEOUT;
@@ -34,11 +34,9 @@ impl Core {
         let failover = vip.failover.take();
         let runs = vip.not_started.is_none();
         vip.stage = Stage::Leaving(tokens);
-        let why = "the IP is being given up on this host";
-        for token in changes.into_iter().filter_map(|(_, token)| token).chain(failover) {
-            self.disarm(Timer::Answer(token));
-            self.reply(token, Err(Refusal::Conflict(why.to_owned())));
-        }
+        let why = "the IP is being given up on this host".to_owned();
+        let waiting = changes.into_iter().filter_map(|(_, token)| token).chain(failover);
+        self.refuse(waiting, &Refusal::Conflict(why));
         if runs {
             self.tell(slot, Order::Leave);
         } else {
@@ -82,12 +80,25 @@ impl Core {
             Some(Stage::Starting(_) | Stage::Storing(_) | Stage::Leaving(_)) | None => false,
         };
         if leaves && self.life != Life::Running {
-            let tokens = match self.table.get_mut(slot).map(|vip| &mut vip.stage) {
-                Some(Stage::Deleting(tokens)) => std::mem::take(tokens),
-                _ => Vec::new(),
-            };
-            self.leave(slot, tokens);
+            self.leave_outcome_open(slot);
+            self.leave(slot, Vec::new());
         }
+    }
+
+    /// Whether a request that is under way is carried out, the next life finds in etcd.
+    fn leave_outcome_open(&mut self, slot: Slot) {
+        let Some(vip) = self.table.get_mut(slot) else { return };
+        let open = match &mut vip.stage {
+            Stage::Deleting(tokens) => std::mem::take(tokens),
+            Stage::Registered if vip.request != RecordRequest::None => {
+                vip.changes.front_mut().and_then(|(_, token)| token.take()).into_iter().collect()
+            }
+            Stage::Registered | Stage::Starting(_) | Stage::Storing(_) | Stage::Leaving(_) => {
+                Vec::new()
+            }
+        };
+        let why = "etcd had not answered when this agent was stopped".to_owned();
+        self.refuse(open, &Refusal::OutcomeUnknown(why));
     }
 
     /// Revokes the lease when all elections have left.

@@ -263,6 +263,17 @@ fn a_deletion_of_unknown_outcome_goes_on_and_the_answer_says_so() {
 }
 
 #[test]
+fn a_stop_leaves_the_outcome_of_what_is_under_way_open() {
+    let change = Change { checks: None, loss: Some(Some(LossPolicy::Hold)) };
+    for command in [Command::Delete(id(1)), Command::Change(id(1), change)] {
+        let mut story = Story::running(&[record(1, 5)]);
+        let token = story.command(command);
+        story.feed(Event::Stop(StopPolicy::Release));
+        assert!(matches!(story.reply(token), Err(Refusal::OutcomeUnknown(_))));
+    }
+}
+
+#[test]
 fn a_deletion_waits_for_a_record_that_was_written_meanwhile() {
     let mut story = Story::running(&[record(1, 5)]);
     let (change, write) = story.change();
