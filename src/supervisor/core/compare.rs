@@ -4,8 +4,8 @@
 //! the key of the host. *Found* are the records and the key of the host, the keys that are attached to
 //! its lease, and candidacies of other hosts with another prefix length. They are compared at a start,
 //! when a lease is held, when the watch was opened again, when a key of this host was written by
-//! another, after requests whose outcome is not known, and slowly otherwise. What differs is mended, and
-//! a warning says what it was.
+//! another, after requests whose outcome is not known, once more ten seconds after each of these and
+//! after an IP was given up, and slowly otherwise. What differs is mended, and a warning says what it was.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -27,6 +27,11 @@ const SLOWLY: Duration = Duration::from_secs(600);
 /// prefix of its IP. So they are looked at once in so many renewals, a minute with the default.
 const RENEWALS: u32 = 20;
 
+/// After a comparison that had a reason, until it is made once more. What was asked for before it, by a
+/// life of this agent that was killed or in a request that was given up, may have been carried out since
+/// (etcd gives a request up after 7 s), and a member that lags may have told what was.
+const LATE: Duration = Duration::from_secs(10);
+
 /// Before a comparison that could not be made is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -39,14 +44,16 @@ pub(super) struct Comparison {
     pub(super) step: Step,
     /// Something has happened since it began: it is made again.
     again: bool,
+    /// It has a reason, so that it is made once more.
+    has_reason: bool,
     /// Keys on the own lease that no registered IP explains, until etcd has deleted them.
     releasing: BTreeSet<String>,
     /// IPs whose elections had a candidacy in etcd when the keys were asked for.
     candidates: Vec<Slot>,
     /// Addresses that are still to be looked for with another prefix length.
     pub(super) prefixes: Vec<Cidr>,
-    /// When in the history of etcd the last own write was.
-    last_write: At,
+    /// When in the history of etcd the last own write was: what was read before it is old.
+    pub(super) last_write: At,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,11 +74,6 @@ impl Comparison {
         self.releasing.iter().any(|key| explained_by(key) == Some(cidr.election_key().as_str()))
     }
 
-    /// Takes note of a write: what was read before it is old.
-    pub(super) fn wrote(&mut self, at: At) {
-        self.last_write = at;
-    }
-
     /// Whether what was read is older than the last write. That is so at most once: after that, etcd
     /// itself has gone back.
     fn is_outdated(&mut self, at: At) -> bool {
@@ -83,12 +85,18 @@ impl Comparison {
 impl Core {
     /// Takes note of what was written, and at which revision (0: it was not).
     pub(super) fn wrote(&mut self, at: At, revision: i64) {
-        self.comparison.wrote(at);
+        self.comparison.last_write = at;
         self.copy.wrote(At { revision, ..at });
     }
 
-    /// Has wanted and found compared, when that is possible.
+    /// Has wanted and found compared for a reason, when that is possible.
     pub(super) fn compare_soon(&mut self) {
+        self.comparison.has_reason = true;
+        self.compare();
+    }
+
+    /// Has them compared.
+    pub(super) fn compare(&mut self) {
         match self.comparison.step {
             Step::None => self.comparison.step = Step::Due,
             Step::Due => {}
@@ -105,6 +113,15 @@ impl Core {
         }
     }
 
+    /// Has them compared when nothing can be under way any more.
+    pub(super) fn compare_late(&mut self) {
+        if self.comparison.step == Step::None {
+            self.arm(Timer::Compare, LATE);
+        } else {
+            self.comparison.has_reason = true;
+        }
+    }
+
     pub(super) fn begin_comparison(&mut self) {
         let ready = self.start == Start::Loaded && self.life == Life::Running;
         if ready && self.comparison.step == Step::Due {
@@ -116,6 +133,7 @@ impl Core {
     /// The records were read by a start: the comparison goes on from there.
     pub(super) fn compare_from(&mut self, found: &Found) {
         self.comparison.step = Step::Records;
+        self.comparison.has_reason = true;
         self.found_records(found);
     }
 
@@ -193,10 +211,7 @@ impl Core {
             return;
         }
         let wrong = match there {
-            Some(there)
-                if Record { revision: 0, ..there.clone() }
-                    == Record { revision: 0, ..vip.record.clone() } =>
-            {
+            Some(there) if is_same(there, &vip.record) => {
                 vip.record.revision = there.revision;
                 vip.stored = true;
                 return;
@@ -225,13 +240,10 @@ impl Core {
         let Some(vip) = self.table.get_mut(slot) else { return };
         let wanted =
             vip.changes.front().map(|(change, _)| super::records::changed(&vip.record, change));
-        let same = |a: &Record, b: &Record| {
-            Record { revision: 0, ..a.clone() } == Record { revision: 0, ..b.clone() }
-        };
         match (&vip.stage, there) {
             (Stage::Storing(_), Some(there)) => self.registered_as(slot, there.revision),
             (Stage::Deleting(_), None) => self.record_is_gone(slot),
-            (Stage::Registered, Some(there)) if wanted.is_some_and(|it| same(&it, there)) => {
+            (Stage::Registered, Some(there)) if wanted.is_some_and(|it| is_same(&it, there)) => {
                 self.record_changed(slot, there.clone());
             }
             // Not at all, or not yet: then the request is sent again.
@@ -326,9 +338,15 @@ impl Core {
     }
 
     pub(super) fn end_comparison(&mut self) {
-        let again = std::mem::take(&mut self.comparison.again);
-        self.comparison.step = if again { Step::Due } else { Step::None };
+        if std::mem::take(&mut self.comparison.again) {
+            self.comparison.step = Step::Due;
+            return;
+        }
+        self.comparison.step = Step::None;
         self.arm(Timer::CompareKeys, self.setting.renewal * RENEWALS);
+        if std::mem::take(&mut self.comparison.has_reason) {
+            self.arm(Timer::Compare, LATE);
+        }
     }
 
     pub(super) fn comparison_failed(&mut self) {
@@ -364,6 +382,11 @@ impl Core {
             self.compare_soon();
         }
     }
+}
+
+/// Whether two records say the same, whenever they were written.
+fn is_same(a: &Record, b: &Record) -> bool {
+    Record { revision: 0, ..a.clone() } == Record { revision: 0, ..b.clone() }
 }
 
 /// The election to which a key on the own lease belongs; nothing if it belongs to none.

@@ -60,7 +60,7 @@ impl Core {
         let Some(was_unknown) = self.take_answer(slot) else { return };
         match result {
             Ok((store::Answer::Deleted(Ok(())), at)) => {
-                self.comparison.wrote(at);
+                self.comparison.last_write = at;
                 self.record_is_gone(slot);
             }
             Ok((store::Answer::Deleted(Err(revision)), _)) => {

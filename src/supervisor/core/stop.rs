@@ -52,6 +52,8 @@ impl Core {
         }
         if cleanup_pending {
             self.compare_soon();
+        } else {
+            self.compare_late();
         }
     }
 

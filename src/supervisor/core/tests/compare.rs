@@ -253,3 +253,34 @@ fn what_was_read_before_the_last_write_is_read_again() {
     story.expect_ask(&Request::Load);
     assert_eq!(story.warnings(), [""; 0]);
 }
+
+#[test]
+fn what_a_former_election_has_asked_for_may_be_carried_out_after_it_has_left() {
+    let mut story = Story::running(&[record(1, 5)]);
+    let slot = story.slot(1);
+    story.command(Command::Delete(id(1)));
+    story.answer(Request::DeleteRecord(id(1), 5), store::Answer::Deleted(Ok(())));
+    story.notice(slot, Notice::Left { cleanup_pending: false });
+    assert_eq!(story.take_ask(|request| *request == Request::Load), None, "there is time");
+    story.expect(&Action::Arm(Timer::Compare, Duration::from_secs(10)));
+}
+
+#[test]
+fn what_a_request_brings_late_is_found_by_one_more_comparison() {
+    let records = [record(1, 5)];
+    let mut story = Story::begin(None);
+    story.load(&records);
+    story.settle_comparison(&records);
+    let later = Action::Arm(Timer::Compare, Duration::from_secs(10));
+    story.expect(&later);
+    story.done.clear();
+    story.feed(Event::Timer(Timer::Compare));
+    story.expect_ask(&Request::Load);
+    story.answer_load(found(&records));
+    // A request of a former life, for an IP that has been deleted since.
+    let left = "/link/default/10.0.0.2_32".to_owned();
+    story.feed(Event::LeaseKeys(LEASE, Ok(vec![left.clone()])));
+    story.expect_ask(&Request::Release { lease: LEASE, keys: vec![left] });
+    story.settle_comparison(&records);
+    assert!(!story.did(|action| *action == later));
+}
