@@ -3,7 +3,7 @@
 //! so that two owners that hear each other never make a storm.
 
 use super::lock::Ownership;
-use super::{Core, Probe};
+use super::{Core, Neighbours, Probe};
 use crate::lock::Lease;
 use crate::network::Mac;
 
@@ -45,6 +45,9 @@ impl Core {
                     Conflict::Persists { claimed: true }
                 }
             };
+        } else if self.is_ordered() {
+            // Whose it is comes out later; until then the neighbours may send to the other.
+            self.neighbours = Neighbours::Contested;
         }
     }
 

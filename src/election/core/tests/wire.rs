@@ -81,3 +81,12 @@ fn another_hardware_address_is_told_to_the_others() {
     assert_eq!(own.hardware_address, Some(OTHER_MAC));
     assert_eq!(story.find(Some(("h1", LEASE)), &[]), []);
 }
+
+#[test]
+fn a_claim_that_is_heard_while_the_lock_is_being_taken_is_answered_when_it_is_taken() {
+    let mut story = Story::owner();
+    assert_eq!(story.see(None), [acquire()]);
+    assert_eq!(story.feed(claim(OTHER_MAC)), []);
+    assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Announce]);
+    assert_eq!(story.see(Some(("h1", LEASE))), []);
+}
