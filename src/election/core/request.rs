@@ -180,7 +180,11 @@ impl Core {
                 Some(Request::Resign { lease, own })
             }
             // Whoever could take it has had the time.
-            Ownership::Free if self.keeps_last() && !waits && self.has_address() => {
+            Ownership::Free
+                if self.keeps_last()
+                    && !waits
+                    && (self.has_address() || self.health.cannot_add()) =>
+            {
                 Some(Request::ReacquireUnavailable { lease })
             }
             Ownership::Unknown

@@ -50,6 +50,21 @@ fn a_host_that_could_not_add_the_address_is_a_candidate_again_after_a_while() {
 }
 
 #[test]
+fn a_host_that_could_not_add_the_address_tries_again_at_once_if_no_other_is_left() {
+    for all_failing in [AllFailingPolicy::KeepLast, AllFailingPolicy::None] {
+        let mut story = unbound_owner(all_failing);
+        story.find(Some(("h1", LEASE)), &[h2()]);
+        story.answer(Some(("h2", 9)));
+        assert_eq!(story.see(None), [survey(Candidacy::Unavailable)]);
+        assert_eq!(story.find(None, &[]), []);
+        let retake = Action::Ask(Request::ReacquireUnavailable { lease: LEASE });
+        assert_eq!(story.wait(), [retake]);
+        assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Bind]);
+        assert_eq!(story.core().state(), State::Failing);
+    }
+}
+
+#[test]
 fn an_address_that_is_away_for_a_moment_moves_nothing() {
     let mut story = Story::owner();
     assert_eq!(story.feed(Input::Bound(false)), []);
