@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use link::election::Status;
 use link::election::core::{Core as ElectionCore, CoreConfig};
 use link::election::driver::Driver;
-use link::lock::Holder;
+use link::lock::{self, Holder};
 use link::store::{Instance, Record};
 use link::supervisor::core::{Core, Setting, Timer};
 use link::vip::{Cidr, Slot, VipId};
@@ -40,6 +40,7 @@ pub(crate) struct Agent {
 #[derive(Debug)]
 pub(crate) struct Election {
     pub(crate) ip: IpId,
+    pub(crate) id: VipId,
     pub(crate) cidr: Cidr,
     pub(crate) driver: Driver,
     /// When the driver is going to be woken up.
@@ -62,6 +63,10 @@ pub(crate) struct Election {
     pub(crate) refused: bool,
     /// It has given the IP up, and waits for the kernel until then.
     pub(crate) left: Option<Millis>,
+    /// By a bug: it hears and orders nothing any more.
+    pub(crate) unsubscribed: bool,
+    /// By a bug: the acknowledgement that is asked for before everything else, and the lease of the lock.
+    pub(crate) owed: Option<(lock::Request, i64)>,
 }
 
 impl Agent {
@@ -125,6 +130,7 @@ impl Election {
         };
         Election {
             ip,
+            id: record.id.clone(),
             cidr: record.cidr,
             driver: Driver::new(ElectionCore::new(config), now),
             wakes_at: None,
@@ -140,6 +146,8 @@ impl Election {
             shown: None,
             refused: false,
             left: None,
+            unsubscribed: false,
+            owed: None,
         }
     }
 

@@ -1,8 +1,9 @@
 //! Known bugs, to be switched on: a simulator that does not find them proves nothing.
 
-use link::etcd::{Op, Txn};
+use link::etcd::{Compare, Op, Txn};
 use link::lock::{self, Advertisement, Candidacy, Request};
-use link::vip::Cidr;
+
+use crate::agent::Election;
 
 /// A bug of the simulated program: what its cores ask for is changed on its way, or what they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +50,16 @@ pub(crate) enum Bug {
     UnboundIsNotNoticed,
     /// What is in etcd is compared with what should be there at a start only.
     EtcdIsNotReconciled,
+    /// An IP of the local copy that etcd knows under another id begins anew before the old election has
+    /// left, which takes the subscriptions of the address along, and its lock.
+    OldElectionsUnsubscribe,
+    /// An acknowledgement is guarded by the lease of the lock, which a lock that is gone has, too, and
+    /// goes before everything else until etcd has carried it out.
+    AcknowledgementsNeverEnd,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Bug; 21] = [
+    pub(crate) const ALL: [Bug; 23] = [
         Bug::UnconditionalUnlock,
         Bug::OwnershipSurvivesTheLease,
         Bug::DeadLeaseLooksAlive,
@@ -74,11 +81,19 @@ impl Bug {
         Bug::UnknownMeansNo,
         Bug::UnboundIsNotNoticed,
         Bug::EtcdIsNotReconciled,
+        Bug::OldElectionsUnsubscribe,
+        Bug::AcknowledgementsNeverEnd,
     ];
 }
 
 /// The transaction of a request as a bug has it.
-pub(crate) fn mutated(bug: Option<Bug>, request: &Request, cidr: Cidr, mut txn: Txn) -> Txn {
+pub(crate) fn mutated(
+    bug: Option<Bug>,
+    request: &Request,
+    election: &Election,
+    mut txn: Txn,
+) -> Txn {
+    let lock = lock::key(election.cidr);
     match (bug, request) {
         (
             Some(Bug::UnconditionalUnlock),
@@ -86,11 +101,15 @@ pub(crate) fn mutated(bug: Option<Bug>, request: &Request, cidr: Cidr, mut txn: 
                 own: Advertisement { candidacy: Candidacy::Unavailable | Candidacy::Withdrawn, .. },
                 ..
             },
-        ) => txn.then.push(Op::Delete(lock::key(cidr))),
+        ) => txn.then.push(Op::Delete(lock)),
         (Some(Bug::UnconditionalUnlock), Request::Resign { .. })
         | (Some(Bug::UnconditionalTakeOver), Request::TakeOver { .. })
         | (Some(Bug::UnconditionalCampaign), Request::Campaign { .. }) => txn.when.clear(),
         (Some(Bug::CandidaciesOutliveHosts), _) => detach_candidacies(&mut txn),
+        (Some(Bug::AcknowledgementsNeverEnd), Request::Acknowledge { .. }) => {
+            let lease = election.owed.as_ref().map(|(_, lease)| Compare::Lease(lock, *lease));
+            txn.when = lease.into_iter().collect();
+        }
         (Some(_) | None, _) => {}
     }
     txn

@@ -132,6 +132,11 @@ impl Cluster {
         self.stale[host] = (reads > 0).then(|| (reads, self.data.clone()));
     }
 
+    /// Whether the next read of a host finds old data.
+    pub(crate) fn is_stale(&self, host: HostId) -> bool {
+        self.stale[host].is_some()
+    }
+
     pub(crate) fn take_snapshot(&mut self) {
         self.snapshots.push_back(self.data.clone());
         if self.snapshots.len() > SNAPSHOTS {

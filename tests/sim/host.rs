@@ -21,9 +21,11 @@ pub(crate) struct Host {
     /// Which addresses the kernel has, and what has to be waited for until one is added again.
     pub(crate) kernel: [bool; IPS],
     pub(crate) add_pause: [Millis; IPS],
-    /// The local copy, and one of a while ago.
+    /// The local copy, and one of a while ago; and when they were written.
     pub(crate) disk: Option<Vec<u8>>,
+    pub(crate) disk_at: Millis,
     pub(crate) old_disk: Option<Vec<u8>>,
+    pub(crate) old_disk_at: Millis,
     /// Numbers the announcements of each address from its beginning.
     pub(crate) announcing: [u64; IPS],
     pub(crate) claimed: [Vec<(HostId, Millis)>; IPS],
@@ -64,7 +66,9 @@ impl Host {
             kernel: [false; IPS],
             add_pause: [0; IPS],
             disk: None,
+            disk_at: 0,
             old_disk: None,
+            old_disk_at: 0,
             announcing: [0; IPS],
             claimed: std::array::from_fn(|_| Vec::new()),
             faults: Faults::default(),

@@ -1,173 +1,11 @@
-//! What may go wrong, and what somebody may do; and a plan of when.
+//! A plan of what goes wrong, and when.
 
 use crate::cluster::Service;
+use crate::fault::Fault;
 use crate::memory_etcd::Millis;
 use crate::random::Random;
 use crate::setup::{HOSTS, HostId, IPS, IpId, Wish};
 use crate::users::Want;
-
-/// Something that goes wrong, or that somebody does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// Nothing gets through between a host and etcd, in one direction or in both.
-    Cut {
-        host: HostId,
-        to_etcd: bool,
-        from_etcd: bool,
-        lasts: Millis,
-    },
-    /// A host's connection is slow.
-    Slow {
-        host: HostId,
-        lasts: Millis,
-    },
-    /// The agent is killed and started again; its addresses stay.
-    Restart {
-        host: HostId,
-        after: Millis,
-    },
-    /// The agent is started again in the same moment, as by a reload.
-    Reload {
-        host: HostId,
-    },
-    /// The host loses power and boots again; its addresses are gone.
-    PowerOff {
-        host: HostId,
-        lasts: Millis,
-    },
-    /// The agent does not run for a while (SIGSTOP, a snapshot of a virtual machine).
-    Freeze {
-        host: HostId,
-        lasts: Millis,
-    },
-    /// The agent is told to stop, hands over, and is started again.
-    Stop {
-        host: HostId,
-        after: Millis,
-    },
-    /// The service behind an IP does not answer.
-    Sick {
-        host: HostId,
-        ip: IpId,
-        lasts: Millis,
-    },
-    /// It does not answer on any host.
-    AllSick {
-        ip: IpId,
-        lasts: Millis,
-    },
-    /// The kernel does not take an address.
-    Stuck {
-        host: HostId,
-        ip: IpId,
-        lasts: Millis,
-    },
-    /// Nothing gets through between a host and the network of the IPs, in one direction or in both.
-    Isolated {
-        host: HostId,
-        out: bool,
-        in_: bool,
-        lasts: Millis,
-    },
-    /// Nothing gets through on that network from one host to one other.
-    Parted {
-        from: HostId,
-        to: HostId,
-        lasts: Millis,
-    },
-    /// The interface of the IPs has no carrier.
-    Unplugged {
-        host: HostId,
-        lasts: Millis,
-    },
-    /// etcd is down on all members.
-    EtcdDown {
-        lasts: Millis,
-    },
-    /// etcd answers, and does not carry everything out.
-    Refuses {
-        service: Service,
-        lasts: Millis,
-    },
-    /// etcd elects a leader: all leases begin again.
-    LeaderChange,
-    /// etcd is restored from a snapshot: the last one, or an older one.
-    Restore {
-        back: usize,
-    },
-    /// All data of etcd are gone; `another`: it is another cluster.
-    Wiped {
-        another: bool,
-    },
-    /// The watch of a host dies without a word.
-    DeadWatch {
-        host: HostId,
-    },
-    /// A deletion is not told to a host.
-    LostDeletion {
-        host: HostId,
-    },
-    /// The watch of a host is opened again, and tells old events.
-    OldEvents {
-        host: HostId,
-    },
-    /// The next reads of a host find what was there before (etcd #20418).
-    StaleReads {
-        host: HostId,
-        reads: u32,
-        lasts: Millis,
-    },
-    /// Renewals of a host are acknowledged though its lease is gone.
-    Zombie {
-        host: HostId,
-        lasts: Millis,
-    },
-    /// An old leader of etcd revokes all leases.
-    MassRevoke,
-    /// A lock is deleted by hand.
-    DeleteLock {
-        ip: IpId,
-    },
-    /// A lock without a lease is written by hand, and deleted after a while.
-    WriteLock {
-        ip: IpId,
-        lasts: Millis,
-    },
-    /// The lease of a host is revoked by hand.
-    Revoke {
-        host: HostId,
-    },
-    /// A record is deleted, or overwritten with rubbish.
-    DeleteRecord {
-        host: HostId,
-        ip: IpId,
-    },
-    GarbleRecord {
-        host: HostId,
-        ip: IpId,
-    },
-    /// The agent is killed, and starts with the local copy of a while ago, or with none.
-    OldCopy {
-        host: HostId,
-        after: Millis,
-    },
-    LostCopy {
-        host: HostId,
-        after: Millis,
-    },
-    /// Somebody asks an agent for something.
-    Asks {
-        host: HostId,
-        ip: IpId,
-        want: Want,
-    },
-    /// The agent is killed a moment after it was asked to delete an IP, and started again.
-    KilledAtDelete {
-        host: HostId,
-        ip: IpId,
-        after: Millis,
-    },
-}
 
 /// Faults with their times, in order.
 pub(crate) type Plan = Vec<(Millis, Fault)>;
@@ -177,13 +15,132 @@ pub(crate) fn plan(random: &mut Random, bursts: u64) -> Plan {
     let mut plan = Plan::new();
     let mut at = 15_000;
     for _ in 0..bursts {
+        if random.one_in(4) {
+            at = story(random, &mut plan, at);
+        }
         for _ in 0..random.between(1, 6) {
-            plan.push((at, fault(random)));
+            let fault = fault(random);
+            plan.push((at, fault));
+            // Who uses the API does not wait until all is well.
+            if random.one_in(3) {
+                let host = fault.victims().pop().unwrap_or(random.index(HOSTS));
+                let ip = random.index(IPS);
+                let asked = asks(random, host, ip);
+                plan.push((at + random.between(0, 1_500), asked));
+            }
             at += random.between(0, 4_000);
         }
         at += random.between(1_000, 60_000);
     }
+    plan.sort_by_key(|(at, _)| *at);
     plan
+}
+
+/// What goes wrong together, and seldom does by chance; when it is over.
+fn story(random: &mut Random, plan: &mut Plan, begin: Millis) -> Millis {
+    let (host, ip) = (random.index(HOSTS), random.index(IPS));
+    // What is to be alone begins when all is well, and ends before the next.
+    let (calm, lasts) = (begin + 30_000, random.between(8_000, 20_000));
+    match random.between(0, 6) {
+        0 => old_image(random, plan, begin, host, ip),
+        1 => unheard_answer(random, plan, begin, host, ip),
+        2 => unheard_owner(random, plan, begin, host, ip),
+        3 => lonely_owner(random, plan, begin, host, ip),
+        4 => {
+            plan.push((calm, Fault::AllSick { ip, lasts }));
+            calm + lasts
+        }
+        5 => {
+            plan.push((calm, Fault::Restart { host, after: random.between(100, 1_500) }));
+            calm + lasts
+        }
+        _ => {
+            plan.push((begin, Fault::Stuck { host, ip, lasts: lasts * 3 }));
+            let ask =
+                |other| (begin + 1_000, Fault::Asks { host: other, ip, want: Want::Failover });
+            plan.extend((0..HOSTS).filter(|other| *other != host).map(ask));
+            begin + lasts * 3
+        }
+    }
+}
+
+/// Somebody writes the lock of an IP that one host alone serves, and deletes it at once.
+fn lonely_owner(
+    random: &mut Random,
+    plan: &mut Plan,
+    begin: Millis,
+    host: HostId,
+    ip: IpId,
+) -> Millis {
+    let mut at = begin;
+    for other in (0..HOSTS).filter(|other| *other != host) {
+        plan.push((at, Fault::Asks { host: other, ip, want: Want::Delete }));
+        at += random.between(100, 2_000);
+    }
+    let written = at + random.between(5_000, 10_000);
+    plan.push((written, Fault::WriteLock { ip, lasts: random.between(1, 25) }));
+    let restored = written + random.between(35_000, 50_000);
+    for other in (0..HOSTS).filter(|other| *other != host) {
+        let want = Want::Create(Wish::random(random));
+        plan.push((restored, Fault::Asks { host: other, ip, want }));
+    }
+    restored
+}
+
+/// etcd carries a deletion out, the answer is lost, and the agent is killed when the user was told.
+fn unheard_answer(
+    random: &mut Random,
+    plan: &mut Plan,
+    begin: Millis,
+    host: HostId,
+    ip: IpId,
+) -> Millis {
+    let asked = begin + random.between(1, 500);
+    let killed = asked + random.between(2_000, 6_000);
+    let lasts = killed - begin + random.between(1, 1_000);
+    plan.push((begin, Fault::Cut { host, to_etcd: false, from_etcd: true, lasts }));
+    plan.push((asked, Fault::Asks { host, ip, want: Want::Delete }));
+    plan.push((killed, Fault::Restart { host, after: random.between(300, 3_000) }));
+    begin + lasts
+}
+
+/// An IP is handed over to a host that is not heard and hands it on, of which the first does not hear.
+fn unheard_owner(
+    random: &mut Random,
+    plan: &mut Plan,
+    begin: Millis,
+    host: HostId,
+    ip: IpId,
+) -> Millis {
+    let lasts = random.between(500, 5_000);
+    let to = (host + 1 + random.index(HOSTS - 1)) % HOSTS;
+    plan.push((begin, Fault::Isolated { host, out: true, in_: false, lasts }));
+    plan.push((begin, Fault::DeadWatch { host: to }));
+    let asked = Fault::Asks { host: to, ip, want: Want::Failover };
+    let at = begin + random.between(1, lasts);
+    plan.push((at, asked));
+    let on = Fault::Asks { host, ip, want: Want::Failover };
+    plan.push((at + random.between(100, 450), on));
+    begin + lasts
+}
+
+/// An IP is registered anew, and the host boots from an image of before, while there is no etcd.
+fn old_image(
+    random: &mut Random,
+    plan: &mut Plan,
+    begin: Millis,
+    host: HostId,
+    ip: IpId,
+) -> Millis {
+    let created = begin + random.between(1_000, 5_000);
+    let killed = created + random.between(1_000, 5_000);
+    let after = random.between(1_000, 5_000);
+    plan.push((begin, Fault::Asks { host, ip, want: Want::Delete }));
+    let wish = Wish::random(random);
+    plan.push((created, Fault::Asks { host, ip, want: Want::Create(wish) }));
+    plan.push((killed, Fault::OldCopy { host, after }));
+    plan.push((killed + 1, Fault::EtcdDown { lasts: after + random.between(3_000, 15_000) }));
+    killed + after
 }
 
 fn lasts(random: &mut Random) -> Millis {
@@ -247,6 +204,7 @@ fn by_hand(random: &mut Random, host: HostId, ip: IpId, lasts: Millis) -> Fault 
         2 => Fault::Revoke { host },
         3 => Fault::DeleteRecord { host, ip },
         4 => Fault::GarbleRecord { host, ip },
+        _ if random.one_in(2) => Fault::WriteLock { ip, lasts: random.between(1, 25) },
         _ => Fault::WriteLock { ip, lasts: lasts.min(5_000) },
     }
 }
@@ -257,7 +215,7 @@ fn of_network(random: &mut Random, host: HostId, ip: IpId, lasts: Millis) -> Fau
         1 => Fault::Isolated { host, out: false, in_: true, lasts },
         2 => Fault::Isolated { host, out: true, in_: true, lasts },
         3 => Fault::Unplugged { host, lasts },
-        4 => Fault::Stuck { host, ip, lasts },
+        4 => Fault::Stuck { host, ip, lasts: lasts * 3 },
         _ => {
             let to = (host + 1 + random.index(HOSTS - 1)) % HOSTS;
             Fault::Parted { from: host, to, lasts }
@@ -288,85 +246,4 @@ fn asks(random: &mut Random, host: HostId, ip: IpId) -> Fault {
         _ => Want::Failover,
     };
     Fault::Asks { host, ip, want }
-}
-
-impl Fault {
-    /// After how long it is healed, if it is.
-    pub(crate) fn lasts(self) -> Option<Millis> {
-        match self {
-            Fault::Cut { lasts, .. }
-            | Fault::Slow { lasts, .. }
-            | Fault::PowerOff { lasts, .. }
-            | Fault::Freeze { lasts, .. }
-            | Fault::Sick { lasts, .. }
-            | Fault::AllSick { lasts, .. }
-            | Fault::Stuck { lasts, .. }
-            | Fault::Isolated { lasts, .. }
-            | Fault::Parted { lasts, .. }
-            | Fault::Unplugged { lasts, .. }
-            | Fault::EtcdDown { lasts }
-            | Fault::Refuses { lasts, .. }
-            | Fault::StaleReads { lasts, .. }
-            | Fault::Zombie { lasts, .. }
-            | Fault::WriteLock { lasts, .. } => Some(lasts),
-            Fault::Restart { after, .. }
-            | Fault::OldCopy { after, .. }
-            | Fault::LostCopy { after, .. } => Some(after),
-            // Not before it has ended, which it does within six seconds.
-            Fault::Stop { after, .. } => Some(after + 7_000),
-            Fault::Reload { .. }
-            | Fault::LeaderChange
-            | Fault::Restore { .. }
-            | Fault::Wiped { .. }
-            | Fault::DeadWatch { .. }
-            | Fault::LostDeletion { .. }
-            | Fault::OldEvents { .. }
-            | Fault::MassRevoke
-            | Fault::DeleteLock { .. }
-            | Fault::Revoke { .. }
-            | Fault::DeleteRecord { .. }
-            | Fault::GarbleRecord { .. }
-            | Fault::Asks { .. }
-            | Fault::KilledAtDelete { .. } => None,
-        }
-    }
-
-    /// The hosts to which it is done; none if to all.
-    pub(crate) fn victims(self) -> Vec<HostId> {
-        match self {
-            Fault::Cut { host, .. }
-            | Fault::Slow { host, .. }
-            | Fault::Restart { host, .. }
-            | Fault::Reload { host }
-            | Fault::PowerOff { host, .. }
-            | Fault::Freeze { host, .. }
-            | Fault::Stop { host, .. }
-            | Fault::Sick { host, .. }
-            | Fault::Stuck { host, .. }
-            | Fault::Isolated { host, .. }
-            | Fault::Unplugged { host, .. }
-            | Fault::DeadWatch { host }
-            | Fault::LostDeletion { host }
-            | Fault::OldEvents { host }
-            | Fault::StaleReads { host, .. }
-            | Fault::Zombie { host, .. }
-            | Fault::Revoke { host }
-            | Fault::DeleteRecord { host, .. }
-            | Fault::GarbleRecord { host, .. }
-            | Fault::OldCopy { host, .. }
-            | Fault::LostCopy { host, .. }
-            | Fault::Asks { host, .. }
-            | Fault::KilledAtDelete { host, .. } => vec![host],
-            Fault::Parted { from, to, .. } => vec![from, to],
-            Fault::AllSick { .. }
-            | Fault::EtcdDown { .. }
-            | Fault::Refuses { .. }
-            | Fault::LeaderChange
-            | Fault::Restore { .. }
-            | Fault::Wiped { .. }
-            | Fault::MassRevoke
-            | Fault::DeleteLock { .. }
-            | Fault::WriteLock { .. } => Vec::new(),
-        }
-    }
 }

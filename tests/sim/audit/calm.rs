@@ -10,8 +10,14 @@ use crate::setup::{self, HOSTS, HostId, IPS, IpId};
 use crate::users::Registered;
 use crate::world::World;
 
-/// Exactly one host has the IP, and it holds the lock. It is a healthy one, if there is any.
-pub(super) fn exactly_one(world: &World, ip: IpId, facts: &Facts) -> Result<(), String> {
+/// Exactly one host has the IP, and it holds the lock. It is a healthy one, if there is any that was not
+/// passed the lock in vain.
+pub(super) fn exactly_one(
+    world: &World,
+    ip: IpId,
+    facts: &Facts,
+    unheard: bool,
+) -> Result<(), String> {
     if !facts.is_certain() {
         return Ok(());
     }
@@ -22,7 +28,7 @@ pub(super) fn exactly_one(world: &World, ip: IpId, facts: &Facts) -> Result<(), 
     let anybody_healthy = serving.iter().any(|host| facts.hosts[*host].healthy);
     let agree = match bound.as_slice() {
         [one] => {
-            let fine = facts.hosts[*one].serves || !anybody_healthy;
+            let fine = facts.hosts[*one].serves || !anybody_healthy || unheard;
             holder == Some(names[0]) && serving.contains(one) && fine
         }
         // Whoever had it when all became sick may have died.

@@ -12,7 +12,7 @@ use crate::users::Registered;
 use crate::world::World;
 
 /// After how long a host whose kernel did not take an address is given another try.
-const ADDITION_RETRY: Millis = 65_000;
+pub(super) const ADDITION_RETRY: Millis = 65_000;
 
 /// What is so of an IP.
 pub(super) struct Facts {
@@ -87,7 +87,7 @@ fn of_host(world: &World, host: HostId, ip: IpId) -> OfHost {
 }
 
 /// Whether the kernel does not take the address, or has not long enough for the agent to have tried.
-fn is_stuck(machine: &Host, ip: IpId, now: Millis) -> bool {
+pub(super) fn is_stuck(machine: &Host, ip: IpId, now: Millis) -> bool {
     let ended = machine.faults.stuck_until[ip];
     machine.faults.stuck[ip] > 0 || ended > 0 && now < ended + ADDITION_RETRY
 }

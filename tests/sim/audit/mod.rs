@@ -8,8 +8,8 @@ mod policies;
 use std::fmt;
 
 use self::facts::Facts;
+use crate::fault::Fault;
 use crate::memory_etcd::Millis;
-use crate::plan::Fault;
 use crate::setup::{HOSTS, HostId, IPS, IpId};
 use crate::times::CHECK;
 use crate::users::Registered;
@@ -25,6 +25,9 @@ const NOBODY: Millis = 60_000;
 
 /// How long a planned move is watched, during which somebody has the IP at every moment.
 const PLANNED: Millis = 6_000;
+
+/// How long an owner does not pass a lock on to a host that was not heard before.
+const UNHEARD: Millis = 65_000;
 
 /// How long a restart is watched that must not move anything.
 const AFTER_RESTART: Millis = 8_000;
@@ -55,6 +58,8 @@ pub(crate) struct Audit {
     active_etcd: u32,
     /// When something in etcd was changed by hand, or went back.
     tampered: Millis,
+    /// Whose local copy is not the last one, until etcd was read.
+    old_copy: [bool; HOSTS],
     ips: [OfIp; IPS],
     looked: Millis,
     pub(crate) figures: Figures,
@@ -69,11 +74,15 @@ struct OfIp {
     holder: Option<(String, i64)>,
     /// Who held the lock before, and until when.
     moved: Option<(String, Millis)>,
+    /// When an owner last took a lock back that it had passed on in vain.
+    taken_back: Option<Millis>,
     /// A restart that must not move the IP, and until when.
     quick_restart: Option<(HostId, Millis)>,
     /// Until when somebody must have the IP at every moment.
     planned_until: Millis,
     nobody: Millis,
+    /// The first host that has the IP, and since when.
+    bound: (Option<HostId>, Millis),
     /// When another host was last seen to have the IP, by host.
     alone_since: [Millis; HOSTS],
     /// Since when the service is sick on all hosts, if all was well before and nothing has happened
@@ -100,6 +109,7 @@ impl Audit {
             active_service: 0,
             active_etcd: 0,
             tampered: 0,
+            old_copy: [false; HOSTS],
             ips: Default::default(),
             looked: 0,
             figures: Figures::default(),
@@ -138,7 +148,8 @@ impl Audit {
         self.the_network_settles_it(world, facts)?;
         self.somebody_says_so(world, ip, facts)?;
         if self.is_calm(world.now) {
-            calm::exactly_one(world, ip, facts)?;
+            let unheard = self.ips[ip].taken_back.is_some_and(|at| world.now < at + UNHEARD);
+            calm::exactly_one(world, ip, facts, unheard)?;
             self.the_client_finds_it(world, ip, facts)?;
         }
         Ok(())
@@ -211,6 +222,14 @@ impl Audit {
         let runs =
             |host: &HostId| world.hosts[*host].agent.as_ref().is_some_and(|agent| agent.loaded);
         let down: Vec<HostId> = (0..HOSTS).filter(|host| !runs(host)).collect();
+        for host in 0..HOSTS {
+            self.old_copy[host] &= down.contains(&host);
+            let disturbed = fault.victims().is_empty() || fault.victims().contains(&host);
+            // It may know no better for a while.
+            if self.old_copy[host] && disturbed {
+                world.users.doubt(host);
+            }
+        }
         match fault {
             // A host that does not run finds what etcd has, and what its copy has.
             Fault::Restore { .. } | Fault::Wiped { .. } => {
@@ -234,8 +253,11 @@ impl Audit {
                 world.users.doubt(host);
             }
             Fault::OldCopy { host, .. } | Fault::LostCopy { host, .. } => {
-                let certain = self.is_mended(world.now) && self.active_etcd == 0;
-                if !certain {
+                self.old_copy[host] = true;
+                let active = self.active_etcd + self.active_host[host];
+                // A copy that is older than the present etcd is right.
+                let contradicted = world.hosts[host].old_disk_at <= self.tampered;
+                if active > 0 || contradicted || !self.is_mended(world.now) {
                     world.users.doubt(host);
                 }
             }

@@ -27,8 +27,11 @@ impl Audit {
             *since = able.then(|| since.unwrap_or(now));
         }
         let able = of_ip.able_since.iter().flatten().min().copied();
-        let bound = facts.bound().next().is_some();
-        let (false, Some(able)) = (bound, able) else {
+        let bound = facts.bound().next();
+        if of_ip.bound.0 != bound {
+            of_ip.bound = (bound, now);
+        }
+        let (None, Some(able)) = (bound, able) else {
             of_ip.nobody_since = None;
             self.figures.without_owner += std::mem::take(&mut of_ip.nobody);
             return Ok(());
@@ -101,6 +104,9 @@ impl Audit {
         let taken_back = from.is_some_and(|(from, at)| {
             Some(from) == holder.map(|(host, _)| host) && now <= at + NOT_HEARD
         });
+        if taken_back {
+            self.ips[ip].taken_back = Some(now);
+        }
         let certain = super::is_certain(facts.hosts[host].registered);
         if self.is_undisturbed(host, now) && !taken_back && certain && self.active_service == 0 {
             return Err(format!("{name} has lost the lock for no reason"));

@@ -2,10 +2,10 @@
 
 use link::policy::{AllFailingPolicy, LossPolicy};
 
-use super::facts::Facts;
+use super::facts::{ADDITION_RETRY, Facts, is_stuck};
 use super::{Audit, CALM, SICK};
 use crate::memory_etcd::Millis;
-use crate::setup::{HOSTS, HostId, IpId};
+use crate::setup::{HOSTS, HostId, IPS, IpId};
 use crate::times::{CHECK, LOSS};
 use crate::world::World;
 
@@ -18,6 +18,9 @@ const BELIEF: Millis = 15_000;
 /// How long the network may take to tell that nobody has an IP, by the policy `probe`, and two hosts
 /// that have it, to settle on one.
 const PROBED: Millis = 3_000;
+
+/// How long the first announcement of a new owner may take.
+const ANNOUNCED: Millis = 1_000;
 
 /// After a fault of the network, how long a client may send to the wrong host: until the refresh.
 const REFRESHED: Millis = 70_000;
@@ -120,7 +123,8 @@ impl Audit {
         ip: IpId,
         facts: &Facts,
     ) -> Result<(), String> {
-        let heard = world.now >= self.disturbed_wire + REFRESHED;
+        let heard = world.now >= self.disturbed_wire + REFRESHED
+            && world.now >= self.ips[ip].bound.1 + ANNOUNCED;
         let (owner, neighbour) = (facts.bound().next(), world.neighbour[ip]);
         if heard && owner.is_some() && owner != neighbour && facts.is_certain() {
             return Err(format!("the client sends to {neighbour:?}, not to {owner:?}"));
@@ -151,7 +155,11 @@ impl Audit {
         let undisturbed = world.now >= self.disturbed + 2 * CALM && self.active_service == 0;
         for host in (0..HOSTS).filter(|_| undisturbed) {
             let (_, problems) = &world.users.health[host];
-            if world.hosts[host].runs() && !problems.is_empty() {
+            let machine = &world.hosts[host];
+            // It says so until it has tried again, which it does a while after it gave the IP up.
+            let stuck =
+                (0..IPS).any(|ip| is_stuck(machine, ip, world.now.saturating_sub(ADDITION_RETRY)));
+            if machine.runs() && !stuck && !problems.is_empty() {
                 return Err(format!("{} complains: {problems:?}", world.hosts[host].name));
             }
         }

@@ -10,8 +10,8 @@ use link::supervisor::core::Event as SupervisorEvent;
 
 use super::{Event, Process, World};
 use crate::cluster::Service;
+use crate::fault::Fault;
 use crate::memory_etcd::Change;
-use crate::plan::Fault;
 use crate::setup::{self, HOSTS, HostId, IPS, IpId};
 use crate::times::PAUSE;
 use crate::users::Want;
@@ -102,11 +102,7 @@ impl World {
                 self.cluster.data.restart_leases(self.now);
             }
             Fault::Refuses { .. } => self.cluster.service = Service::Serves,
-            Fault::WriteLock { ip, .. } => {
-                if self.locks[ip].as_ref().is_some_and(|holder| holder.lease == 0) {
-                    self.by_hand(Op::Delete(lock::key(setup::cidr(ip))));
-                }
-            }
+            Fault::WriteLock { ip, .. } => self.undo_written_lock(ip),
             Fault::StaleReads { host, .. } => self.cluster.set_stale(host, 0),
             Fault::Zombie { host, .. } => self.cluster.zombies[host] = false,
             _ => self.count(fault, false),
@@ -132,6 +128,9 @@ impl World {
             Fault::Stuck { host, ip, .. } => {
                 change(&mut self.hosts[host].faults.stuck[ip]);
                 self.hosts[host].faults.stuck_until[ip] = self.now;
+                if begins {
+                    self.lose_address(host, ip);
+                }
             }
             Fault::Isolated { host, out, in_, .. } => {
                 let faults = &mut self.hosts[host].faults;
@@ -206,6 +205,7 @@ impl World {
             Fault::Restore { back } => {
                 self.cluster.restore(back, self.now);
                 self.break_connections();
+                (0..IPS).for_each(|ip| self.undo_written_lock(ip));
             }
             Fault::Wiped { another } => {
                 self.cluster.wipe(another);
@@ -228,6 +228,12 @@ impl World {
         self.note_locks();
         for host in 0..HOSTS {
             self.begin_to_watch(host, 50);
+        }
+    }
+
+    fn undo_written_lock(&mut self, ip: IpId) {
+        if self.locks[ip].as_ref().is_some_and(|holder| holder.lease == 0) {
+            self.by_hand(Op::Delete(lock::key(setup::cidr(ip))));
         }
     }
 
@@ -267,8 +273,13 @@ impl World {
         }
     }
 
-    /// The key of the record of an IP, if etcd has one.
+    /// The key of the record of an IP, if etcd has one; but not if the host does not hear of it, since
+    /// nobody here waits for a comparison that is made for no reason.
     pub(crate) fn record_key(&self, host: HostId, ip: IpId) -> Option<String> {
+        let watch = self.hosts[host].agent.as_ref().map(|agent| &agent.client.watch);
+        if watch.is_some_and(|watch| watch.open && !watch.streams) {
+            return None;
+        }
         let records = self.cluster.data.get_prefix(&store::records_prefix(&self.hosts[host].name));
         let ip = format!("\"{}\"", setup::cidr(ip));
         let of_ip = records.into_iter().find(|kv| String::from_utf8_lossy(&kv.value).contains(&ip));

@@ -8,6 +8,7 @@ mod audited;
 mod electing;
 mod faults;
 mod keeping;
+mod misled;
 mod network;
 mod requests;
 mod supervising;
@@ -167,12 +168,14 @@ impl World {
     }
 
     fn begin(&mut self) {
+        let lonely = self.random.one_in(3);
         for host in 0..HOSTS {
             let after = self.random.between(0, 50);
             self.after(after, Event::Boot(host));
-            // Most hosts serve most IPs.
+            // Most hosts serve most IPs; the first IP is that of one host alone in some worlds.
             for ip in 0..IPS {
-                if !self.random.one_in(6) {
+                let absent = if ip == 0 && lonely { 2 } else { 6 };
+                if !self.random.one_in(absent) {
                     let wish = Wish::random(&mut self.random);
                     self.users.wants(host, ip, wish, 100 + after);
                 }
@@ -328,6 +331,7 @@ impl World {
         for host in &mut self.hosts {
             if self.random.one_in(6) {
                 host.old_disk.clone_from(&host.disk);
+                host.old_disk_at = host.disk_at;
             }
         }
     }

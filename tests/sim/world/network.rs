@@ -55,7 +55,7 @@ impl World {
     pub(super) fn set_desired(&mut self, host: HostId, slot: Slot, desired: bool) {
         let Some(election) = self.election_mut(host, slot) else { return };
         let (ip, before) = (election.ip, election.desired.replace(desired));
-        if before == Some(desired) {
+        if before == Some(desired) || election.unsubscribed {
             return;
         }
         let found = self.hosts[host].kernel[ip];
@@ -88,6 +88,14 @@ impl World {
                 self.announce_at(host, ip, &REPEATS);
             }
             self.tell_bound(host, ip, wanted);
+        }
+    }
+
+    /// The kernel drops an address: it is missed, and added again at once.
+    pub(super) fn lose_address(&mut self, host: HostId, ip: IpId) {
+        if std::mem::take(&mut self.hosts[host].kernel[ip]) {
+            self.tell_bound(host, ip, false);
+            self.process_after(1, host, Process::AddAgain(ip));
         }
     }
 

@@ -23,6 +23,7 @@ const WRITTEN_AT: jiff::Timestamp = jiff::Timestamp::UNIX_EPOCH;
 impl World {
     /// Asks etcd something on behalf of an agent.
     pub(super) fn submit(&mut self, host: HostId, asker: Asker) {
+        let asker = self.misled(host, asker);
         let machine = &self.hosts[host];
         let Some(agent) = &machine.agent else { return };
         let (call, within) = match &asker {
@@ -33,7 +34,7 @@ impl World {
             Asker::Election(slot, request) => {
                 let cidr = agent.elections[slot].cidr;
                 let txn = lock::txn_of(request, cidr, &machine.name, WRITTEN_AT);
-                let txn = crate::bugs::mutated(self.bug, request, cidr, txn);
+                let txn = crate::bugs::mutated(self.bug, request, &agent.elections[slot], txn);
                 (Call::Transact(txn), DEADLINE)
             }
             Asker::LeaseKeys(lease) => (Call::LeaseKeys(*lease), DEADLINE),
@@ -176,12 +177,15 @@ impl World {
         request: store::Request,
         said: Result<Said, Failed>,
     ) {
-        let machine = &self.hosts[host];
-        let Some(agent) = &machine.agent else { return };
         let said = match said {
             Err(Failed::Unknown) if self.bug == Some(Bug::UnknownMeansNo) => Err(Failed::NotSent),
             said => said,
         };
+        if request == store::Request::Load && self.bug == Some(Bug::OldElectionsUnsubscribe) {
+            self.unsubscribe_old(host, &said);
+        }
+        let machine = &self.hosts[host];
+        let Some(agent) = &machine.agent else { return };
         let result = said.map_err(failure).map(|said| {
             let reply = reply_of(said);
             let at = At { cluster: reply.cluster, revision: reply.revision };
@@ -205,6 +209,9 @@ impl World {
             Ok(_) | Err(_) => None,
         };
         let before = std::mem::replace(&mut election.refused, refusal.is_some());
+        if said.is_ok() {
+            election.owed = None;
+        }
         let cidr = election.cidr;
         let (notice, input) = match said {
             Ok(said) => {

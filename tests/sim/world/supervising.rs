@@ -32,6 +32,10 @@ impl World {
         let own = machine.disk.as_ref().map(read);
         let own = own.filter(|copy| copy.as_ref().is_ok_and(|copy| copy.host == machine.name));
         machine.agent = Some(agent);
+        // A host that starts believes what it reads.
+        if self.cluster.is_stale(host) {
+            self.users.doubt(host);
+        }
         self.changed = true;
         self.trace(host, || "starts".to_owned());
         self.users.restarted(host);
@@ -104,6 +108,7 @@ impl World {
             Action::WriteCopy(bytes) => {
                 let machine = &mut self.hosts[host];
                 machine.disk = Some(bytes);
+                machine.disk_at = self.now;
                 machine.agent.iter_mut().for_each(|agent| agent.loaded = true);
             }
             Action::RemoveLeftOvers(_) => self.remove_left_overs(host),

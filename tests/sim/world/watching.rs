@@ -166,6 +166,7 @@ impl World {
         let views: Vec<_> = agent
             .elections
             .iter()
+            .filter(|(_, election)| !election.unsubscribed)
             .map(|(slot, election)| {
                 let key = lock::key(election.cidr);
                 let kv = kvs.iter().find(|kv| kv.key == key).cloned();
@@ -203,9 +204,12 @@ impl World {
             let mut sent: Vec<Change> = changes.iter().filter(concerns).cloned().collect();
             let Some(agent) = &mut self.hosts[host].agent else { continue };
             let watch = &mut agent.client.watch;
-            if watch.loses_deletion && sent.iter().any(Change::is_deletion) {
+            // What is lost of a record is found by a comparison, which nobody here waits for so long.
+            let is_lost =
+                |change: &Change| change.is_deletion() && change.key.starts_with(lock::PREFIX);
+            if watch.loses_deletion && sent.iter().any(is_lost) {
                 watch.loses_deletion = false;
-                sent.retain(|change| !change.is_deletion());
+                sent.retain(|change| !is_lost(change));
             }
             if sent.is_empty() || !watch.streams {
                 continue;
@@ -246,7 +250,8 @@ impl World {
             return self
                 .tell_supervisor(host, SupervisorEvent::KeyChanged { key, exists, revision });
         }
-        let of_key = agent.elections.iter().filter(|(_, it)| lock::key(it.cidr) == *change.key);
+        let subscribed = agent.elections.iter().filter(|(_, election)| !election.unsubscribed);
+        let of_key = subscribed.filter(|(_, it)| lock::key(it.cidr) == *change.key);
         let slots: Vec<_> = of_key.map(|(slot, _)| *slot).collect();
         for slot in slots {
             let view = view_of(&change.state());
