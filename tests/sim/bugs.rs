@@ -56,10 +56,12 @@ pub(crate) enum Bug {
     /// An acknowledgement is guarded by the lease of the lock, which a lock that is gone has, too, and
     /// goes before everything else until etcd has carried it out.
     AcknowledgementsNeverEnd,
+    /// A machine is not told from another one with its name.
+    NamesakesAreTheSame,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Bug; 23] = [
+    pub(crate) const ALL: [Bug; 24] = [
         Bug::UnconditionalUnlock,
         Bug::OwnershipSurvivesTheLease,
         Bug::DeadLeaseLooksAlive,
@@ -83,6 +85,7 @@ impl Bug {
         Bug::EtcdIsNotReconciled,
         Bug::OldElectionsUnsubscribe,
         Bug::AcknowledgementsNeverEnd,
+        Bug::NamesakesAreTheSame,
     ];
 }
 

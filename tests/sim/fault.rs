@@ -154,6 +154,11 @@ pub(crate) enum Fault {
         host: HostId,
         after: Millis,
     },
+    /// Another machine comes up under the name of a host, perhaps with a copy of its disk.
+    Twin {
+        host: HostId,
+        lasts: Millis,
+    },
     /// Somebody asks an agent for something.
     Asks {
         host: HostId,
@@ -186,7 +191,8 @@ impl Fault {
             | Fault::Refuses { lasts, .. }
             | Fault::StaleReads { lasts, .. }
             | Fault::Zombie { lasts, .. }
-            | Fault::WriteLock { lasts, .. } => Some(lasts),
+            | Fault::WriteLock { lasts, .. }
+            | Fault::Twin { lasts, .. } => Some(lasts),
             Fault::Restart { after, .. }
             | Fault::OldCopy { after, .. }
             | Fault::LostCopy { after, .. } => Some(after),
@@ -244,7 +250,9 @@ impl Fault {
             | Fault::Wiped { .. }
             | Fault::MassRevoke
             | Fault::DeleteLock { .. }
-            | Fault::WriteLock { .. } => Vec::new(),
+            | Fault::WriteLock { .. }
+            // It does nothing to anybody.
+            | Fault::Twin { .. } => Vec::new(),
         }
     }
 }

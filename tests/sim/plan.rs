@@ -41,7 +41,7 @@ fn story(random: &mut Random, plan: &mut Plan, begin: Millis) -> Millis {
     let (host, ip) = (random.index(HOSTS), random.index(IPS));
     // What is to be alone begins when all is well, and ends before the next.
     let (calm, lasts) = (begin + 30_000, random.between(8_000, 20_000));
-    match random.between(0, 6) {
+    match random.between(0, 7) {
         0 => old_image(random, plan, begin, host, ip),
         1 => unheard_answer(random, plan, begin, host, ip),
         2 => unheard_owner(random, plan, begin, host, ip),
@@ -51,6 +51,10 @@ fn story(random: &mut Random, plan: &mut Plan, begin: Millis) -> Millis {
             calm + lasts
         }
         5 => {
+            plan.push((calm, Fault::Twin { host, lasts }));
+            calm + lasts
+        }
+        6 => {
             plan.push((calm, Fault::Restart { host, after: random.between(100, 1_500) }));
             calm + lasts
         }

@@ -13,6 +13,10 @@ pub(crate) type HostId = usize;
 pub(crate) type IpId = usize;
 
 pub(crate) const HOSTS: usize = 3;
+
+/// A further machine, which is there only while it goes by the name of another.
+pub(crate) const TWIN: HostId = HOSTS;
+
 pub(crate) const IPS: usize = 3;
 
 /// How an agent is configured.

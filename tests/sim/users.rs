@@ -9,7 +9,7 @@ use link::vip::VipId;
 use link::wire;
 
 use crate::memory_etcd::Millis;
-use crate::setup::{HOSTS, HostId, IPS, IpId, Wish, cidr};
+use crate::setup::{HOSTS, HostId, IPS, IpId, TWIN, Wish, cidr};
 
 /// What somebody wants of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(crate) struct Users {
     /// What is to be registered at the beginning, and when that is asked for (again).
     pub(crate) first: Vec<(HostId, IpId, Wish, Millis)>,
     /// What each agent last said of its health, and when it was asked.
-    pub(crate) health: [(Millis, Vec<String>); HOSTS],
+    pub(crate) health: [(Millis, Vec<String>); TWIN + 1],
     pub(crate) answers: u64,
     pub(crate) refusals: u64,
     pub(crate) unknown: u64,

@@ -4,10 +4,12 @@ mod calm;
 mod facts;
 mod owners;
 mod policies;
+mod twins;
 
 use std::fmt;
 
 use self::facts::Facts;
+use self::twins::Twins;
 use crate::fault::Fault;
 use crate::memory_etcd::Millis;
 use crate::setup::{HOSTS, HostId, IPS, IpId};
@@ -60,6 +62,7 @@ pub(crate) struct Audit {
     tampered: Millis,
     /// Whose local copy is not the last one, until etcd was read.
     old_copy: [bool; HOSTS],
+    pub(crate) twins: Twins,
     ips: [OfIp; IPS],
     looked: Millis,
     pub(crate) figures: Figures,
@@ -110,6 +113,7 @@ impl Audit {
             active_etcd: 0,
             tampered: 0,
             old_copy: [false; HOSTS],
+            twins: Twins::default(),
             ips: Default::default(),
             looked: 0,
             figures: Figures::default(),
@@ -129,6 +133,7 @@ impl Audit {
             self.judge_ip(world, ip, &facts)
                 .map_err(|why| format!("{}: {why}", crate::setup::cidr(ip)))?;
         }
+        self.twins.judge(world)?;
         if self.is_calm(world.now) && world.now >= self.looked + 1_000 {
             self.looked = world.now;
             self.figures.calm_looks += 1;
@@ -161,6 +166,11 @@ impl Audit {
         active == 0 && now >= self.disturbed + CALM
     }
 
+    /// True when, besides, no service is sick.
+    pub(crate) fn is_well(&self, now: Millis) -> bool {
+        self.is_calm(now) && self.active_service == 0
+    }
+
     /// True when nothing was done for long enough, to this host.
     fn is_undisturbed(&self, host: HostId, now: Millis) -> bool {
         self.active_host[host] == 0 && now >= self.disturbed_host[host] + CALM
@@ -186,7 +196,7 @@ impl Audit {
 
     /// What must not move or have a gap because of a fault.
     fn note_plans(&mut self, world: &World, fault: Fault) {
-        let (now, well) = (world.now, self.is_calm(world.now) && self.active_service == 0);
+        let (now, well) = (world.now, self.is_well(world.now));
         let restarted = match fault {
             Fault::Restart { host, after } if after <= 1_500 => Some((host, after)),
             Fault::Reload { host } => Some((host, 0)),
@@ -285,6 +295,9 @@ impl Audit {
     }
 
     fn disturb(&mut self, now: Millis, fault: Fault) {
+        if matches!(fault, Fault::Twin { .. }) {
+            return;
+        }
         self.disturbed = now;
         let of_wire = matches!(
             fault,

@@ -159,7 +159,8 @@ impl Audit {
             // It says so until it has tried again, which it does a while after it gave the IP up.
             let stuck =
                 (0..IPS).any(|ip| is_stuck(machine, ip, world.now.saturating_sub(ADDITION_RETRY)));
-            if machine.runs() && !stuck && !problems.is_empty() {
+            let twin = self.twins.are_told_of(host, world.now);
+            if machine.runs() && !stuck && !twin && !problems.is_empty() {
                 return Err(format!("{} complains: {problems:?}", world.hosts[host].name));
             }
         }

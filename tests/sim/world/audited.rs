@@ -6,7 +6,7 @@ use link::vip::VipId;
 use link::wire;
 
 use super::{Event, World};
-use crate::setup::{self, HOSTS, HostId, IpId};
+use crate::setup::{self, HostId, IpId, TWIN};
 use crate::users::Want;
 
 /// Between two questions for an agent's health.
@@ -58,7 +58,7 @@ impl World {
         self.after(HEALTH, Event::AskHealth);
         // The audit looks once a second also when nothing happens.
         self.changed = true;
-        for host in 0..HOSTS {
+        for host in 0..=TWIN {
             if let Some(Answer::Health(problems)) = self.look(host, Command::Health) {
                 self.users.health[host] = (self.now, problems);
             }

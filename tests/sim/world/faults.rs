@@ -12,7 +12,7 @@ use super::{Event, Process, World};
 use crate::cluster::Service;
 use crate::fault::Fault;
 use crate::memory_etcd::Change;
-use crate::setup::{self, HOSTS, HostId, IPS, IpId};
+use crate::setup::{self, HostId, IPS, IpId};
 use crate::times::PAUSE;
 use crate::users::Want;
 
@@ -22,6 +22,8 @@ impl World {
         self.trace(0, || format!("== {fault:?}"));
         crate::audit::Audit::fault(self, fault);
         self.changed = true;
+        // What happens to the first machine could make the other one its successor.
+        self.end_twin();
         match fault {
             Fault::Asks { host, ip, want } => self.ask_agent(host, ip, want),
             Fault::KilledAtDelete { host, ip, after } => {
@@ -48,6 +50,7 @@ impl World {
                 self.change_watch(host, |watch| watch.repeats_old = true);
                 self.begin_to_watch(host, 0);
             }
+            Fault::Twin { host, .. } => self.begin_twin(host),
             Fault::StaleReads { host, reads, .. } => self.cluster.set_stale(host, reads),
             Fault::Zombie { host, .. } => self.cluster.zombies[host] = true,
             Fault::Cut { .. }
@@ -105,6 +108,7 @@ impl World {
             Fault::WriteLock { ip, .. } => self.undo_written_lock(ip),
             Fault::StaleReads { host, .. } => self.cluster.set_stale(host, 0),
             Fault::Zombie { host, .. } => self.cluster.zombies[host] = false,
+            Fault::Twin { .. } => self.end_twin(),
             _ => self.count(fault, false),
         }
     }
@@ -226,7 +230,7 @@ impl World {
     fn break_connections(&mut self) {
         self.era += 1;
         self.note_locks();
-        for host in 0..HOSTS {
+        for host in 0..self.hosts.len() {
             self.begin_to_watch(host, 50);
         }
     }

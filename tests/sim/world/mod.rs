@@ -12,6 +12,7 @@ mod misled;
 mod network;
 mod requests;
 mod supervising;
+mod twins;
 mod watching;
 
 use std::cell::Cell;
@@ -33,7 +34,7 @@ use crate::host::Host;
 pub(crate) use crate::memory_etcd::Millis;
 use crate::plan::Plan;
 use crate::random::Random;
-use crate::setup::{HOSTS, HostId, IPS, IpId, Policies, Wish};
+use crate::setup::{HOSTS, HostId, IPS, IpId, Policies, TWIN, Wish};
 use crate::users::Users;
 
 /// Something that happens to one life of one agent.
@@ -141,13 +142,13 @@ impl World {
     pub(crate) fn new(seed: u64, plan: Plan, bug: Option<Bug>) -> World {
         IDS.set(1);
         let mut random = Random::new(seed);
-        let hosts = (0..HOSTS).map(|id| Host::new(id, Policies::random(&mut random)));
+        let hosts = (0..=TWIN).map(|id| Host::new(id, Policies::random(&mut random)));
         let mut world = World {
             told: false,
             now: 0,
             steps: 0,
             hosts: hosts.collect(),
-            cluster: Cluster::new(HOSTS),
+            cluster: Cluster::new(TWIN + 1),
             locks: Default::default(),
             neighbour: [None; IPS],
             users: Users::new(),
@@ -168,6 +169,7 @@ impl World {
     }
 
     fn begin(&mut self) {
+        self.hosts[TWIN].power = false;
         let lonely = self.random.one_in(3);
         for host in 0..HOSTS {
             let after = self.random.between(0, 50);

@@ -26,7 +26,11 @@ impl World {
         if self.bug == Some(Bug::LastOneLetsGo) {
             policies.all_failing = AllFailingPolicy::None;
         }
-        let agent = Agent::new(&machine.name, machine.instance(), policies, next_id);
+        let mut instance = machine.instance();
+        if self.bug == Some(Bug::NamesakesAreTheSame) {
+            "the same".clone_into(&mut instance.hardware_address);
+        }
+        let agent = Agent::new(&machine.name, instance, policies, next_id);
         let read = |bytes: &Vec<u8>| LocalCopy::read(bytes);
         // As the product has it: a copy of another name is none of this host.
         let own = machine.disk.as_ref().map(read);
