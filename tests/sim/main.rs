@@ -28,6 +28,8 @@ mod times;
 mod users;
 mod world;
 
+use std::time::Instant;
+
 use audit::Violation;
 use bugs::Bug;
 use plan::Plan;
@@ -147,8 +149,9 @@ fn retell(failure: &Failure) {
 #[test]
 fn random_faults_violate_nothing() {
     let steps = setting("LINK_SIM_STEPS", 1_000_000);
+    let begin = Instant::now();
     match search(setting("LINK_SIM_SEED", 1), steps, None) {
-        Ok(tally) => println!("{tally:?}"),
+        Ok(tally) => println!("{tally:?} in {:.1} s", begin.elapsed().as_secs_f64()),
         Err(failure) => {
             let failure = shrink(failure);
             retell(&failure);
