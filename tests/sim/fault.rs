@@ -159,6 +159,11 @@ pub(crate) enum Fault {
         host: HostId,
         lasts: Millis,
     },
+    /// A Go LinK serves an IP, too, and is stopped.
+    GoLink {
+        ip: IpId,
+        lasts: Millis,
+    },
     /// Somebody asks an agent for something.
     Asks {
         host: HostId,
@@ -192,7 +197,8 @@ impl Fault {
             | Fault::StaleReads { lasts, .. }
             | Fault::Zombie { lasts, .. }
             | Fault::WriteLock { lasts, .. }
-            | Fault::Twin { lasts, .. } => Some(lasts),
+            | Fault::Twin { lasts, .. }
+            | Fault::GoLink { lasts, .. } => Some(lasts),
             Fault::Restart { after, .. }
             | Fault::OldCopy { after, .. }
             | Fault::LostCopy { after, .. } => Some(after),
@@ -252,7 +258,8 @@ impl Fault {
             | Fault::DeleteLock { .. }
             | Fault::WriteLock { .. }
             // It does nothing to anybody.
-            | Fault::Twin { .. } => Vec::new(),
+            | Fault::Twin { .. }
+            | Fault::GoLink { .. } => Vec::new(),
         }
     }
 }

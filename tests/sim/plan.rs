@@ -15,7 +15,7 @@ pub(crate) fn plan(random: &mut Random, bursts: u64) -> Plan {
     let mut plan = Plan::new();
     let mut at = 15_000;
     for _ in 0..bursts {
-        if random.one_in(4) {
+        if random.one_in(2) {
             at = story(random, &mut plan, at);
         }
         for _ in 0..random.between(1, 6) {
@@ -41,7 +41,7 @@ fn story(random: &mut Random, plan: &mut Plan, begin: Millis) -> Millis {
     let (host, ip) = (random.index(HOSTS), random.index(IPS));
     // What is to be alone begins when all is well, and ends before the next.
     let (calm, lasts) = (begin + 30_000, random.between(8_000, 20_000));
-    match random.between(0, 7) {
+    match random.between(0, 8) {
         0 => old_image(random, plan, begin, host, ip),
         1 => unheard_answer(random, plan, begin, host, ip),
         2 => unheard_owner(random, plan, begin, host, ip),
@@ -54,7 +54,8 @@ fn story(random: &mut Random, plan: &mut Plan, begin: Millis) -> Millis {
             plan.push((calm, Fault::Twin { host, lasts }));
             calm + lasts
         }
-        6 => {
+        6 => beside_go(random, plan, begin, host, ip),
+        7 => {
             plan.push((calm, Fault::Restart { host, after: random.between(100, 1_500) }));
             calm + lasts
         }
@@ -66,6 +67,31 @@ fn story(random: &mut Random, plan: &mut Plan, begin: Millis) -> Millis {
             begin + lasts * 3
         }
     }
+}
+
+/// A Go LinK serves an IP beside one host, which hands it over and stops, and is stopped itself.
+fn beside_go(
+    random: &mut Random,
+    plan: &mut Plan,
+    begin: Millis,
+    host: HostId,
+    ip: IpId,
+) -> Millis {
+    for other in (0..HOSTS).filter(|other| *other != host) {
+        plan.push((begin, Fault::Asks { host: other, ip, want: Want::Delete }));
+    }
+    let calm = begin + 32_000;
+    let lasts = random.between(20_000, 60_000);
+    plan.push((calm, Fault::GoLink { ip, lasts }));
+    let ask = calm + random.between(1_000, lasts);
+    plan.push((ask, Fault::Asks { host, ip, want: Want::Failover }));
+    let stop = calm + random.between(1_000, lasts);
+    plan.push((stop, Fault::Stop { host, after: random.between(1_000, 20_000) }));
+    for other in (0..HOSTS).filter(|other| *other != host) {
+        let want = Want::Create(Wish::random(random));
+        plan.push((calm + lasts, Fault::Asks { host: other, ip, want }));
+    }
+    calm + lasts
 }
 
 /// Somebody writes the lock of an IP that one host alone serves, and deletes it at once.

@@ -17,6 +17,9 @@ pub(crate) const HOSTS: usize = 3;
 /// A further machine, which is there only while it goes by the name of another.
 pub(crate) const TWIN: HostId = HOSTS;
 
+/// The machine of a Go LinK, which is there for a while.
+pub(crate) const GO: HostId = TWIN + 1;
+
 pub(crate) const IPS: usize = 3;
 
 /// How an agent is configured.

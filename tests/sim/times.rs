@@ -2,6 +2,10 @@
 
 use crate::memory_etcd::Millis;
 
+/// How often a Go LinK looks at the lock and renews its lease, and the TTL of that, in seconds.
+pub(crate) const GO_POLL: Millis = RENEWAL;
+pub(crate) const GO_TTL: u32 = TTL;
+
 /// `KEEPALIVE_INTERVAL`: between two renewals.
 pub(crate) const RENEWAL: Millis = 1_000;
 

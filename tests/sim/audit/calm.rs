@@ -6,7 +6,7 @@ use link::lock;
 use link::store::{LocalCopy, records_prefix};
 
 use super::facts::Facts;
-use crate::setup::{self, HOSTS, HostId, IPS, IpId};
+use crate::setup::{self, GO, HOSTS, HostId, IPS, IpId};
 use crate::users::Registered;
 use crate::world::World;
 
@@ -27,6 +27,7 @@ pub(super) fn exactly_one(
     let serving: Vec<HostId> = facts.serving().collect();
     let anybody_healthy = serving.iter().any(|host| facts.hosts[*host].healthy);
     let agree = match bound.as_slice() {
+        [] if holder == Some(setup::name(GO).as_str()) => facts.go,
         [one] => {
             let fine = facts.hosts[*one].serves || !anybody_healthy || unheard;
             holder == Some(names[0]) && serving.contains(one) && fine

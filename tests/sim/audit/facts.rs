@@ -7,7 +7,7 @@ use link::policy::LossPolicy;
 use crate::agent::Election;
 use crate::host::Host;
 use crate::memory_etcd::Millis;
-use crate::setup::{HOSTS, HostId, IpId, Wish};
+use crate::setup::{GO, HOSTS, HostId, IpId, Wish};
 use crate::users::Registered;
 use crate::world::World;
 
@@ -18,6 +18,8 @@ pub(super) const ADDITION_RETRY: Millis = 65_000;
 pub(super) struct Facts {
     pub(super) holder: Option<Holder>,
     pub(super) hosts: [OfHost; HOSTS],
+    /// The machine of a Go LinK has the IP.
+    pub(super) go: bool,
 }
 
 /// What is so of an IP on a host.
@@ -42,7 +44,7 @@ pub(super) struct OfHost {
 impl Facts {
     pub(super) fn of(world: &World, ip: IpId) -> Facts {
         let hosts = std::array::from_fn(|host| of_host(world, host, ip));
-        Facts { holder: world.locks[ip].clone(), hosts }
+        Facts { holder: world.locks[ip].clone(), hosts, go: world.hosts[GO].has(ip) }
     }
 
     pub(super) fn bound(&self) -> impl Iterator<Item = HostId> {

@@ -14,7 +14,7 @@ use crate::fault::Fault;
 use crate::memory_etcd::Millis;
 use crate::setup::{HOSTS, HostId, IPS, IpId};
 use crate::times::CHECK;
-use crate::users::Registered;
+use crate::users::{Registered, Want};
 use crate::world::World;
 
 /// How long after the last fault everything must be well: the safety read of a watch that died without
@@ -218,7 +218,7 @@ impl Audit {
             of_ip.quick_restart = quick.or(of_ip.quick_restart.filter(goes_on));
             let planned = match fault {
                 Fault::Stop { .. } => true,
-                Fault::Asks { ip: of, want: crate::users::Want::Failover, .. } => of == ip,
+                Fault::Asks { ip: of, want: Want::Failover, .. } => of == ip,
                 _ => false,
             };
             of_ip.planned_until = if planned && well { now + PLANNED } else { 0 };
@@ -295,7 +295,7 @@ impl Audit {
     }
 
     fn disturb(&mut self, now: Millis, fault: Fault) {
-        if matches!(fault, Fault::Twin { .. }) {
+        if matches!(fault, Fault::Twin { .. } | Fault::GoLink { .. }) {
             return;
         }
         self.disturbed = now;

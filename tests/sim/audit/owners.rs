@@ -31,7 +31,7 @@ impl Audit {
         if of_ip.bound.0 != bound {
             of_ip.bound = (bound, now);
         }
-        let (None, Some(able)) = (bound, able) else {
+        let (None, Some(able), false) = (bound, able, facts.go) else {
             of_ip.nobody_since = None;
             self.figures.without_owner += std::mem::take(&mut of_ip.nobody);
             return Ok(());
@@ -127,7 +127,7 @@ impl Audit {
         facts: &Facts,
     ) -> Result<(), String> {
         let planned = now < self.ips[ip].planned_until && self.active_service == 0;
-        let nobody = facts.bound().next().is_none();
+        let nobody = facts.bound().next().is_none() && !facts.go;
         let somebody_could = facts.serving().any(|host| facts.hosts[host].healthy);
         if planned && nobody && somebody_could && facts.is_certain() {
             return Err("a planned move has a gap".to_owned());

@@ -37,7 +37,7 @@ impl Audit {
         facts: &Facts,
     ) -> Result<(), String> {
         for (host, of_host) in facts.hosts.iter().enumerate() {
-            if facts.bound().any(|other| other != host) {
+            if facts.go || facts.bound().any(|other| other != host) {
                 self.ips[ip].alone_since[host] = world.now;
             }
             let machine = &world.hosts[host];
@@ -89,7 +89,7 @@ impl Audit {
         // Until all have noticed, it may move.
         let since = self.ips[ip].all_sick.filter(|_| all_keep && checked && facts.is_certain());
         match since {
-            Some(since) if count != 1 && world.now > since + SICK + PROBED => {
+            Some(since) if count != 1 && !facts.go && world.now > since + SICK + PROBED => {
                 Err(format!("{count} hosts have the IP that the last should keep"))
             }
             Some(_) | None => Ok(()),
@@ -110,7 +110,7 @@ impl Audit {
         if !only_etcd || !all_ask || able == 0 || !facts.is_certain() {
             return Ok(());
         }
-        match facts.bound().count() {
+        match facts.bound().count() + usize::from(facts.go) {
             1 => Ok(()),
             count => Err(format!("{count} hosts have the IP while only etcd is down")),
         }
@@ -159,7 +159,7 @@ impl Audit {
             // It says so until it has tried again, which it does a while after it gave the IP up.
             let stuck =
                 (0..IPS).any(|ip| is_stuck(machine, ip, world.now.saturating_sub(ADDITION_RETRY)));
-            let twin = self.twins.are_told_of(host, world.now);
+            let twin = self.twins.are_told_of(host, self.disturbed, world.now);
             if machine.runs() && !stuck && !twin && !problems.is_empty() {
                 return Err(format!("{} complains: {problems:?}", world.hosts[host].name));
             }

@@ -30,10 +30,11 @@ impl Twins {
         }
     }
 
-    /// Whether a host has a reason to complain of another with its name.
-    pub(super) fn are_told_of(&self, host: HostId, now: Millis) -> bool {
+    /// Whether a host has a reason to complain of another with its name: while that is there and a while
+    /// after, and a while after the claim may have come back.
+    pub(super) fn are_told_of(&self, host: HostId, disturbed: Millis, now: Millis) -> bool {
         let present = self.present.is_some_and(|(first, _)| first == host);
-        present || self.ended[host].is_some_and(|at| now < at + REMEMBERED)
+        present || self.ended[host].is_some_and(|at| now < at.max(disturbed) + REMEMBERED)
     }
 
     pub(super) fn judge(&self, world: &World) -> Result<(), String> {

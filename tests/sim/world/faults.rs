@@ -51,6 +51,7 @@ impl World {
                 self.begin_to_watch(host, 0);
             }
             Fault::Twin { host, .. } => self.begin_twin(host),
+            Fault::GoLink { ip, .. } => self.begin_go(ip),
             Fault::StaleReads { host, reads, .. } => self.cluster.set_stale(host, reads),
             Fault::Zombie { host, .. } => self.cluster.zombies[host] = true,
             Fault::Cut { .. }
@@ -109,6 +110,7 @@ impl World {
             Fault::StaleReads { host, .. } => self.cluster.set_stale(host, 0),
             Fault::Zombie { host, .. } => self.cluster.zombies[host] = false,
             Fault::Twin { .. } => self.end_twin(),
+            Fault::GoLink { .. } => self.stop_go(),
             _ => self.count(fault, false),
         }
     }

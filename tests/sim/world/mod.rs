@@ -7,6 +7,7 @@
 mod audited;
 mod electing;
 mod faults;
+mod golink;
 mod keeping;
 mod misled;
 mod network;
@@ -15,6 +16,7 @@ mod supervising;
 mod twins;
 mod watching;
 
+use self::golink::GoLink;
 use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -34,7 +36,7 @@ use crate::host::Host;
 pub(crate) use crate::memory_etcd::Millis;
 use crate::plan::Plan;
 use crate::random::Random;
-use crate::setup::{HOSTS, HostId, IPS, IpId, Policies, TWIN, Wish};
+use crate::setup::{GO, HOSTS, HostId, IPS, IpId, Policies, TWIN, Wish};
 use crate::users::Users;
 
 /// Something that happens to one life of one agent.
@@ -89,6 +91,8 @@ pub(crate) enum Event {
     ReadArrives { host: HostId, life: u64, era: u64, generation: u64, known: i64, safety: bool },
     Boot(HostId),
     Kill(HostId),
+    GoWakes { life: u64, polls: bool },
+    GoIsRemoved,
     Expire,
     Snapshot,
     AskHealth,
@@ -125,6 +129,7 @@ pub(crate) struct World {
     /// Counts the restarts of etcd: what was under way is lost with the connections.
     era: u64,
     bug: Option<Bug>,
+    go: Option<GoLink>,
 }
 
 thread_local! {
@@ -142,13 +147,13 @@ impl World {
     pub(crate) fn new(seed: u64, plan: Plan, bug: Option<Bug>) -> World {
         IDS.set(1);
         let mut random = Random::new(seed);
-        let hosts = (0..=TWIN).map(|id| Host::new(id, Policies::random(&mut random)));
+        let hosts = (0..=GO).map(|id| Host::new(id, Policies::random(&mut random)));
         let mut world = World {
             told: false,
             now: 0,
             steps: 0,
             hosts: hosts.collect(),
-            cluster: Cluster::new(TWIN + 1),
+            cluster: Cluster::new(GO + 1),
             locks: Default::default(),
             neighbour: [None; IPS],
             users: Users::new(),
@@ -163,6 +168,7 @@ impl World {
             changed: true,
             era: 0,
             bug,
+            go: None,
         };
         world.begin();
         world
@@ -170,6 +176,7 @@ impl World {
 
     fn begin(&mut self) {
         self.hosts[TWIN].power = false;
+        self.hosts[GO].power = false;
         let lonely = self.random.one_in(3);
         for host in 0..HOSTS {
             let after = self.random.between(0, 50);
@@ -318,6 +325,8 @@ impl World {
             | Event::ReadArrives { .. } => {}
             Event::Boot(host) => self.boot(host),
             Event::Kill(host) => self.kill(host),
+            Event::GoWakes { life, polls } => self.wake_go(life, polls),
+            Event::GoIsRemoved => self.remove_go(),
             Event::Expire => self.expire(),
             Event::Snapshot => self.snapshot(),
             Event::AskHealth => self.ask_health(),

@@ -193,6 +193,7 @@ impl World {
         }
         self.note_locks();
         self.trace(0, || format!("   etcd: {changes:?}"));
+        self.tell_go(changes);
         for host in 0..self.hosts.len() {
             let way = self.way(host);
             let name = &self.hosts[host].name;
