@@ -286,7 +286,7 @@ impl Core {
         }
     }
 
-    /// Has elections write their candidacies again that are not on the own lease any more.
+    /// Has elections look again whose lock or candidacy is not on the own lease any more.
     fn restore_candidacies(&mut self, keys: &[String]) {
         let keys: HashSet<&str> = keys.iter().map(String::as_str).collect();
         for slot in std::mem::take(&mut self.comparison.candidates) {
@@ -294,7 +294,11 @@ impl Core {
                 continue;
             };
             let cidr = vip.record.cidr;
-            if !keys.contains(lock::candidacy_key(cidr, &self.setting.host).as_str()) {
+            // A lock that is gone, of which the watch does not tell.
+            let owns = vip.status.owner.as_ref() == Some(&self.setting.host);
+            if owns && !keys.contains(lock::key(cidr).as_str()) {
+                self.tell(slot, Order::LockNow);
+            } else if !keys.contains(lock::candidacy_key(cidr, &self.setting.host).as_str()) {
                 let text =
                     format!("{cidr}: its candidacy in etcd was missing: it is written again");
                 self.log(Level::Warn, text);

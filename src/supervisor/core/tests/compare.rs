@@ -131,6 +131,24 @@ fn a_candidacy_that_is_gone_is_written_again() {
 }
 
 #[test]
+fn an_owner_whose_lock_is_gone_looks_who_has_it() {
+    let mut story = Story::running(&[record(1, 5)]);
+    let slot = story.slot(1);
+    let candidacy = "/link/ips/10.0.0.1_32/h1".to_owned();
+    for (owner, keys, looks) in [
+        ("h1", vec![LOCK.to_owned(), candidacy.clone()], false),
+        ("h1", vec![candidacy.clone()], true),
+        ("h2", vec![candidacy], false),
+    ] {
+        let owner = Some(owner.to_owned());
+        story.notice(slot, Notice::Status(Status { candidate: true, owner, ..Status::starting() }));
+        story.feed(Event::Timer(Timer::CompareKeys));
+        story.feed(Event::LeaseKeys(LEASE, Ok(keys)));
+        assert_eq!(story.did(|it| *it == Action::Tell(slot, Order::LockNow)), looks);
+    }
+}
+
+#[test]
 fn an_ip_that_is_being_registered_is_not_released() {
     let mut story = Story::running(&[]);
     story.compare(found(&[]));
