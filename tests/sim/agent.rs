@@ -58,6 +58,8 @@ pub(crate) struct Election {
     pub(crate) holder: Option<Holder>,
     /// When it last heard who holds the lock.
     pub(crate) seen: Millis,
+    /// When it last gave the IP up for another host.
+    pub(crate) yielded: Millis,
     pub(crate) shown: Option<Status>,
     /// etcd has refused the last request.
     pub(crate) refused: bool,
@@ -143,6 +145,7 @@ impl Election {
             rounds: 0,
             holder: None,
             seen: 0,
+            yielded: 0,
             shown: None,
             refused: false,
             left: None,

@@ -25,8 +25,9 @@ const CALM: Millis = 30_000;
 /// again whenever etcd does, and all that [`CALM`] is for.
 const NOBODY: Millis = 60_000;
 
-/// How long a planned move is watched, during which somebody has the IP at every moment.
-const PLANNED: Millis = 6_000;
+/// How long a planned move is watched, during which somebody has the IP at every moment: whoever stops
+/// does not wait longer for etcd.
+const PLANNED: Millis = 4_990;
 
 /// How long an owner does not pass a lock on to a host that was not heard before.
 const UNHEARD: Millis = 65_000;
@@ -229,8 +230,11 @@ impl Audit {
 
     /// What is not certain any more to be registered.
     fn note_doubts(&mut self, world: &mut World, fault: Fault) {
-        let runs =
-            |host: &HostId| world.hosts[*host].agent.as_ref().is_some_and(|agent| agent.loaded);
+        // An agent that stops has written its last copy.
+        let runs = |host: &HostId| {
+            let agent = world.hosts[*host].agent.as_ref();
+            agent.is_some_and(|agent| agent.loaded && !agent.stopping)
+        };
         let down: Vec<HostId> = (0..HOSTS).filter(|host| !runs(host)).collect();
         for host in 0..HOSTS {
             self.old_copy[host] &= down.contains(&host);

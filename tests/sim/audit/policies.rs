@@ -56,6 +56,11 @@ impl Audit {
             } else {
                 silent
             };
+            // So does who has given it up for another, though etcd was lost.
+            let due = match election.yielded {
+                0 => due,
+                yielded => due.max(yielded + BELIEF + TAKE),
+            };
             let due = match of_host.loss {
                 LossPolicy::Take => due,
                 // Also when others ask, too, and are not what they seem.

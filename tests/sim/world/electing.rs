@@ -3,6 +3,7 @@
 use link::election::Notice;
 use link::election::message::{Action, Input};
 use link::etcd::Gap;
+use link::fsm::Event;
 use link::lock::{self, LockAnswer, view_of};
 use link::supervisor::core::Event as SupervisorEvent;
 use link::vip::Slot;
@@ -97,6 +98,10 @@ impl World {
                 }
                 self.process_at(until, host, Process::Gone(slot));
                 self.look_whether_gone(host, slot);
+            }
+            Action::Transition { event: Event::Demoted, .. } => {
+                let now = self.now;
+                self.election_mut(host, slot).into_iter().for_each(|it| it.yielded = now);
             }
             // The driver has done it.
             Action::Restart(_) | Action::Transition { .. } => {}
