@@ -4,7 +4,6 @@
 
 use super::lock::Ownership;
 use super::{Core, Neighbours, Probe};
-use crate::lock::Lease;
 use crate::network::Mac;
 
 /// Whether another machine claims the address.
@@ -34,7 +33,7 @@ impl Core {
             self.wire.probe = Probe::Claimed { wins_tie_break };
         }
         let owns = self.ownership() == Ownership::Mine && self.is_ordered();
-        if owns && matches!(self.lease, Lease::Held(_)) {
+        if owns {
             self.wire.conflict = match self.wire.conflict {
                 Conflict::None => {
                     self.revalidate();
@@ -45,7 +44,7 @@ impl Core {
                     Conflict::Persists { claimed: true }
                 }
             };
-        } else if self.is_ordered() {
+        } else if self.has_address() {
             // Whose it is comes out later; until then the neighbours may send to the other.
             self.neighbours = Neighbours::Contested;
         }
@@ -69,6 +68,12 @@ impl Core {
     /// Only an owner is in conflict with others.
     pub(super) fn settle_conflict(&mut self) {
         if !matches!(self.ownership(), Ownership::Mine | Ownership::Unknown) {
+            if matches!(
+                self.wire.conflict,
+                Conflict::Claimed | Conflict::Persists { claimed: true }
+            ) {
+                self.neighbours = Neighbours::Contested;
+            }
             self.wire.conflict = Conflict::None;
         }
     }

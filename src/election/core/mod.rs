@@ -390,26 +390,26 @@ impl Core {
 
     fn settle_acknowledgement(&mut self) {
         let ownership = self.ownership();
-        let unknown = ownership == Ownership::Unknown;
-        let others = self.neighbours == Neighbours::Contested && self.lets_go();
-        match (self.owed, self.etcd.lock.known_holder()) {
-            (_, Some(holder)) if ownership == Ownership::Other && others => {
-                self.owed = Acknowledgement::OfOwner(holder.lease);
-                self.neighbours = Neighbours::Settled;
+        let holder = self.etcd.lock.known_holder().map(|holder| holder.lease);
+        match self.owed {
+            // Nothing is owed to an owner that was; but the neighbours may send to this host still.
+            Acknowledgement::OfOwner(lease)
+                if ownership != Ownership::Unknown && holder != Some(lease) =>
+            {
+                self.owed = Acknowledgement::None;
+                self.neighbours = Neighbours::Contested;
             }
-            // What is owed to an owner is owed to no other.
-            (Acknowledgement::OfOwner(lease), holder)
-                if !unknown && holder.is_none_or(|holder| holder.lease != lease) =>
+            Acknowledgement::OfReturn
+                if !matches!(ownership, Ownership::Unknown | Ownership::Mine) =>
             {
                 self.owed = Acknowledgement::None;
             }
-            (Acknowledgement::OfReturn, _) if !unknown && ownership != Ownership::Mine => {
-                self.owed = Acknowledgement::None;
-            }
-            (
-                Acknowledgement::None | Acknowledgement::OfOwner(_) | Acknowledgement::OfReturn,
-                _,
-            ) => {}
+            Acknowledgement::None | Acknowledgement::OfOwner(_) | Acknowledgement::OfReturn => {}
+        }
+        let others = ownership == Ownership::Other && self.lets_go();
+        if let (true, Neighbours::Contested, Some(holder)) = (others, self.neighbours, holder) {
+            self.owed = Acknowledgement::OfOwner(holder);
+            self.neighbours = Neighbours::Settled;
         }
     }
 

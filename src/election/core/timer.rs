@@ -84,9 +84,9 @@ impl Timer {
             }
             Timer::InterfaceUp => Duration::from_secs(1),
             Timer::Successor | Timer::Handover => HANDOVER_TIMEOUT,
-            Timer::Defence => Duration::from_secs(10),
+            Timer::Defence | Timer::Unheard => Duration::from_secs(10),
             Timer::AssumeOwner => Duration::from_secs(15),
-            Timer::Unheard | Timer::OwnerWait | Timer::AdditionRetry => Duration::from_secs(60),
+            Timer::OwnerWait | Timer::AdditionRetry => Duration::from_secs(60),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::policy::AllFailingPolicy;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Handover {
     pub(super) transfer: Transfer,
-    /// The hosts that got the lock and were not heard on the network.
+    /// The hosts that got the lock and were not heard on the network, or have given it back.
     pub(super) unheard: Vec<String>,
 }
 
@@ -110,18 +110,16 @@ impl Core {
             {
                 Transfer::Overdue { to, written, heard }
             }
-            Transfer::Overdue { to, heard, .. } => {
-                // If it is there, it was written again since: by the new owner, or by a host that has
-                // heard that one.
+            // If the lock is still there, it was written again since: by the new owner, or by a host that
+            // has heard that one. If it is back, that one does not get it again at once.
+            Transfer::Confirmed { to, .. } | Transfer::Overdue { to, .. } => {
                 if self.ownership() == Ownership::Mine {
                     self.neighbours = Neighbours::Contested;
-                    if !heard {
-                        self.handover.unheard.push(to.host);
-                    }
+                    self.handover.unheard.push(to.host);
                 }
                 Transfer::None
             }
-            Transfer::None | Transfer::Confirmed { .. } => Transfer::None,
+            Transfer::None => Transfer::None,
         };
     }
 

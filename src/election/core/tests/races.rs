@@ -56,18 +56,9 @@ fn a_new_owner_that_is_heard_late_gets_the_lock_after_all() {
     story.answer(Some(("h2", 9)));
     let written = story.written;
     let take_over = Action::Ask(Request::TakeOver { lease: LEASE, written });
-    assert_eq!(story.wait(), std::slice::from_ref(&take_over));
-    assert_eq!(story.feed(HEARD), []);
-    assert!(story.answer(Some(("h1", LEASE))).contains(&pass(h2())));
-    // Still later, it is given another try.
-    let mut story = transferring();
-    story.answer(Some(("h2", 9)));
     assert_eq!(story.wait(), [take_over]);
-    story.answer(Some(("h1", LEASE)));
-    story.feed(HEARD);
-    let asked = story.asked.take().expect("whose the lock is");
-    assert!(matches!(asked, Request::ReadLock { .. }), "{asked:?}");
-    story.answer(Some(("h1", LEASE)));
+    assert_eq!(story.feed(HEARD), [], "the address stays until it is known whose the lock is");
+    assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Announce]);
     while !story.wait().contains(&survey(Candidacy::Unavailable)) {}
     assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
 }
@@ -89,4 +80,49 @@ fn a_named_go_link_is_not_given_the_lock_by_chance() {
     story.feed(Input::Failover(Some("h4".to_owned())));
     let actions = story.find(Some(("h1", LEASE)), &[other("h4", 0, true)]);
     assert!(matches!(actions.as_slice(), [Action::HandedOver(Err(_))]), "{actions:?}");
+}
+
+#[test]
+fn a_host_that_has_given_the_lock_back_does_not_get_it_again_at_once() {
+    let mut story = transferring();
+    story.answer(Some(("h2", 9)));
+    // It was asked for the lock before it had noticed that it owns it, and has passed it on.
+    story.written += 1;
+    assert_eq!(story.see(Some(("h1", LEASE))), [Action::Announce]);
+    assert!(story.wait().contains(&survey(Candidacy::Unavailable)), "after a while");
+    assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
+}
+
+#[test]
+fn a_claim_that_is_heard_while_the_lock_is_unknown_is_answered_when_it_is_ours() {
+    let mut story = Story::owner();
+    story.feed(Input::LockNow);
+    story.unanswered();
+    assert_eq!(story.feed(HEARD), []);
+    assert_eq!(story.wait(), [acquire()]);
+    assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Announce]);
+}
+
+#[test]
+fn a_claim_that_was_not_answered_yet_is_when_a_deleted_lock_is_ours_again() {
+    let mut story = Story::owner();
+    story.feed(HEARD);
+    assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Announce]);
+    assert_eq!(story.feed(HEARD), [], "it waits for the time of the next defence");
+    assert_eq!(story.see(None), [acquire()]);
+    assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Announce]);
+}
+
+#[test]
+fn the_owner_that_comes_next_hears_of_a_host_that_has_let_go() {
+    let mut story = Story::owner();
+    assert_eq!(story.see(Some(("h2", 9))), [demoted(), Action::Unbind]);
+    // It has told the kernel, and not yet etcd.
+    story.see(None);
+    story.written += 1;
+    story.see(Some(("h3", 10)));
+    let asked = story.asked.take();
+    assert!(matches!(asked, Some(Request::Campaign { .. })), "{asked:?}");
+    story.unbound();
+    assert_eq!(story.answer(Some(("h3", 10))), [story.yields()]);
 }

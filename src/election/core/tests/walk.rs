@@ -106,10 +106,11 @@ fn look(core: &Core, actions: &[Action], asked: &mut bool, ordered: &mut Option<
             assert!(!owner_is_other || !core.lets_go(), "an owner though another holds the lock");
         }
         State::Standby => {
-            // A host that has recovered keeps what it has until it knows whose it is.
-            assert!(!core.is_ordered() || !owner_is_other);
+            // A host that has recovered keeps what it has until it knows whose it is, or until the host
+            // to which it has given the lock is heard.
+            assert!(!core.is_ordered() || !owner_is_other || !core.lets_go(), "a left-over");
             assert!(core.ownership() != Ownership::Mine || core.has_left(), "it has the lock");
-            assert!(!owner_is_other || wanted == Some(false), "a left-over");
+            assert!(!owner_is_other || wanted == Some(false) || !core.lets_go(), "it lets go");
         }
         State::Failing => {
             assert!(core.health.verdict() != Verdict::Healthy || core.has_left());
