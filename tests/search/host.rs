@@ -1,0 +1,173 @@
+//! A host of the world: a real core, and what surrounds it: kernel, service, lease, watch, request.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use link::election::core::{Core, CoreConfig};
+use link::lock::{Gap, LockAnswer, LockView, Request};
+use link::network::{Mac, ProbeResult};
+use link::policy::{AllFailingPolicy, LossPolicy};
+
+/// Hosts are numbered from 0.
+pub(crate) type HostId = usize;
+
+/// How all agents are configured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policies {
+    pub(crate) loss: LossPolicy,
+    pub(crate) all_failing: AllFailingPolicy,
+}
+
+impl fmt::Display for Policies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:?}, {:?}", self.loss, self.all_failing);
+        f.write_str(&text.to_lowercase())
+    }
+}
+
+/// What becomes of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Life {
+    Runs,
+    /// Stopped, or its machine suspended: the kernel still answers for the address.
+    Frozen,
+    /// Killed: the address stays.
+    Killed,
+    /// Without power: the address is gone.
+    Off,
+    /// The IP was given up, and the agent goes on without it.
+    Left,
+}
+
+/// What the core was told of the lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Told {
+    Nothing,
+    Held(i64),
+    Lost,
+}
+
+/// The request that is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Exchange {
+    None,
+    Sent(Request),
+    Answered(LockAnswer),
+    /// etcd has refused it.
+    Refused,
+    /// No answer will come.
+    Unheard,
+}
+
+#[derive(Clone, Debug, Hash)]
+pub(crate) struct Host {
+    /// First, so that leases are numbered by host.
+    pub(crate) lease: Option<i64>,
+    pub(crate) told: Told,
+    pub(crate) life: Life,
+    pub(crate) core: Core,
+    /// It was told to give the IP up.
+    pub(crate) leaves: bool,
+    /// Whether the kernel has the address, and takes it when it is told to.
+    pub(crate) bound: bool,
+    pub(crate) takes_address: bool,
+    pub(crate) carrier: bool,
+    /// Whether the service is well, and what the core was told of that.
+    pub(crate) service: bool,
+    pub(crate) checked: Option<bool>,
+    /// Nothing gets through between it and etcd.
+    pub(crate) cut: bool,
+    pub(crate) exchange: Exchange,
+    /// A request that was given up, and may be carried out all the same.
+    pub(crate) late: Option<Request>,
+    pub(crate) watches: bool,
+    /// What lies between what the watch has told and what it is going to tell when it is opened.
+    pub(crate) gap: Gap,
+    /// It did not tell of a change.
+    pub(crate) missed: bool,
+    /// What the watch has to tell.
+    pub(crate) views: VecDeque<LockView>,
+    /// It is going to announce the address once more.
+    pub(crate) repeats: bool,
+    /// The hosts whose announcement is on its way to this one, as bits.
+    pub(crate) claims: u8,
+    /// What the network has said, while it is asked.
+    pub(crate) probing: Option<Option<ProbeResult>>,
+    /// How many leases it was granted, so that each has an id of its own.
+    pub(crate) grants: u8,
+}
+
+impl Host {
+    pub(crate) fn new(id: HostId, policies: Policies) -> Host {
+        Host {
+            lease: None,
+            told: Told::Nothing,
+            life: Life::Runs,
+            core: core(id, policies),
+            leaves: false,
+            bound: false,
+            takes_address: true,
+            carrier: true,
+            service: true,
+            checked: None,
+            cut: false,
+            exchange: Exchange::None,
+            late: None,
+            watches: false,
+            gap: Gap::None,
+            missed: false,
+            views: VecDeque::new(),
+            repeats: false,
+            claims: 0,
+            probing: None,
+            grants: 0,
+        }
+    }
+
+    /// The program is gone; what it has asked may still arrive.
+    pub(crate) fn die(&mut self, life: Life) {
+        self.life = life;
+        let exchange = std::mem::replace(&mut self.exchange, Exchange::None);
+        if let Exchange::Sent(request) = exchange {
+            self.late = Some(request);
+        }
+        self.told = Told::Nothing;
+        self.checked = None;
+        self.stop_watching();
+        self.gap = Gap::None;
+        self.claims = 0;
+        self.repeats = false;
+        self.probing = None;
+        if life == Life::Off {
+            self.bound = false;
+        }
+    }
+
+    pub(crate) fn stop_watching(&mut self) {
+        self.watches = false;
+        self.views.clear();
+    }
+
+    pub(crate) fn runs(&self) -> bool {
+        self.life == Life::Runs
+    }
+
+    /// It could serve the IP.
+    pub(crate) fn is_able(&self) -> bool {
+        self.runs() && !self.leaves && self.service && self.carrier && self.takes_address
+    }
+}
+
+pub(crate) fn core(id: HostId, policies: Policies) -> Core {
+    let Policies { loss, all_failing } = policies;
+    let config = CoreConfig { host: name(id), checked: true, fall: 1, rise: 1, loss, all_failing };
+    Core::new(config)
+}
+
+pub(crate) fn name(id: HostId) -> String {
+    format!("h{id}")
+}
+
+pub(crate) fn mac(id: HostId) -> Mac {
+    [2, 0, 0, 0, 0, u8::try_from(id).expect("a few hosts")]
+}

@@ -1,0 +1,206 @@
+//! Every order of what can happen: real election cores, the real transactions on an etcd in memory, and all
+//! interleavings of messages, timers and faults.
+//!
+//! All searches start from a quiet cluster, but those from its boot. A failure is a shortest story. A plain run
+//! has every kind of fault with 2 and 3 hosts, and 2 hosts with the pairs of faults that are quick to search.
+//! The other pairs, slower messages and the boot take minutes, with a core that is compiled for speed:
+//!
+//! ```sh
+//! cargo test --config profile.dev.package.link.opt-level=2 --test search -- --ignored --nocapture
+//! ```
+//!
+//! `LINK_SEARCH` restricts that to lines of the table that contain this text, `LINK_SEARCH_LIMIT` is how many
+//! worlds of a line are looked at.
+
+#[path = "../memory_etcd/mod.rs"]
+mod memory_etcd;
+
+mod bugs;
+mod canon;
+mod explore;
+mod faults;
+mod happen;
+mod host;
+mod judge;
+mod step;
+mod story;
+mod world;
+
+use link::policy::{AllFailingPolicy, LossPolicy};
+
+use bugs::Bug;
+use explore::{Search, Size};
+use host::Policies;
+use step::Fault;
+use world::World;
+
+/// Worlds that a search of a plain run may find.
+const LIMIT: usize = 3_000_000;
+
+/// Every policy beside the default of the other.
+fn all_policies() -> [Policies; 4] {
+    let keeps_last = |loss| Policies { loss, all_failing: AllFailingPolicy::KeepLast };
+    [
+        keeps_last(LossPolicy::Take),
+        keeps_last(LossPolicy::Probe),
+        keeps_last(LossPolicy::Hold),
+        Policies { loss: LossPolicy::Take, all_failing: AllFailingPolicy::None },
+    ]
+}
+
+/// Searches that belong together: all are run, and the first failure is told at the end.
+#[derive(Default)]
+struct Table {
+    failed: Vec<String>,
+}
+
+impl Table {
+    /// Searches, and prints a line of the table.
+    #[allow(clippy::print_stdout, reason = "the table is what a person has it run for")]
+    fn search(&mut self, what: &str, from: &World, search: &Search) {
+        if setting("LINK_SEARCH").is_some_and(|wanted| !what.contains(&wanted)) {
+            return;
+        }
+        match search.run(from) {
+            Ok(Size { worlds, steps, ends, took, cut_off }) => {
+                let more = if cut_off { ", and more" } else { "" };
+                println!("{what}: {worlds} worlds{more}, {steps} steps, {ends} ends, {took:.1?}");
+            }
+            Err(failure) => {
+                println!("{what}: {}", story::tell(from, &failure));
+                self.failed.push(format!("{what}: {}", failure.why));
+            }
+        }
+    }
+
+    fn is_clean(&self) {
+        assert!(self.failed.is_empty(), "{}", self.failed.join("\n"));
+    }
+}
+
+fn quiet(hosts: usize, policies: Policies) -> World {
+    story::settle(World::boot(hosts, policies))
+}
+
+/// All kinds of faults, each with the hosts on which it can happen.
+fn kinds(hosts: usize) -> Vec<(&'static str, Vec<Fault>)> {
+    let mut kinds: Vec<(&'static str, Vec<Fault>)> = Vec::new();
+    for fault in Fault::all(hosts) {
+        match kinds.last_mut() {
+            Some((kind, faults)) if *kind == fault.kind() => faults.push(fault),
+            Some(_) | None => kinds.push((fault.kind(), vec![fault])),
+        }
+    }
+    kinds
+}
+
+fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn limit() -> usize {
+    setting("LINK_SEARCH_LIMIT").map_or(LIMIT, |it| it.parse().expect("a number"))
+}
+
+/// Every kind of fault, once.
+fn one_fault(hosts: usize, delays: u8, policies: &[Policies]) {
+    let mut table = Table::default();
+    for policies in policies.iter().copied() {
+        for (kind, faults) in kinds(hosts) {
+            let one = Search { faults, depth: 1, delays, limit: limit() };
+            let what = format!("{hosts} hosts, {policies}, {delays} slow, {kind}");
+            table.search(&what, &quiet(hosts, policies), &one);
+        }
+    }
+    table.is_clean();
+}
+
+/// What makes a search large: retries, times that pass each other, and what each host does on its own.
+fn is_large(kind: &str) -> bool {
+    ["cut", "etcd down", "etcd refuses"].contains(&kind)
+}
+
+/// Pairs of faults of two kinds, which may be the same.
+fn pairs(wanted: impl Fn(usize, &str, &str) -> bool) {
+    let policies = all_policies()[0];
+    let mut table = Table::default();
+    let kinds = kinds(2);
+    for (index, (first, faults)) in kinds.iter().enumerate() {
+        for (second, others) in kinds[index..].iter().filter(|it| wanted(index, first, it.0)) {
+            let faults = [faults.clone(), others.clone()].concat();
+            let two = Search { faults, depth: 2, delays: 0, limit: limit() };
+            let what = format!("2 hosts, {policies}, {first} + {second}");
+            table.search(&what, &quiet(2, policies), &two);
+        }
+    }
+    table.is_clean();
+}
+
+#[test]
+fn two_hosts_and_one_fault_of_any_kind() {
+    one_fault(2, 1, &all_policies());
+}
+
+#[test]
+fn three_hosts_and_one_fault_of_any_kind() {
+    one_fault(3, 0, &all_policies()[..1]);
+}
+
+// In two halves, one for each processor.
+
+#[test]
+fn two_hosts_and_pairs_of_faults_of_the_first_kinds() {
+    pairs(|index, first, second| index < 4 && !is_large(first) && !is_large(second));
+}
+
+#[test]
+fn two_hosts_and_pairs_of_faults_of_the_other_kinds() {
+    pairs(|index, first, second| index >= 4 && !is_large(first) && !is_large(second));
+}
+
+/// With one fault, or with two.
+fn finds(bug: Bug) -> bool {
+    let policies = all_policies()[0];
+    let from = World { bug: Some(bug), ..quiet(2, policies) };
+    let fails = |faults: Vec<Fault>, depth, delays| {
+        Search { faults, depth, delays, limit: LIMIT }.run(&from).is_err()
+    };
+    let small: Vec<_> = kinds(2).into_iter().filter(|(kind, _)| !is_large(kind)).collect();
+    let mut pairs = small.iter().flat_map(|first| small.iter().map(move |second| (first, second)));
+    kinds(2).into_iter().any(|(_, faults)| fails(faults, 1, 1))
+        || pairs.any(|(first, second)| fails([&first.1[..], &second.1].concat(), 2, 0))
+}
+
+#[test]
+fn every_known_bug_is_found() {
+    let missed: Vec<_> = Bug::ALL.into_iter().filter(|bug| !finds(*bug)).collect();
+    assert!(missed.is_empty(), "{missed:?}");
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn two_hosts_and_pairs_of_faults_that_take_long() {
+    pairs(|_, first, second| is_large(first) || is_large(second));
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn three_hosts_one_fault_and_a_slow_message() {
+    one_fault(3, 1, &all_policies());
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn two_hosts_from_boot() {
+    let mut table = Table::default();
+    let policies = all_policies()[0];
+    for (kind, faults) in [("no fault", Vec::new())].into_iter().chain(kinds(2)) {
+        let one = Search { faults, depth: 1, delays: 0, limit: limit() };
+        table.search(
+            &format!("2 hosts from boot, {policies}, {kind}"),
+            &World::boot(2, policies),
+            &one,
+        );
+    }
+    table.is_clean();
+}

@@ -1,0 +1,196 @@
+//! What can happen in a world: messages that arrive, times that come, and faults.
+
+use std::fmt;
+
+use link::election::core::Timer;
+
+use crate::host::{HostId, name};
+
+/// One thing that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A request arrives at etcd, and is carried out.
+    Arrives(HostId),
+    /// Its answer arrives.
+    Answered(HostId),
+    /// No answer has come in time.
+    GivesUp(HostId),
+    /// A request that was given up is carried out all the same.
+    LateArrives(HostId),
+    /// It is not.
+    LateVanishes(HostId),
+    /// The watch tells what has changed.
+    Watched(HostId),
+    /// The watch is opened, and the lock is read.
+    WatchOpens(HostId),
+    /// The slow read finds what the watch did not tell.
+    SafetyRead(HostId),
+    /// One host hears the announcement of another.
+    Claimed {
+        to: HostId,
+        from: HostId,
+    },
+    /// A host that has the address announces it again.
+    Announces(HostId),
+    /// The network answers a question for the address, or nobody does.
+    Probed(HostId),
+    /// A round of health checks ends.
+    Checked(HostId),
+    /// The lease is renewed, or another one granted.
+    Renewed(HostId),
+    /// etcd was silent, or has refused, for too long.
+    EtcdLost(HostId),
+    /// etcd ends the lease of a host that does not renew it.
+    LeaseEnds(HostId),
+    /// The failure detector declares the owner dead, for which this host waits.
+    OwnerDead(HostId),
+    /// The supervisor releases what an election has left behind.
+    CleansUp(HostId),
+    /// A timer of the core comes due.
+    Timer(HostId, Timer),
+    Fault(Fault),
+    Heal(Fault),
+}
+
+/// Something that goes wrong, or that an operator does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Fault {
+    Kill(HostId),
+    PowerOff(HostId),
+    Freeze(HostId),
+    Cut(HostId),
+    Revoke(HostId),
+    CheckFails(HostId),
+    InterfaceDown(HostId),
+    BindFails(HostId),
+    Failover(HostId),
+    Leave(HostId),
+    RequestLost(HostId),
+    AnswerLost(HostId),
+    RequestLate(HostId),
+    EventLost(HostId),
+    LockDeleted,
+    EtcdDown,
+    EtcdWiped,
+    EtcdRestored,
+    EtcdRefuses,
+}
+
+impl Fault {
+    /// All kinds, each for every host.
+    pub(crate) fn all(hosts: usize) -> Vec<Fault> {
+        let each = |kind: fn(HostId) -> Fault| (0..hosts).map(kind);
+        let kinds: [fn(HostId) -> Fault; 14] = [
+            Fault::Kill,
+            Fault::PowerOff,
+            Fault::Freeze,
+            Fault::Cut,
+            Fault::Revoke,
+            Fault::CheckFails,
+            Fault::InterfaceDown,
+            Fault::BindFails,
+            Fault::Failover,
+            Fault::Leave,
+            Fault::RequestLost,
+            Fault::AnswerLost,
+            Fault::RequestLate,
+            Fault::EventLost,
+        ];
+        let global = [
+            Fault::LockDeleted,
+            Fault::EtcdDown,
+            Fault::EtcdWiped,
+            Fault::EtcdRestored,
+            Fault::EtcdRefuses,
+        ];
+        kinds.into_iter().flat_map(each).chain(global).collect()
+    }
+
+    /// Its name, without the host.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Fault::Kill(_) => "kill",
+            Fault::PowerOff(_) => "power off",
+            Fault::Freeze(_) => "freeze",
+            Fault::Cut(_) => "cut",
+            Fault::Revoke(_) => "revoke",
+            Fault::CheckFails(_) => "check fails",
+            Fault::InterfaceDown(_) => "interface down",
+            Fault::BindFails(_) => "bind fails",
+            Fault::Failover(_) => "failover",
+            Fault::Leave(_) => "leave",
+            Fault::RequestLost(_) => "request lost",
+            Fault::AnswerLost(_) => "answer lost",
+            Fault::RequestLate(_) => "request late",
+            Fault::EventLost(_) => "watch event lost",
+            Fault::LockDeleted => "lock deleted",
+            Fault::EtcdDown => "etcd down",
+            Fault::EtcdWiped => "etcd wiped",
+            Fault::EtcdRestored => "etcd restored",
+            Fault::EtcdRefuses => "etcd refuses",
+        }
+    }
+
+    fn host(self) -> Option<HostId> {
+        match self {
+            Fault::Kill(host)
+            | Fault::PowerOff(host)
+            | Fault::Freeze(host)
+            | Fault::Cut(host)
+            | Fault::Revoke(host)
+            | Fault::CheckFails(host)
+            | Fault::InterfaceDown(host)
+            | Fault::BindFails(host)
+            | Fault::Failover(host)
+            | Fault::Leave(host)
+            | Fault::RequestLost(host)
+            | Fault::AnswerLost(host)
+            | Fault::RequestLate(host)
+            | Fault::EventLost(host) => Some(host),
+            Fault::LockDeleted
+            | Fault::EtcdDown
+            | Fault::EtcdWiped
+            | Fault::EtcdRestored
+            | Fault::EtcdRefuses => None,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host() {
+            Some(host) => write!(f, "{} on {}", self.kind(), name(host)),
+            None => f.write_str(self.kind()),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (host, what) = match *self {
+            Step::Arrives(host) => (host, "'s request is carried out"),
+            Step::Answered(host) => (host, " gets the answer"),
+            Step::GivesUp(host) => (host, " gets no answer in time"),
+            Step::LateArrives(host) => (host, "'s late request is carried out"),
+            Step::LateVanishes(host) => (host, "'s late request never arrives"),
+            Step::Watched(host) => (host, " is told by its watch"),
+            Step::WatchOpens(host) => (host, " opens its watch and reads the lock"),
+            Step::SafetyRead(host) => (host, " reads what its watch has not told"),
+            Step::Claimed { to, from } => {
+                return write!(f, "{} hears the announcement of {}", name(to), name(from));
+            }
+            Step::Announces(host) => (host, " announces the address again"),
+            Step::Probed(host) => (host, " is answered by the network, or by nobody"),
+            Step::Checked(host) => (host, " has checked its service"),
+            Step::Renewed(host) => (host, " holds a lease"),
+            Step::EtcdLost(host) => (host, " loses etcd"),
+            Step::LeaseEnds(host) => (host, "'s lease ends"),
+            Step::OwnerDead(host) => (host, " finds that the owner is dead"),
+            Step::CleansUp(host) => (host, " releases what its election has left behind"),
+            Step::Timer(host, timer) => return write!(f, "{}: {timer:?} is due", name(host)),
+            Step::Fault(fault) => return write!(f, "FAULT {fault}"),
+            Step::Heal(fault) => return write!(f, "END OF {fault}"),
+        };
+        write!(f, "{}{what}", name(host))
+    }
+}
