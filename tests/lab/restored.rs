@@ -162,3 +162,27 @@ fn a_copy_is_never_overwritten_with_fewer_ips_in_silence() {
     eventually("it is given up here", || lab[H1].api().find(VIP2).is_none());
     assert_eq!(lab.await_owner(VIP2), H2);
 }
+
+#[test]
+fn the_lock_of_a_former_lease_of_its_owner_is_no_reason_to_be_silent() {
+    // A lease of 10 s: who waits for its end is silent for longer than others are.
+    let mut lab = Lab::builder(2).management_network().build();
+    lab.start_all_with(&[("KEEPALIVE_INTERVAL", "2s")]);
+    lab.offer_in_order(VIP);
+    let snapshot = lab.folder().join("snapshot");
+    lab.etcd.save(&snapshot);
+    // Its next life has another lease.
+    lab[H1].kill();
+    eventually("the other has it", || lab.lock(VIP).is_some_and(|lock| lock.holder == "h2"));
+    lab[H1].restart();
+    lab[H1].await_status(VIP, "STANDBY");
+    lab.etcd.stop();
+    eventually("both take it", || lab.bound_on(VIP) == [H1, H2]);
+    lab.await_reachable(VIP);
+    let pinger = lab.client.ping(VIP.ip());
+    lab.etcd.restore(&snapshot);
+    lab.await_owner(VIP);
+    lab.await_reachable(VIP);
+    let pings = pinger.stop();
+    assert!(pings.longest_gap < LEASE_AND_MORE, "{pings:?}");
+}

@@ -348,6 +348,9 @@ impl Core {
             return;
         }
         let before = std::mem::replace(&mut self.lease, lease);
+        if self.handover.awaits_announcement() {
+            self.neighbours = Neighbours::Contested;
+        }
         self.handover.transfer = transfer::Transfer::None;
         self.owner_wait.interrupt();
         // Ownership is never assumed to have survived: the lock is read again.

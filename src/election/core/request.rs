@@ -106,6 +106,9 @@ impl Core {
         if self.etcd.lock.is_doubted() {
             return Some(Request::ReadLock { lease });
         }
+        if let Some(written) = self.stale_lock() {
+            return Some(Request::TakeOver { lease, written });
+        }
         match (&self.departure, self.state) {
             (Departure::Left { .. }, _) => None,
             (Departure::Leaves, _) => self.next_resignation(lease),
@@ -120,6 +123,15 @@ impl Core {
                 }
             },
         }
+    }
+
+    /// When the lock was written for a former life of this host, which takes it over: no other has its name.
+    /// A host that fails can only then give it to another.
+    fn stale_lock(&self) -> Option<i64> {
+        let stays = matches!(self.departure, Departure::Stays | Departure::HandsOver { .. });
+        let serves = self.health.verdict() != Verdict::Unknown || self.has_address();
+        let takes = self.ownership() == Ownership::OwnStaleLease && stays && serves;
+        self.etcd.lock.known_holder().filter(|_| takes).map(|holder| holder.written)
     }
 
     /// The lock is to be written again as it was at this revision.

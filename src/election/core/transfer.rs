@@ -100,6 +100,10 @@ impl Core {
             Transfer::Asked { to, heard } => match held_at(&to) {
                 Some(written) if hears && !heard => Transfer::Confirmed { to, written },
                 None if asking => Transfer::Asked { to, heard },
+                None if heard => {
+                    self.neighbours = Neighbours::Contested;
+                    Transfer::None
+                }
                 Some(_) | None => Transfer::None,
             },
             Transfer::Confirmed { to, written } if held_at(&to).is_some() && hears => {

@@ -268,13 +268,9 @@ impl Effect {
             }
             // The locks are on disk, and every owner renews its lease before it can end.
             OnEtcd::KillAll | OnEtcd::Restart => Bound { delay, ..Bound::contested() },
-            // The locks are gone.
-            OnEtcd::Wipe => Bound { delay, nobody: HANDOVER, moves: true, ..Bound::contested() },
-            // The locks are those of another time: one that carries an earlier lease of its owner has
-            // to end first.
-            OnEtcd::Restore => {
-                let silence = CRASH;
-                Bound { delay, nobody: HANDOVER, silence, moves: true, ..Bound::contested() }
+            // The locks are gone, or those of another time.
+            OnEtcd::Wipe | OnEtcd::Restore => {
+                Bound { delay, nobody: HANDOVER, moves: true, ..Bound::contested() }
             }
             // etcd's clock goes on while it is frozen: when it wakes up, all leases have ended.
             OnEtcd::FreezeAll => Bound { delay, moves: true, ..Bound::contested() },

@@ -337,11 +337,22 @@ fn ownership_does_not_survive_another_lease() {
 }
 
 #[test]
-fn a_lock_of_a_former_life_is_neither_kept_nor_fled_from() {
+fn a_lock_of_a_former_life_is_taken_over() {
     let mut story = Story::started();
-    assert_eq!(story.answer(Some(("h1", 3))), []);
+    let take_over = Action::Ask(Request::TakeOver { lease: LEASE, written: story.written });
+    assert_eq!(story.answer(Some(("h1", 3))), [take_over]);
     assert_eq!(story.core().state(), State::Standby);
-    assert_eq!(story.see(None), [acquire()]);
+    assert_eq!(story.answer(Some(("h1", LEASE))), [elected(), Action::Bind]);
+}
+
+#[test]
+fn an_owner_that_finds_a_lock_of_its_former_life_announces_when_it_is_its_own_again() {
+    let mut story = Story::owner();
+    story.feed(Input::Lease(Lease::Lost));
+    story.feed(Input::Lease(Lease::Held(8)));
+    let take_over = Action::Ask(Request::TakeOver { lease: 8, written: story.written });
+    assert_eq!(story.answer(Some(("h1", 3))), [take_over]);
+    assert!(story.answer(Some(("h1", 8))).contains(&Action::Announce));
 }
 
 #[test]

@@ -126,3 +126,35 @@ fn the_owner_that_comes_next_hears_of_a_host_that_has_let_go() {
     story.unbound();
     assert_eq!(story.answer(Some(("h3", 10))), [story.yields()]);
 }
+
+#[test]
+fn a_new_owner_that_was_heard_before_the_lease_ended_is_contradicted_by_the_next_announcement() {
+    let mut story = transferring();
+    story.feed(HEARD);
+    story.feed(Input::Lease(Lease::Held(8)));
+    story.unanswered();
+    story.wait();
+    story.find(Some(("h1", 3)), &[]);
+    // etcd was restored, and has the lock of a former lease.
+    assert!(story.answer(Some(("h1", 8))).contains(&Action::Announce));
+}
+
+#[test]
+fn a_new_owner_that_was_heard_and_has_not_got_the_lock_is_contradicted() {
+    let mut story = transferring();
+    story.feed(HEARD);
+    let lock = story.view(Some(("h1", LEASE)));
+    let refused = LockAnswer { lock, succeeded: false, others: Some(Vec::new()), own: None };
+    assert!(story.feed(Input::Answered(refused)).contains(&Action::Announce));
+}
+
+#[test]
+fn a_failing_host_takes_a_lock_of_its_former_life_over_to_give_it_away() {
+    let mut story = Story::failing(AllFailingPolicy::KeepLast);
+    story.feed(Input::Lease(Lease::Held(8)));
+    story.unanswered();
+    story.wait();
+    let take_over = Action::Ask(Request::TakeOver { lease: 8, written: story.written });
+    assert_eq!(story.find(Some(("h1", 3)), &[h2()]), [take_over]);
+    assert!(matches!(story.find(Some(("h1", 8)), &[h2()])[..], [Action::Ask(_)]));
+}
