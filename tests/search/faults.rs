@@ -31,7 +31,10 @@ impl World {
                 matches!(self.host(id).exchange, Exchange::Sent(_)) && self.host(id).late.is_none()
             }
             Fault::AnswerLost(id) => matches!(self.host(id).exchange, Exchange::Answered(_)),
-            Fault::EventLost(id) => !self.host(id).views.is_empty(),
+            // What is read when a watch is opened is told.
+            Fault::EventLost(id) => {
+                self.host(id).views.front().is_some_and(|view| view.gap == Gap::None)
+            }
             Fault::LockDeleted => self.state.etcd_is_up && self.holder().is_some(),
             Fault::EtcdDown | Fault::EtcdWiped | Fault::EtcdRestored | Fault::EtcdRefuses => {
                 self.state.etcd_is_up

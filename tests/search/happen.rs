@@ -115,6 +115,9 @@ impl World {
             later.push(Step::EtcdLost(id));
         }
         // Two seconds, of which a handover has five.
+        if self.former_lease(id).is_some() && self.state.etcd_is_up {
+            later.push(Step::FormerLeaseEnds(id));
+        }
         if host.runs() && self.unheard(id) {
             soon.push(Step::GivesUp(id));
         }
@@ -210,6 +213,10 @@ impl World {
                 self.tell(id, Input::Lease(Lease::Lost));
             }
             Step::LeaseEnds(id) => self.end_lease(id),
+            Step::FormerLeaseEnds(id) => {
+                let lease = self.former_lease(id).expect("there is one");
+                self.revoke(lease);
+            }
             Step::OwnerDead(id) => {
                 let lease = self.awaits_dead(id).expect("it is dead");
                 self.tell(id, Input::OwnerDead(lease));

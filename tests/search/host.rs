@@ -145,6 +145,10 @@ impl Host {
 
     pub(crate) fn stop_watching(&mut self) {
         self.watches = false;
+        // That etcd is not the one that it was is told with the next.
+        if self.views.iter().any(|view| view.gap == Gap::Restored) {
+            self.gap = Gap::Restored;
+        }
         self.views.clear();
     }
 

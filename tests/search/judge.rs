@@ -1,5 +1,6 @@
 //! What has to hold where nothing more happens by itself, and where nothing happens for a second.
 
+use link::election::core::Timer;
 use link::fsm::State as Fsm;
 use link::lock;
 use link::policy::{AllFailingPolicy, LossPolicy};
@@ -55,9 +56,18 @@ impl World {
             return Ok(());
         }
         match self.bound_of(&self.ids().collect::<Vec<_>>()).as_slice() {
-            [] | [_] => Ok(()),
+            [] => Ok(()),
+            [owner] if self.may_be_slow_to_announce(*owner) => Ok(()),
+            [owner] => self.judge_neighbours(*owner),
             owners => Err(format!("the IP is on {} for more than a second", names(owners))),
         }
+    }
+
+    /// An owner without a carrier reaches nobody, one that has just defended the address does so again after
+    /// ten seconds (RFC 5227), and one that was not told that another has let go reads that as late.
+    fn may_be_slow_to_announce(&self, owner: HostId) -> bool {
+        let host = self.host(owner);
+        !host.carrier || host.missed || host.core.is_armed(Timer::Defence)
     }
 
     /// Who has the IP, of these hosts. What a program that does not run has left is left out.

@@ -26,6 +26,9 @@ mod step;
 mod story;
 mod world;
 
+use std::rc::Rc;
+
+use link::election::message::Input;
 use link::policy::{AllFailingPolicy, LossPolicy};
 
 use bugs::Bug;
@@ -73,13 +76,38 @@ impl Table {
         }
     }
 
+    /// A backup may have the lock of the owner, or of another host.
+    fn search_from_quiet(&mut self, what: &str, hosts: usize, policies: Policies, search: &Search) {
+        self.search(what, &quiet(hosts, policies), search);
+        if search.faults.contains(&Fault::EtcdRestored) {
+            let what = format!("{what}, since a failover");
+            self.search(&what, &quiet_since_a_failover(hosts, policies), search);
+        }
+    }
+
     fn is_clean(&self) {
         assert!(self.failed.is_empty(), "{}", self.failed.join("\n"));
     }
 }
 
+/// A cluster in which nothing happens; a backup of its etcd has the leases that its hosts had before.
 fn quiet(hosts: usize, policies: Policies) -> World {
-    story::settle(World::boot(hosts, policies))
+    let mut world = story::settle(World::boot(hosts, policies));
+    world.snapshot = Rc::new(world.state.etcd.clone());
+    for host in 0..hosts {
+        world.end_lease(host);
+    }
+    world = story::settle(world);
+    world.state.gaps_are_allowed = false;
+    world
+}
+
+/// The same; in the backup the lock is another host's.
+fn quiet_since_a_failover(hosts: usize, policies: Policies) -> World {
+    let mut world = quiet(hosts, policies);
+    let owner = world.ids().find(|id| world.host(*id).bound).expect("there is an owner");
+    world.tell(owner, Input::Failover(None));
+    story::settle(world)
 }
 
 /// All kinds of faults, each with the hosts on which it can happen.
@@ -109,15 +137,15 @@ fn one_fault(hosts: usize, delays: u8, policies: &[Policies]) {
         for (kind, faults) in kinds(hosts) {
             let one = Search { faults, depth: 1, delays, limit: limit() };
             let what = format!("{hosts} hosts, {policies}, {delays} slow, {kind}");
-            table.search(&what, &quiet(hosts, policies), &one);
+            table.search_from_quiet(&what, hosts, policies, &one);
         }
     }
     table.is_clean();
 }
 
-/// What makes a search large: retries, times that pass each other, and what each host does on its own.
+/// What makes pairs large: retries, times that pass each other, and what each host does on its own.
 fn is_large(kind: &str) -> bool {
-    ["cut", "etcd down", "etcd refuses"].contains(&kind)
+    ["cut", "lock deleted", "etcd down", "etcd wiped", "etcd refuses"].contains(&kind)
 }
 
 /// Pairs of faults of two kinds, which may be the same.
@@ -130,7 +158,7 @@ fn pairs(wanted: impl Fn(usize, &str, &str) -> bool) {
             let faults = [faults.clone(), others.clone()].concat();
             let two = Search { faults, depth: 2, delays: 0, limit: limit() };
             let what = format!("2 hosts, {policies}, {first} + {second}");
-            table.search(&what, &quiet(2, policies), &two);
+            table.search_from_quiet(&what, 2, policies, &two);
         }
     }
     table.is_clean();

@@ -42,6 +42,8 @@ pub(crate) enum Step {
     EtcdLost(HostId),
     /// etcd ends the lease of a host that does not renew it.
     LeaseEnds(HostId),
+    /// etcd ends a lease that a host had before, and that has come back from a backup.
+    FormerLeaseEnds(HostId),
     /// The failure detector declares the owner dead, for which this host waits.
     OwnerDead(HostId),
     /// The supervisor releases what an election has left behind.
@@ -185,6 +187,7 @@ impl fmt::Display for Step {
             Step::Renewed(host) => (host, " holds a lease"),
             Step::EtcdLost(host) => (host, " loses etcd"),
             Step::LeaseEnds(host) => (host, "'s lease ends"),
+            Step::FormerLeaseEnds(host) => (host, "'s former lease ends"),
             Step::OwnerDead(host) => (host, " finds that the owner is dead"),
             Step::CleansUp(host) => (host, " releases what its election has left behind"),
             Step::Timer(host, timer) => return write!(f, "{}: {timer:?} is due", name(host)),

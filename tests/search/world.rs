@@ -58,7 +58,8 @@ impl World {
             etcd_is_up: true,
             etcd_refuses: false,
             delays_left: 0,
-            gaps_are_allowed: false,
+            // Until a host has been elected.
+            gaps_are_allowed: true,
             faults_left: 0,
             lasting: Vec::new(),
         };
@@ -230,18 +231,27 @@ impl World {
         }
         let host = self.host_mut(id);
         host.grants += 1;
-        let number = i64::try_from(id).expect("a few hosts") * 1000 + i64::from(host.grants);
-        let lease = crate::canon::LEASES + number;
+        let lease = first_lease(id) + i64::from(host.grants);
         host.lease = Some(lease);
         self.state.etcd.grant_as(lease, TTL, 0);
         lease
     }
 
     pub(crate) fn end_lease(&mut self, id: HostId) {
-        let lease = self.host(id).lease.unwrap_or_default();
+        self.revoke(self.host(id).lease.unwrap_or_default());
+    }
+
+    pub(crate) fn revoke(&mut self, lease: i64) {
         if let Some(changes) = self.state.etcd.revoke(lease) {
             self.tell_watches(&changes);
         }
+    }
+
+    /// A lease that a host had before, and that etcd still has.
+    pub(crate) fn former_lease(&self, id: HostId) -> Option<i64> {
+        let own = first_lease(id)..first_lease(id + 1);
+        let present = self.host(id).lease;
+        self.state.etcd.lease_ids().find(|lease| own.contains(lease) && Some(*lease) != present)
     }
 
     /// The lease of a host is held, as far as its core knows.
@@ -261,6 +271,11 @@ impl World {
         let armed = move |timer: &Timer| host.core.is_armed(*timer) && never != Some(*timer);
         Timer::ALL.into_iter().filter(move |timer| host.runs() && armed(timer))
     }
+}
+
+/// The leases of a host are numbered from here.
+fn first_lease(id: HostId) -> i64 {
+    crate::canon::LEASES + i64::try_from(id).expect("a few hosts") * 1_000
 }
 
 /// The one IP of the world.
