@@ -184,11 +184,7 @@ impl World {
             }
             Step::WatchOpens(id) => self.open_watch(id),
             Step::SafetyRead(id) => self.see(id, self.view(Gap::None)),
-            Step::Claimed { to, from } => {
-                self.host_mut(to).claims &= !(1 << from);
-                let claim = Input::Claimed { from: mac(from), wins_tie_break: from < to };
-                self.tell(to, claim);
-            }
+            Step::Claimed { to, from } => self.claimed(to, from),
             Step::Announces(id) => {
                 self.announce(id);
                 self.host_mut(id).repeats = false;
@@ -226,6 +222,11 @@ impl World {
             Step::Fault(fault) => self.begin(fault),
             Step::Heal(fault) => self.heal(fault),
         }
+    }
+
+    fn claimed(&mut self, to: HostId, from: HostId) {
+        self.host_mut(to).claims &= !(1 << from);
+        self.tell(to, Input::Claimed { from: mac(from), wins_tie_break: from < to });
     }
 
     fn arrives(&mut self, id: HostId) {

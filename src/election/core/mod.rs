@@ -15,13 +15,15 @@
 //!
 //! `lock` has what is known of the lock, `transfer` how the IP is given to another host, `departure`
 //! how a failover and a leave end, `loss` what is done without etcd, `await_owner` what becomes of
-//! that when etcd is back, `conflict` what is done about a stranger that has the address.
+//! that when etcd is back, `neighbours` when the address is announced again and who is told to do so,
+//! `conflict` what is done about a stranger that has the address.
 
 mod await_owner;
 mod conflict;
 mod departure;
 mod lock;
 mod loss;
+mod neighbours;
 mod reason;
 mod request;
 mod timer;
@@ -31,6 +33,7 @@ use self::await_owner::OwnerWait;
 pub use self::conflict::Conflict;
 use self::departure::Departure;
 use self::lock::Ownership;
+use self::neighbours::{Acknowledgement, Neighbours};
 pub use self::reason::{Reason, Trouble};
 use self::request::Etcd;
 pub use self::timer::{HANDOVER_TIMEOUT, Timer};
@@ -105,25 +108,6 @@ enum Probe {
     Claimed {
         wins_tie_break: bool,
     },
-}
-
-/// To whom the neighbours may send what is meant for the IP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Neighbours {
-    /// To the owner.
-    Settled,
-    /// More than one host may have announced the IP, this one among them.
-    Contested,
-}
-
-/// For whom the lock is to be written again as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Acknowledgement {
-    None,
-    /// The owner with this lease: this host has let go of the address, or hears it again.
-    OfOwner(i64),
-    /// The others: this host has lost etcd and is back; it may be the owner still.
-    OfReturn,
 }
 
 impl Core {
@@ -388,50 +372,6 @@ impl Core {
                 ProbeResult::Silent => Probe::Silent,
                 ProbeResult::Answered { wins_tie_break } => Probe::Answered { wins_tie_break },
             };
-        }
-    }
-
-    fn settle_acknowledgement(&mut self) {
-        let ownership = self.ownership();
-        let holder = self.etcd.lock.known_holder().map(|holder| holder.lease);
-        match self.owed {
-            // Nothing is owed to an owner that was; but the neighbours may send to this host still.
-            Acknowledgement::OfOwner(lease)
-                if ownership != Ownership::Unknown && holder != Some(lease) =>
-            {
-                self.owed = Acknowledgement::None;
-                self.neighbours = Neighbours::Contested;
-            }
-            Acknowledgement::OfReturn
-                if !matches!(ownership, Ownership::Unknown | Ownership::Mine) =>
-            {
-                self.owed = Acknowledgement::None;
-            }
-            Acknowledgement::None | Acknowledgement::OfOwner(_) | Acknowledgement::OfReturn => {}
-        }
-        let others = ownership == Ownership::Other && self.lets_go();
-        if let (true, Neighbours::Contested, Some(holder)) = (others, self.neighbours, holder) {
-            self.owed = Acknowledgement::OfOwner(holder);
-            self.neighbours = Neighbours::Settled;
-        }
-    }
-
-    /// Announces what others may have announced, as soon as it is known whose it is.
-    fn settle_neighbours(&mut self, actions: &mut Vec<Action>) {
-        let confirmed = self.ownership() == Ownership::Mine && !self.etcd.lock.is_doubted();
-        if self.neighbours == Neighbours::Contested && confirmed && self.is_ordered() {
-            self.neighbours = Neighbours::Settled;
-            // Whoever adds an address announces it.
-            if !actions.contains(&Action::Bind) {
-                actions.push(Action::Announce);
-            }
-        }
-    }
-
-    fn on_owner_heard_again(&mut self) {
-        let waits = self.state == State::Standby && self.ownership() == Ownership::Other;
-        if let (true, Some(holder)) = (waits, self.etcd.lock.known_holder()) {
-            self.owed = Acknowledgement::OfOwner(holder.lease);
         }
     }
 }

@@ -7,6 +7,7 @@ mod giving;
 mod heir;
 mod loss;
 mod races;
+mod takeover;
 mod walk;
 mod wire;
 
@@ -329,33 +330,6 @@ fn an_owner_of_whom_nothing_is_heard_any_more_is_not_believed_in_for_ever() {
 }
 
 #[test]
-fn ownership_does_not_survive_another_lease() {
-    let mut story = Story::owner();
-    let again = Action::Ask(Request::Campaign { lease: 8, own: own(Candidacy::Available) });
-    assert_eq!(story.feed(Input::Lease(Lease::Held(8))), [again]);
-    assert_eq!(story.answer(Some(("h2", 9))), [demoted(), Action::Unbind]);
-}
-
-#[test]
-fn a_lock_of_a_former_life_is_taken_over() {
-    let mut story = Story::started();
-    let take_over = Action::Ask(Request::TakeOver { lease: LEASE, written: story.written });
-    assert_eq!(story.answer(Some(("h1", 3))), [take_over]);
-    assert_eq!(story.core().state(), State::Standby);
-    assert_eq!(story.answer(Some(("h1", LEASE))), [elected(), Action::Bind]);
-}
-
-#[test]
-fn an_owner_that_finds_a_lock_of_its_former_life_announces_when_it_is_its_own_again() {
-    let mut story = Story::owner();
-    story.feed(Input::Lease(Lease::Lost));
-    story.feed(Input::Lease(Lease::Held(8)));
-    let take_over = Action::Ask(Request::TakeOver { lease: 8, written: story.written });
-    assert_eq!(story.answer(Some(("h1", 3))), [take_over]);
-    assert!(story.answer(Some(("h1", 8))).contains(&Action::Announce));
-}
-
-#[test]
 fn with_checks_a_host_campaigns_only_after_the_first_success() {
     let mut story = Story::new(true);
     story.feed(Input::Interface(Ok(MAC)));
@@ -370,32 +344,6 @@ fn a_host_that_may_not_campaign_yet_still_removes_a_left_over() {
     let mut story = Story::new(true);
     story.feed(Input::Lease(Lease::Held(LEASE)));
     assert_eq!(story.answer(Some(("h2", 9))), [Action::Unbind]);
-}
-
-#[test]
-fn from_a_dead_owner_the_lock_is_seized_as_it_was_seen() {
-    let mut story = Story::standby();
-    assert_eq!(story.core().awaited(), Some(("h2", 9)));
-    let seize = Action::Ask(Request::TakeOver { lease: LEASE, written: story.written });
-    assert_eq!(story.feed(Input::OwnerDead(9)), [seize]);
-    assert_eq!(story.answer(Some(("h1", LEASE))), [elected(), Action::Bind]);
-    assert_eq!(story.core().awaited(), None);
-    // It was another host that died, or this one came too late.
-    let mut story = Story::standby();
-    assert_eq!(story.feed(Input::OwnerDead(8)), []);
-    story.feed(Input::OwnerDead(9));
-    assert_eq!(story.find(Some(("h3", 11)), &[]), []);
-}
-
-#[test]
-fn an_owner_that_was_dead_and_has_the_lock_again_keeps_it() {
-    let mut story = Story::standby();
-    story.feed(Input::Bound(false));
-    story.answer(Some(("h2", 9)));
-    // Another host was faster.
-    assert_eq!(story.see(Some(("h3", 11))), []);
-    assert_eq!(story.feed(Input::OwnerDead(9)), []);
-    assert_eq!(story.see(Some(("h2", 9))), []);
 }
 
 #[test]

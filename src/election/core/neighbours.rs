@@ -1,0 +1,72 @@
+//! To whom the neighbours send what is meant for the IP: to whichever host has announced it last. An owner
+//! announces it again when another host may have done so since, as soon as it is known whose the IP is; a
+//! host that lets go for an owner has it announced, by writing its lock again as it is.
+
+use super::lock::Ownership;
+use super::{Action, Core};
+use crate::fsm::State;
+
+/// To whom the neighbours may send what is meant for the IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Neighbours {
+    /// To the owner.
+    Settled,
+    /// More than one host may have announced the IP, this one among them.
+    Contested,
+}
+
+/// For whom the lock is to be written again as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Acknowledgement {
+    None,
+    /// The owner with this lease: this host has let go of the address, or hears it again.
+    OfOwner(i64),
+    /// The others: this host has lost etcd and is back; it may be the owner still.
+    OfReturn,
+}
+
+impl Core {
+    pub(super) fn settle_acknowledgement(&mut self) {
+        let ownership = self.ownership();
+        let holder = self.etcd.lock.known_holder().map(|holder| holder.lease);
+        match self.owed {
+            // Nothing is owed to an owner that was; but the neighbours may send to this host still.
+            Acknowledgement::OfOwner(lease)
+                if ownership != Ownership::Unknown && holder != Some(lease) =>
+            {
+                self.owed = Acknowledgement::None;
+                self.neighbours = Neighbours::Contested;
+            }
+            Acknowledgement::OfReturn
+                if !matches!(ownership, Ownership::Unknown | Ownership::Mine) =>
+            {
+                self.owed = Acknowledgement::None;
+            }
+            Acknowledgement::None | Acknowledgement::OfOwner(_) | Acknowledgement::OfReturn => {}
+        }
+        let others = ownership == Ownership::Other && self.lets_go();
+        if let (true, Neighbours::Contested, Some(holder)) = (others, self.neighbours, holder) {
+            self.owed = Acknowledgement::OfOwner(holder);
+            self.neighbours = Neighbours::Settled;
+        }
+    }
+
+    /// Announces what others may have announced, as soon as it is known whose it is.
+    pub(super) fn settle_neighbours(&mut self, actions: &mut Vec<Action>) {
+        let confirmed = self.ownership() == Ownership::Mine && !self.etcd.lock.is_doubted();
+        if self.neighbours == Neighbours::Contested && confirmed && self.is_ordered() {
+            self.neighbours = Neighbours::Settled;
+            // Whoever adds an address announces it.
+            if !actions.contains(&Action::Bind) {
+                actions.push(Action::Announce);
+            }
+        }
+    }
+
+    pub(super) fn on_owner_heard_again(&mut self) {
+        let waits = self.state == State::Standby && self.ownership() == Ownership::Other;
+        if let (true, Some(holder)) = (waits, self.etcd.lock.known_holder()) {
+            self.owed = Acknowledgement::OfOwner(holder.lease);
+        }
+    }
+}
