@@ -109,6 +109,7 @@ impl Core {
                 self.wrote(at, revision);
                 self.lease.revision = revision;
                 self.lease.saved = Some(lease);
+                self.lease.stale = false;
                 self.copy.changed();
                 self.hold_or_save();
             }
@@ -121,7 +122,9 @@ impl Core {
                 self.compare_soon();
             }
             Ok(_) => {}
-            // The next renewal tries again.
+            // The next renewal tries again. What is written down already can be used meanwhile, and that
+            // etcd refuses is told by what it refuses (`serving`).
+            Err(_) if self.lease.saved == Some(lease) => self.lease.stale = true,
             Err(failure) => self.troubled("write down the lease", &failure),
         }
     }

@@ -118,6 +118,21 @@ fn a_refusal_that_is_over_soon_is_no_loss() {
 }
 
 #[test]
+fn a_lease_that_is_renewed_while_etcd_refuses_is_not_told_of_again_and_again() {
+    let mut story = Story::running(&[record(1, 5)]);
+    story.feed(Event::WatchOpened(Gap::Reconnected));
+    story.fail(Request::Load, refused());
+    let write = Request::WriteHost { lease: LEASE, revision: 50 };
+    for _ in 0..3 {
+        story.timer(Timer::ServeCheck);
+        story.expect_ask(&write);
+        story.fail(write.clone(), refused());
+        story.held();
+        assert!(!story.did(|action| matches!(action, Action::Log(..))), "{:?}", story.done);
+    }
+}
+
+#[test]
 fn an_etcd_that_refuses_from_the_start_is_lost_for_all() {
     let mut story = Story::begin(None);
     story.load(&[record(1, 5)]);
