@@ -214,6 +214,14 @@ fn what_etcd_refuses_is_said_once() {
     lab.etcd.permit("readwrite", "/link/hosts/");
     lab.etcd.permit("read", "/link/config/");
     lab.etcd.permit("read", "/link/default/");
+    // etcd 3.4 lets a write through that comes in one transaction with something else: then once more.
+    eventually("the lease cannot be written down", || {
+        let told = warnings("write down the lease: ") > 0;
+        if !told {
+            lab.etcd.delete("/link/config/h1");
+        }
+        told
+    });
     once("write down the lease: ");
     lab.etcd.permit("readwrite", "/link/config/");
     eventually("the lease is stored", || lab[H1].api().get("/health").status == 200);
