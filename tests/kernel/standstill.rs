@@ -22,9 +22,9 @@ const CHILD: &str = "LINK_TEST_IS_CHILD";
 const MOMENT: Duration = Duration::from_millis(50);
 
 /// Announces an address again and again, until nobody is interested any more.
-fn announce_until_stdin_ends() {
-    let often = Announce { fixed: Some((Duration::from_millis(100), 1000)), ..Announce::default() };
-    let vip = manage_with(often, "10.0.0.1/32", "v0");
+fn announce_until_stdin_ends(interval: Duration) {
+    let announce = Announce { fixed: Some((interval, 1000)), ..Announce::default() };
+    let vip = manage_with(announce, "10.0.0.1/32", "v0");
     vip.set(Desired::Bound);
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
 }
@@ -82,7 +82,7 @@ impl Drop for Again {
 #[test]
 fn nothing_is_announced_for_a_while_after_a_standstill() {
     if std::env::var_os(CHILD).is_some() {
-        return announce_until_stdin_ends();
+        return announce_until_stdin_ends(Duration::from_millis(100));
     }
     run(|| {
         let capture = Capture::on("v1");
@@ -103,7 +103,8 @@ fn nothing_is_announced_for_a_while_after_a_standstill() {
 #[test]
 fn nothing_is_announced_either_because_the_carrier_came_back_meanwhile() {
     if std::env::var_os(CHILD).is_some() {
-        return announce_until_stdin_ends();
+        // It has nothing to say for longer than it is stopped.
+        return announce_until_stdin_ends(Duration::from_secs(30));
     }
     run(|| {
         let capture = Capture::on("v1");
