@@ -26,8 +26,6 @@ pub(crate) enum Bug {
     RestartForgetsTheLease,
     /// An owner does not announce an IP again after others may have had it.
     NobodyAnnouncesAgain,
-    /// A standby takes the lock for itself whoever has it by then.
-    UnconditionalTakeOver,
     /// A candidate takes the lock though somebody has it.
     UnconditionalCampaign,
     /// A candidacy does not end with the lease of its host.
@@ -61,7 +59,7 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    pub(crate) const ALL: [Bug; 24] = [
+    pub(crate) const ALL: [Bug; 23] = [
         Bug::UnconditionalUnlock,
         Bug::OwnershipSurvivesTheLease,
         Bug::DeadLeaseLooksAlive,
@@ -71,7 +69,6 @@ impl Bug {
         Bug::FailuresAreFinal,
         Bug::RestartForgetsTheLease,
         Bug::NobodyAnnouncesAgain,
-        Bug::UnconditionalTakeOver,
         Bug::UnconditionalCampaign,
         Bug::CandidaciesOutliveHosts,
         Bug::BreakBeforeMake,
@@ -106,7 +103,6 @@ pub(crate) fn mutated(
             },
         ) => txn.then.push(Op::Delete(lock)),
         (Some(Bug::UnconditionalUnlock), Request::Resign { .. })
-        | (Some(Bug::UnconditionalTakeOver), Request::TakeOver { .. })
         | (Some(Bug::UnconditionalCampaign), Request::Campaign { .. }) => txn.when.clear(),
         (Some(Bug::CandidaciesOutliveHosts), _) => detach_candidacies(&mut txn),
         (Some(Bug::AcknowledgementsNeverEnd), Request::Acknowledge { .. }) => {
