@@ -115,7 +115,7 @@ fn a_check_type_in_small_letters_is_taken_as_the_go_link_takes_it_or_the_lock_gi
 
 #[test]
 fn a_lock_without_a_lease_is_shown_with_what_to_do() {
-    for value in ["h9", "h1", "", "\u{1b}[31m"] {
+    for value in ["h9", "", "\u{1b}[31m"] {
         let mut lab = Lab::new(1);
         lab.etcd.put(&lock_key(VIP), value);
         lab.start_all();
@@ -128,6 +128,19 @@ fn a_lock_without_a_lease_is_shown_with_what_to_do() {
         assert_eq!(lab.await_owner(VIP), H1);
         lab[H1].api().await_well();
     }
+}
+
+#[test]
+fn a_lock_without_a_lease_in_the_name_of_this_host_is_taken_over() {
+    let mut lab = Lab::new(1);
+    lab.etcd.put(&lock_key(VIP), "h1");
+    lab.start_all();
+    lab[H1].api().add(VIP);
+    assert_eq!(lab.await_owner(VIP), H1);
+    eventually("it is attached to the lease", || {
+        lab.lock(VIP).is_some_and(|lock| lock.lease != 0 && lock.lease == lab.lease_of(H1))
+    });
+    lab[H1].api().await_well();
 }
 
 #[test]
