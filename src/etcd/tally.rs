@@ -24,6 +24,8 @@ pub(super) struct Keys {
 #[derive(Clone, Copy, Debug, Default)]
 struct Part {
     told: Keys,
+    /// The revision at which the keys were counted: what is told up to it is counted already.
+    since: i64,
     /// The newest revision that a read has found.
     written: i64,
 }
@@ -37,15 +39,20 @@ pub(super) enum Change {
 }
 
 impl Tally {
-    /// A watch begins to tell, of so many keys, what comes after this revision.
-    pub(super) fn of(read: usize, own: usize, revision: i64) -> Tally {
-        let part = |count| Part { told: Keys { count, newest: revision }, written: revision };
-        Tally { read: part(read), own: part(own), short: 0 }
+    /// A watch begins to tell of so many keys, each part of which was counted at its own revision.
+    pub(super) fn of((read, at): (usize, i64), (own, own_at): (usize, i64)) -> Tally {
+        let part =
+            |count, since| Part { told: Keys { count, newest: since }, since, written: since };
+        Tally { read: part(read, at), own: part(own, own_at), short: 0 }
     }
 
     /// The watch has told of a change.
     pub(super) fn told(&mut self, own: bool, revision: i64, change: Change) {
-        let told = if own { &mut self.own.told } else { &mut self.read.told };
+        let part = if own { &mut self.own } else { &mut self.read };
+        if revision <= part.since {
+            return;
+        }
+        let told = &mut part.told;
         told.newest = told.newest.max(revision);
         told.count = match change {
             Change::Created => told.count.saturating_add(1),
@@ -88,7 +95,7 @@ mod tests {
 
     /// Whether a watch is deaf that has told this since revision 5, when there were two keys each.
     fn is_deaf(told: &[(bool, i64, Change)], read: Keys, own: Keys) -> bool {
-        let mut tally = Tally::of(2, 2, 5);
+        let mut tally = Tally::of((2, 5), (2, 5));
         for (own, revision, change) in told {
             tally.told(*own, *revision, *change);
         }
@@ -121,8 +128,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_counted_before_it_is_told_is_counted_once() {
+        let mut tally = Tally::of((2, 5), (3, 7));
+        // The watch was opened after 5.
+        tally.told(true, 6, Change::Created);
+        tally.found(keys(2, 0), keys(3, 6));
+        assert!(!tally.is_short());
+        tally.told(true, 8, Change::Created);
+        tally.told(true, 8, Change::Deleted);
+        tally.found(keys(2, 0), keys(3, 0));
+        assert!(!tally.is_short());
+    }
+
+    #[test]
     fn a_watch_that_is_late_is_not_deaf() {
-        let mut tally = Tally::of(2, 2, 5);
+        let mut tally = Tally::of((2, 5), (2, 5));
         tally.found(keys(3, 6), keys(2, 0));
         // The next read leaves out what the one before has found.
         tally.found(keys(3, 0), keys(2, 0));

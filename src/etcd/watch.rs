@@ -110,8 +110,8 @@ impl Watcher {
         let client = self.pool.connect(member, Instant::now() + ANSWER).await?;
         let watching = async {
             let seen = self.read(&client, Gap::Reconnected).await?;
-            let own = self.look(&client, seen).await?.own;
-            self.tally.set(Tally::of(seen.count, own.count, seen.revision));
+            let now = self.look(&client, seen).await?;
+            self.tally.set(Tally::of((seen.count, seen.revision), (now.own.count, now.revision)));
             let stream = self.open(&client, seen.revision + 1).await?;
             round.ended_at(member, &self.pool);
             self.watch(&client, seen, stream).await
