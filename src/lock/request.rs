@@ -12,6 +12,11 @@ pub enum Request {
         /// The lease that is held; the request does not rely on it.
         lease: i64,
     },
+    /// Read lock and candidacies: etcd need not write anything to its disk for that.
+    ReadCandidates {
+        /// The lease that is held; the request does not rely on it.
+        lease: i64,
+    },
     /// Create the lock if it does not exist, else read lock and candidacies; advertise.
     Campaign {
         /// The lease to which lock and candidacy are attached.
@@ -105,6 +110,7 @@ impl Request {
     pub fn lease(&self) -> i64 {
         match *self {
             Request::ReadLock { lease }
+            | Request::ReadCandidates { lease }
             | Request::Campaign { lease, .. }
             | Request::ReacquireUnavailable { lease }
             | Request::Advertise { lease, .. }
@@ -124,6 +130,7 @@ impl Request {
             | Request::Resign { own, .. } => Some(own),
             Request::Transfer { own, .. } => own,
             Request::ReadLock { .. }
+            | Request::ReadCandidates { .. }
             | Request::ReacquireUnavailable { .. }
             | Request::TakeOver { .. }
             | Request::Preempt { .. }

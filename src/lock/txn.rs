@@ -62,6 +62,7 @@ pub fn txn_of(request: &Request, cidr: Cidr, host: &str, now: Timestamp) -> Txn 
     let guarded = |when, write| Txn { when, then: vec![write], otherwise: read_all() };
     match request {
         Request::ReadLock { .. } => Txn::read(vec![read_lock.clone()]),
+        Request::ReadCandidates { .. } => Txn::read(read_all()),
         Request::Campaign { lease, own } => Txn {
             when: vec![Compare::Absent(lock.clone())],
             then: vec![take(*lease), advertise(*lease, own)],
@@ -155,6 +156,7 @@ pub fn answer_of(request: &Request, cidr: Cidr, host: &str, reply: &Reply) -> Lo
         Request::Transfer { to, .. } if reply.succeeded => Some(written(&to.host, to.lease)),
         Request::Resign { .. } if reply.succeeded => None,
         Request::ReadLock { .. }
+        | Request::ReadCandidates { .. }
         | Request::Campaign { .. }
         | Request::ReacquireUnavailable { .. }
         | Request::Advertise { .. }
@@ -192,7 +194,7 @@ fn found<'a>(reply: &'a Reply, key: &str) -> Option<&'a Kv> {
 
 fn reads_candidacies(request: &Request, reply: &Reply) -> bool {
     match request {
-        Request::Advertise { .. } | Request::Resign { .. } => true,
+        Request::ReadCandidates { .. } | Request::Advertise { .. } | Request::Resign { .. } => true,
         Request::ReadLock { .. } | Request::Acknowledge { .. } => false,
         Request::Campaign { .. }
         | Request::ReacquireUnavailable { .. }

@@ -265,6 +265,7 @@ impl Core {
                 self.handover.unheard.extend(go);
             }
             Request::ReadLock { .. }
+            | Request::ReadCandidates { .. }
             | Request::Campaign { .. }
             | Request::ReacquireUnavailable { .. }
             | Request::Advertise { .. }

@@ -131,9 +131,11 @@ impl Core {
     pub(super) fn next_transfer(&self, lease: i64, candidacy: Candidacy) -> Option<Request> {
         let own = self.advertisement(candidacy);
         let ownership = self.ownership();
-        let known = self.is_advertised(candidacy) && self.etcd.candidates.is_some();
-        if !known || ownership == Ownership::Unknown {
+        if !self.is_advertised(candidacy) {
             return Some(Request::Advertise { lease, own });
+        }
+        if self.etcd.candidates.is_none() || ownership == Ownership::Unknown {
+            return Some(Request::ReadCandidates { lease });
         }
         let to = self.candidate().filter(|_| ownership == Ownership::Mine)?;
         if to.lease == 0 {

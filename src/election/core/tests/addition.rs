@@ -55,7 +55,7 @@ fn a_host_that_could_not_add_the_address_tries_again_at_once_if_no_other_is_left
         let mut story = unbound_owner(all_failing);
         story.find(Some(("h1", LEASE)), &[h2()]);
         story.answer(Some(("h2", 9)));
-        assert_eq!(story.see(None), [survey(Candidacy::Unavailable)]);
+        assert_eq!(story.see(None), [read_candidates()]);
         assert_eq!(story.find(None, &[]), []);
         let retake = Action::Ask(Request::ReacquireUnavailable { lease: LEASE });
         assert_eq!(story.wait(), [retake]);

@@ -36,7 +36,7 @@ fn the_last_one_keeps_lock_and_address_though_it_fails() {
 fn a_lock_that_the_last_one_loses_by_accident_is_taken_again() {
     let mut story = Story::failing(AllFailingPolicy::KeepLast);
     story.find(Some(("h1", LEASE)), &[]);
-    assert_eq!(story.see(None), [survey(Candidacy::Unavailable)]);
+    assert_eq!(story.see(None), [read_candidates()]);
     assert_eq!(story.find(None, &[]), []);
     let retake = Action::Ask(Request::ReacquireUnavailable { lease: LEASE });
     assert_eq!(story.wait(), [retake]);

@@ -13,13 +13,13 @@ fn failover() -> Input {
 fn handing_over(target: Option<&str>) -> Story {
     let mut story = Story::owner();
     let order = Input::Failover(target.map(str::to_owned));
-    assert_eq!(story.feed(order), [survey(Candidacy::Available)]);
+    assert_eq!(story.feed(order), [read_candidates()]);
     story
 }
 
 fn leaving() -> Story {
     let mut story = Story::owner();
-    assert_eq!(story.feed(Input::Leave), [survey(Candidacy::Available)]);
+    assert_eq!(story.feed(Input::Leave), [read_candidates()]);
     story
 }
 
@@ -218,9 +218,9 @@ fn who_leaves_stops_waiting_when_the_successors_leave_too() {
     let mut story = leaving();
     assert_eq!(story.find(Some(("h1", LEASE)), &[go()]), [release(Candidacy::Withdrawn)]);
     assert_eq!(story.find(None, &[go()]), []);
-    assert_eq!(story.wait(), [survey(Candidacy::Withdrawn)]);
+    assert_eq!(story.wait(), [read_candidates()]);
     assert_eq!(story.find(None, &[go()]), []);
-    assert_eq!(story.wait(), [survey(Candidacy::Withdrawn)]);
+    assert_eq!(story.wait(), [read_candidates()]);
     assert_eq!(story.find(None, &[]), [demoted(), Action::Unbind, Action::Left]);
 }
 

@@ -198,6 +198,10 @@ fn acquire() -> Action {
     Action::Ask(Request::Campaign { lease: LEASE, own: own(Candidacy::Available) })
 }
 
+fn read_candidates() -> Action {
+    Action::Ask(Request::ReadCandidates { lease: LEASE })
+}
+
 fn survey(candidacy: Candidacy) -> Action {
     Action::Ask(Request::Advertise { lease: LEASE, own: own(candidacy) })
 }
