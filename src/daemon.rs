@@ -17,7 +17,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use sd_notify::NotifyState;
 
 use crate::VERSION;
-use crate::api::Api;
+use crate::api::{self, Api};
 use crate::config::Config;
 use crate::etcd::Etcd;
 use crate::local_copy::CopyFile;
@@ -104,9 +104,7 @@ fn run(config: Config) -> Result<(), String> {
         copy,
     })
     .map_err(text("supervisor"))?;
-    let credentials = config.credentials.clone();
-    let api =
-        Api::start(&config.listen, credentials, supervisor.requests()).map_err(text("API"))?;
+    let api = Api::start(api_options(&config), supervisor.requests()).map_err(text("API"))?;
     notify(NotifyState::Ready);
 
     let ask = |check: &LivenessCheck| {
@@ -131,6 +129,16 @@ fn run(config: Config) -> Result<(), String> {
         End::Reload => return Err(execute(&program)),
     }
     Ok(())
+}
+
+fn api_options(config: &Config) -> api::Options {
+    // Clients know the host by its own name and those that the operator has added; `link` is any agent.
+    let own = [config.hostname.clone(), "link".to_owned()];
+    api::Options {
+        listen: config.listen.clone(),
+        names: own.into_iter().chain(config.api_hosts.clone()).collect(),
+        credentials: config.credentials.clone(),
+    }
 }
 
 /// Why the agent ends.

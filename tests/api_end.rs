@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::unbounded;
-use link::api::Api;
+use link::api::{Api, Options};
 
 /// The names of the API's threads.
 fn threads() -> Vec<String> {
@@ -27,9 +27,10 @@ fn nothing_is_left_of_an_api_that_was_dropped() {
     let start = Instant::now();
     for _ in 0..20 {
         let (commands, requests) = unbounded();
-        let api = Api::start(&["127.0.0.1:0".parse().unwrap()], None, commands).unwrap();
+        let listen = vec!["127.0.0.1:0".parse().unwrap()];
+        let api = Api::start(Options { listen, ..Options::default() }, commands).unwrap();
         let mut client = TcpStream::connect(api.addresses()[0]).unwrap();
-        client.write_all(b"GET /ips HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        client.write_all(b"GET /ips HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         requests.recv().unwrap();
         drop(api);
         // A thread that was joined is listed for an instant longer: it is still leaving the kernel.

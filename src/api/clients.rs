@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags};
 
+use super::browser::Names;
 use super::connection::{Connection, EvictionRank};
 use super::reply::Reply;
 use super::request::Request;
@@ -33,10 +34,12 @@ pub(crate) struct Client {
 }
 
 /// All clients, by a number that is never used again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Clients {
     by_number: BTreeMap<u64, Client>,
     next: u64,
+    /// The agent's.
+    names: Names,
 }
 
 impl Client {
@@ -97,6 +100,10 @@ impl Client {
 }
 
 impl Clients {
+    pub(crate) fn new(names: Names) -> Clients {
+        Clients { by_number: BTreeMap::new(), next: 0, names }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_number.len()
     }
@@ -125,7 +132,8 @@ impl Clients {
         if self.is_full() {
             self.make_room(now);
         }
-        let mut client = Client { stream, address: address.ip(), connection: Connection::new(now) };
+        let connection = Connection::new(self.names.clone(), now);
+        let mut client = Client { stream, address: address.ip(), connection };
         client.read(scratch, now);
         client.write(now);
         self.by_number.insert(self.next, client);

@@ -13,7 +13,7 @@ impl Lab {
     fn new() -> Lab {
         Lab {
             listener: TcpListener::bind("127.0.0.1:0").unwrap(),
-            clients: Clients::default(),
+            clients: Clients::new(Names::new(["h".to_owned()])),
             start: Instant::now(),
             scratch: vec![0; 128 * 1024],
         }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
 
+use super::browser::Names;
 use super::head::{self, Head, Progress};
 use super::reply::{Framing, Reply};
 use super::request::Request;
@@ -33,6 +34,8 @@ pub(crate) struct Connection {
     sent: usize,
     phase: Phase,
     since: Instant,
+    /// The agent's.
+    names: Names,
 }
 
 /// How little is lost by closing a connection, least first.
@@ -84,13 +87,14 @@ impl Phase {
 }
 
 impl Connection {
-    pub(crate) fn new(now: Instant) -> Connection {
+    pub(crate) fn new(names: Names, now: Instant) -> Connection {
         Connection {
             input: Vec::new(),
             output: Vec::new(),
             sent: 0,
             phase: Phase::Idle,
             since: now,
+            names,
         }
     }
 
@@ -253,7 +257,7 @@ impl Connection {
         if matches!(self.phase, Phase::Idle) {
             self.enter(Phase::Head, now);
         }
-        match head::parse(&self.input) {
+        match head::parse(&self.input, &self.names) {
             Ok(Progress::Partial) => {}
             Ok(Progress::Complete(head)) => self.begin_body(head),
             Err(reply) => self.refuse(&reply, now),

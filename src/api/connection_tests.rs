@@ -5,7 +5,7 @@ const PUT: &[u8] = b"PUT /ips/x HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n
 
 fn fresh() -> (Connection, Instant) {
     let now = Instant::now();
-    (Connection::new(now), now)
+    (Connection::new(Names::new(["h".to_owned()]), now), now)
 }
 
 /// Sends all output; true when our side is to be shut down.

@@ -1,10 +1,12 @@
 //! What holds for whatever a client sends: properties for [`crate::fuzzing`].
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use nix::poll::PollFlags;
 
 use super::auth::admits;
+use super::browser::{Names, Provenance};
 use super::connection::Connection;
 use super::head::{MAX_BODY, MAX_HEAD};
 use super::reply::{Framing, Reply};
@@ -19,7 +21,7 @@ use crate::store;
 use crate::vip::{Check, LONGEST_INTERVAL, VipId};
 
 /// What the gate answers itself, of what it cannot read.
-const REFUSALS: [u16; 6] = [400, 411, 413, 417, 431, 505];
+const REFUSALS: [u16; 7] = [400, 403, 411, 413, 417, 431, 505];
 /// Bytes of the shortest request that is read: `A / HTTP/1.0` and an empty line.
 const SHORTEST: usize = 16;
 /// Under this id what is accepted is stored.
@@ -34,6 +36,7 @@ pub fn gate(input: &[u8]) {
     for request in &heard.requests {
         check_canonical(request);
     }
+    check_provenance(&String::from_utf8_lossy(input));
     heard.check_answers();
     heard.check_same(&Conversation::of(cut(input)));
     if input.len() <= SLOWLY {
@@ -66,6 +69,36 @@ pub fn route(input: &[u8]) {
     }
 }
 
+/// The agent's: what is passed on names `link`, and most of the corpus `h`.
+fn names() -> Names {
+    Names::new(["link".to_owned(), "h".to_owned()])
+}
+
+/// Whatever stands in Host and Origin, only the agent's own names are served, and pages of its own.
+/// The reference is another one: it takes the text apart as a URL.
+fn check_provenance(text: &str) {
+    let is_plain = |byte: u8| (b'!'..=b'~').contains(&byte);
+    let mut words = text.split_ascii_whitespace().filter(|word| word.bytes().all(is_plain));
+    let (host, origin) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let bytes = |text: &'_ str| text.as_bytes().to_vec();
+    let (host_field, origin_field) = (bytes(host), bytes(origin));
+    let admits = |host: &[u8], origin: &[u8]| {
+        names().check(&Provenance { host, origin, ..Provenance::default() }).is_ok()
+    };
+    if admits(&host_field, b"") && !host.is_empty() {
+        let name = host.to_ascii_lowercase();
+        let end = name.rfind(']').unwrap_or_else(|| name.find(':').unwrap_or(name.len()));
+        let name = name[..end].trim_start_matches('[').trim_end_matches('.');
+        let address = name.split('%').next().unwrap_or_default().parse::<IpAddr>();
+        assert!(["h", "link", "localhost"].contains(&name) || address.is_ok(), "{host:?}");
+    }
+    if !origin.is_empty() && admits(&host_field, &origin_field) {
+        let (origin, host) = (origin.to_ascii_lowercase(), host.to_ascii_lowercase());
+        let name = host.split(':').next().unwrap_or_default().trim_end_matches('.');
+        assert!(!host.is_empty() && origin.contains(name), "{origin:?} at {host:?}");
+    }
+}
+
 /// The status of the refusal with which a request ends at the door, if it does.
 pub(crate) fn refusal(method: &str, target: &str, body: &[u8]) -> Option<u16> {
     route::route(method, target, Some(body)).err().map(|reply| reply.status)
@@ -86,7 +119,7 @@ impl Conversation {
     fn of<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Conversation {
         let now = Instant::now();
         let mut pieces = pieces.into_iter();
-        let mut connection = Connection::new(now);
+        let mut connection = Connection::new(names(), now);
         let mut heard = Conversation::default();
         let mut said = Vec::new();
         while !connection.is_closed() {
@@ -199,7 +232,7 @@ fn check_credentials(value: &str) {
 /// A client that sends no more, whose requests nobody takes, is let go after bounded time.
 fn check_end_of_silence(input: &[u8]) {
     let mut now = Instant::now();
-    let mut connection = Connection::new(now);
+    let mut connection = Connection::new(names(), now);
     connection.received(input, now);
     // Each request that waits is answered at its deadline; two deadlines more, of what is left of a
     // request and of the answer to that.

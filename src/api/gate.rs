@@ -19,6 +19,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::browser::Names;
 use super::clients::{Client, Clients};
 use super::listen::is_of_the_connection;
 use super::request::Request;
@@ -52,7 +53,11 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// Meets clients at the listeners; the server is behind the socket.
-    pub(crate) fn start(listeners: Vec<TcpListener>, upstreams: Upstreams) -> io::Result<Gate> {
+    pub(crate) fn start(
+        listeners: Vec<TcpListener>,
+        names: Names,
+        upstreams: Upstreams,
+    ) -> io::Result<Gate> {
         let (stop, stopped) = bounded(0);
         let (pings, pings_rx) = unbounded();
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
@@ -60,7 +65,7 @@ impl Gate {
         let gate_loop = GateLoop {
             listeners,
             upstreams,
-            clients: Clients::default(),
+            clients: Clients::new(names),
             wake: Arc::clone(&wake),
             pings: pings_rx,
             stopped,

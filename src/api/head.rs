@@ -5,6 +5,7 @@
 //! cannot be read in one way only is refused (RFC 9112, 11.2), because two readers of one message
 //! must never disagree on where it ends.
 
+use super::browser::{Names, Provenance};
 use super::reply::{Framing, Reply};
 use super::route;
 
@@ -43,14 +44,14 @@ pub(crate) struct Head {
     pub(crate) canonical: Vec<u8>,
 }
 
-/// Reads the head of the first request in the input.
-pub(crate) fn parse(input: &[u8]) -> Result<Progress, Reply> {
+/// Reads the head of the first request in the input, which is for an agent with these names.
+pub(crate) fn parse(input: &[u8], names: &Names) -> Result<Progress, Reply> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut fields);
     match request.parse(input) {
         Ok(httparse::Status::Complete(size)) if size <= MAX_HEAD => {
             require_crlf(&input[..size])?;
-            read(&request, size).map(Progress::Complete)
+            read(&request, size, names).map(Progress::Complete)
         }
         Ok(httparse::Status::Partial) if input.len() <= MAX_HEAD => {
             require_crlf(input)?;
@@ -72,6 +73,7 @@ struct Fields<'a> {
     expects_continue: bool,
     close: bool,
     authorization: Option<&'a [u8]>,
+    from: Provenance<'a>,
 }
 
 /// RFC 9112, 2.2 allows to take a bare LF for an end of line; a proxy in front may not, and would
@@ -87,11 +89,12 @@ fn require_crlf(head: &[u8]) -> Result<(), Reply> {
     Ok(())
 }
 
-fn read(request: &httparse::Request<'_, '_>, size: usize) -> Result<Head, Reply> {
+fn read(request: &httparse::Request<'_, '_>, size: usize, names: &Names) -> Result<Head, Reply> {
     let modern = request.version == Some(1);
     let method = request.method.unwrap_or_default();
-    let path = path(request.path.unwrap_or_default())?;
+    let (authority, path) = split_target(request.path.unwrap_or_default())?;
     let fields = read_fields(request.headers)?;
+    names.check(&Provenance { authority, ..fields.from })?;
     if modern && fields.hosts == 0 {
         return Err(bad("Host is missing"));
     }
@@ -113,14 +116,17 @@ fn read(request: &httparse::Request<'_, '_>, size: usize) -> Result<Head, Reply>
     })
 }
 
-/// The path of an origin-form or absolute-form target (RFC 9112, 3.2).
-fn path(target: &str) -> Result<&str, Reply> {
-    let path = match target.split_once("://") {
-        Some((scheme, rest)) if is_http(scheme) => rest.find('/').map_or("/", |at| &rest[at..]),
-        _ => target,
+/// The authority, empty if there is none, and the path of an origin-form or absolute-form target
+/// (RFC 9112, 3.2).
+fn split_target(target: &str) -> Result<(&str, &str), Reply> {
+    let (authority, path) = match target.split_once("://") {
+        Some((scheme, rest)) if is_http(scheme) => {
+            rest.find('/').map_or((rest, "/"), |at| rest.split_at(at))
+        }
+        _ => ("", target),
     };
     if path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Ok(path)
+        Ok((authority, path))
     } else {
         Err(bad("the target is not a path"))
     }
@@ -134,7 +140,12 @@ fn read_fields<'a>(headers: &[httparse::Header<'a>]) -> Result<Fields<'a>, Reply
     let mut fields = Fields::default();
     for header in headers {
         match header.name.to_ascii_lowercase().as_str() {
-            "host" => fields.hosts += 1,
+            "host" => {
+                fields.hosts += 1;
+                fields.from.host = header.value;
+            }
+            "origin" => read_once(&mut fields.from.origin, "Origin", header.value)?,
+            "sec-fetch-site" => read_once(&mut fields.from.site, "Sec-Fetch-Site", header.value)?,
             "content-length" => read_length(&mut fields, header.value)?,
             "transfer-encoding" => fields.coded = true,
             "expect" => read_expectation(&mut fields, header.value)?,
@@ -147,6 +158,14 @@ fn read_fields<'a>(headers: &[httparse::Header<'a>]) -> Result<Fields<'a>, Reply
         return Err(bad("Host is repeated"));
     }
     Ok(fields)
+}
+
+fn read_once<'a>(field: &mut &'a [u8], name: &str, value: &'a [u8]) -> Result<(), Reply> {
+    if !field.is_empty() {
+        return Err(bad(&format!("{name} is repeated")));
+    }
+    *field = value;
+    Ok(())
 }
 
 fn read_length(fields: &mut Fields<'_>, value: &[u8]) -> Result<(), Reply> {

@@ -1,5 +1,10 @@
 use super::*;
 
+/// For an agent that is called `h`, as most requests here call it.
+fn parse(input: &[u8]) -> Result<Progress, Reply> {
+    super::parse(input, &Names::new(["h".to_owned()]))
+}
+
 fn head(text: &str) -> Head {
     match parse(text.as_bytes()) {
         Ok(Progress::Complete(head)) => head,
@@ -13,7 +18,7 @@ fn refusal(input: &[u8]) -> Option<u16> {
 
 #[test]
 fn only_method_path_credentials_and_length_reach_the_server() {
-    let text = "POST http://h:1313/ips?x=1 HTTP/1.1\r\nhost: evil\r\nCookie: a\r\n\
+    let text = "POST http://h:1313/ips?x=1 HTTP/1.1\r\nhost: h\r\nCookie: a\r\n\
         X-Forwarded-For: b\r\nauthorization: Basic YTpi\r\ncontent-length: 7\r\n\r\n{}";
     let head = head(text);
     let canonical = "POST /ips?x=1 HTTP/1.1\r\nHost: link\r\n\
@@ -79,6 +84,13 @@ fn what_is_wrong_has_its_code() {
         (400, "GET / HTTP/1.1\r\n\r\n"),
         (400, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
         (400, "GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n"),
+        (400, "GET / HTTP/1.1\r\nHost: h\r\nOrigin: http://h\r\nOrigin: http://h\r\n\r\n"),
+        (403, "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n"),
+        (403, "GET / HTTP/1.0\r\nHost: evil.example\r\n\r\n"),
+        (403, "GET http://evil.example/ HTTP/1.1\r\nHost: h\r\n\r\n"),
+        (403, "GET http://h/ HTTP/1.1\r\nHost: evil.example\r\n\r\n"),
+        (403, "POST / HTTP/1.1\r\nHost: h\r\nOrigin: null\r\nContent-Length: 100000\r\n\r\n"),
+        (403, "PUT / HTTP/1.1\r\nHost: h\r\nSEC-FETCH-SITE: cross-site\r\n\r\n"),
         (400, "GET / HTTP/1.1\r\nHost : h\r\n\r\n"),
         (400, "GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n"),
         (400, "GET ips HTTP/1.1\r\nHost: h\r\n\r\n"),

@@ -14,6 +14,7 @@
 mod audit;
 mod auth;
 mod body;
+mod browser;
 mod clients;
 mod connection;
 #[cfg(any(test, fuzzing))]
@@ -36,6 +37,7 @@ use crossbeam_channel::Sender;
 use crate::command;
 use crate::ping::Ping;
 use crate::secret::Credentials;
+use browser::Names;
 use gate::Gate;
 use server::Pool;
 use upstream::Upstreams;
@@ -50,6 +52,17 @@ pub struct Api {
     pool: Pool,
 }
 
+/// Where the API is, and for whom.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The addresses that are listened on.
+    pub listen: Vec<SocketAddr>,
+    /// The names under which the agent may be asked, beside any address and `localhost`.
+    pub names: Vec<String>,
+    /// Who may ask; everybody if `None`.
+    pub credentials: Option<Credentials>,
+}
+
 impl Api {
     /// Listens on all addresses and answers from then on; without credentials it answers everybody.
     ///
@@ -60,18 +73,14 @@ impl Api {
     ///
     /// An address that cannot be listened on, by its name; a private socket or a thread that cannot
     /// be made.
-    pub fn start(
-        listen: &[SocketAddr],
-        credentials: Option<Credentials>,
-        commands: Sender<command::Request>,
-    ) -> io::Result<Api> {
-        let listeners = listen::bind_all(listen)?;
+    pub fn start(options: Options, commands: Sender<command::Request>) -> io::Result<Api> {
+        let listeners = listen::bind_all(&options.listen)?;
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
-        let pool = Pool::start(credentials, commands)?;
+        let pool = Pool::start(options.credentials, commands)?;
         let upstreams = Upstreams::open(pool.socket()).map_err(|error| {
             io::Error::new(error.kind(), format!("connect to the server behind the gate: {error}"))
         })?;
-        let gate = Gate::start(listeners, upstreams)?;
+        let gate = Gate::start(listeners, Names::new(options.names), upstreams)?;
         Ok(Api { addresses, gate, pool })
     }
 

@@ -39,6 +39,7 @@ fn all_mistakes_are_reported_together_each_naming_its_variable_and_value() {
         ("HOSTNAME", "a/b"),
         ("PORT", "0"),
         ("LISTEN", "localhost"),
+        ("API_HOSTS", "http://a"),
         ("ETCD_HOSTS", "ftp://a"),
         ("ETCD_TLS_CERT", "/cert"),
         ("ETCD_USER", "root"),
@@ -103,6 +104,12 @@ fn listen_takes_addresses_with_and_without_brackets() {
     let config = good(&[("LISTEN", "10.0.0.1, [fd00::1],::1"), ("PORT", "80")]);
     let listen: Vec<_> = config.listen.iter().map(SocketAddr::to_string).collect();
     assert_eq!(listen, ["10.0.0.1:80", "[fd00::1]:80", "[::1]:80"]);
+}
+
+#[test]
+fn names_of_the_api_are_a_list() {
+    assert_eq!(good(&[]).api_hosts, [""; 0]);
+    assert_eq!(good(&[("API_HOSTS", "vip.lan, h1.lan,")]).api_hosts, ["vip.lan", "h1.lan"]);
 }
 
 #[test]

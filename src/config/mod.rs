@@ -39,6 +39,8 @@ pub struct Config {
     pub credentials: Option<Credentials>,
     /// `LISTEN` and `PORT`.
     pub listen: Vec<SocketAddr>,
+    /// `API_HOSTS`: names under which the API may be asked.
+    pub api_hosts: Vec<String>,
     /// `ETCD_…` and `KEEPALIVE_…`.
     pub etcd: etcd::Options,
     /// `HEALTH_CHECK_…` and `FAIL_COUNT_BEFORE_FAILOVER`.

@@ -41,6 +41,7 @@ impl Reader<'_> {
             interface: self.interface(),
             hostname,
             listen: self.listen(credentials.is_some()),
+            api_hosts: self.api_hosts(),
             credentials,
             etcd: etcd::Options { own_prefixes: own, ..self.etcd() },
             checks: CheckDefaults {
@@ -129,6 +130,19 @@ impl Reader<'_> {
             }
         }
         addresses
+    }
+
+    fn api_hosts(&mut self) -> Vec<String> {
+        let list = self.text("API_HOSTS").unwrap_or_default();
+        let names: Vec<&str> =
+            list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        for name in &names {
+            if !name.chars().all(is_name) {
+                self.mistake("API_HOSTS", name, "is not a host name (without a scheme and a port)");
+            }
+        }
+        names.into_iter().map(str::to_owned).collect()
     }
 
     fn etcd(&mut self) -> etcd::Options {

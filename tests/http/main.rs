@@ -6,6 +6,7 @@
 
 mod attack;
 mod audit;
+mod browser;
 mod client;
 mod framing;
 mod routes;

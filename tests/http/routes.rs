@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 
+use link::api::{Api, Options};
 use link::command::{Change, Command, NewVip, Refusal};
 use link::policy::LossPolicy;
 use link::vip::{Check, CheckKind, VipId};
@@ -280,8 +281,9 @@ fn the_end_answers_who_waits_and_closes_the_port() {
 fn without_a_supervisor_everything_is_unavailable() {
     let (commands, nobody) = crossbeam_channel::bounded(1);
     drop(nobody);
-    let listen = ["127.0.0.1:0".parse().unwrap()];
-    let api = link::api::Api::start(&listen, None, commands).unwrap();
+    let listen = vec!["127.0.0.1:0".parse().unwrap()];
+    let options = Options { listen, names: vec!["h".to_owned()], ..Options::default() };
+    let api = Api::start(options, commands).unwrap();
     let mut client = crate::client::Client::connect(api.addresses()[0]);
     assert_eq!(client.get("/ips").status, 503);
     assert_eq!(client.get("/health").status, 503);

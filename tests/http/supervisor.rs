@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use link::api::Api;
+use link::api::{Api, Options};
 use link::command::{Answer, Command, Refusal, Request};
 use link::secret::Credentials;
 use link::wire;
@@ -35,8 +35,9 @@ impl Server {
         let (seen, commands) = unbounded();
         let supervisor = thread::spawn(move || supervise(&inbox, &seen, decide));
         let credentials = password.map(|password| Credentials::new("admin", password).unwrap());
-        let listen = ["127.0.0.1:0".parse().unwrap()];
-        let api = Api::start(&listen, credentials, requests).unwrap();
+        let listen = vec!["127.0.0.1:0".parse().unwrap()];
+        let options = Options { listen, names: vec!["h".to_owned()], credentials };
+        let api = Api::start(options, requests).unwrap();
         let address = api.addresses()[0];
         Server { api: Some(api), address, commands, supervisor: Some(supervisor) }
     }

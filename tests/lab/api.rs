@@ -181,6 +181,24 @@ fn what_is_too_large_or_has_no_length_is_refused() {
 }
 
 #[test]
+fn an_agent_is_asked_by_its_own_names_and_by_no_foreign_page() {
+    let lab = single(&[("API_HOSTS", "vip.lan")]);
+    let api = lab[H1].api();
+    let own = lab[H1].name();
+    for (status, fields) in [
+        (200, format!("Host: {own}:1313")),
+        (200, "Host: vip.lan".to_owned()),
+        (200, "Host: 127.0.0.1:1313".to_owned()),
+        (403, "Host: evil.lan:1313".to_owned()),
+        (403, "Host: 127.0.0.1:1313\r\nOrigin: http://evil.lan".to_owned()),
+        (403, "Host: 127.0.0.1:1313\r\nSec-Fetch-Site: cross-site".to_owned()),
+    ] {
+        let request = format!("GET /ips HTTP/1.1\r\n{fields}\r\n\r\n");
+        assert_eq!(api.exchange(request.as_bytes()).unwrap().status, status, "{fields}");
+    }
+}
+
+#[test]
 fn many_requests_go_over_one_connection() {
     let lab = single(&[]);
     let address = ("127.0.0.1", 1313);
