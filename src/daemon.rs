@@ -4,9 +4,8 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use log::{Level, error, info, warn};
@@ -24,11 +23,9 @@ use crate::local_copy::CopyFile;
 use crate::net::{Announce, Net};
 use crate::ping::LivenessCheck;
 use crate::policy::{CrashDetection, StopPolicy};
+use crate::reload::{self, TRY_OUT, try_out};
 use crate::supervisor::{self, Supervisor};
 use crate::systemd::{Watchdog, notify};
-
-/// How long a program may take to tell its version before it replaces this one.
-const TRY_OUT: Duration = Duration::from_secs(3);
 
 /// The environment is wrong.
 const BAD_CONFIGURATION: u8 = 2;
@@ -119,6 +116,8 @@ fn run(config: Config) -> Result<(), String> {
         End::Stop => config.stop_policy,
         End::Reload => StopPolicy::Keep,
     });
+    // For the next life: clients that come meanwhile wait for it.
+    let sockets = if end == End::Reload { api.listeners() } else { Vec::new() };
     // The API answers until everything is handed over; then top down.
     drop(api);
     drop(supervisor);
@@ -126,7 +125,7 @@ fn run(config: Config) -> Result<(), String> {
     drop(net);
     match end {
         End::Stop => info!("stopped"),
-        End::Reload => return Err(execute(&program)),
+        End::Reload => return Err(reload::execute(&program, &sockets)),
     }
     Ok(())
 }
@@ -136,6 +135,7 @@ fn api_options(config: &Config) -> api::Options {
     let own = [config.hostname.clone(), "link".to_owned()];
     api::Options {
         listen: config.listen.clone(),
+        inherited: reload::inherited(std::env::var_os(reload::SOCKETS)),
         names: own.into_iter().chain(config.api_hosts.clone()).collect(),
         credentials: config.credentials.clone(),
     }
@@ -218,37 +218,6 @@ fn next_signal(signals: &SignalFd, until: Option<Instant>) -> nix::Result<Option
     Signal::try_from(number).map(Some)
 }
 
-/// Whether a program that has been put in the place of this one runs at all: a file for another
-/// machine, or half a file, must not cost the host its IPs. One that hangs is killed.
-fn try_out(program: &Path, patience: Duration) -> Result<(), String> {
-    let mut command = Command::new(program);
-    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut child = command.spawn().map_err(text("run it"))?;
-    let until = Instant::now() + patience;
-    while child.try_wait().map_err(text("await it"))?.is_none() {
-        if Instant::now() >= until {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(format!("`--version` is not answered within {patience:?}"));
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let output = child.wait_with_output().map_err(text("read its answer"))?;
-    if output.status.success() && output.stdout.starts_with(b"linkd ") {
-        return Ok(());
-    }
-    Err(format!("`--version` ends with {} and says nothing of linkd", output.status))
-}
-
-/// Becomes the program; comes back only with an error. The threads are gone, the descriptors are
-/// closed by the kernel, the process id and the environment stay.
-fn execute(program: &Path) -> String {
-    let error = Command::new(program).exec();
-    // The file was there a moment ago. What runs now can still be executed, even if it is deleted.
-    error!("execute {}: {error}; the old program goes on", program.display());
-    format!("execute the old program: {}", Command::new("/proc/self/exe").exec())
-}
-
 /// Log lines go to stderr: with the time for people, with the priority for journald
 /// (sd-daemon(3)), which has a clock of its own.
 fn init_log() {
@@ -291,29 +260,4 @@ fn complain(text: &str) {
         let _ = writeln!(lines, "linkd: {line}");
     }
     let _ = io::stderr().write_all(lines.as_bytes());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_program_that_says_it_is_linkd_may_replace_this_one() {
-        let patience = Duration::from_secs(60);
-        for program in ["/nonexistent/linkd", "/etc/passwd", "/bin/true", "/bin/false", "/bin/cat"]
-        {
-            assert!(try_out(Path::new(program), patience).is_err(), "{program}");
-        }
-    }
-
-    #[test]
-    fn a_program_that_hangs_is_killed_and_refused() {
-        let script = std::env::temp_dir().join(format!("link-hang-{}", uuid::Uuid::new_v4()));
-        // Written by another process: one that this process had open could not be executed.
-        let write = "printf '#!/bin/sh\nexec sleep 600\n' > \"$0\" && chmod 700 \"$0\"";
-        assert!(Command::new("sh").args(["-c", write]).arg(&script).status().unwrap().success());
-        let result = try_out(&script, Duration::from_millis(200));
-        std::fs::remove_file(&script).unwrap();
-        assert!(result.unwrap_err().contains("not answered"));
-    }
 }

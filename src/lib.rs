@@ -63,6 +63,7 @@ pub mod net;
 pub mod network;
 pub mod ping;
 pub mod policy;
+mod reload;
 pub mod secret;
 pub mod store;
 pub mod supervisor;

@@ -21,7 +21,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::browser::Names;
 use super::clients::{Client, Clients};
-use super::listen::is_of_the_connection;
+use super::listen::{Doors, is_of_the_connection};
 use super::request::Request;
 use super::upstream::{Asker, Served, Upstreams};
 use crate::ping::Ping;
@@ -46,28 +46,31 @@ const ARE_YOU_THERE: &[u8] = b"GET /version HTTP/1.1\r\nHost: link\r\n\r\n";
 #[derive(Debug)]
 pub(crate) struct Gate {
     stop: Option<Sender<Infallible>>,
-    pings: Sender<Ping>,
+    questions: Sender<Question>,
     wake: Arc<EventFd>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// What the thread is asked.
+enum Question {
+    Ping(Ping),
+    /// For copies of the sockets that are listened on.
+    Listeners(Sender<Vec<TcpListener>>),
+}
+
 impl Gate {
-    /// Meets clients at the listeners; the server is behind the socket.
-    pub(crate) fn start(
-        listeners: Vec<TcpListener>,
-        names: Names,
-        upstreams: Upstreams,
-    ) -> io::Result<Gate> {
+    /// Meets clients at the doors; the server is behind the socket.
+    pub(crate) fn start(doors: Doors, names: Names, upstreams: Upstreams) -> io::Result<Gate> {
         let (stop, stopped) = bounded(0);
-        let (pings, pings_rx) = unbounded();
+        let (questions, questions_rx) = unbounded();
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let wake = Arc::new(wake);
         let gate_loop = GateLoop {
-            listeners,
+            doors,
             upstreams,
             clients: Clients::new(names),
             wake: Arc::clone(&wake),
-            pings: pings_rx,
+            questions: questions_rx,
             stopped,
             unasked: None,
             accept_after: None,
@@ -76,12 +79,24 @@ impl Gate {
             scratch: vec![0; READ_SIZE],
         };
         let thread = thread::spawn("gate", move || gate_loop.run())?;
-        Ok(Gate { stop: Some(stop), pings, wake, thread: Some(thread) })
+        Ok(Gate { stop: Some(stop), questions, wake, thread: Some(thread) })
     }
 
     /// Asks for a sign of life.
     pub(crate) fn ping(&self, ping: Ping) {
-        let _ = self.pings.send(ping);
+        self.ask(Question::Ping(ping));
+    }
+
+    /// Copies of the sockets that are listened on: while one is open, clients that come are kept
+    /// waiting. None if the thread does not answer.
+    pub(crate) fn listeners(&self) -> Vec<TcpListener> {
+        let (copies_tx, copies_rx) = bounded(1);
+        self.ask(Question::Listeners(copies_tx));
+        copies_rx.recv_timeout(FAREWELL).unwrap_or_default()
+    }
+
+    fn ask(&self, question: Question) {
+        let _ = self.questions.send(question);
         // It fails only when the counter is full, and then the thread is awake.
         let _ = self.wake.write(1);
     }
@@ -105,11 +120,11 @@ impl Drop for Gate {
 
 /// What the thread owns.
 struct GateLoop {
-    listeners: Vec<TcpListener>,
+    doors: Doors,
     upstreams: Upstreams,
     clients: Clients,
     wake: Arc<EventFd>,
-    pings: Receiver<Ping>,
+    questions: Receiver<Question>,
     stopped: Receiver<Infallible>,
     /// A question of the watchdog that the server is to be asked.
     unasked: Option<Ping>,
@@ -134,12 +149,13 @@ impl GateLoop {
         while !self.is_done() {
             let events = self.wait();
             let now = Instant::now();
-            self.take_ping();
+            self.take_questions();
             self.take_answers(&events.upstreams, now);
             self.proceed(&events.clients, now);
             self.accept(&events.listeners, now);
             // From here on listeners and clients may go, and the events no longer match them.
             self.check_stop(now);
+            self.doors.retry(now);
             self.clients.expire(now);
             self.clients.limit_memory();
             self.clients.shed(now);
@@ -155,7 +171,7 @@ impl GateLoop {
     fn wait(&self) -> Events {
         let now = Instant::now();
         let accepts = if self.accepts(now) { PollFlags::POLLIN } else { PollFlags::empty() };
-        let listeners = self.listeners.iter().map(|socket| PollFd::new(socket.as_fd(), accepts));
+        let listeners = self.doors.listeners().map(|socket| PollFd::new(socket.as_fd(), accepts));
         let (upstreams, clients) = (self.upstreams.polled(), self.clients.values());
         let clients = clients.map(Client::polled);
         let mut polled: Vec<PollFd<'_>> = listeners.chain(upstreams).chain(clients).collect();
@@ -177,7 +193,7 @@ impl GateLoop {
         let mut found = polled.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
         let mut take = |count| found.by_ref().take(count).collect();
         Events {
-            listeners: take(self.listeners.len()),
+            listeners: take(self.doors.listeners().count()),
             upstreams: take(self.upstreams.polled().count()),
             clients: take(self.clients.len()),
         }
@@ -185,7 +201,8 @@ impl GateLoop {
 
     fn timeout(&self, now: Instant) -> PollTimeout {
         let upstreams = self.upstreams.deadline();
-        let due = [self.clients.deadline(now), upstreams, self.accept_after, self.end];
+        let doors = self.doors.deadline();
+        let due = [self.clients.deadline(now), upstreams, doors, self.accept_after, self.end];
         let Some(due) = due.into_iter().flatten().min() else {
             return PollTimeout::NONE;
         };
@@ -200,7 +217,7 @@ impl GateLoop {
 
     fn check_stop(&mut self, now: Instant) {
         if self.is_stopped() {
-            self.listeners.clear();
+            self.doors.shut();
             self.clients.keep_owed();
             self.end.get_or_insert(now + FAREWELL);
         }
@@ -222,12 +239,19 @@ impl GateLoop {
         }
     }
 
-    /// That it is taken is this thread's answer; what is behind it is asked too.
-    fn take_ping(&mut self) {
+    /// That a ping is taken is this thread's answer; what is behind it is asked too.
+    fn take_questions(&mut self) {
         // The counter only wakes; what has happened is in the channel.
         let _ = self.wake.read();
-        if let Ok(ping) = self.pings.try_recv() {
-            self.unasked = Some(ping.pass_on("api"));
+        while let Ok(question) = self.questions.try_recv() {
+            match question {
+                Question::Ping(ping) => self.unasked = Some(ping.pass_on("api")),
+                Question::Listeners(copies) => {
+                    let listeners = self.doors.listeners();
+                    let _ = copies
+                        .send(listeners.filter_map(|socket| socket.try_clone().ok()).collect());
+                }
+            }
         }
     }
 
@@ -257,7 +281,8 @@ impl GateLoop {
             if !self.clients.has_room(now) {
                 return;
             }
-            match self.listeners[index].accept() {
+            let Some(listener) = self.doors.listeners().nth(index) else { return };
+            match listener.accept() {
                 Ok(accepted) => self.admit(accepted, now),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if is_of_the_connection(&error) => {}

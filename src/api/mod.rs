@@ -39,6 +39,7 @@ use crate::ping::Ping;
 use crate::secret::Credentials;
 use browser::Names;
 use gate::Gate;
+use listen::Doors;
 use server::Pool;
 use upstream::Upstreams;
 
@@ -53,10 +54,12 @@ pub struct Api {
 }
 
 /// Where the API is, and for whom.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Options {
     /// The addresses that are listened on.
     pub listen: Vec<SocketAddr>,
+    /// Sockets of an earlier life of the agent that listen already.
+    pub inherited: Vec<TcpListener>,
     /// The names under which the agent may be asked, beside any address and `localhost`.
     pub names: Vec<String>,
     /// Who may ask; everybody if `None`.
@@ -64,23 +67,24 @@ pub struct Options {
 }
 
 impl Api {
-    /// Listens on all addresses and answers from then on; without credentials it answers everybody.
+    /// Listens on all addresses and answers from then on; without credentials it answers everybody. An
+    /// address that cannot be listened on is tried again until it can.
     ///
     /// `[::]` is all addresses of both families. Commands are answered through their own channel;
     /// one that is not answered within 30 s is given up.
     ///
     /// # Errors
     ///
-    /// An address that cannot be listened on, by its name; a private socket or a thread that cannot
-    /// be made.
+    /// A private socket or a thread that cannot be made.
     pub fn start(options: Options, commands: Sender<command::Request>) -> io::Result<Api> {
-        let listeners = listen::bind_all(&options.listen)?;
-        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+        let doors = Doors::open(&options.listen, options.inherited);
+        let addresses =
+            doors.listeners().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
         let pool = Pool::start(options.credentials, commands)?;
         let upstreams = Upstreams::open(pool.socket()).map_err(|error| {
             io::Error::new(error.kind(), format!("connect to the server behind the gate: {error}"))
         })?;
-        let gate = Gate::start(listeners, Names::new(options.names), upstreams)?;
+        let gate = Gate::start(doors, Names::new(options.names), upstreams)?;
         Ok(Api { addresses, gate, pool })
     }
 
@@ -89,7 +93,13 @@ impl Api {
         self.gate.ping(ping);
     }
 
-    /// The addresses that are listened on, with their real ports where 0 was asked for.
+    /// Copies of the sockets that are listened on, for the next life of the agent: as long as they are
+    /// open, clients that come wait for it, and nobody else gets the port.
+    pub fn listeners(&self) -> Vec<TcpListener> {
+        self.gate.listeners()
+    }
+
+    /// The addresses that were listened on at the start, with their real ports where 0 was asked for.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }

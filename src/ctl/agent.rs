@@ -169,7 +169,7 @@ impl Agent {
         match error {
             http::Error::Connect(error) => Failure::new(
                 Kind::Unreachable,
-                format!("cannot connect to {server}: {}", plain(&error)),
+                format!("cannot connect to {server}: {}{}", plain(&error), hint(&error)),
             ),
             http::Error::Timeout => Failure::new(
                 Kind::Unreachable,
@@ -258,6 +258,15 @@ fn describe(response: &Response) -> String {
     match body.is_empty() {
         true => format!("it says {status}"),
         false => format!("it says {status} {}", excerpt(body, EXCERPT)),
+    }
+}
+
+/// What may be the reason.
+fn hint(error: &std::io::Error) -> &'static str {
+    if error.kind() == std::io::ErrorKind::ConnectionRefused {
+        " (no agent runs there, it has another LISTEN or PORT, or its log says why it cannot listen)"
+    } else {
+        ""
     }
 }
 

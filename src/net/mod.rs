@@ -34,6 +34,7 @@ pub use announce::Announce;
 pub use client::{ManagedAddress, Net, NetClient};
 pub use error::{NetError, OrderError};
 pub use probe::MonitorTiming;
+pub(crate) use sys::duplicate;
 
 use crate::network::{Liveness, Mac, ProbeResult, Unusable};
 use crate::vip::Cidr;

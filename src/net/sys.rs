@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)]
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -14,6 +14,15 @@ use nix::sys::socket::{
     SockaddrStorage, bind, recvfrom, sendto, setsockopt, socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
+
+/// A copy of a descriptor that is known by its number only, as the process was executed with it. It is a
+/// new one, closed by exec(2), so that nothing happens to what the number stands for.
+pub(crate) fn duplicate(number: RawFd) -> Result<OwnedFd, Errno> {
+    // SAFETY: no pointer is passed; a number that is not open is answered with EBADF.
+    let copy = Errno::result(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 0) })?;
+    // SAFETY: the kernel has just made this descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
 
 /// A socket of `NETLINK_ROUTE`, closed when dropped.
 #[derive(Debug)]

@@ -36,7 +36,8 @@ impl Server {
         let supervisor = thread::spawn(move || supervise(&inbox, &seen, decide));
         let credentials = password.map(|password| Credentials::new("admin", password).unwrap());
         let listen = vec!["127.0.0.1:0".parse().unwrap()];
-        let options = Options { listen, names: vec!["h".to_owned()], credentials };
+        let names = vec!["h".to_owned()];
+        let options = Options { listen, names, credentials, ..Options::default() };
         let api = Api::start(options, requests).unwrap();
         let address = api.addresses()[0];
         Server { api: Some(api), address, commands, supervisor: Some(supervisor) }

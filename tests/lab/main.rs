@@ -56,6 +56,8 @@ mod names;
 #[cfg(test)]
 mod partition;
 #[cfg(test)]
+mod port;
+#[cfg(test)]
 mod reconcile;
 #[cfg(test)]
 mod restored;

@@ -275,15 +275,6 @@ fn all_mistakes_in_the_environment_are_told_together_and_no_secret() {
 }
 
 #[test]
-fn a_port_in_use_is_an_error_that_names_it() {
-    let lab = Lab::new(1);
-    let _other = lab[H1].listen(1313);
-    let (code, said) = run_agent(&lab, &[]);
-    assert!(![Some(0), Some(124)].contains(&code), "{code:?}: {said}");
-    assert!(said.contains("1313"), "{said}");
-}
-
-#[test]
 fn hosts_that_boot_without_etcd_take_their_ips_and_agree_when_it_is_back() {
     let mut lab = Lab::sharing(2, VIP);
     lab.await_owner(VIP);

@@ -42,7 +42,8 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
         "checks command election etcd failure_detector fsm local_copy lock \
          machine net network ping policy store thread vip wire",
     ),
-    ("daemon", "api config etcd local_copy net ping policy supervisor systemd"),
+    ("reload", "net"),
+    ("daemon", "api config etcd local_copy net ping policy reload supervisor systemd"),
 ];
 
 /// What stands in these files only, by the beginnings of their paths.
