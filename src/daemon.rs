@@ -99,6 +99,7 @@ fn run(config: Config) -> Result<(), String> {
         etcd: etcd.client(),
         net: net.client(),
         copy,
+        etcd_addresses: config.etcd_addresses(),
     })
     .map_err(text("supervisor"))?;
     let api = Api::start(api_options(&config), supervisor.requests()).map_err(text("API"))?;

@@ -15,6 +15,8 @@ pub enum Unusable {
     Down,
     /// It has no carrier, or is not ready for traffic (RFC 2863).
     NoCarrier,
+    /// It has the address already, and that is not LinK's: somebody else has put it there.
+    NotOurs,
 }
 
 impl fmt::Display for Unusable {
@@ -23,6 +25,7 @@ impl fmt::Display for Unusable {
             Unusable::Missing => "no such interface",
             Unusable::Down => "interface is down",
             Unusable::NoCarrier => "no carrier",
+            Unusable::NotOurs => "the host itself has the address",
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Endpoints of etcd, as URLs.
 
+use std::net::IpAddr;
+
 /// etcd's own port for clients.
 const DEFAULT_PORT: u16 = 2379;
 
@@ -23,6 +25,13 @@ pub(super) fn parse(text: &str) -> Result<String, &'static str> {
         return Err("is not an endpoint (http://host:port)");
     }
     Ok(format!("{scheme}://{host}:{port}"))
+}
+
+/// The address in an endpoint that was read, if it has one and no name.
+pub(super) fn address(endpoint: &str) -> Option<IpAddr> {
+    let (_, authority) = endpoint.split_once("://")?;
+    let (host, _) = split_port(authority).ok()?;
+    host.trim_matches(['[', ']']).parse().ok()
 }
 
 fn split_port(authority: &str) -> Result<(&str, u16), &'static str> {
@@ -50,6 +59,18 @@ mod tests {
             ("[fd00::1]:1", "http://[fd00::1]:1"),
         ] {
             assert_eq!(parse(text).as_deref(), Ok(url));
+        }
+    }
+
+    #[test]
+    fn an_address_in_an_endpoint_is_known() {
+        for (endpoint, address) in [
+            ("http://127.0.0.1:2379", Some("127.0.0.1")),
+            ("https://[fd00::1]:2379", Some("fd00::1")),
+            ("https://etcd-1.lan:4001", None),
+        ] {
+            let address = address.map(|text| text.parse().unwrap());
+            assert_eq!(super::address(endpoint), address, "{endpoint}");
         }
     }
 

@@ -10,7 +10,7 @@ pub mod fuzzing;
 mod reader;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -70,6 +70,11 @@ pub struct Config {
 pub struct ConfigErrors(pub Vec<String>);
 
 impl Config {
+    /// The addresses of etcd, where endpoints have addresses and no names.
+    pub fn etcd_addresses(&self) -> Vec<IpAddr> {
+        self.etcd.endpoints.iter().filter_map(|url| endpoint::address(url)).collect()
+    }
+
     /// Reads the environment through `var`. `kernel_name` is the host name without `HOSTNAME`.
     pub fn read(
         var: impl Fn(&str) -> Option<std::ffi::OsString>,

@@ -27,6 +27,8 @@ pub struct Params {
     pub cidr: Cidr,
     /// The interface on which it is bound.
     pub interface: String,
+    /// Whether an address without LinK's mark that is there already is taken for LinK's.
+    pub adopts: bool,
     /// This host's name.
     pub host: String,
     /// The health checks, possibly none.

@@ -160,13 +160,13 @@ impl Actor {
         let sink = move |state: etcd::KeyState| {
             let _ = event_tx.send(Box::new(Event::Input(Input::Lock(lock::view_of(&state)))));
         };
-        let Params { cidr, ref interface, ref etcd, ref net, .. } = self.params;
+        let Params { cidr, ref interface, adopts, ref etcd, ref net, .. } = self.params;
         self.watch = Some(etcd.subscribe(&lock::key(cidr), Box::new(sink)));
         let event_tx = self.event_tx.clone();
         let reports = move |report: Report| {
             let _ = event_tx.send(Box::new(Event::Net(cidr, report)));
         };
-        let managed = net.manage(cidr, interface, Box::new(reports));
+        let managed = net.manage(cidr, interface, adopts, Box::new(reports));
         self.addresses.push(Address { cidr, managed, bound: false, interface: None });
     }
 

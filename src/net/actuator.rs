@@ -150,10 +150,10 @@ impl Actuator {
 
     fn take_order(&mut self, order: Order) {
         match order {
-            Order::Manage { token, interface, reports } => {
+            Order::Manage { token, interface, adopts, reports } => {
                 self.stop_asking(token.cidr);
                 self.listener.listen_for(token.cidr.addr());
-                self.reconciler.manage(token, interface, reports, Instant::now());
+                self.reconciler.manage(token, interface, adopts, reports, Instant::now());
             }
             Order::Address(token, order) if self.reconciler.manages(token) => {
                 self.take_address_order(token.cidr, order);

@@ -85,15 +85,24 @@ impl Drop for Net {
 
 impl NetClient {
     /// Starts to manage an address, `AsFound`. Reports the interface and whether it is bound at once.
-    pub fn manage(&self, cidr: Cidr, interface: &str, reports: Reports) -> ManagedAddress {
+    ///
+    /// An address without LinK's mark is the host's own, and the interface cannot carry it for LinK; if
+    /// `adopts`, one that is there now is taken for LinK's, and marked.
+    pub fn manage(
+        &self,
+        cidr: Cidr,
+        interface: &str,
+        adopts: bool,
+        reports: Reports,
+    ) -> ManagedAddress {
         let token = Token { cidr, number: self.managements.fetch_add(1, Ordering::Relaxed) };
-        self.send(Order::Manage { token, interface: interface.to_owned(), reports });
+        self.send(Order::Manage { token, interface: interface.to_owned(), adopts, reports });
         ManagedAddress { token, client: self.clone() }
     }
 
-    /// The addresses on an interface, none if it does not exist; waits a second at most.
-    pub fn addresses(&self, interface: &str) -> Result<Vec<Address>, NetError> {
-        Ok(self.look_at(interface)?.1)
+    /// The addresses on all interfaces of the host; waits a second at most.
+    pub fn addresses(&self) -> Result<Vec<Address>, NetError> {
+        Ok(self.look_at("lo")?.1)
     }
 
     /// The hardware address of an interface, none if it does not exist or has none; waits a second at

@@ -34,12 +34,13 @@ pub use announce::Announce;
 pub use client::{ManagedAddress, Net, NetClient};
 pub use error::{NetError, OrderError};
 pub use probe::MonitorTiming;
+pub use reconcile::keeps_marks;
 pub(crate) use sys::duplicate;
 
 use crate::network::{Liveness, Mac, ProbeResult, Unusable};
 use crate::vip::Cidr;
 
-/// What the kernel has on an interface.
+/// An address of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// The address and its prefix length.
@@ -48,7 +49,7 @@ pub struct Address {
     pub ours: bool,
 }
 
-/// What was found of an interface: its hardware address, if it has one, and its addresses.
+/// What was found: the hardware address of an interface, if it has one, and the addresses of the host.
 type Looked = (Option<Mac>, Vec<Address>);
 
 /// Where an address should be.

@@ -20,7 +20,7 @@ pub(super) struct Token {
 
 /// What the actuator is told.
 pub(super) enum Order {
-    Manage { token: Token, interface: String, reports: Reports },
+    Manage { token: Token, interface: String, adopts: bool, reports: Reports },
     Address(Token, AddressOrder),
     RemoveLeftOvers { unmarked: Vec<(Cidr, String)> },
     Addresses { interface: String, reply: Sender<Result<Looked, NetError>> },

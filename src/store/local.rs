@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::host::Instance;
 use super::json;
 use super::record::{Found, Record, RecordValue};
+use crate::vip::VipId;
 
 /// What a host knows of itself without etcd.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct LocalCopy {
     pub written: i64,
     /// The machine that wrote the copy; nothing if the copy is older than machines are told apart.
     pub instance: Option<Instance>,
+    /// IPs that were deleted while etcd was lost, so that their records may be there still.
+    pub deleted: Vec<VipId>,
     /// What could not be understood: the id and why.
     pub skipped: Vec<String>,
 }
@@ -37,6 +40,8 @@ struct LocalValue {
     written: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     instance: Option<Instance>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    deleted: Vec<String>,
 }
 
 impl LocalCopy {
@@ -49,6 +54,7 @@ impl LocalCopy {
             cluster_id: self.cluster,
             written: self.written,
             instance: self.instance.clone(),
+            deleted: self.deleted.iter().map(VipId::to_string).collect(),
         })
     }
 
@@ -61,6 +67,7 @@ impl LocalCopy {
             cluster: value.cluster_id,
             written: value.written,
             instance: value.instance,
+            deleted: value.deleted.iter().filter_map(|id| id.parse().ok()).collect(),
             ..LocalCopy::default()
         };
         for value in value.ips {

@@ -11,13 +11,15 @@ use log::log;
 
 use super::Params;
 use super::core::{
-    Action, Copies, Core, Event, Failure, Order, Outcome, REVOKE, Setting, StartError, Timer, Token,
+    Action, Copies, Core, Event, Failure, Order, Origin, Outcome, REVOKE, Setting, StartError,
+    Timer, Token,
 };
 use crate::checks::{CheckDefaults, Timing};
 use crate::command::{Answer, Refusal, Request};
 use crate::election::{self, Election};
 use crate::etcd;
 use crate::machine;
+use crate::net;
 use crate::ping::Ping;
 use crate::policy::StopPolicy;
 use crate::store::{self, At, Instance, LocalCopy, Record};
@@ -74,6 +76,7 @@ impl Actor {
             loss_after: params.loss_after,
             detects_crashes: params.watch.is_some(),
             new_id: VipId::random,
+            etcd_addresses: params.etcd_addresses.clone(),
         };
         // The channel was made here, so that it cannot be closed.
         let _ = event_tx.send(Box::new(Event::Begin(Box::new(copies))));
@@ -156,8 +159,8 @@ impl Actor {
             Action::ReadLease(lease) => self.read_lease(lease),
             Action::KeepLease(resume, silent) => self.keep_lease(resume, silent),
             Action::Revoke(lease) => self.revoke(lease),
-            Action::Start { slot, record, new } => {
-                return Some(Event::Started(slot, self.start(slot, &record, new)));
+            Action::Start { slot, record, origin } => {
+                return Some(Event::Started(slot, self.start(slot, &record, origin)));
             }
             Action::Tell(slot, order) => self.tell(slot, order),
             Action::End(slot) => drop(self.elections.remove(&slot)),
@@ -239,14 +242,21 @@ impl Actor {
         self.params.etcd.revoke(lease, REVOKE, Box::new(done));
     }
 
-    fn start(&mut self, slot: Slot, record: &Record, new: bool) -> Result<(), StartError> {
-        if new && let Some(own) = self.own_address(record)? {
+    fn start(&mut self, slot: Slot, record: &Record, origin: Origin) -> Result<(), StartError> {
+        if origin == Origin::New
+            && let Some(own) = self.own_address(record)?
+        {
             return Err(StartError::OwnAddress(own));
         }
         let interface = record.interface.as_ref().unwrap_or(&self.params.interface);
         let params = election::Params {
             cidr: record.cidr,
             interface: interface.clone(),
+            adopts: match origin {
+                Origin::New => false,
+                Origin::Before => !net::keeps_marks(),
+                Origin::Go => true,
+            },
             host: self.params.host.clone(),
             checks: record.checks.clone(),
             timing: self.timing(record.healthcheck_interval),
@@ -270,8 +280,7 @@ impl Actor {
     /// The address that the host itself has, with whatever prefix length, if it has this one: that is
     /// not LinK's to move.
     fn own_address(&self, record: &Record) -> Result<Option<Cidr>, StartError> {
-        let interface = record.interface.as_ref().unwrap_or(&self.params.interface);
-        let addresses = self.params.net.addresses(interface);
+        let addresses = self.params.net.addresses();
         let addresses = addresses.map_err(|error| StartError::Failed(error.to_string()))?;
         let own = addresses.iter().find(|it| it.cidr.addr() == record.cidr.addr() && !it.ours);
         Ok(own.map(|own| own.cidr))

@@ -11,6 +11,7 @@ mod actor;
 pub mod core;
 
 use std::io;
+use std::net::IpAddr;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -56,6 +57,8 @@ pub struct Params {
     pub net: NetClient,
     /// The local copy of what is registered here.
     pub copy: CopyFile,
+    /// The addresses of etcd, as far as they are configured: an IP that is one of them cuts etcd off.
+    pub etcd_addresses: Vec<IpAddr>,
 }
 
 /// Owns the supervisor's thread.

@@ -3,11 +3,13 @@
 use std::time::Instant;
 
 use link::net::{Address, Announce, Desired, Net, Report};
+use link::network::Unusable;
 
 use super::capture::{Capture, announcement};
 use super::lab::{
-    Monitor, PATIENCE, TWICE, UNASKED, address, cidr, eventually, has, ip, ip_json, link, manage,
-    manage_with, run, settle, sink, sysctl, usable,
+    Monitor, PATIENCE, TWICE, UNASKED, address, adopt, cidr, eventually, has, ip, ip_batch,
+    ip_json, link, manage, manage_with, run, run_without_links, settle, sink, sysctl, unusable,
+    usable,
 };
 
 #[test]
@@ -20,7 +22,7 @@ fn an_ipv4_address_is_bound_and_unbound() {
         let shown = address("v0", "10.0.0.1/32").unwrap();
         assert_eq!(shown["scope"], "global");
         let ours = Address { cidr: cidr("10.0.0.1/32"), ours: true };
-        assert!(vip.client.addresses("v0").unwrap().contains(&ours));
+        assert!(vip.client.addresses().unwrap().contains(&ours));
 
         vip.set(Desired::Unbound);
         vip.expect(Report::Bound(false));
@@ -72,7 +74,7 @@ fn a_shorter_prefix_brings_no_route() {
 #[test]
 fn an_undecided_address_is_left_as_it_was_found() {
     run(|| {
-        ip("addr add 10.0.0.1/32 dev v0");
+        manage("10.0.0.1/32").bind();
         let monitor = Monitor::start();
         let present = manage("10.0.0.1/32");
         present.expect_start(true);
@@ -82,7 +84,7 @@ fn an_undecided_address_is_left_as_it_was_found() {
 
         ip("addr del 10.0.0.1/32 dev v0");
         present.expect(Report::Bound(false));
-        ip("addr add 10.0.0.2/32 dev v0");
+        manage("10.0.0.2/32").bind();
         absent.expect(Report::Bound(true));
     });
 }
@@ -105,7 +107,7 @@ fn an_address_that_is_there_already_is_kept_without_a_flap() {
 #[test]
 fn a_left_over_that_is_not_wanted_is_removed() {
     run(|| {
-        ip("addr add 10.0.0.1/32 dev v0");
+        manage("10.0.0.1/32").bind();
         ip("addr add 10.0.0.2/32 dev v0");
         let vip = manage("10.0.0.1/32");
         vip.set(Desired::Unbound);
@@ -113,6 +115,84 @@ fn a_left_over_that_is_not_wanted_is_removed() {
         vip.expect(Report::Bound(false));
         assert!(!has("v0", "10.0.0.1/32"));
         assert!(has("v0", "10.0.0.2/32"));
+    });
+}
+
+#[test]
+fn what_the_go_link_has_left_is_marked_and_then_like_any_other() {
+    for (text, desired) in [
+        ("10.0.0.1/32", Desired::Bound),
+        ("10.0.0.1/24", Desired::Bound),
+        ("fd00::1/128", Desired::Bound),
+        ("10.0.0.1/32", Desired::Unbound),
+        ("fd00::1/64", Desired::Unbound),
+    ] {
+        run(move || {
+            ip(&format!("addr add {text} dev v0"));
+            eventually("it is usable", || address("v0", text).unwrap()["tentative"].is_null());
+            let vip = adopt(text);
+            vip.expect_usable();
+            vip.expect(Report::Bound(false));
+            vip.expect(Report::Bound(true));
+            let marked = manage(text);
+            marked.expect_start(true);
+            vip.set(desired);
+            vip.settle();
+            assert_eq!(has("v0", text), desired == Desired::Bound, "{text}");
+            vip.set(Desired::Unbound);
+            eventually("it is removed", || !has("v0", text));
+        });
+    }
+}
+
+/// Whoever manages it, and whatever is ordered.
+#[test]
+fn an_address_that_the_host_has_itself_is_never_removed() {
+    for text in ["10.0.0.1/32", "10.0.0.1/24", "fd00::1/128", "fd00::1/64"] {
+        run(move || {
+            let early = manage(text);
+            early.expect_start(false);
+            early.set(Desired::Unbound);
+            early.settle();
+            ip(&format!("addr add {text} dev v0"));
+            early.expect(unusable(Unusable::NotOurs));
+            let late = manage(text);
+            late.expect(unusable(Unusable::NotOurs));
+            late.expect(Report::Bound(false));
+            for vip in [&early, &late] {
+                for desired in [Desired::Bound, Desired::Unbound] {
+                    vip.set(desired);
+                    vip.settle();
+                    vip.client.remove_left_overs(vec![(cidr(text), "v0".to_owned())]);
+                    vip.expect_silence();
+                }
+            }
+            assert!(has("v0", text));
+            ip(&format!("addr del {text} dev v0"));
+            late.expect_usable();
+            late.set(Desired::Bound);
+            late.expect(Report::Bound(true));
+        });
+    }
+}
+
+#[test]
+fn an_interface_that_comes_with_the_address_keeps_it() {
+    run_without_links(|| {
+        ip("link set lo up");
+        let vip = manage("10.0.0.1/24");
+        vip.expect(unusable(Unusable::Missing));
+        vip.expect(Report::Bound(false));
+        vip.set(Desired::Bound);
+        ip_batch(
+            "link add v0 type veth peer name v1\naddr add 10.0.0.1/24 dev v0\nlink set v0 up\nlink set v1 up\n",
+        );
+        eventually("it is noticed", || {
+            vip.reports.recv_timeout(PATIENCE) == Ok(unusable(Unusable::NotOurs))
+        });
+        vip.set(Desired::Unbound);
+        vip.settle();
+        assert!(has("v0", "10.0.0.1/24"));
     });
 }
 
@@ -169,7 +249,7 @@ fn whoever_managed_an_address_before_has_no_say_in_it() {
         let vip = manage("10.0.0.1/32");
         vip.bind();
         let (reports, reported) = sink();
-        let newer = vip.client.manage(vip.cidr, "v0", reports);
+        let newer = vip.client.manage(vip.cidr, "v0", false, reports);
         newer.set(Desired::Bound);
         vip.set(Desired::Unbound);
         vip.address.probe(true);
@@ -200,7 +280,7 @@ fn two_hundred_addresses_are_bound_at_once() {
             .iter()
             .map(|text| {
                 let (reports, reported) = sink();
-                let address = client.manage(cidr(text), "v0", reports);
+                let address = client.manage(cidr(text), "v0", false, reports);
                 address.set(Desired::Bound);
                 (address, reported)
             })
@@ -227,7 +307,7 @@ fn what_was_ordered_before_the_end_is_done_and_stays() {
     run(|| {
         let vip = manage_with(TWICE, "10.0.0.1/32", "v0");
         vip.bind();
-        let other = vip.client.manage(cidr("10.0.0.2/32"), "v0", Box::new(|_| {}));
+        let other = vip.client.manage(cidr("10.0.0.2/32"), "v0", false, Box::new(|_| {}));
         other.set(Desired::Bound);
         let start = Instant::now();
         drop(vip.net);
@@ -236,7 +316,7 @@ fn what_was_ordered_before_the_end_is_done_and_stays() {
         assert!(has("v0", "10.0.0.2/32"));
 
         vip.address.set(Desired::Unbound);
-        let answer = vip.client.addresses("v0").unwrap_err();
+        let answer = vip.client.addresses().unwrap_err();
         assert_eq!(answer.to_string(), "the network actuator has ended");
     });
 }
@@ -256,14 +336,15 @@ fn an_actuator_that_has_nothing_to_do_ends_when_it_is_told() {
 }
 
 #[test]
-fn the_addresses_of_an_interface_are_told_and_none_of_one_that_does_not_exist() {
+fn the_addresses_of_all_interfaces_are_told() {
     run(|| {
         ip("addr add 10.0.0.9/24 dev v0");
         let net = Net::start(Announce::default()).unwrap();
         let client = net.client();
         let theirs = Address { cidr: cidr("10.0.0.9/24"), ours: false };
-        assert!(client.addresses("v0").unwrap().contains(&theirs));
-        assert_eq!(client.addresses("no-such-interface"), Ok(Vec::new()));
+        let loopback = Address { cidr: cidr("127.0.0.1/8"), ours: false };
+        let addresses = client.addresses().unwrap();
+        assert!(addresses.contains(&theirs) && addresses.contains(&loopback), "{addresses:?}");
     });
 }
 

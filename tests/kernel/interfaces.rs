@@ -199,7 +199,8 @@ fn an_address_leaves_an_interface_that_has_another_name_now() {
             let [vip, hosts] = ["fd00::1/128", "10.0.0.9/32"].map(manage);
             vip.set(order);
             vip.expect_start(true);
-            hosts.expect_start(true);
+            hosts.expect(unusable(Unusable::NotOurs));
+            hosts.expect(Report::Bound(false));
             ip_batch(
                 "link set v0 name other\nlink add v0 type veth peer name w1\nlink set v0 up\n",
             );

@@ -161,12 +161,21 @@ pub(crate) fn manage(text: &str) -> Managed {
     manage_with(Announce::default(), text, "v0")
 }
 
+/// The same; an address that is there without LinK's mark is taken for LinK's.
+pub(crate) fn adopt(text: &str) -> Managed {
+    manage_as(Announce::default(), text, "v0", true)
+}
+
 /// Starts an actuator with a schedule that manages one address on an interface.
 pub(crate) fn manage_with(announce: Announce, text: &str, interface: &str) -> Managed {
+    manage_as(announce, text, interface, false)
+}
+
+fn manage_as(announce: Announce, text: &str, interface: &str, adopts: bool) -> Managed {
     let net = Net::start(announce).unwrap();
     let client = net.client();
     let (sink, reports) = sink();
-    let address = client.manage(cidr(text), interface, sink);
+    let address = client.manage(cidr(text), interface, adopts, sink);
     Managed { address, client, reports, net, cidr: cidr(text), interface: interface.to_owned() }
 }
 
@@ -232,7 +241,7 @@ impl Managed {
 /// Waits until everything that was ordered is done: a question is answered after that. It may be
 /// asked in vain while the kernel tears other tests' namespaces down, behind the same lock.
 pub(crate) fn settle(client: &NetClient) {
-    eventually("an answer", || client.addresses("lo").is_ok());
+    eventually("an answer", || client.addresses().is_ok());
 }
 
 /// `ip monitor address`: every change that the kernel announces.

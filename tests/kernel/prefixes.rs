@@ -2,51 +2,50 @@
 //! touched.
 
 use link::net::{Desired, Report};
+use link::network::Unusable;
 
-use super::lab::{address, eventually, has, ip, ip_json, manage, read_sysctl, run, sysctl};
+use super::lab::{
+    address, eventually, has, ip, ip_json, manage, read_sysctl, run, sysctl, unusable,
+};
 
+/// The host's own address, whatever its prefix length, is not LinK's to move.
 #[test]
 fn the_same_address_with_another_prefix_length_is_never_touched() {
+    for (own, vip) in [
+        ("10.0.0.1/24", "10.0.0.1/32"),
+        ("10.0.0.1/32", "10.0.0.1/24"),
+        ("fd00::1/64 nodad", "fd00::1/128"),
+        ("10.0.0.1 peer 10.0.0.2/32", "10.0.0.1/24"),
+    ] {
+        run(move || {
+            ip(&format!("addr add {own} dev v0"));
+            let before = ip_json("addr show dev v0");
+            let vip = manage(vip);
+            vip.expect(unusable(Unusable::NotOurs));
+            vip.expect(Report::Bound(false));
+            for desired in [Desired::Unbound, Desired::Bound] {
+                vip.set(desired);
+                vip.expect_silence();
+                assert_eq!(ip_json("addr show dev v0"), before);
+            }
+            ip(&format!("addr del {own} dev v0").replace(" nodad", ""));
+            vip.expect_usable();
+            vip.expect(Report::Bound(true));
+        });
+    }
+}
+
+#[test]
+fn an_ip_that_the_host_gets_with_another_prefix_length_stays_with_linkd() {
     run(|| {
-        ip("addr add 10.0.0.1/24 dev v0");
         let vip = manage("10.0.0.1/32");
         vip.bind();
-        assert!(has("v0", "10.0.0.1/24"));
+        ip("addr add 10.0.0.1/24 dev v0");
+        vip.expect_silence();
         vip.set(Desired::Unbound);
         vip.expect(Report::Bound(false));
-        assert!(!has("v0", "10.0.0.1/32"));
-        assert!(has("v0", "10.0.0.1/24"));
-    });
-}
-
-#[test]
-fn an_ipv6_address_that_is_there_with_another_prefix_length_is_a_failure() {
-    run(|| {
-        ip("addr add fd00::1/64 dev v0 nodad");
-        let vip = manage("fd00::1/128");
-        vip.expect_start(false);
-        vip.set(Desired::Unbound);
-        vip.settle();
-        assert!(has("v0", "fd00::1/64"));
-        vip.set(Desired::Bound);
-        vip.expect_failure(
-            "add fd00::1/128 on v0: the interface has this address with another prefix length",
-        );
-        assert!(has("v0", "fd00::1/64"));
-        ip("addr del fd00::1/64 dev v0");
-        vip.expect(Report::Bound(true));
-    });
-}
-
-#[test]
-fn one_end_of_a_pair_is_not_the_vip() {
-    run(|| {
-        ip("addr add 10.0.0.1 peer 10.0.0.2/32 dev v0");
-        let vip = manage("10.0.0.1/32");
-        vip.expect_start(false);
-        vip.set(Desired::Unbound);
-        vip.settle();
-        assert!(has("v0", "10.0.0.1/32"), "ip shows the peer's prefix length");
+        vip.expect(unusable(Unusable::NotOurs));
+        assert!(!has("v0", "10.0.0.1/32") && has("v0", "10.0.0.1/24"));
     });
 }
 

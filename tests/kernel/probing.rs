@@ -197,7 +197,7 @@ fn who_asks_for_an_address_that_is_bound_here_says_nothing_of_interest() {
 #[test]
 fn who_asks_for_what_a_former_life_left_here_says_nothing_of_interest() {
     run(|| {
-        ip("addr add 10.0.0.1/32 dev v0");
+        manage("10.0.0.1/32").bind();
         let vip = manage("10.0.0.1/32");
         vip.expect_start(true);
         vip.address.probe(true);

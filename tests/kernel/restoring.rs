@@ -8,8 +8,8 @@ use link::network::Unusable;
 
 use super::capture::{Capture, Seen};
 use super::lab::{
-    Managed, Monitor, TWICE, UNASKED, address, cidr, eventually, has, ip, ip_batch, link, mac,
-    manage, manage_with, run, sysctl, unusable,
+    Managed, Monitor, TWICE, UNASKED, address, adopt, cidr, eventually, has, ip, ip_batch, link,
+    mac, manage, manage_with, run, sysctl, unusable,
 };
 
 /// What is reported when an address vanished and was put back.
@@ -106,7 +106,7 @@ fn an_address_that_is_removed_while_notices_are_lost_comes_back() {
                 let _ = wait.recv();
             }
         };
-        let _standing = vip.client.manage(cidr("10.0.0.2/32"), "v0", Box::new(stand_still));
+        let _standing = vip.client.manage(cidr("10.0.0.2/32"), "v0", false, Box::new(stand_still));
         let mut batch = String::new();
         for _ in 0..4000 {
             batch.push_str("link set lo mtu 65535\nlink set lo mtu 65536\n");
@@ -149,7 +149,7 @@ fn an_unwanted_address_that_somebody_adds_is_removed() {
         vip.expect_start(false);
         vip.set(Desired::Unbound);
         vip.settle();
-        ip("addr add 10.0.0.1/32 dev v0");
+        manage("10.0.0.1/32").bind();
         vip.expect(Report::Bound(true));
         vip.expect(Report::Bound(false));
         assert!(!has("v0", "10.0.0.1/32"));
@@ -186,7 +186,7 @@ fn an_address_whose_detection_failed_is_replaced() {
         eventually("detection fails", || {
             address("v0", "fd00::1/128").is_some_and(|shown| shown["dadfailed"] == true)
         });
-        let vip = manage("fd00::1/128");
+        let vip = adopt("fd00::1/128");
         vip.bind();
         let shown = address("v0", "fd00::1/128").unwrap();
         assert_eq!(shown["dadfailed"], serde_json::Value::Null);
@@ -201,7 +201,7 @@ fn an_address_whose_detection_does_not_end_is_replaced() {
         eventually("the carrier is lost", || link("v0")["operstate"] != "UP");
         ip("addr add fd00::1/128 dev v0");
         assert_eq!(address("v0", "fd00::1/128").unwrap()["tentative"], true);
-        let vip = manage("fd00::1/128");
+        let vip = adopt("fd00::1/128");
         vip.expect(unusable(Unusable::NoCarrier));
         vip.expect(Report::Bound(false));
         vip.set(Desired::Bound);
@@ -232,7 +232,7 @@ fn the_actuator_ends_quickly_in_the_middle_of_work() {
         let client = net.client();
         let manage = |n| {
             let vip = cidr(&format!("10.0.{}.{}/32", n / 250, n % 250));
-            let address = client.manage(vip, "v0", Box::new(|_| {}));
+            let address = client.manage(vip, "v0", false, Box::new(|_| {}));
             address.set(Desired::Bound);
             address
         };

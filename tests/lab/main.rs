@@ -12,6 +12,8 @@ mod memory_etcd;
 mod random;
 
 #[cfg(test)]
+mod addresses;
+#[cfg(test)]
 mod announce;
 #[cfg(test)]
 mod answers;

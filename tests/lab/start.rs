@@ -48,11 +48,14 @@ fn a_left_over_address_that_another_host_owns_by_now_is_removed() {
 }
 
 #[test]
-fn a_left_over_address_that_was_added_by_hand_is_removed_if_its_ip_is_offered_here() {
+fn what_a_go_link_has_left_is_removed_if_its_ip_is_offered_here() {
     let mut lab = Lab::sharing(2, VIP);
     let owner = lab.await_owner(VIP);
     let standby = lab.other_than(owner);
     lab[standby].terminate();
+    let host = standby.to_string();
+    let of_go = json!({ "hostname": host, "lease_id": 0, "data_version": 3 });
+    lab.etcd.put(&format!("/link/config/{host}"), &of_go.to_string());
     lab[standby].ip(&format!("addr add {VIP} dev eth0"));
     lab[standby].restart();
     assert_eq!(lab.await_owner(VIP), owner);

@@ -88,6 +88,7 @@ impl Agent {
             loss_after: Duration::from_millis(LOSS),
             detects_crashes: policies.crash != link::policy::CrashDetection::Off,
             new_id,
+            etcd_addresses: Vec::new(),
         };
         Agent {
             core: Core::new(setting),

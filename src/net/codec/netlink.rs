@@ -11,6 +11,8 @@ pub const ACK: u16 = 0x4;
 pub const DUMP_INTERRUPTED: u16 = 0x10;
 /// `NLM_F_DUMP`: all objects, not one.
 pub const DUMP: u16 = 0x300;
+/// `NLM_F_REPLACE`: change the object that exists.
+pub const REPLACE: u16 = 0x100;
 /// `NLM_F_EXCL`: fail when the object exists.
 pub const EXCLUSIVE: u16 = 0x200;
 /// `NLM_F_CREATE`: make the object when it does not exist.

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 
+use super::Reconciler;
 use super::route::Added;
 use super::secondaries::delete_alone;
 use super::target::{Found, Step, step};
-use super::{Reconciler, found};
 use crate::net::announce::{Cause, Extent};
 use crate::net::codec::rtnetlink::Link;
 use crate::net::error::{OrderError, RouteError};
@@ -72,8 +72,10 @@ impl Reconciler {
             Step::Add => ("add", self.add(cidr, link.index)),
             Step::Remove => ("remove", self.remove(cidr, link.index)),
             Step::Replace => ("replace", self.replace(cidr, link.index)),
+            Step::Mark => ("mark", self.mark(cidr, link.index)),
         };
         match result {
+            Ok(found) if step == Step::Mark => self.marked(cidr, found),
             Ok(found) => self.changed(cidr, link.index, found),
             Err(cause) => {
                 if matches!(cause, RouteError::Refused(Errno::ENODEV, _)) {
@@ -103,12 +105,33 @@ impl Reconciler {
         self.add(cidr, index)
     }
 
+    fn mark(&mut self, cidr: Cidr, index: u32) -> Result<Found, RouteError> {
+        self.route.mark_address(index, cidr)?;
+        self.find(cidr, index)
+    }
+
     /// What there is of an address that could not be added because it exists.
     fn find(&mut self, cidr: Cidr, index: u32) -> Result<Found, RouteError> {
         let addresses = self.route.addresses()?;
         let mut here = addresses.iter().filter(|address| address.index == index);
         let exact = here.find(|address| address.cidr == cidr && !address.has_peer);
-        exact.map(|address| found(Some(address))).ok_or(RouteError::OtherPrefix)
+        let exact = exact.ok_or(RouteError::OtherPrefix)?;
+        let target = self.targets.get(&cidr);
+        Ok(target.map_or(Found::Absent, |target| target.what_is(Some(exact))))
+    }
+
+    /// It has been there all the time: nothing is announced that was not ordered.
+    fn marked(&mut self, cidr: Cidr, found: Found) {
+        let Some(target) = self.targets.get_mut(&cidr) else {
+            return;
+        };
+        log::info!("{cidr} found on {}, as the Go LinK has left it", target.interface);
+        target.found = Some(found);
+        target.adopts = false;
+        target.relieve();
+        let report = target.tell_bound();
+        self.report(cidr, report);
+        self.enqueue(cidr);
     }
 
     fn changed(&mut self, cidr: Cidr, index: u32, found: Found) {
@@ -129,6 +152,9 @@ impl Reconciler {
             }
             Found::Absent => log::log!(level, "{cidr} unbound from {interface}"),
             Found::Unusable => log::debug!("{cidr} on {interface} is still unusable"),
+            Found::Unmarked | Found::NotOurs => {
+                log::warn!("{cidr} on {interface} was added by another program");
+            }
         }
         let unfinished = step(target.desired, found, true) != Step::Leave;
         let report = target.tell_bound();

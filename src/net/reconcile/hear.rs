@@ -38,10 +38,7 @@ impl Reconciler {
     }
 
     fn concerned(&self, index: u32, heard: &Heard) -> Vec<(Cidr, bool)> {
-        let lowest = Cidr::new(heard.ip, 0).expect("0 is a prefix length of both families");
-        let of_this_ip = self.targets.range(lowest..);
-        let of_this_ip = of_this_ip.take_while(|(cidr, _)| cidr.addr() == heard.ip);
-        let concerned = of_this_ip.filter_map(|(cidr, target)| {
+        let concerned = self.same_ip(heard.ip).filter_map(|(cidr, target)| {
             let link = self.interfaces.link(&target.interface)?;
             let own = link.announces_from().filter(|_| link.index == index)?;
             let others = heard.mac != own && heard.source != own;

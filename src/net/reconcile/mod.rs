@@ -17,12 +17,13 @@ mod secondaries;
 mod target;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::time::Instant;
 
 pub(super) use self::events::Events;
 use self::interface::Interfaces;
 pub(super) use self::route::Route;
-use self::route::keeps_marks;
+pub use self::route::keeps_marks;
 use self::secondaries::{lacks_connected_route, same_subnet};
 use self::target::{Found, Target};
 use crate::net::announce::{AnnounceSource, Cause, Extent};
@@ -86,13 +87,14 @@ impl Reconciler {
         &mut self,
         token: Token,
         interface: String,
+        adopts: bool,
         reports: Reports,
         now: Instant,
     ) {
         if self.interfaces.link(&interface).is_none() {
             self.observe_at = Some(now);
         }
-        self.targets.insert(token.cidr, Target::new(token.number, interface, reports));
+        self.targets.insert(token.cidr, Target::new(token.number, interface, adopts, reports));
         self.new.push(token.cidr);
     }
 
@@ -133,17 +135,32 @@ impl Reconciler {
 
     /// Whether a notice of the kernel says something that is not known.
     pub(super) fn matters(&self, change: &Change) -> bool {
-        let differs = |address: &AddressInfo, found| {
+        let differs = |address: &AddressInfo, here: Option<&AddressInfo>| {
             let target = self.targets.get(&address.cidr);
-            target.is_some_and(|it| self.is_on(it, address.index) && it.found != Some(found))
+            let differs = |it: &Target| it.found != Some(it.what_is(here));
+            target.is_some_and(|it| self.is_on(it, address.index) && differs(it))
         };
         match change {
             Change::Address(address) => {
-                differs(address, found(Some(address))) || self.may_be_primary_of(address)
+                differs(address, Some(address))
+                    || self.is_of_the_host(address)
+                    || self.may_be_primary_of(address)
             }
-            Change::AddressGone(address) => differs(address, Found::Absent),
+            Change::AddressGone(address) => differs(address, None) || self.is_of_the_host(address),
             Change::Link(_) | Change::LinkGone(_) => self.interfaces.matters(change),
         }
+    }
+
+    /// Whether a managed address may be one that the host has itself, with whatever prefix length.
+    fn is_of_the_host(&self, address: &AddressInfo) -> bool {
+        let mut same = self.same_ip(address.cidr.addr());
+        !is_ours(address)
+            && same.any(|(_, it)| matches!(it.found, Some(Found::Absent | Found::NotOurs)))
+    }
+
+    fn same_ip(&self, ip: IpAddr) -> impl Iterator<Item = (&Cidr, &Target)> {
+        let lowest = Cidr::new(ip, 0).expect("0 is a prefix length of both families");
+        self.targets.range(lowest..).take_while(move |(cidr, _)| cidr.addr() == ip)
     }
 
     /// Whether a managed address may keep this one from having a connected route.
@@ -224,16 +241,13 @@ impl Reconciler {
         Some((source, neighbours))
     }
 
-    /// The addresses on an interface, read anew.
+    /// The hardware address of an interface, and the addresses of the host, read anew.
     pub(super) fn look_at(&mut self, interface: &str) -> Result<Looked, NetError> {
-        let failed = |error| NetError(format!("read the addresses of {interface}: {error}"));
-        let Some(link) = self.route.link_by_name(interface).map_err(failed)? else {
-            return Ok((None, Vec::new()));
-        };
+        let failed = |error| NetError(format!("read {interface} and the addresses: {error}"));
+        let link = self.route.link_by_name(interface).map_err(failed)?;
         let addresses = self.route.addresses().map_err(failed)?;
-        let here = addresses.into_iter().filter(|address| address.index == link.index);
         let ours = |address: AddressInfo| Address { cidr: address.cidr, ours: is_ours(&address) };
-        Ok((link.mac, here.map(ours).collect()))
+        Ok((link.and_then(|link| link.mac), addresses.into_iter().map(ours).collect()))
     }
 
     /// Has removed what is not managed and either carries LinK's mark or, where the kernel keeps no
@@ -256,15 +270,6 @@ impl Reconciler {
 
     fn report(&mut self, cidr: Cidr, report: Option<Report>) {
         self.outbox.reports.extend(report.map(|report| (cidr, report)));
-    }
-}
-
-/// What is found where the kernel has this address, or none.
-fn found(address: Option<&AddressInfo>) -> Found {
-    match address {
-        None => Found::Absent,
-        Some(address) if address.is_usable() => Found::Usable,
-        Some(_) => Found::Unusable,
     }
 }
 

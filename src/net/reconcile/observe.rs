@@ -1,16 +1,18 @@
 //! Reads what the kernel has, and compares it with what was known and with what is desired.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::route::keeps_marks;
 use super::secondaries::{delete_alone, is_in_the_way, lacks_connected_route, same_subnet};
 use super::target::{Found, Step, Target, step};
-use super::{Reconciler, found, is_ours};
+use super::{Reconciler, is_ours};
 use crate::net::Desired;
 use crate::net::announce::{Cause, Extent};
 use crate::net::codec::rtnetlink::AddressInfo;
 use crate::net::error::RouteError;
+use crate::network::Unusable;
 use crate::vip::Cidr;
 
 /// How often everything is compared, notice or not; and how much later for each managed address: a
@@ -53,7 +55,7 @@ impl Reconciler {
         }
         let addresses = self.route.addresses()?;
         let new = std::mem::take(&mut self.new);
-        let found = by_interface(addresses.iter().filter(|address| new.contains(&address.cidr)));
+        let found = Addresses::of(&addresses, |cidr| new.contains(&cidr));
         for cidr in new {
             self.compare(cidr, &found, &BTreeSet::new(), now);
         }
@@ -64,7 +66,7 @@ impl Reconciler {
     /// together with its interface, and is not taken for one that somebody removed.
     fn observe(&mut self, now: Instant) -> Result<(), RouteError> {
         let addresses = self.route.addresses()?;
-        let found = by_interface(addresses.iter());
+        let found = Addresses::of(&addresses, |_| true);
         let renewed = self.observe_interfaces()?;
         let cidrs: Vec<Cidr> = self.targets.keys().copied().collect();
         let without_route: Vec<Cidr> = addresses
@@ -197,7 +199,7 @@ impl Reconciler {
     fn compare(
         &mut self,
         cidr: Cidr,
-        everything: &HashMap<(u32, Cidr), &AddressInfo>,
+        all: &Addresses<'_>,
         renewed: &BTreeSet<String>,
         now: Instant,
     ) {
@@ -207,9 +209,14 @@ impl Reconciler {
         let standing = self.interfaces.standing(&target.interface);
         let usable = self.interfaces.usable_link(&target.interface).is_some();
         let link = self.interfaces.link(&target.interface);
-        let here = link.and_then(|link| everything.get(&(link.index, cidr)));
-        let found = found(here.copied());
-        target.places.extend(here.filter(|here| is_ours(here)).map(|here| here.index));
+        let here = link.and_then(|link| all.by_place.get(&(link.index, cidr)));
+        let mut found = target.what_is(here.copied());
+        if found == Found::Absent && all.not_ours.contains(&cidr.addr()) {
+            found = Found::NotOurs;
+        }
+        let standing =
+            if found == Found::NotOurs { standing.and(Err(Unusable::NotOurs)) } else { standing };
+        target.places.extend(here.filter(|_| found != Found::NotOurs).map(|here| here.index));
         let renewed = renewed.contains(&target.interface);
         let before = target.found.replace(found);
         if renewed {
@@ -234,12 +241,22 @@ fn interval(addresses: usize) -> Duration {
     INTERVAL + FOR_EACH * u32::try_from(addresses).unwrap_or(u32::MAX)
 }
 
-/// The addresses by interface; one with a peer is another.
-fn by_interface<'a>(
-    addresses: impl Iterator<Item = &'a AddressInfo>,
-) -> HashMap<(u32, Cidr), &'a AddressInfo> {
-    let without_peer = addresses.filter(|address| !address.has_peer);
-    without_peer.map(|address| ((address.index, address.cidr), address)).collect()
+/// The addresses of the host.
+struct Addresses<'a> {
+    /// By interface; one with a peer is another.
+    by_place: HashMap<(u32, Cidr), &'a AddressInfo>,
+    /// Those that do not carry LinK's mark, with whatever prefix length.
+    not_ours: HashSet<IpAddr>,
+}
+
+impl<'a> Addresses<'a> {
+    /// Of those that are asked for the places, and of all whether they are LinK's.
+    fn of(addresses: &'a [AddressInfo], asked: impl Fn(Cidr) -> bool) -> Addresses<'a> {
+        let here = addresses.iter().filter(|it| asked(it.cidr) && !it.has_peer);
+        let by_place = here.map(|address| ((address.index, address.cidr), address)).collect();
+        let not_ours = addresses.iter().filter(|address| !is_ours(address));
+        Addresses { by_place, not_ours: not_ours.map(|address| address.cidr.addr()).collect() }
+    }
 }
 
 /// Logs what another program did to an address, and that it is undone.

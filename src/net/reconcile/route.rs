@@ -44,7 +44,7 @@ pub(super) enum Added {
 
 /// Whether the kernel keeps LinK's mark of an address. One that cannot be asked counts as one that
 /// does: an address without a mark is then somebody else's.
-pub(super) fn keeps_marks() -> bool {
+pub fn keeps_marks() -> bool {
     let release = uname().ok().and_then(|name| name.release().to_str().map(marks_are_kept_by));
     release.unwrap_or(true)
 }
@@ -73,6 +73,11 @@ impl Route {
             Err(RouteError::Refused(Errno::EEXIST, _)) => Ok(Added::Exists),
             Err(error) => Err(error),
         }
+    }
+
+    /// Makes an address that the interface has carry LinK's mark.
+    pub(super) fn mark_address(&mut self, index: u32, cidr: Cidr) -> Result<(), RouteError> {
+        self.exchange(|sequence| rtnetlink::mark_address(sequence, index, cidr), |_| {})
     }
 
     /// Removes an address; that the interface does not have it, or is gone, is a success.

@@ -6,8 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::is_ours;
 use super::repeats::Repeats;
+use super::route::keeps_marks;
 use crate::net::bucket::Bucket;
+use crate::net::codec::rtnetlink::AddressInfo;
 use crate::net::error::OrderError;
 use crate::net::{Desired, Report, Reports};
 use crate::network::{Mac, Unusable};
@@ -37,6 +40,10 @@ pub(super) enum Found {
     Usable,
     /// The address, but duplicate address detection runs or has failed.
     Unusable,
+    /// The address, without LinK's mark, put there by the Go LinK, which has none.
+    Unmarked,
+    /// The address, put there by somebody else: the host has it, and LinK has no part in it.
+    NotOurs,
 }
 
 /// What is to be done about an address.
@@ -50,17 +57,21 @@ pub(super) enum Step {
     Remove,
     /// Take it off the interface and put it there again.
     Replace,
+    /// Mark it as LinK's.
+    Mark,
 }
 
 /// What makes an address as it should be. `usable`: its interface exists and is up.
 pub(super) fn step(desired: Desired, found: Found, usable: bool) -> Step {
     match (desired, found) {
+        (_, Found::NotOurs) => Step::Leave,
+        (Desired::AsFound | Desired::Bound, Found::Unmarked) => Step::Mark,
         (Desired::AsFound, Found::Absent | Found::Usable | Found::Unusable) => Step::Leave,
         (Desired::Bound, Found::Absent) if usable => Step::Add,
         (Desired::Bound, Found::Unusable) if usable => Step::Replace,
         (Desired::Bound, Found::Absent | Found::Usable | Found::Unusable) => Step::Leave,
         (Desired::Unbound, Found::Absent) => Step::Leave,
-        (Desired::Unbound, Found::Usable | Found::Unusable) => Step::Remove,
+        (Desired::Unbound, Found::Usable | Found::Unusable | Found::Unmarked) => Step::Remove,
     }
 }
 
@@ -76,6 +87,8 @@ pub(super) struct Target {
     pub(super) ordered_from: Option<Desired>,
     /// What the last look or the last change found; none before the first look.
     pub(super) found: Option<Found>,
+    /// Whether an address without LinK's mark that is there at the first look is taken for LinK's.
+    pub(super) adopts: bool,
     /// The interfaces, by their indexes, on which this process has put it or found it with the mark.
     pub(super) places: BTreeSet<u32>,
     /// It waits to be looked after.
@@ -110,13 +123,14 @@ struct Told {
 
 impl Target {
     /// An address of which nothing is known yet.
-    pub(super) fn new(number: u64, interface: String, reports: Reports) -> Target {
+    pub(super) fn new(number: u64, interface: String, adopts: bool, reports: Reports) -> Target {
         Target {
             number,
             interface,
             desired: Desired::AsFound,
             ordered_from: None,
             found: None,
+            adopts,
             places: BTreeSet::new(),
             queued: false,
             interference: Repeats::default(),
@@ -137,6 +151,20 @@ impl Target {
             self.interference = Repeats::default();
             self.pace = Pace::new();
             self.relieve();
+        }
+    }
+
+    /// What there is of the address, when the kernel has this one on the interface, or none.
+    pub(super) fn what_is(&self, here: Option<&AddressInfo>) -> Found {
+        let Some(address) = here else { return Found::Absent };
+        let marks = keeps_marks();
+        let known = is_ours(address) || (!marks && self.places.contains(&address.index));
+        let adopts = self.adopts && self.found.is_none_or(|found| found == Found::Unmarked);
+        match (known || (adopts && !marks), address.is_usable()) {
+            (true, true) => Found::Usable,
+            (true, false) => Found::Unusable,
+            (false, _) if adopts => Found::Unmarked,
+            (false, _) => Found::NotOurs,
         }
     }
 
@@ -235,7 +263,7 @@ mod tests {
     use crate::net::error::RouteError;
 
     fn target() -> Target {
-        Target::new(0, "eth0".to_owned(), Box::new(|_| {}))
+        Target::new(0, "eth0".to_owned(), false, Box::new(|_| {}))
     }
 
     #[test]

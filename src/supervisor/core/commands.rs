@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 
-use super::start::Start;
+use log::Level;
+
+use super::start::{Start, is_of_etcd};
 use super::stop::Life;
 use super::table::{Stage, Vip};
-use super::{Action, Core, Failure, Order, Token};
+use super::{Core, Failure, Order, Origin, Timer, Token};
 use crate::command::{Answer, Change, Command, NewVip, Refusal};
 use crate::fsm::State;
 use crate::lock::Lease;
@@ -46,10 +48,10 @@ impl Core {
     /// Nothing is told before this host's IPs are known, and nothing changed before its records in etcd
     /// were read.
     fn ready(&self, command: &Command) -> Result<(), Refusal> {
-        let reads = matches!(command, Command::List | Command::Get(_));
+        let needs_no_etcd = matches!(command, Command::List | Command::Get(_) | Command::Delete(_));
         let enough = match self.start {
             Start::Loaded => true,
-            Start::FromCopy => reads && self.copy.former().is_some(),
+            Start::FromCopy => needs_no_etcd && self.copy.former().is_some(),
             Start::Reading | Start::Taken => false,
         };
         if enough && self.life == Life::Running {
@@ -118,7 +120,7 @@ impl Core {
         };
         // The election comes first: when there can be no more, nothing is stored.
         let slot = self.table.insert(record.clone(), Stage::Starting(token));
-        self.out.push(Action::Start { slot, record: Box::new(record), new: true });
+        self.start_election(slot, record, Origin::New);
         Ok(())
     }
 
@@ -130,6 +132,9 @@ impl Core {
         if self.is_beyond_limit(cidr.addr()) {
             let why = format!("ip {cidr} is registered on this host, and beyond the limit of IPs");
             return Err(Refusal::Conflict(why));
+        }
+        if self.is_etcd(cidr) {
+            return Err(Refusal::invalid("ip", is_of_etcd(cidr)));
         }
         if let Some(key) = self.table.other_spelling(cidr.addr()) {
             let why = format!("another agent shares this address in another spelling: {key:?}");
@@ -168,7 +173,10 @@ impl Core {
 
     fn delete(&mut self, id: &VipId, token: Token) -> Result<(), Refusal> {
         let (slot, _) = self.find(id)?;
-        self.reachable()?;
+        if self.start == Start::FromCopy || self.reachable().is_err() {
+            self.delete_without_etcd(slot, token);
+            return Ok(());
+        }
         let Some(vip) = self.table.get_mut(slot) else { return Ok(()) };
         if let Stage::Deleting(tokens) = &mut vip.stage {
             tokens.push(token);
@@ -180,6 +188,23 @@ impl Core {
         self.refuse(waiting, &Refusal::Conflict("the IP is being deleted".to_owned()));
         self.table.look_at(slot);
         Ok(())
+    }
+
+    /// The address may be what keeps etcd away. The record is removed when etcd is there again.
+    fn delete_without_etcd(&mut self, slot: Slot, token: Token) {
+        let Some(vip) = self.table.get_mut(slot) else { return };
+        let (id, cidr) = (vip.record.id.clone(), vip.record.cidr);
+        let mut tokens = vec![token];
+        if let Stage::Deleting(waiting) = &mut vip.stage {
+            tokens.append(waiting);
+        }
+        tokens.iter().for_each(|token| self.disarm(Timer::Answer(*token)));
+        self.log(Level::Warn, format!("{cidr}: deleted here; etcd is told when it answers again"));
+        self.copy.deleted_alone(id);
+        if self.start == Start::FromCopy {
+            self.copy_former();
+        }
+        self.leave(slot, tokens);
     }
 
     fn begin_failover(

@@ -180,6 +180,7 @@ impl Core {
         for slot in self.table.slots() {
             self.mend_record(slot, &records, found);
         }
+        self.copy.deleted_are(&found.records);
         // What an agent that stops has given up stays registered.
         if self.life != Life::Running {
             return;
@@ -189,11 +190,9 @@ impl Core {
                 && !self.table.beyond_limit.contains_key(&record.id)
         });
         for record in extra.cloned().collect::<Vec<_>>() {
-            let text = format!(
-                "{}: {} was not registered by this agent, and is removed from etcd",
-                record.cidr, record.id
-            );
-            self.log(Level::Warn, text);
+            let deleted = self.copy.has_deleted(&record.id);
+            let why = if deleted { "was deleted meanwhile" } else { "is not of this agent" };
+            self.log(Level::Warn, format!("{}: {why}: removed from etcd", record.cidr));
             self.ask(Request::DeleteRecord(record.id, record.revision));
         }
     }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::start::Start;
 use super::stop::Life;
 use super::{Action, Core, Timer};
-use crate::store::{At, Instance, LocalCopy};
+use crate::store::{At, Instance, LocalCopy, Record};
+use crate::vip::VipId;
 
 /// Between two copies, for each IP.
 const PAUSE: Duration = Duration::from_micros(200);
@@ -21,6 +22,8 @@ pub(super) struct Copy {
     instance: Instance,
     /// When in the history of etcd this host wrote last.
     at: At,
+    /// IPs that were deleted while etcd was lost, until their records are seen to be gone.
+    deleted: Vec<VipId>,
     due: bool,
     pausing: bool,
 }
@@ -28,11 +31,32 @@ pub(super) struct Copy {
 impl Copy {
     pub(super) fn of(instance: &Instance) -> Copy {
         let (at, instance) = (At::default(), instance.clone());
-        Copy { former: None, instance, at, due: false, pausing: false }
+        Copy { former: None, instance, at, deleted: Vec::new(), due: false, pausing: false }
     }
 
     pub(super) fn found(&mut self, copy: LocalCopy) {
+        self.deleted.clone_from(&copy.deleted);
         self.former = Some(copy);
+    }
+
+    /// Takes note of an IP that etcd has still to be told is deleted.
+    pub(super) fn deleted_alone(&mut self, id: VipId) {
+        if let Some(former) = &mut self.former {
+            former.records.retain(|record| record.id != id);
+        }
+        self.deleted.push(id);
+        self.due = true;
+    }
+
+    pub(super) fn has_deleted(&self, id: &VipId) -> bool {
+        self.deleted.contains(id)
+    }
+
+    /// Of what was deleted alone, etcd has these records still.
+    pub(super) fn deleted_are(&mut self, records: &[Record]) {
+        let before = self.deleted.len();
+        self.deleted.retain(|id| records.iter().any(|record| record.id == *id));
+        self.due |= self.deleted.len() != before;
     }
 
     pub(super) fn former(&self) -> Option<&LocalCopy> {
@@ -94,9 +118,18 @@ impl Core {
             cluster: self.copy.at.cluster,
             written: self.copy.at.revision,
             instance: Some(self.copy.instance.clone()),
+            deleted: self.copy.deleted.clone(),
             ..LocalCopy::default()
         };
         let bytes = copy.to_bytes(self.table.registered());
         self.out.push(Action::WriteCopy(bytes));
+    }
+
+    /// Writes what the former life has left, but for what was deleted since: etcd was not read yet.
+    pub(super) fn copy_former(&mut self) {
+        if let Some(former) = self.copy.former() {
+            let copy = LocalCopy { deleted: self.copy.deleted.clone(), ..former.clone() };
+            self.out.push(Action::WriteCopy(copy.to_bytes(copy.records.iter())));
+        }
     }
 }

@@ -107,6 +107,17 @@ pub enum StartError {
     Failed(String),
 }
 
+/// Since when an IP is offered on this host, and so what an address is that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Since now: an address that the host has is a reason not to.
+    New,
+    /// It was before, by this program, which marks what it adds.
+    Before,
+    /// It was before, by the Go LinK, which marks nothing: what is there is taken over.
+    Go,
+}
+
 /// What the driver has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -126,8 +137,8 @@ pub enum Action {
         slot: Slot,
         /// The IP.
         record: Box<Record>,
-        /// Whether an address that the host itself has is a reason not to.
-        new: bool,
+        /// What an address is that is there already.
+        origin: Origin,
     },
     /// Tell an election something.
     Tell(Slot, Order),

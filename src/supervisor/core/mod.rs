@@ -24,6 +24,7 @@ mod start;
 mod stop;
 mod table;
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use log::Level;
@@ -33,7 +34,9 @@ use self::compare::Comparison;
 use self::copy::Copy;
 use self::identity::Identity;
 use self::lease::HostLease;
-pub use self::message::{Action, Copies, Event, Failure, Order, Outcome, StartError, Timer, Token};
+pub use self::message::{
+    Action, Copies, Event, Failure, Order, Origin, Outcome, StartError, Timer, Token,
+};
 use self::serving::Serving;
 use self::start::Start;
 use self::stop::Life;
@@ -67,6 +70,8 @@ pub struct Setting {
     pub detects_crashes: bool,
     /// Gives an IP that is new its id, which nothing else has.
     pub new_id: fn() -> VipId,
+    /// The addresses of etcd, as far as they are known.
+    pub etcd_addresses: Vec<IpAddr>,
 }
 
 /// All that is decided about one host.

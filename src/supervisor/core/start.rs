@@ -12,7 +12,7 @@ use log::Level;
 
 use super::stop::Life;
 use super::table::Stage;
-use super::{Action, Copies, Core, Failure, Order, StartError, Timer};
+use super::{Action, Copies, Core, Failure, Order, Origin, StartError, Timer};
 use crate::command::Refusal;
 use crate::store::{self, At, Found, LocalCopy, Record, Request};
 use crate::vip::{Cidr, Slot};
@@ -105,7 +105,7 @@ impl Core {
         // What the copy does not know may be registered all the same: no address is a left-over before
         // etcd has said so.
         let records = self.within_limit(records);
-        self.insert_all(records);
+        self.insert_all(records, Origin::Before);
         // At a boot nobody may have the IP, so that waiting costs more than with an etcd that has just
         // fallen silent.
         self.begin_lease(lease, self.setting.loss_after * 2 / 5);
@@ -133,7 +133,7 @@ impl Core {
         }
         let mut new: Vec<Record> = new.into_values().collect();
         new.sort_by_key(|record| record.cidr);
-        self.insert_all(new);
+        self.insert_all(new, self.origin(found.host.as_ref()));
         self.out.push(Action::RemoveLeftOvers(self.formerly_managed()));
         self.copy.forget_former();
         self.copy.is_at(At { revision: found.written, ..at });
@@ -148,6 +148,15 @@ impl Core {
         self.hold_or_save();
         self.copy.changed();
         self.compare_from(&found);
+    }
+
+    /// Which program has served this host's IPs before: the host key tells, and without one the copy.
+    fn origin(&self, host: Option<&store::HostKey>) -> Origin {
+        match host {
+            Some(host) if host.instance.is_none() => Origin::Go,
+            None if self.copy.former().is_none() => Origin::Go,
+            Some(_) | None => Origin::Before,
+        }
     }
 
     /// A host that names no machine (an older version has written it), or this one as it was before, is
@@ -166,6 +175,7 @@ impl Core {
     fn wanted(&mut self, found: &mut Found, cluster: u64) -> Vec<Record> {
         let mut wanted = std::mem::take(&mut found.records);
         found.records.clone_from(&wanted);
+        wanted.retain(|record| !self.copy.has_deleted(&record.id));
         if let Some(copy) = self.copy.former().cloned() {
             let lost = self.lost(&copy, found, cluster);
             wanted.extend(lost);
@@ -259,11 +269,26 @@ impl Core {
         true
     }
 
-    fn insert_all(&mut self, records: Vec<Record>) {
+    fn insert_all(&mut self, records: Vec<Record>, origin: Origin) {
         for record in records {
             let slot = self.table.insert(record.clone(), Stage::Registered);
-            self.out.push(Action::Start { slot, record: Box::new(record), new: false });
+            self.start_election(slot, record, origin);
         }
+    }
+
+    /// Has the election of an IP started, unless the IP would cut this host off from etcd.
+    pub(super) fn start_election(&mut self, slot: Slot, record: Record, origin: Origin) {
+        if !self.is_etcd(record.cidr) {
+            return self.out.push(Action::Start { slot, record: Box::new(record), origin });
+        }
+        let Some(vip) = self.table.get_mut(slot) else { return };
+        if vip.not_started.replace(is_of_etcd(record.cidr)).is_none() {
+            self.log(Level::Error, format!("{}, and is not served", is_of_etcd(record.cidr)));
+        }
+    }
+
+    pub(super) fn is_etcd(&self, cidr: Cidr) -> bool {
+        self.setting.etcd_addresses.contains(&cidr.addr())
     }
 
     pub(super) fn on_started(&mut self, slot: Slot, result: Result<(), StartError>) {
@@ -299,7 +324,7 @@ impl Core {
         let waiting: Vec<(Slot, Record)> =
             waiting.map(|(slot, vip)| (slot, vip.record.clone())).collect();
         for (slot, record) in waiting {
-            self.out.push(Action::Start { slot, record: Box::new(record), new: false });
+            self.start_election(slot, record, Origin::Before);
         }
     }
 }
@@ -315,6 +340,10 @@ impl StartError {
             }
         }
     }
+}
+
+pub(super) fn is_of_etcd(cidr: Cidr) -> String {
+    format!("{cidr} is an address of etcd (ETCD_HOSTS)")
 }
 
 /// The IPs in one line; of many, the first.

@@ -30,6 +30,9 @@ impl Core {
     /// Has an IP given up; a client that waits for a change or a failover of it waits in vain.
     pub(super) fn leave(&mut self, slot: Slot, tokens: Vec<Token>) {
         let Some(vip) = self.table.get_mut(slot) else { return };
+        if let Stage::Leaving(waiting) = &mut vip.stage {
+            return waiting.extend(tokens);
+        }
         let changes = std::mem::take(&mut vip.changes);
         let failover = vip.failover.take();
         let runs = vip.not_started.is_none();

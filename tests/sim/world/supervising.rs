@@ -3,7 +3,9 @@
 use link::election::message::Input;
 use link::policy::AllFailingPolicy;
 use link::store::{LocalCopy, Record};
-use link::supervisor::core::{Action, Copies, Event as SupervisorEvent, Order, StartError, Timer};
+use link::supervisor::core::{
+    Action, Copies, Event as SupervisorEvent, Order, Origin, StartError, Timer,
+};
 use link::vip::Slot;
 
 use super::{Millis, Process, World, next_id};
@@ -98,8 +100,8 @@ impl World {
                 }
                 self.submit_call(host, Asker::Revoke, Call::Revoke(lease), RENEWAL);
             }
-            Action::Start { slot, record, new } => {
-                let result = self.start_election(host, slot, &record, new);
+            Action::Start { slot, record, origin } => {
+                let result = self.start_election(host, slot, &record, origin == Origin::New);
                 self.tell_supervisor(host, SupervisorEvent::Started(slot, result));
             }
             Action::Tell(slot, order) => self.order(host, slot, order),

@@ -205,7 +205,16 @@ pub fn decode_link(payload: &[u8]) -> Option<Link> {
 ///   of its own connections (RFC 6724, rule 3).
 /// - A shorter prefix without a connected route: the interface's own address makes that.
 pub fn add_address(sequence: u32, index: u32, cidr: Cidr) -> Vec<u8> {
-    let flags = netlink::ACK | netlink::CREATE | netlink::EXCLUSIVE;
+    put_address(netlink::ACK | netlink::CREATE | netlink::EXCLUSIVE, sequence, index, cidr)
+}
+
+/// Asks for an address that the interface has to become as [`add_address`] would have made it; it stays
+/// there all the time.
+pub fn mark_address(sequence: u32, index: u32, cidr: Cidr) -> Vec<u8> {
+    put_address(netlink::ACK | netlink::REPLACE, sequence, index, cidr)
+}
+
+fn put_address(flags: u16, sequence: u32, index: u32, cidr: Cidr) -> Vec<u8> {
     let request = address_request(RTM_NEWADDR, flags, sequence, index, cidr)
         .attribute(IFA_FLAGS, &flags_of(cidr).to_ne_bytes())
         .attribute(IFA_PROTO, &[MARK]);

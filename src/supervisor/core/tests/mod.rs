@@ -88,6 +88,7 @@ impl Story {
             loss_after: Duration::from_secs(5),
             detects_crashes: true,
             new_id: VipId::random,
+            etcd_addresses: vec![[10, 0, 0, 9].into()],
         };
         change(&mut setting);
         let mut story = Story {
@@ -303,6 +304,7 @@ fn found(records: &[Record]) -> Found {
 /// A copy that this machine wrote of these IPs, the last of which it had registered at 90.
 fn copy_of(records: &[Record]) -> LocalCopy {
     LocalCopy {
+        deleted: Vec::new(),
         host: "h1".to_owned(),
         lease: Some(LEASE),
         records: records.iter().map(|it| Record { revision: 0, ..it.clone() }).collect(),

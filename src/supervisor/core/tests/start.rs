@@ -6,7 +6,9 @@ use super::*;
 fn a_start_serves_what_etcd_has_and_resumes_the_lease() {
     let mut story = Story::begin(None);
     story.answer_load(found(&[record(1, 5)]));
-    let started = |action: &Action| matches!(action, Action::Start { new: false, .. });
+    let started = |action: &Action| {
+        matches!(action, Action::Start { origin: Origin::Before | Origin::Go, .. })
+    };
     assert!(story.did(started));
     story.expect(&Action::KeepLease(Some(LEASE), Duration::ZERO));
     story.expect_tell(Slot(1), Order::Lease(Lease::None));
@@ -19,13 +21,13 @@ fn a_start_serves_what_etcd_has_and_resumes_the_lease() {
 }
 
 #[test]
-fn without_etcd_the_copy_is_served_and_the_api_only_reads() {
+fn without_etcd_the_copy_is_served_and_nothing_new_is_begun() {
     let mut story = Story::begin(Some(copy_of(&[record(1, 5)])));
     story.fail(Request::Load, not_sent());
     story.expect(&Action::KeepLease(Some(LEASE), Duration::from_secs(2)));
     assert_eq!(story.listed(), ["10.0.0.1/32"]);
-    let delete = story.command(Command::Delete(id(1)));
-    assert!(matches!(story.reply(delete), Err(Refusal::Unavailable(_))));
+    let lock = story.command(Command::Lock(id(1)));
+    assert!(matches!(story.reply(lock), Err(Refusal::Unavailable(_))));
     assert_eq!(story.copy(), None, "it is not written from itself");
     story.feed(Event::EtcdLost { why: "silent for 5 s".to_owned(), revision: 0 });
     story.expect_tell(Slot(1), Order::Lease(Lease::Lost));
@@ -36,6 +38,30 @@ fn without_etcd_the_copy_is_served_and_the_api_only_reads() {
     let again = |action: &Action| matches!(action, Action::Start { .. });
     assert!(story.did(again), "from the copy");
     assert!(!story.did(again), "what is served already is not started again");
+}
+
+/// What keeps etcd away may be the address of the IP.
+#[test]
+fn what_is_deleted_before_etcd_was_read_stays_deleted() {
+    let records = [record(1, 5), record(2, 6)];
+    let mut story = Story::begin(Some(copy_of(&records)));
+    story.fail(Request::Load, not_sent());
+    let slot = story.slot(1);
+    let delete = story.command(Command::Delete(id(1)));
+    story.expect_tell(slot, Order::Leave);
+    let copy = story.copy().expect("a restart knows it");
+    assert_eq!((copy.records.len(), copy.deleted.clone()), (1, vec![id(1)]));
+    story.notice(slot, Notice::Left { cleanup_pending: true });
+    assert_eq!(story.reply(delete), Ok(Answer::Done));
+    story.timer(Timer::Load);
+    story.load(&records);
+    story.expect_ask(&Request::DeleteRecord(id(1), 5));
+    assert_eq!(story.listed(), ["10.0.0.2/32"]);
+
+    let mut restarted = Story::begin(Some(copy));
+    restarted.load(&records);
+    restarted.expect_ask(&Request::DeleteRecord(id(1), 5));
+    assert_eq!(restarted.listed(), ["10.0.0.2/32"]);
 }
 
 #[test]
