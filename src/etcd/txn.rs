@@ -85,14 +85,14 @@ pub struct Kv {
 }
 
 impl Txn {
-    /// A linearizable read.
-    pub fn read(ops: Vec<Op>) -> Txn {
+    /// All of these, whatever there is; of reads only, a linearizable read.
+    pub fn unconditional(ops: Vec<Op>) -> Txn {
         Txn { then: ops, ..Txn::default() }
     }
 
     /// All of these, each with its own conditions.
     pub(super) fn all(txns: Vec<Txn>) -> Txn {
-        Txn::read(txns.into_iter().map(Op::Nested).collect())
+        Txn::unconditional(txns.into_iter().map(Op::Nested).collect())
     }
 
     pub(super) fn to_proto(&self) -> proto::Txn {

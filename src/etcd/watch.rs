@@ -234,7 +234,7 @@ impl Watcher {
     }
 
     async fn read_keys(&self, client: &Client) -> Result<Reply, Error> {
-        let txn = Txn::read(vec![Op::GetPrefix(self.prefix().to_owned())]);
+        let txn = Txn::unconditional(vec![Op::GetPrefix(self.prefix().to_owned())]);
         let reading = transact_once(&self.pool, client, &txn);
         let read = timeout_at(Instant::now() + ANSWER, reading).await;
         read.map_err(|_| Error::deadline("read the keys"))?

@@ -61,15 +61,15 @@ pub fn txn_of(request: &Request, cidr: Cidr, host: &str, now: Timestamp) -> Txn 
     let advertise = |lease, own: &Advertisement| advertise_op(cidr, host, lease, own, now);
     let guarded = |when, write| Txn { when, then: vec![write], otherwise: read_all() };
     match request {
-        Request::ReadLock { .. } => Txn::read(vec![read_lock.clone()]),
-        Request::ReadCandidates { .. } => Txn::read(read_all()),
+        Request::ReadLock { .. } => Txn::unconditional(vec![read_lock.clone()]),
+        Request::ReadCandidates { .. } => Txn::unconditional(read_all()),
         Request::Campaign { lease, own } => Txn {
             when: vec![Compare::Absent(lock.clone())],
             then: vec![take(*lease), advertise(*lease, own)],
             otherwise: [vec![advertise(*lease, own)], read_all()].concat(),
         },
         Request::Advertise { lease, own } => {
-            Txn::read([vec![advertise(*lease, own)], read_all()].concat())
+            Txn::unconditional([vec![advertise(*lease, own)], read_all()].concat())
         }
         Request::Resign { lease, own } => Txn {
             when: vec![Compare::Lease(lock.clone(), *lease)],
@@ -267,7 +267,7 @@ pub fn misspelled(key: &str) -> Option<Cidr> {
 
 /// Reads the candidates for an IP.
 pub fn candidates_txn(cidr: Cidr) -> Txn {
-    Txn::read(vec![Op::GetPrefix(candidacies_prefix(cidr))])
+    Txn::unconditional(vec![Op::GetPrefix(candidacies_prefix(cidr))])
 }
 
 /// The candidates for an IP, by name. A value that is not understood counts as a candidacy: the Go

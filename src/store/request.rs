@@ -122,7 +122,7 @@ pub struct Unreadable {
 /// The transaction of a request, for this host.
 pub fn txn_of(request: &Request, host: &str, instance: &Instance) -> Txn {
     match request {
-        Request::Load => Txn::read(vec![
+        Request::Load => Txn::unconditional(vec![
             Op::Get(host_key(host)),
             Op::GetPrefix(claims_prefix(host)),
             Op::GetPrefix(records_prefix(host)),
@@ -148,15 +148,15 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance) -> Txn {
                     otherwise: Vec::new(),
                 })
             };
-            Txn::read(keys.iter().map(release).collect())
+            Txn::unconditional(keys.iter().map(release).collect())
         }
         Request::ClaimName { lease } => {
             let key = claim_key(host, instance);
-            Txn::read(vec![Op::Put { key, value: json(instance), lease: *lease }])
+            Txn::unconditional(vec![Op::Put { key, value: json(instance), lease: *lease }])
         }
-        Request::DropClaims => Txn::read(vec![Op::DeletePrefix(claims_prefix(host))]),
-        Request::Hosts => Txn::read(vec![Op::GetPrefix(HOSTS.to_owned())]),
-        Request::RecordsOf(other) => Txn::read(vec![Op::GetPrefix(records_prefix(other))]),
+        Request::DropClaims => Txn::unconditional(vec![Op::DeletePrefix(claims_prefix(host))]),
+        Request::Hosts => Txn::unconditional(vec![Op::GetPrefix(HOSTS.to_owned())]),
+        Request::RecordsOf(other) => Txn::unconditional(vec![Op::GetPrefix(records_prefix(other))]),
         Request::Candidates(cidr) => lock::candidates_txn(*cidr),
         Request::OtherPrefixes(cidrs) => {
             let look = |cidr: &Cidr| {
@@ -166,7 +166,7 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance) -> Txn {
                     otherwise: vec![lock::same_address(*cidr)],
                 })
             };
-            Txn::read(cidrs.iter().map(look).collect())
+            Txn::unconditional(cidrs.iter().map(look).collect())
         }
     }
 }

@@ -200,7 +200,7 @@ fn the_etcd_in_memory_answers_as_a_real_one() {
     let lab = Lab::new(1);
     let etcd = lab.etcd.client_of_linkd();
     let client = etcd.client();
-    let read = Txn::read(vec![Op::Get("/k/".to_owned())]);
+    let read = Txn::unconditional(vec![Op::Get("/k/".to_owned())]);
     let cluster = client.call(read, Duration::from_secs(10)).expect("an answer").cluster;
     let mut pair = Pair {
         lab: &lab,
@@ -234,8 +234,8 @@ fn the_etcd_in_memory_answers_as_a_real_one() {
 fn same_contents(pair: &mut Pair<'_>) {
     // A last write, by which a watch is known to have told everything.
     let end = Op::Put { key: "/k/end".to_owned(), value: Vec::new(), lease: 0 };
-    assert_eq!(pair.transact(Txn::read(vec![end])), Outcome::Succeeded);
-    pair.transact(Txn::read(vec![Op::GetPrefix("/k/".to_owned())]));
+    assert_eq!(pair.transact(Txn::unconditional(vec![end])), Outcome::Succeeded);
+    pair.transact(Txn::unconditional(vec![Op::GetPrefix("/k/".to_owned())]));
     for lease in pair.memory.lease_ids() {
         let attached: Vec<_> = pair.memory.attached(lease).map(str::to_owned).collect();
         assert_eq!(attached, pair.attached(lease));

@@ -30,7 +30,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// How many keys a cluster has that begin like that.
 fn keys(lab: &Lab, endpoint: &str, prefix: &str) -> usize {
-    let read = Txn::read(vec![Op::GetPrefix(prefix.to_owned())]);
+    let read = Txn::unconditional(vec![Op::GetPrefix(prefix.to_owned())]);
     client_on(lab, &[endpoint]).client().call(read, PATIENCE).expect("read").kvs(0).len()
 }
 

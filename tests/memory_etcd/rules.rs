@@ -31,17 +31,17 @@ fn kv(key: &str, value: &str, lease: i64, mod_revision: i64) -> Kv {
 }
 
 fn does(etcd: &mut MemoryEtcd, ops: Vec<Op>) -> Reply {
-    etcd.transact(&Txn::read(ops)).expect("it is possible").0
+    etcd.transact(&Txn::unconditional(ops)).expect("it is possible").0
 }
 
 fn changes(etcd: &mut MemoryEtcd, ops: Vec<Op>) -> Vec<Change> {
-    etcd.transact(&Txn::read(ops)).expect("it is possible").1
+    etcd.transact(&Txn::unconditional(ops)).expect("it is possible").1
 }
 
 /// What is refused changes nothing.
 fn refusal(etcd: &MemoryEtcd, ops: Vec<Op>) -> Refusal {
     let mut after = etcd.clone();
-    let refused = after.transact(&Txn::read(ops)).expect_err("it is refused");
+    let refused = after.transact(&Txn::unconditional(ops)).expect_err("it is refused");
     assert_eq!(&after, etcd);
     refused
 }
@@ -148,7 +148,7 @@ fn what_is_impossible_refuses_the_whole() {
     assert_eq!(missing, Refusal::KeyNotFound);
     assert_eq!(missing.kind(), ErrorKind::Refused);
     // The key is looked for before the transaction.
-    let nested = Op::Nested(Txn::read(vec![touch("a")]));
+    let nested = Op::Nested(Txn::unconditional(vec![touch("a")]));
     assert_eq!(refusal(&etcd, vec![delete("a"), nested]), Refusal::DuplicateKey);
     assert_eq!(refusal(&etcd, vec![get("")]), Refusal::EmptyKey);
     assert_eq!(refusal(&etcd, vec![get("a"); 129]), Refusal::TooManyOps);
@@ -165,7 +165,7 @@ fn what_is_impossible_in_a_branch_that_is_not_taken_does_no_harm() {
 #[test]
 fn a_key_is_written_once() {
     let etcd = etcd();
-    let nested = |ops| Op::Nested(Txn::read(ops));
+    let nested = |ops| Op::Nested(Txn::unconditional(ops));
     let twice = [
         vec![put("a", "1", 0), put("a", "2", 0)],
         vec![put("a", "1", 0), delete("a")],
@@ -202,7 +202,7 @@ fn nested_transactions_look_at_what_was_before_the_whole() {
         let otherwise = vec![get("lock")];
         Op::Nested(Txn { when, then: vec![put(host, "", 0)], otherwise })
     };
-    let write = Op::Nested(Txn::read(vec![put("lock", "h1", 0)]));
+    let write = Op::Nested(Txn::unconditional(vec![put("lock", "h1", 0)]));
     let reply = does(&mut etcd, vec![write.clone(), campaign("h2")]);
     let outcomes: Vec<_> = reply.nested().iter().map(|nested| nested.succeeded).collect();
     assert_eq!(outcomes, [true, true]);

@@ -122,7 +122,8 @@ impl Cluster {
 
     /// What somebody does with etcdctl.
     pub(crate) fn by_hand(&mut self, op: Op) -> Vec<Change> {
-        let (_, changes) = self.data.transact(&Txn::read(vec![op])).expect("it is possible");
+        let (_, changes) =
+            self.data.transact(&Txn::unconditional(vec![op])).expect("it is possible");
         self.history.record(&changes);
         changes
     }

@@ -83,7 +83,7 @@ impl World {
         if !self.cluster.up {
             return;
         }
-        let read = Txn::read(vec![Op::GetPrefix(lock::PREFIX.to_owned())]);
+        let read = Txn::unconditional(vec![Op::GetPrefix(lock::PREFIX.to_owned())]);
         let Ok((reply, _)) = self.cluster.transact(host, &read) else { return };
         let kvs: Vec<Kv> = reply.kvs(0).to_vec();
         let (cluster, revision) = (reply.cluster, reply.revision);
