@@ -95,7 +95,7 @@ fn run(config: Config) -> Result<(), String> {
         all_failing: config.all_failing_policy,
         renewal: config.etcd.renewal,
         loss_after: config.etcd.loss_after(),
-        watch: (config.crash_detection != CrashDetection::Off).then_some(config.probes),
+        monitoring: (config.crash_detection != CrashDetection::Off).then_some(config.probes),
         etcd: etcd.client(),
         net: net.client(),
         copy,

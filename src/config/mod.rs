@@ -43,7 +43,7 @@ pub struct Config {
     pub api_hosts: Vec<String>,
     /// `ETCD_…` and `KEEPALIVE_…`.
     pub etcd: etcd::Options,
-    /// `HEALTH_CHECK_…` and `FAIL_COUNT_BEFORE_FAILOVER`.
+    /// `HEALTH_CHECK_…`, `FAIL_COUNT_BEFORE_FAILOVER` and `RISE_COUNT`.
     pub checks: CheckDefaults,
     /// `ARP_GRATUITOUS_INTERVAL` and `ARP_GRATUITOUS_COUNT`, if either is set.
     pub announce: Option<(Duration, u32)>,
@@ -57,7 +57,7 @@ pub struct Config {
     pub all_failing_policy: AllFailingPolicy,
     /// `CRASH_DETECTION`.
     pub crash_detection: CrashDetection,
-    /// `PROBE_INTERVAL` and `PROBE_COUNT`: how the host of an owner is watched.
+    /// `PROBE_INTERVAL` and `PROBE_COUNT`: how the host of an owner is monitored.
     pub probes: MonitorTiming,
     /// `STOP_POLICY`.
     pub stop_policy: StopPolicy,

@@ -94,7 +94,7 @@ impl Status {
 pub enum Notice {
     /// Its status has changed.
     Status(Status),
-    /// The host of the owner, which is watched, is heard on the network, or not.
+    /// The host of the owner, which is monitored, is heard on the network, or not.
     Owner(Liveness),
     /// The lock was written again as it was: a host that had the IP has let go of it, a host did not
     /// hear the owner for a while, or the owner has lost etcd and is back.
@@ -165,10 +165,10 @@ impl Election {
         self.tell(Control::Input(Input::LockNow));
     }
 
-    /// Begins, changes or ends to watch the host of the owner on the network; what is heard comes back as
-    /// [`Notice::Owner`].
-    pub fn watch(&self, timing: Option<MonitorTiming>) {
-        self.tell(Control::Watch(timing));
+    /// Begins, changes or ends to monitor the host of the owner on the network; what is heard comes back
+    /// as [`Notice::Owner`].
+    pub fn monitor(&self, timing: Option<MonitorTiming>) {
+        self.tell(Control::Monitor(timing));
     }
 
     /// The owner with this lease is dead.

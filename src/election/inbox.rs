@@ -16,8 +16,8 @@ pub(super) enum Control {
     Input(Input),
     /// Other health checks, and when they are made.
     SetChecks(Vec<Check>, Timing),
-    /// How the host of the owner is watched, or that it is not.
-    Watch(Option<MonitorTiming>),
+    /// How the host of the owner is monitored, or that it is not.
+    Monitor(Option<MonitorTiming>),
     /// The question for a sign of life.
     Ping(Ping),
     /// The handle is dropped.

@@ -54,7 +54,7 @@ pub(super) struct Actor {
     event_rx: Receiver<Box<Event>>,
     checks: Option<Checks>,
     /// Hears of the lock, until the IP was given up.
-    watch: Option<etcd::Subscription>,
+    lock: Option<etcd::Subscription>,
     /// Counts the settings of the checks: a round of the ones before may still be under way.
     checks_generation: u64,
     /// None once the IP was given up.
@@ -112,7 +112,7 @@ impl Actor {
             event_tx,
             event_rx,
             checks: None,
-            watch: None,
+            lock: None,
             checks_generation: 0,
             shown: None,
             holder: None,
@@ -144,7 +144,7 @@ impl Actor {
     }
 
     fn unsubscribe(&mut self) {
-        self.watch = None;
+        self.lock = None;
         self.addresses.clear();
     }
 
@@ -161,7 +161,7 @@ impl Actor {
             let _ = event_tx.send(Box::new(Event::Input(Input::Lock(lock::view_of(&state)))));
         };
         let Params { cidr, ref interface, adopts, ref etcd, ref net, .. } = self.params;
-        self.watch = Some(etcd.subscribe(&lock::key(cidr), Box::new(sink)));
+        self.lock = Some(etcd.subscribe(&lock::key(cidr), Box::new(sink)));
         let event_tx = self.event_tx.clone();
         let reports = move |report: Report| {
             let _ = event_tx.send(Box::new(Event::Net(cidr, report)));
@@ -231,7 +231,7 @@ impl Actor {
                 Some(Input::ChecksReplaced(!self.params.checks.is_empty()))
             }
             // The host of the owner has all addresses or none.
-            Control::Watch(timing) => {
+            Control::Monitor(timing) => {
                 if let Some(address) = self.addresses.first() {
                     address.managed.monitor(timing);
                 }
@@ -271,7 +271,7 @@ impl Actor {
                 self.words.claimed(from);
                 Some(Input::Claimed { from, wins_tie_break })
             }
-            // Only whoever has the host watched is concerned.
+            // Only whoever has the host monitored is concerned.
             Report::Owner(liveness) => {
                 (self.notices)(Notice::Owner(liveness));
                 None

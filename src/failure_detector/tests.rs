@@ -209,7 +209,7 @@ fn what_was_taken_before_it_was_declared_dead_again_can_be_yielded_yet() {
     let mut detector = silent(now);
     detector.awaits(id(2), Route::Ipv4, Some(("h2", LEASE)));
     detector.heard(id(1), Liveness::Dead, now);
-    // The first is taken, the second is not: it is watched through that one from now on.
+    // The first is taken, the second is not: it is monitored through that one from now on.
     detector.awaits(id(1), Route::Ipv4, None);
     detector.heard(id(2), Liveness::Alive, now);
     let gone = dead_because(&[2], OTHERS_ARE_HEARD);
@@ -235,13 +235,13 @@ fn it_is_the_last_who_lost_the_ip_that_yields() {
 }
 
 #[test]
-fn each_host_is_watched_through_one_of_its_ips() {
+fn each_host_is_monitored_through_one_of_its_ips() {
     let now = Instant::now();
     let mut detector = silent(now);
     assert_eq!(detector.awaits(id(2), Route::Ipv4, Some(("h2", LEASE))), []);
     detector.lease_is(LEASE, left(3), now);
     assert_eq!(detector.lease_is(LEASE, left(3), now + LATE), [dead(&[1, 2])]);
-    // The one through which it was watched is owned by somebody else now.
+    // The one through which it was monitored is owned by somebody else now.
     let other =
         [Step::Monitor(id(1), false), Step::Monitor(id(2), true), Step::Monitor(id(1), true)];
     assert_eq!(detector.awaits(id(1), Route::Ipv4, Some(("h3", 11))), other);
@@ -250,7 +250,7 @@ fn each_host_is_watched_through_one_of_its_ips() {
 }
 
 #[test]
-fn a_host_is_watched_through_an_ip_of_ipv4_if_it_has_one() {
+fn a_host_is_monitored_through_an_ip_of_ipv4_if_it_has_one() {
     let mut detector = FailureDetector::default();
     let owner = Some(("h2", LEASE));
     assert_eq!(detector.awaits(id(1), Route::Ipv6, owner), [Step::Monitor(id(1), true)]);

@@ -74,7 +74,7 @@ impl Actor {
             loss: params.loss,
             renewal: params.renewal,
             loss_after: params.loss_after,
-            detects_crashes: params.watch.is_some(),
+            detects_crashes: params.monitoring.is_some(),
             new_id: VipId::random,
             etcd_addresses: params.etcd_addresses.clone(),
         };
@@ -309,7 +309,7 @@ impl Actor {
             Order::OwnerDead(lease) => election.owner_dead(lease),
             Order::OwnerHeardAgain => election.owner_heard_again(),
             Order::Paused => election.paused(),
-            Order::Monitor(on) => election.watch(self.params.watch.filter(|_| on)),
+            Order::Monitor(on) => election.monitor(self.params.monitoring.filter(|_| on)),
         }
     }
 }

@@ -50,7 +50,7 @@ pub struct Params {
     /// The silence after which etcd counts as lost.
     pub loss_after: Duration,
     /// How the hosts of owners are monitored, if they are.
-    pub watch: Option<MonitorTiming>,
+    pub monitoring: Option<MonitorTiming>,
     /// The way to etcd.
     pub etcd: etcd::Client,
     /// The way to the kernel.

@@ -302,7 +302,7 @@ fn another_timing_holds_at_once_and_the_same_one_changes_nothing() {
 }
 
 #[test]
-fn nothing_wakes_up_when_nobody_is_watched() {
+fn nothing_wakes_up_when_nobody_is_monitored() {
     let mut bench = Bench::present(TIMING);
     bench.monitored.stop(vip(0));
     assert_eq!(bench.monitored.next_due(bench.now), None);
