@@ -93,15 +93,6 @@ pub fn step(state: State, event: Event) -> (State, &'static [Effect]) {
 impl State {
     /// All states.
     pub const ALL: [State; 3] = [Activated, Standby, Failing];
-
-    /// The state as the API shows it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Activated => "ACTIVATED",
-            Standby => "STANDBY",
-            Failing => "FAILING",
-        }
-    }
 }
 
 impl Event {
@@ -110,8 +101,13 @@ impl Event {
 }
 
 impl fmt::Display for State {
+    /// The state as the API shows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(match self {
+            Activated => "ACTIVATED",
+            Standby => "STANDBY",
+            Failing => "FAILING",
+        })
     }
 }
 

@@ -73,5 +73,5 @@ mod thread;
 pub mod vip;
 pub mod wire;
 
-/// The version, as `GET /version` tells it.
+/// The version of both programs, as `GET /version` tells it.
 pub const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));

@@ -54,8 +54,7 @@ impl Reply {
 
     /// The version of this program.
     pub(crate) fn version() -> Reply {
-        let version = concat!("v", env!("CARGO_PKG_VERSION")).to_owned();
-        Reply::json(200, &wire::Version { version })
+        Reply::json(200, &wire::Version { version: crate::VERSION.to_owned() })
     }
 
     /// Something is wrong; the text names the thing and its value.

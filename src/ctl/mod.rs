@@ -26,12 +26,10 @@ use failure::{Failure, Kind};
 use output::Output;
 use subcommand::{Subcommand, Target};
 
+use crate::VERSION;
 use crate::text::clean;
 use crate::vip::VipId;
 use crate::wire;
-
-/// This program's version, in the form in which the agent gives its own.
-const OWN_VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
@@ -49,7 +47,7 @@ fn perform(task: Task) -> Result<(), Failure> {
     match task {
         Task::Help(None) => output::print(help::OVERVIEW),
         Task::Help(Some(verb)) => output::print(help::of(verb)),
-        Task::OwnVersion => output::print(&format!("linkctl {OWN_VERSION}\n")),
+        Task::OwnVersion => output::print(&format!("linkctl {VERSION}\n")),
         Task::Run(options, command) => run(options, &command),
     }
 }
@@ -108,7 +106,7 @@ fn add(agent: &Agent, output: Output, new: &NewIp) -> Result<(), Failure> {
 /// This program's version is known without the agent, and shown even when the agent's is not.
 fn version(agent: &Agent, output: Output) -> Result<(), Failure> {
     if !output.is_json() {
-        output::print(&format!("linkctl {OWN_VERSION}\n"))?;
+        output::print(&format!("linkctl {VERSION}\n"))?;
     }
     let version = agent.version()?;
     output.answer(&version.json, |_| {

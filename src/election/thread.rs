@@ -33,15 +33,6 @@ const REQUEST: Duration = Duration::from_secs(2);
 /// How long an election that has left waits for the addresses to be off the interface.
 const UNBIND: Duration = Duration::from_secs(1);
 
-impl Drop for Actor {
-    /// Also when the thread could not be started.
-    fn drop(&mut self) {
-        if self.left.is_none() {
-            self.unsubscribe();
-        }
-    }
-}
-
 /// The thread's state.
 pub(super) struct Actor {
     params: Params,
@@ -137,15 +128,11 @@ impl Actor {
         }
         if self.left.is_some() {
             // Before it is told: whoever hears it may offer the IP again at once.
-            self.unsubscribe();
+            self.lock = None;
+            self.addresses.clear();
             let cleanup_pending = self.driver.core().cleanup_pending();
             (self.notices)(Notice::Left { cleanup_pending });
         }
-    }
-
-    fn unsubscribe(&mut self) {
-        self.lock = None;
-        self.addresses.clear();
     }
 
     /// Who has left says so when the kernel no longer has the addresses, or after a while if the kernel

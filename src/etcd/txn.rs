@@ -168,11 +168,6 @@ impl Reply {
         Reply { nested, ..self }
     }
 
-    /// The outcomes of nested transactions, in order.
-    pub fn nested(&self) -> &[Reply] {
-        &self.nested
-    }
-
     pub(super) fn from_proto(response: &proto::TxnResponse) -> Reply {
         let header = response.header();
         let (revision, cluster) = header.map_or((0, 0), |at| (at.revision(), at.cluster_id()));

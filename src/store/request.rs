@@ -195,7 +195,7 @@ pub fn answer_of(request: &Request, host: &str, instance: &Instance, reply: &Rep
             Answer::Names(candidates.into_iter().map(|candidate| candidate.host).collect())
         }
         Request::OtherPrefixes(cidrs) => {
-            let others = cidrs.iter().zip(reply.nested());
+            let others = cidrs.iter().zip(&reply.nested);
             let others = others.filter_map(|(cidr, reply)| {
                 Some((*cidr, lock::other_prefix(*cidr, reply.kvs(0))?))
             });

@@ -20,6 +20,7 @@ use crate::election::{self, Election};
 use crate::etcd;
 use crate::machine;
 use crate::net;
+use crate::network::Mac;
 use crate::ping::Ping;
 use crate::policy::StopPolicy;
 use crate::store::{self, At, Instance, LocalCopy, Record};
@@ -134,7 +135,7 @@ impl Actor {
         }
     }
 
-    fn on_request(&mut self, Request { command, reply, .. }: Request) {
+    fn on_request(&mut self, Request { command, reply }: Request) {
         self.next_token += 1;
         let token = Token(self.next_token);
         self.replies.insert(token, reply);
@@ -350,6 +351,6 @@ fn former_id(copies: &Copies) -> Option<String> {
     ids.map(|instance| instance.id.clone()).find(|id| !id.is_empty())
 }
 
-fn hardware_address(params: &Params) -> Option<crate::network::Mac> {
+fn hardware_address(params: &Params) -> Option<Mac> {
     params.net.hardware_address(&params.interface).ok().flatten()
 }

@@ -204,11 +204,11 @@ fn nested_transactions_look_at_what_was_before_the_whole() {
     };
     let write = Op::Nested(Txn::unconditional(vec![put("lock", "h1", 0)]));
     let reply = does(&mut etcd, vec![write.clone(), campaign("h2")]);
-    let outcomes: Vec<_> = reply.nested().iter().map(|nested| nested.succeeded).collect();
+    let outcomes: Vec<_> = reply.nested.iter().map(|nested| nested.succeeded).collect();
     assert_eq!(outcomes, [true, true]);
     let reply = does(&mut etcd, vec![write, campaign("h2")]);
     assert_eq!(
-        reply.nested()[1],
+        reply.nested[1],
         Reply::new(false, 3, vec![vec![kv("lock", "h1", 0, 3)]]).in_cluster(1)
     );
 }

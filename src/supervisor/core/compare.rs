@@ -309,16 +309,11 @@ impl Core {
     /// Gives up what is attached to the own lease and belongs to no registered IP: what a crash or an
     /// unknown outcome has left, and what belongs to records that this agent does not serve.
     fn release(&mut self, lease: i64, keys: Vec<String>) {
-        let holding = self.table.iter().filter(|(_, vip)| vip.may_hold());
-        let wanted: BTreeSet<String> =
-            holding.map(|(_, vip)| vip.record.cidr.election_key()).collect();
-        // A new IP has nothing on the lease before it is registered; what is there is not its own, but
-        // must not be deleted when it may be.
-        let coming: BTreeSet<String> =
+        // Also those that are not registered yet or are being given up: what is deleted now may be theirs
+        // by then.
+        let known: HashSet<String> =
             self.table.iter().map(|(_, vip)| vip.record.cidr.election_key()).collect();
-        let is_left = |key: &String| {
-            explained_by(key).is_some_and(|name| !wanted.contains(name) && !coming.contains(name))
-        };
+        let is_left = |key: &String| explained_by(key).is_some_and(|name| !known.contains(name));
         let left: Vec<String> = keys.into_iter().filter(is_left).collect();
         for key in &left {
             if self.comparison.releasing.insert(key.clone()) {

@@ -216,14 +216,6 @@ impl Vip {
     pub(super) fn is_registered(&self) -> bool {
         matches!(self.stage, Stage::Registered | Stage::Deleting(_))
     }
-
-    /// Whether lock and candidacy on the own lease may be there.
-    pub(super) fn may_hold(&self) -> bool {
-        match self.stage {
-            Stage::Registered | Stage::Deleting(_) | Stage::Leaving(_) => true,
-            Stage::Starting(_) | Stage::Storing(_) => false,
-        }
-    }
 }
 
 impl Core {
