@@ -6,6 +6,11 @@ use std::fmt;
 /// A hardware address (Ethernet).
 pub type Mac = [u8; 6];
 
+/// A hardware address as people write it: `02:00:00:00:00:01`.
+pub fn mac_text(mac: Mac) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
 /// Why an interface cannot carry an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unusable {

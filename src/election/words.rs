@@ -8,7 +8,7 @@ use super::handle::Params;
 use super::health::Cause;
 use crate::lock;
 use crate::net::OrderError;
-use crate::network::Mac;
+use crate::network::{Mac, mac_text};
 use crate::vip::Cidr;
 
 /// The texts.
@@ -86,8 +86,8 @@ impl Words {
             Trouble::NotBound => self.why_not_bound(),
             Trouble::Interface(why) => format!("{}: {why}", self.interface),
             Trouble::Conflict => {
-                let bytes = self.claimant.unwrap_or_default().map(|byte| format!("{byte:02x}"));
-                format!("another machine has {addr}, too: hardware address {}", bytes.join(":"))
+                let claimant = mac_text(self.claimant.unwrap_or_default());
+                format!("another machine has {addr}, too: hardware address {claimant}")
             }
             Trouble::LockWithoutLease => {
                 let (host, key) = (core.owner().unwrap_or("nobody"), lock::key(self.cidr));

@@ -10,7 +10,7 @@ use super::{
     OtherPrefix, Request,
 };
 use crate::etcd::{self, Compare, KeyState, Kv, Op, Reply, Txn};
-use crate::network::Mac;
+use crate::network::{Mac, mac_text};
 use crate::vip::Cidr;
 
 /// The prefix of all locks.
@@ -128,10 +128,6 @@ fn advertise_op(cidr: Cidr, host: &str, lease: i64, own: &Advertisement, now: Ti
         then: vec![write],
         otherwise: vec![Op::Get(key)],
     })
-}
-
-fn mac_text(mac: Mac) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 fn mac_of(text: &str) -> Option<Mac> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::json;
 use crate::etcd::Kv;
-use crate::network::Mac;
+use crate::network::{Mac, mac_text};
 
 /// The format of the records; the Go LinK converts what is older than its own.
 const DATA_VERSION: u32 = 3;
@@ -52,8 +52,7 @@ pub struct Instance {
 impl Instance {
     /// The machine with this id, boot and hardware address.
     pub fn new(id: String, boot: String, mac: Option<Mac>) -> Instance {
-        let text = |mac: Mac| mac.map(|byte| format!("{byte:02x}")).join(":");
-        Instance { id, boot, hardware_address: mac.map(text).unwrap_or_default() }
+        Instance { id, boot, hardware_address: mac.map(mac_text).unwrap_or_default() }
     }
 
     /// Whether both are one machine: by its hardware address, or, where that has changed or is not

@@ -1,6 +1,6 @@
 //! Ethernet II framing: 14 bytes before each ARP or IPv6 packet.
 
-pub use crate::network::Mac;
+pub use crate::network::{Mac, mac_text as text};
 
 /// Everybody on the segment.
 pub const BROADCAST: Mac = [0xff; 6];
@@ -32,11 +32,6 @@ pub fn source(frame: &[u8]) -> Option<Mac> {
 /// Whether the frame is for all, or for a group.
 pub fn is_for_many(frame: &[u8]) -> bool {
     frame.first().is_some_and(|first| first & GROUP != 0)
-}
-
-/// A hardware address as people write it.
-pub fn text(mac: Mac) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 /// The payload, if the frame is of this type and not cut short.
