@@ -1,8 +1,20 @@
-//! Text from elsewhere, made fit for a terminal and for the log.
+//! Texts, made fit for a terminal and for the log.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
-/// The text on one line, with everything that a terminal would obey instead of showing spelled out
+/// The first few of these, and how many more there are: `a, b and 3 more`.
+pub(crate) fn first_of<T: Display>(
+    all: impl ExactSizeIterator<Item = T>,
+    most: usize,
+    separator: &str,
+) -> String {
+    let more = all.len().saturating_sub(most);
+    let shown: Vec<String> = all.take(most).map(|it| it.to_string()).collect();
+    let shown = shown.join(separator);
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
+/// A text from elsewhere on one line, with everything that a terminal would obey instead of showing spelled out
 /// (`\u{1b}`): control characters, and those that reorder or hide what stands around them.
 pub(crate) fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -27,6 +39,14 @@ fn is_harmless(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thousand_names_fit_into_a_line() {
+        let first = |count| first_of((0..count).map(|number: u16| format!("h{number}")), 3, ", ");
+        assert_eq!(first(1), "h0");
+        assert_eq!(first(3), "h0, h1, h2");
+        assert_eq!(first(1000), "h0, h1, h2 and 997 more");
+    }
 
     #[test]
     fn what_a_terminal_obeys_is_spelled_out() {

@@ -27,7 +27,7 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("failure_detector", "network vip"),
     ("local_copy", "thread"),
     ("net", "clock network ping thread vip"),
-    ("systemd", "ping"),
+    ("systemd", "ping text"),
     ("wire", "vip"),
     ("command", "policy vip wire"),
     ("ctl", "http policy secret text thread vip wire"),
@@ -40,7 +40,7 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     (
         "supervisor",
         "checks command election etcd failure_detector fsm local_copy lock \
-         machine net network ping policy store thread vip wire",
+         machine net network ping policy store text thread vip wire",
     ),
     ("reload", "net"),
     ("daemon", "api config etcd local_copy net ping policy reload supervisor systemd"),

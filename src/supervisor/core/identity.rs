@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::start::Start;
+use super::start::{Start, names};
 use super::table::Stage;
 use super::{Action, Core, Failure, Order, Timer};
 use crate::store::{self, At, Claim, HostKey, Instance, Request};
@@ -218,12 +218,11 @@ impl Core {
         if records.is_empty() {
             return;
         }
-        let ips: Vec<_> = records.iter().map(|record| record.cidr.to_string()).collect();
         let text = format!(
             "this host was called {name:?} before: {} stay registered under that name. To serve them \
              here, register them again (linkctl add IP), then remove the records of the old name \
              (etcdctl del --prefix {}); or start with HOSTNAME={name}",
-            ips.join(", "),
+            names(records),
             store::records_prefix(name)
         );
         self.log(Level::Warn, text);

@@ -15,6 +15,7 @@ use super::table::Stage;
 use super::{Action, Copies, Core, Failure, Order, Origin, StartError, Timer};
 use crate::command::Refusal;
 use crate::store::{self, At, Found, LocalCopy, Record, Request};
+use crate::text::first_of;
 use crate::vip::{Cidr, Slot};
 
 /// Between two attempts to read this host's records, and to start an election.
@@ -246,12 +247,7 @@ impl Core {
         if skipped.is_empty() {
             return;
         }
-        let some: Vec<&str> = skipped.iter().take(NAMED).map(String::as_str).collect();
-        let more = match skipped.len().saturating_sub(NAMED) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let text = format!("skipped: {}{more}", some.join("; "));
+        let text = format!("skipped: {}", first_of(skipped.iter(), NAMED, "; "));
         self.log(Level::Warn, text);
     }
 
@@ -347,11 +343,6 @@ pub(super) fn is_of_etcd(cidr: Cidr) -> String {
 }
 
 /// The IPs in one line; of many, the first.
-fn names(records: &[Record]) -> String {
-    let some: Vec<String> =
-        records.iter().take(NAMED).map(|record| record.cidr.to_string()).collect();
-    match records.len().saturating_sub(NAMED) {
-        0 => some.join(", "),
-        more => format!("{} and {more} more", some.join(", ")),
-    }
+pub(super) fn names(records: &[Record]) -> String {
+    first_of(records.iter().map(|record| record.cidr), NAMED, ", ")
 }
