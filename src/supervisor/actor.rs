@@ -11,7 +11,7 @@ use log::log;
 
 use super::Params;
 use super::core::{
-    Action, Copies, Core, Event, Failure, Order, Origin, Outcome, REVOKE, Setting, StartError,
+    Action, Copies, Core, CoreConfig, Event, Failure, Order, Origin, Outcome, REVOKE, StartError,
     Timer, Token,
 };
 use crate::checks::{CheckDefaults, Timing};
@@ -67,7 +67,7 @@ impl Actor {
         let (event_tx, event_rx) = unbounded();
         let copies = read_copies(&params);
         let instance = machine::instance(former_id(&copies), hardware_address(&params));
-        let setting = Setting {
+        let config = CoreConfig {
             host: params.host.clone(),
             instance: instance.clone(),
             interface: params.interface.clone(),
@@ -83,7 +83,7 @@ impl Actor {
         let _ = event_tx.send(Box::new(Event::Begin(Box::new(copies))));
         Actor {
             params,
-            core: Core::new(setting),
+            core: Core::new(config),
             instance,
             inbox: Inbox { requests_rx, pings_rx, stop_rx, event_tx, event_rx },
             elections: HashMap::new(),

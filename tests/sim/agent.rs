@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use link::election::Status;
-use link::election::core::{Core as ElectionCore, CoreConfig};
+use link::election::core::{Core as ElectionCore, CoreConfig as ElectionConfig};
 use link::election::driver::Driver;
 use link::lock::{self, Holder};
 use link::store::{Instance, Record};
-use link::supervisor::core::{Core, Setting, Timer};
+use link::supervisor::core::{Core, CoreConfig, Timer};
 use link::vip::{Cidr, Slot, VipId};
 
 use crate::client::Client;
@@ -78,7 +78,7 @@ impl Agent {
         policies: Policies,
         new_id: fn() -> VipId,
     ) -> Agent {
-        let setting = Setting {
+        let config = CoreConfig {
             host: host.to_owned(),
             instance: instance.clone(),
             interface: "eth0".to_owned(),
@@ -91,7 +91,7 @@ impl Agent {
             etcd_addresses: Vec::new(),
         };
         Agent {
-            core: Core::new(setting),
+            core: Core::new(config),
             instance,
             policies,
             timers: BTreeMap::new(),
@@ -123,7 +123,7 @@ impl Election {
         policies: Policies,
         now: Instant,
     ) -> Election {
-        let config = CoreConfig {
+        let config = ElectionConfig {
             host: host.to_owned(),
             checked: !record.checks.is_empty(),
             fall: FALL,

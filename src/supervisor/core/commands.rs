@@ -110,7 +110,7 @@ impl Core {
         self.check_new(new.cidr)?;
         self.reachable()?;
         let record = Record {
-            id: (self.setting.new_id)(),
+            id: (self.config.new_id)(),
             cidr: new.cidr,
             checks: new.checks,
             healthcheck_interval: new.healthcheck_interval,
@@ -144,7 +144,7 @@ impl Core {
             let why = format!("etcd has still to be told that {cidr} was given up on this host");
             return Err(Refusal::Unavailable(why));
         }
-        match self.setting.max_ips {
+        match self.config.max_ips {
             Some(max) if self.table.len() >= max => {
                 let why = format!("{cidr} is one too many: MAX_NUMBER_OF_ENDPOINTS is {max}");
                 Err(Refusal::invalid("ip", why))
@@ -220,8 +220,8 @@ impl Core {
             let why = format!("this host is not the owner of {} ({owner} is)", vip.record.cidr);
             return Err(Refusal::Conflict(why));
         }
-        if target.as_ref() == Some(&self.setting.host) {
-            let why = format!("this host, {}, is the owner already", self.setting.host);
+        if target.as_ref() == Some(&self.config.host) {
+            let why = format!("this host, {}, is the owner already", self.config.host);
             return Err(Refusal::Conflict(why));
         }
         if vip.failover.is_some() {

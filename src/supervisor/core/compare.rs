@@ -294,10 +294,10 @@ impl Core {
             };
             let cidr = vip.record.cidr;
             // A lock that is gone, of which the watch does not tell.
-            let owns = vip.status.owner.as_ref() == Some(&self.setting.host);
+            let owns = vip.status.owner.as_ref() == Some(&self.config.host);
             if owns && !keys.contains(lock::key(cidr).as_str()) {
                 self.tell(slot, Order::LockNow);
-            } else if !keys.contains(lock::candidacy_key(cidr, &self.setting.host).as_str()) {
+            } else if !keys.contains(lock::candidacy_key(cidr, &self.config.host).as_str()) {
                 let text =
                     format!("{cidr}: its candidacy in etcd was missing: it is written again");
                 self.log(Level::Warn, text);
@@ -341,7 +341,7 @@ impl Core {
             return;
         }
         self.comparison.step = Step::None;
-        self.arm(Timer::CompareKeys, self.setting.renewal * RENEWALS);
+        self.arm(Timer::CompareKeys, self.config.renewal * RENEWALS);
         if std::mem::take(&mut self.comparison.has_reason) {
             self.arm(Timer::Compare, LATE);
         }
@@ -358,7 +358,7 @@ impl Core {
         if let Some(cidr) = lock::misspelled(key) {
             return self.note_spelling(key, cidr, exists);
         }
-        let id = key.strip_prefix(&store::records_prefix(&self.setting.host));
+        let id = key.strip_prefix(&store::records_prefix(&self.config.host));
         let vip = id
             .and_then(|id| id.parse().ok())
             .and_then(|id| self.table.slot(&id))

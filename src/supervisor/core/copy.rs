@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_micros(200);
 
 /// What is known of the local copy.
 #[derive(Clone, Debug)]
-pub(super) struct Copy {
+pub(super) struct CopyState {
     /// What a former life has left.
     former: Option<LocalCopy>,
     instance: Instance,
@@ -28,10 +28,10 @@ pub(super) struct Copy {
     pausing: bool,
 }
 
-impl Copy {
-    pub(super) fn of(instance: &Instance) -> Copy {
+impl CopyState {
+    pub(super) fn of(instance: &Instance) -> CopyState {
         let (at, instance) = (At::default(), instance.clone());
-        Copy { former: None, instance, at, deleted: Vec::new(), due: false, pausing: false }
+        CopyState { former: None, instance, at, deleted: Vec::new(), due: false, pausing: false }
     }
 
     pub(super) fn found(&mut self, copy: LocalCopy) {
@@ -113,7 +113,7 @@ impl Core {
             return;
         }
         let copy = LocalCopy {
-            host: self.setting.host.clone(),
+            host: self.config.host.clone(),
             lease: self.lease.saved,
             cluster: self.copy.at.cluster,
             written: self.copy.at.revision,

@@ -22,7 +22,7 @@ impl Core {
 
     /// Takes note of the owner on which an IP waits now.
     fn note_owner(&mut self, slot: Slot) {
-        if !self.setting.detects_crashes {
+        if !self.config.detects_crashes {
             return;
         }
         let vip = self.table.get(slot);

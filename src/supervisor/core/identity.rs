@@ -58,7 +58,7 @@ impl Core {
     /// known yet, the other machine's lease is asked for.
     pub(super) fn has_name(&mut self, host: Option<&HostKey>) -> bool {
         let instance = host.and_then(|host| host.instance.clone());
-        let other = instance.filter(|instance| !instance.is_same(&self.setting.instance));
+        let other = instance.filter(|instance| !instance.is_same(&self.config.instance));
         match (other, host.and_then(|host| host.lease)) {
             (Some(instance), Some(lease)) if self.identity.ended != Some(lease) => {
                 let looks = 0;
@@ -91,7 +91,7 @@ impl Core {
     fn name_is_free(&mut self, ended: i64) {
         self.identity.ended = Some(ended);
         if matches!(self.identity.name, Name::Taken(_)) {
-            let text = format!("the name {} is free: this host takes it", self.setting.host);
+            let text = format!("the name {} is free: this host takes it", self.config.host);
             self.log(Level::Info, text);
         }
         self.identity.name = Name::Own;
@@ -117,7 +117,7 @@ impl Core {
         format!(
             "the name {} is in use by {}: this host serves nothing until its HOSTNAME is another or \
              that host's lease has ended",
-            self.setting.host,
+            self.config.host,
             other.describe()
         )
     }
@@ -152,7 +152,7 @@ impl Core {
         self.lease.saved = None;
         if written {
             let what = if host.is_some() { "was written by another agent" } else { "was missing" };
-            let text = format!("the key of host {} {what}", self.setting.host);
+            let text = format!("the key of host {} {what}", self.config.host);
             self.log(Level::Warn, text);
         }
         if self.has_name(host) {
@@ -181,7 +181,7 @@ impl Core {
 
     /// What is said while another machine starts under this host's name.
     pub(super) fn claim_trouble(&self, claim: &Claim) -> String {
-        let host = &self.setting.host;
+        let host = &self.config.host;
         format!("{} is called {host}, too: that host serves nothing", claim.instance.describe())
     }
 
@@ -195,9 +195,9 @@ impl Core {
     pub(super) fn on_hosts(&mut self, result: Result<(store::Answer, At), Failure>) {
         let Ok((store::Answer::Hosts(hosts), _)) = result else { return };
         let is_this = |key: &HostKey| {
-            key.instance.as_ref().is_some_and(|it| it.has_hardware_of(&self.setting.instance))
+            key.instance.as_ref().is_some_and(|it| it.has_hardware_of(&self.config.instance))
         };
-        let own = &self.setting.host;
+        let own = &self.config.host;
         let former = hosts.iter().filter(|(name, key)| name != own && is_this(key));
         let former: Vec<String> = former.map(|(name, _)| name.clone()).collect();
         former.into_iter().for_each(|name| self.ask(Request::RecordsOf(name)));

@@ -17,8 +17,8 @@ mod health;
 mod identity;
 mod lease;
 mod message;
-mod namesakes;
 mod records;
+mod same_address;
 mod serving;
 mod start;
 mod stop;
@@ -31,7 +31,7 @@ use log::Level;
 
 use self::commands::Clients;
 use self::compare::Comparison;
-use self::copy::Copy;
+use self::copy::CopyState;
 use self::identity::Identity;
 use self::lease::HostLease;
 pub use self::message::{
@@ -51,7 +51,7 @@ use crate::vip::{Slot, VipId};
 
 /// What the core is told once, at its start.
 #[derive(Clone, Debug)]
-pub struct Setting {
+pub struct CoreConfig {
     /// This host's name in etcd.
     pub host: String,
     /// The machine.
@@ -77,14 +77,14 @@ pub struct Setting {
 /// All that is decided about one host.
 #[derive(Clone, Debug)]
 pub struct Core {
-    setting: Setting,
+    config: CoreConfig,
     table: Table,
     start: Start,
     lease: HostLease,
     identity: Identity,
     comparison: Comparison,
     serving: Serving,
-    copy: Copy,
+    copy: CopyState,
     detector: FailureDetector,
     life: Life,
     clients: Clients,
@@ -93,10 +93,10 @@ pub struct Core {
 
 impl Core {
     /// A host of which nothing is known yet; it waits for [`Event::Begin`].
-    pub fn new(setting: Setting) -> Core {
+    pub fn new(config: CoreConfig) -> Core {
         Core {
-            copy: Copy::of(&setting.instance),
-            setting,
+            copy: CopyState::of(&config.instance),
+            config,
             table: Table::default(),
             start: Start::default(),
             lease: HostLease::default(),

@@ -146,13 +146,13 @@ impl Core {
         vip.stored = true;
         let before = std::mem::replace(&mut vip.record, record);
         let (checks, interval) = (vip.record.checks.clone(), vip.record.healthcheck_interval);
-        let loss = vip.record.loss.unwrap_or(self.setting.loss);
+        let loss = vip.record.loss.unwrap_or(self.config.loss);
         let done = vip.changes.pop_front();
         self.copy.changed();
         if before.checks != checks || before.healthcheck_interval != interval {
             self.tell(slot, Order::Checks(checks, interval));
         }
-        if before.loss.unwrap_or(self.setting.loss) != loss {
+        if before.loss.unwrap_or(self.config.loss) != loss {
             self.tell(slot, Order::LossPolicy(loss));
         }
         if let Some((_, Some(token))) = done {
@@ -252,7 +252,7 @@ impl Core {
         for slot in self.table.slots() {
             let Some(vip) = self.table.get_mut(slot) else { continue };
             if vip.request != RecordRequest::None
-                && let Some(goes_on) = vip.release(token)
+                && let Some(goes_on) = vip.let_go(token)
             {
                 said = Some(format!("etcd did not answer; this agent goes on {goes_on}"));
                 break;
@@ -294,7 +294,7 @@ impl Vip {
     }
 
     /// Lets a client go whose request goes on; with what it goes on, if it is one of this IP.
-    fn release(&mut self, token: Token) -> Option<String> {
+    fn let_go(&mut self, token: Token) -> Option<String> {
         let cidr = self.record.cidr;
         match &mut self.stage {
             Stage::Storing(waits) if *waits == Some(token) => {

@@ -80,14 +80,14 @@ impl Core {
     fn doubt(&mut self, why: &str) {
         if self.serving == Serving::Yes {
             self.serving = Serving::Doubted(why.to_owned());
-            self.arm(Timer::Refused, self.setting.loss_after);
-            self.arm(Timer::ServeCheck, self.setting.renewal);
+            self.arm(Timer::Refused, self.config.loss_after);
+            self.arm(Timer::ServeCheck, self.config.renewal);
         }
     }
 
     pub(super) fn check_service(&mut self) {
         if self.serving != Serving::Yes {
-            self.arm(Timer::ServeCheck, self.setting.renewal);
+            self.arm(Timer::ServeCheck, self.config.renewal);
             self.write_host_again();
         }
     }

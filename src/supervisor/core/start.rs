@@ -99,7 +99,7 @@ impl Core {
         let records = copy.records.clone();
         let known = records.len();
         // A cloned image has the copy of another machine.
-        let same = copy.instance.as_ref().is_none_or(|it| it.is_same(&self.setting.instance));
+        let same = copy.instance.as_ref().is_none_or(|it| it.is_same(&self.config.instance));
         let lease = copy.lease.filter(|_| same);
         let text = format!("etcd does not answer: {known} IPs known from the local copy");
         self.log(Level::Warn, text);
@@ -109,7 +109,7 @@ impl Core {
         self.insert_all(records, Origin::Before);
         // At a boot nobody may have the IP, so that waiting costs more than with an etcd that has just
         // fallen silent.
-        self.begin_lease(lease, self.setting.loss_after * 2 / 5);
+        self.begin_lease(lease, self.config.loss_after * 2 / 5);
     }
 
     /// Makes the IPs of this host those that etcd has.
@@ -118,7 +118,7 @@ impl Core {
         let skipped: Vec<String> = found.unreadable.iter().map(|it| it.why.clone()).collect();
         self.report_skipped(&skipped);
         let wanted = self.wanted(&mut found, at.cluster);
-        let text = format!("{} IPs are registered on {}", wanted.len(), self.setting.host);
+        let text = format!("{} IPs are registered on {}", wanted.len(), self.config.host);
         self.log(Level::Info, text);
         let records: HashMap<IpAddr, Record> =
             wanted.into_iter().map(|record| (record.cidr.addr(), record)).collect();
@@ -165,8 +165,8 @@ impl Core {
     /// another lease.
     fn note_machine(&mut self, host: Option<&store::HostKey>) {
         let instance = host.and_then(|host| host.instance.as_ref());
-        self.lease.stale = instance != Some(&self.setting.instance);
-        if instance.is_some_and(|instance| !instance.is_same(&self.setting.instance)) {
+        self.lease.stale = instance != Some(&self.config.instance);
+        if instance.is_some_and(|instance| !instance.is_same(&self.config.instance)) {
             self.lease.saved = None;
         }
     }
@@ -187,7 +187,7 @@ impl Core {
     /// As many of these as there may be.
     fn within_limit(&mut self, mut records: Vec<Record>) -> Vec<Record> {
         records.sort_by_key(|record| record.cidr);
-        let max = self.setting.max_ips.unwrap_or(usize::MAX);
+        let max = self.config.max_ips.unwrap_or(usize::MAX);
         let beyond = records.split_off(records.len().min(max));
         let text = format!(
             "MAX_NUMBER_OF_ENDPOINTS is {max}: {} more IPs are registered and not served: {}",
@@ -284,7 +284,7 @@ impl Core {
     }
 
     pub(super) fn is_etcd(&self, cidr: Cidr) -> bool {
-        self.setting.etcd_addresses.contains(&cidr.addr())
+        self.config.etcd_addresses.contains(&cidr.addr())
     }
 
     pub(super) fn on_started(&mut self, slot: Slot, result: Result<(), StartError>) {

@@ -244,7 +244,7 @@ impl Core {
             status: status.state.to_string(),
             checks: record.checks.clone(),
             healthcheck_interval: record.healthcheck_interval,
-            etcd_loss_policy: record.loss.unwrap_or(self.setting.loss).to_string(),
+            etcd_loss_policy: record.loss.unwrap_or(self.config.loss).to_string(),
             plugin: "arp".to_owned(),
             election_key: record.cidr.election_key(),
             owner: status.owner.clone(),
@@ -255,6 +255,6 @@ impl Core {
     }
 
     pub(super) fn interface_of(&self, record: &Record) -> String {
-        record.interface.clone().unwrap_or_else(|| self.setting.interface.clone())
+        record.interface.clone().unwrap_or_else(|| self.config.interface.clone())
     }
 }

@@ -77,8 +77,8 @@ impl Story {
         Story::begin_with(|_| {}, copy)
     }
 
-    fn begin_with(change: impl FnOnce(&mut Setting), copy: Option<LocalCopy>) -> Story {
-        let mut setting = Setting {
+    fn begin_with(change: impl FnOnce(&mut CoreConfig), copy: Option<LocalCopy>) -> Story {
+        let mut config = CoreConfig {
             host: "h1".to_owned(),
             instance: machine(1),
             interface: "eth0".to_owned(),
@@ -90,9 +90,9 @@ impl Story {
             new_id: VipId::random,
             etcd_addresses: vec![[10, 0, 0, 9].into()],
         };
-        change(&mut setting);
+        change(&mut config);
         let mut story = Story {
-            core: Core::new(setting),
+            core: Core::new(config),
             now: Instant::now(),
             done: VecDeque::new(),
             next_token: 0,

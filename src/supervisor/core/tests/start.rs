@@ -199,8 +199,8 @@ fn an_election_that_cannot_be_started_is_tried_again() {
 #[test]
 fn a_name_that_this_machine_had_before_is_told_with_its_ips() {
     let other = LocalCopy { host: "old".to_owned(), ..copy_of(&[record(1, 5)]) };
-    let setting = Story::begin(None).core.setting;
-    let mut core = Core::new(setting);
+    let config = Story::begin(None).core.config;
+    let mut core = Core::new(config);
     let copies = Copies { own: None, others: vec![other] };
     let actions = core.handle(Event::Begin(Box::new(copies)), Instant::now());
     let warns = |action: &Action| {
