@@ -18,18 +18,18 @@ use std::fmt;
 /// Where an IP stands on this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
-    /// This machine owns the IP.
+    /// This host has the IP.
     Activated,
-    /// This machine does not own it and is available for election.
+    /// This host does not have it, and would take it.
     Standby,
-    /// The health checks failed here; this machine is not available for election.
+    /// Its health checks or its interface fail on this host: another one is preferred.
     Failing,
 }
 
 /// What can happen to an IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// etcd cannot be reached.
+    /// etcd is lost, and this host is to have the IP by the policy.
     Fault,
     /// This host holds the lock. To a host that fails: and no other host could have the IP.
     Elected,

@@ -137,12 +137,12 @@ mod tests {
     #[test]
     fn what_was_written_last_is_read_by_the_next_life() {
         let folder = Folder::new();
-        let state = CopyFile::open(&folder.0, "h1").unwrap();
-        assert_eq!(state.read(), None);
+        let file = CopyFile::open(&folder.0, "h1").unwrap();
+        assert_eq!(file.read(), None);
         for copy in 0..100_u8 {
-            state.write(vec![copy]);
+            file.write(vec![copy]);
         }
-        drop(state);
+        drop(file);
         let next = CopyFile::open(&folder.0, "h1").unwrap();
         assert_eq!(next.read(), Some(Ok(vec![99])));
         assert_eq!(CopyFile::open(&folder.0, "h2").unwrap().read(), None);
@@ -154,10 +154,10 @@ mod tests {
     fn a_folder_that_cannot_be_written_stops_nobody() {
         let folder = Folder::new();
         fs::write(&folder.0, "a file where the folder should be").unwrap();
-        let state = CopyFile::open(&folder.0, "h1").unwrap();
-        state.write(vec![1]);
-        assert!(state.read().is_none_or(|read| read.is_err()));
-        drop(state);
+        let file = CopyFile::open(&folder.0, "h1").unwrap();
+        file.write(vec![1]);
+        assert!(file.read().is_none_or(|read| read.is_err()));
+        drop(file);
         fs::remove_file(&folder.0).unwrap();
     }
 }

@@ -1,8 +1,8 @@
 //! The question whether a thread is alive.
 //!
 //! It is put into the channel that the thread works off, and answered by being dropped: by the
-//! thread when it takes it out, or with the channel of a thread that has ended. So nobody answers
-//! for another one, and nobody is missed who has nothing more to do.
+//! thread when it takes it out, or with the channel of a thread that has ended. So no thread answers
+//! for another one, and none is missed that has nothing more to do.
 
 use std::collections::BTreeSet;
 

@@ -2,9 +2,9 @@
 //!
 //! Owns: the check of the threads that were asked for a sign of life. The main thread calls the
 //! watchdog when its turn is due, three times in the time after which systemd would kill the agent
-//! (`WatchdogSec` in the unit). It waits for nobody: who was asked in one turn has until the next one
-//! to answer. Of who has not, it says so once, and systemd is not fed until they have. Without
-//! `WATCHDOG_USEC` in the environment there is no watchdog, and nobody is asked.
+//! (`WatchdogSec` in the unit). It waits for nobody: a thread that was asked in one turn has until the
+//! next one to answer. Threads that have not are named once, and systemd is not fed until they have.
+//! Without `WATCHDOG_USEC` in the environment there is no watchdog, and nobody is asked.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ pub(crate) struct Watchdog {
     interval: Duration,
     due: Instant,
     check: LivenessCheck,
-    /// Of whom it was logged that they do not answer.
+    /// The threads of which it was logged that they do not answer.
     logged: BTreeSet<String>,
 }
 
@@ -67,7 +67,7 @@ impl Watchdog {
         self.due
     }
 
-    /// Whether all have answered; says who has not, when that changes.
+    /// Whether all have answered; names those that have not, when that changes.
     fn look(&mut self) -> bool {
         let missing = self.check.missing();
         if *missing != self.logged {

@@ -1,8 +1,8 @@
 //! Transactions that come together go together: a thousand elections that ask at the same moment
 //! cost ten requests, not a thousand.
 //!
-//! A transaction that comes while no request is under way is sent at once; those that come meanwhile
-//! are collected until a request returns. So none waits for others, and load makes the batches. In a
+//! What is submitted at one moment goes in one request. While a few requests are under way, what comes is
+//! collected until one of them returns. So none waits for others, and load makes the batches. In a
 //! batch each transaction is nested in one of etcd's, with its own conditions; etcd carries out all of
 //! them or, if one is impossible, none: then each is sent by itself, so that one does not fail the others.
 

@@ -59,7 +59,7 @@ impl Error {
 
     /// What has answered is not etcd.
     pub(super) fn no_etcd() -> Error {
-        Error::unreachable("the answer is none of etcd's")
+        Error::unreachable("the answer is not one of etcd's")
     }
 
     pub(super) fn deadline(what: &str) -> Error {

@@ -202,9 +202,9 @@ impl Actuator {
         for (index, heard) in self.listener.hear() {
             self.monitor.overhear(index, &heard);
             for (cidr, wins_tie_break) in self.reconciler.hear(index, &heard, now) {
-                if let Some(wire) = self.prober.probes.heard(cidr, heard.kind, wins_tie_break, now)
-                {
-                    self.reconciler.tell(cidr, Report::Probed(wire));
+                let probed = self.prober.probes.heard(cidr, heard.kind, wins_tie_break, now);
+                if let Some(result) = probed {
+                    self.reconciler.tell(cidr, Report::Probed(result));
                 }
                 if let Some(liveness) = self.monitor.heard(cidr, &heard, now) {
                     self.reconciler.tell(cidr, Report::Owner(liveness));
@@ -264,8 +264,8 @@ impl Actuator {
         self.ask_anew(now);
     }
 
-    /// What the wire has said is old, also what was not heard yet; but who claims an address that is
-    /// bound here may have it still.
+    /// What the network has said is old, also what was not heard yet; but a host that claims an address
+    /// that is bound here may have it still.
     fn ask_anew(&mut self, now: Instant) {
         for (index, heard) in self.listener.hear() {
             self.reconciler.hear(index, &heard, now);

@@ -157,7 +157,7 @@ impl ManagedAddress {
         self.order(AddressOrder::Announce);
     }
 
-    /// Starts or stops to ask the wire who has the address; what it says is reported whenever that
+    /// Starts or stops to ask the network who has the address; what it says is reported whenever that
     /// changes. Starting twice changes nothing.
     pub fn probe(&self, on: bool) {
         self.order(AddressOrder::Probe(on));

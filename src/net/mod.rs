@@ -73,9 +73,9 @@ pub enum Report {
     Bound(bool),
     /// An order could not be carried out, which is in the log; it is tried again.
     Failed(OrderError),
-    /// What the wire says of the address, while that is asked: see [`ManagedAddress::probe`].
+    /// What the network says of the address, while it is asked: see [`ManagedAddress::probe`].
     Probed(ProbeResult),
-    /// Another hardware address says on the wire that it has the address, which is bound here; once
+    /// Another hardware address says on the network that it has the address, which is bound here; once
     /// for the frames of one announcement.
     Claimed {
         /// That hardware address.
@@ -83,7 +83,7 @@ pub enum Report {
         /// As in [`ProbeResult::Answered`].
         wins_tie_break: bool,
     },
-    /// What is seen on the wire of the host that has the address: see [`ManagedAddress::monitor`].
+    /// What is seen on the network of the host that has the address: see [`ManagedAddress::monitor`].
     Owner(Liveness),
 }
 

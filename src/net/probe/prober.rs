@@ -1,4 +1,4 @@
-//! Asks the wire who has an address.
+//! Asks the network who has an address.
 //!
 //! Owns the schedule of the questions, and memberships of the groups in which others ask; lives on the
 //! actuator's thread. Nothing here blocks.

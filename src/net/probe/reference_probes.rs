@@ -2,8 +2,8 @@
 //!
 //! Pure: time comes in as an argument. As long as a host is silent, a few neighbours are asked, each
 //! alone, for an address that it has, once a second. One answer is enough: questions leave this host
-//! then, and answers arrive. Who asks everybody for the address of the silent host at that moment
-//! misses it as well, and is as good as an answer.
+//! then, and answers arrive. A host that asks everybody for the address of the silent one at that moment
+//! misses it as well: that is as good as an answer.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -5,8 +5,8 @@
 //! address is known, all hosts are asked, once a second. Silence is a number of questions in a row that
 //! are not answered, and some time after the last of them.
 //!
-//! Only what was asked in time counts: who sent a question late, or looks for the answer late, has
-//! missed something itself and does not tell others dead.
+//! Only what was asked in time counts: a host that sends a question late, or looks for the answer late,
+//! has missed something itself and declares nobody dead.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

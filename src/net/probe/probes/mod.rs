@@ -1,4 +1,4 @@
-//! About which addresses the wire is asked, when, and what its answers and its silence mean.
+//! About which addresses the network is asked, when, and what its answers and its silence mean.
 //!
 //! Pure: time comes in as an argument. An address is asked about at once and twice more soon, because
 //! a frame may be lost, then once a second; after an answer once a second too, until one is missing.
@@ -204,10 +204,10 @@ impl Asked {
             self.lost_tie_break_at = Some(now);
         }
         let recently = |at| now.saturating_duration_since(at) < TIE_BREAK_MEMORY;
-        let wire =
+        let result =
             ProbeResult::Answered { wins_tie_break: self.lost_tie_break_at.is_some_and(recently) };
-        let new = self.told.replace(wire) != Some(wire);
-        new.then_some(wire)
+        let new = self.told.replace(result) != Some(result);
+        new.then_some(result)
     }
 }
 
