@@ -6,12 +6,13 @@
 //! resolver knows no deadline. It stops when its handle is dropped, within one timeout.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
+use crate::tcp::{self, Resolving};
 use crate::thread;
 use crate::vip::{Check, CheckKind, Cidr};
 
@@ -84,7 +85,7 @@ fn round(targets: &mut [Target], timeout: Duration) -> Result<(), String> {
 /// One check, with the question to the resolver that may still be open.
 struct Target {
     check: Check,
-    resolving: Option<Receiver<io::Result<Vec<SocketAddr>>>>,
+    resolving: Option<Resolving>,
 }
 
 impl Target {
@@ -97,7 +98,7 @@ impl Target {
         match self.check.kind {
             CheckKind::Tcp => {
                 let addresses = self.addresses(until)?;
-                connect_to_any(&addresses, until)
+                tcp::connect_to_any(&addresses, until).map(drop)
             }
         }
     }
@@ -109,7 +110,7 @@ impl Target {
         // A question that was not answered in time stays the only one.
         let answer = match self.resolving.take() {
             Some(answer) => answer,
-            None => resolve(self.check.host.clone(), self.check.port)?,
+            None => tcp::resolve(self.check.host.clone(), self.check.port)?,
         };
         match answer.recv_deadline(until) {
             Ok(addresses) => addresses,
@@ -122,35 +123,11 @@ impl Target {
     }
 }
 
-/// Asks the system's resolver on a thread that ends with the answer.
-fn resolve(host: String, port: u16) -> io::Result<Receiver<io::Result<Vec<SocketAddr>>>> {
-    let (answer_tx, answer_rx) = bounded(1);
-    thread::spawn("resolver", move || {
-        let addresses = (host.as_str(), port).to_socket_addrs();
-        // Whoever asked may be gone.
-        let _ = answer_tx.send(addresses.map(Iterator::collect));
-    })?;
-    Ok(answer_rx)
-}
-
-/// Tries the addresses in turn; each gets its share of the time that is left.
-fn connect_to_any(addresses: &[SocketAddr], until: Instant) -> io::Result<()> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for (done, address) in addresses.iter().enumerate() {
-        let left = until.saturating_duration_since(Instant::now());
-        let shares = u32::try_from(addresses.len() - done).unwrap_or(u32::MAX);
-        let share = (left / shares).max(Duration::from_millis(1));
-        match TcpStream::connect_timeout(address, share) {
-            Ok(_closed_at_once) => return Ok(()),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+
+    use crossbeam_channel::Receiver;
 
     use super::*;
 

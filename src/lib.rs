@@ -68,6 +68,7 @@ pub mod secret;
 pub mod store;
 pub mod supervisor;
 mod systemd;
+mod tcp;
 mod text;
 mod thread;
 pub mod vip;
