@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use log::{Level, error, info, warn};
+use log::{error, info, warn};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
@@ -20,6 +20,7 @@ use crate::api::{self, Api};
 use crate::config::Config;
 use crate::etcd::Etcd;
 use crate::local_copy::CopyFile;
+use crate::logging;
 use crate::net::{Announce, Net};
 use crate::ping::LivenessCheck;
 use crate::policy::{CrashDetection, StopPolicy};
@@ -43,7 +44,21 @@ pub fn main() -> ExitCode {
             return ExitCode::from(BAD_CONFIGURATION);
         }
     }
-    init_log();
+    // Before the first thread, so that all of them leave these signals to this one.
+    let signals = match block_signals().and_then(|signals| start_log().map(|()| signals)) {
+        Ok(signals) => signals,
+        Err(error) => {
+            complain(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = configured(&signals);
+    log::logger().flush();
+    code
+}
+
+/// Runs the agent as the environment says.
+fn configured(signals: &SignalFd) -> ExitCode {
     let config = match Config::read(|name| std::env::var_os(name), &kernel_name()) {
         Ok(config) => config,
         Err(mistakes) => {
@@ -51,7 +66,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    match run(config) {
+    match run(config, signals) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error}");
@@ -69,7 +84,7 @@ and managed over HTTP on port 1313, with curl or linkctl.
   linkd --version    the version
 ";
 
-fn run(config: Config) -> Result<(), String> {
+fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
     info!("LinK {VERSION}: {config}");
     info!(
         "a crashed owner is replaced within {:?}{}; etcd loss is acted on after {:?} at the latest",
@@ -80,8 +95,6 @@ fn run(config: Config) -> Result<(), String> {
         config.etcd.loss_after(),
     );
     let program = std::env::current_exe().map_err(text("find the own program"))?;
-    // Before the first thread, so that all of them leave these signals to this one.
-    let signals = block_signals()?;
     let net = Net::start(Announce { fixed: config.announce, rate: config.announce_rate })
         .map_err(text("network"))?;
     let etcd = Etcd::start(config.etcd.clone()).map_err(text("etcd client"))?;
@@ -112,7 +125,7 @@ fn run(config: Config) -> Result<(), String> {
         supervisor.ping(check.ask("supervisor"));
         api.ping(check.ask("gate"));
     };
-    let end = wait_for_end(&signals, &program, ask)?;
+    let end = wait_for_end(signals, &program, ask)?;
     supervisor.stop(match end {
         End::Stop => config.stop_policy,
         End::Reload => StopPolicy::Keep,
@@ -219,32 +232,9 @@ fn next_signal(signals: &SignalFd, until: Option<Instant>) -> nix::Result<Option
     Signal::try_from(number).map(Some)
 }
 
-/// Log lines go to stderr: with the time for people, with the priority for journald
-/// (sd-daemon(3)), which has a clock of its own.
-fn init_log() {
+fn start_log() -> Result<(), String> {
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    let default = env_logger::Env::default().default_filter_or("info");
-    let mut builder = env_logger::Builder::from_env(default);
-    if journal {
-        builder
-            .format(|out, record| writeln!(out, "<{}>{}", priority(record.level()), record.args()));
-    } else {
-        builder.format(|out, record| {
-            let time = out.timestamp_millis();
-            writeln!(out, "{time} {:5} {}", record.level(), record.args())
-        });
-    }
-    builder.init();
-}
-
-/// The priorities of syslog(3).
-fn priority(level: Level) -> u8 {
-    match level {
-        Level::Error => 3,
-        Level::Warn => 4,
-        Level::Info => 6,
-        Level::Debug | Level::Trace => 7,
-    }
+    logging::start(std::env::var_os("RUST_LOG").as_deref(), journal).map_err(text("start the log"))
 }
 
 fn print(text: &str) -> ExitCode {

@@ -58,6 +58,7 @@ mod http;
 pub mod interface_name;
 pub mod local_copy;
 pub mod lock;
+mod logging;
 mod machine;
 pub mod net;
 pub mod network;

@@ -39,9 +39,11 @@ fn adopt(number: RawFd) -> Option<TcpListener> {
 /// closed by the kernel, the process id and the environment stay.
 pub(crate) fn execute(program: &Path, sockets: &[TcpListener]) -> String {
     let sockets = bequeath(sockets);
+    log::logger().flush();
     let error = Command::new(program).env(SOCKETS, &sockets).exec();
     // The file was there a moment ago. What runs now can still be executed, even if it is deleted.
     error!("execute {}: {error}; the old program goes on", program.display());
+    log::logger().flush();
     let error = Command::new("/proc/self/exe").env(SOCKETS, &sockets).exec();
     format!("execute the old program: {error}")
 }

@@ -10,6 +10,11 @@ const STACK: usize = 256 << 10;
 /// The kernel keeps 15 bytes of a thread's name (`TASK_COMM_LEN`, include/linux/sched.h).
 const NAME: usize = 15;
 
+/// The name of the thread that asks.
+pub(crate) fn name() -> String {
+    std::thread::current().name().unwrap_or("a thread").to_owned()
+}
+
 /// Starts a thread. The error is the kernel's: too many threads (`TasksMax` of the unit), no memory.
 pub(crate) fn spawn<T: Send + 'static>(
     name: &str,

@@ -5,8 +5,8 @@ use std::fs;
 use crate::harness::*;
 
 /// The threads that the agent starts and names, without those of an IP.
-const NAMED: [&str; 9] =
-    ["api-0", "api-1", "api-2", "api-3", "copy", "etcd-io", "gate", "net", "supervisor"];
+const NAMED: [&str; 10] =
+    ["api-0", "api-1", "api-2", "api-3", "copy", "etcd-io", "gate", "log", "net", "supervisor"];
 /// Beside them: the main thread, and of tiny_http one that accepts, one for each of its four
 /// connections, and one that may have come too many at the start.
 const UNNAMED: usize = 7;

@@ -50,6 +50,8 @@ mod idle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
 mod loss;
 #[cfg(test)]
 mod masks;

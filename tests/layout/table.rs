@@ -27,6 +27,7 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("etcd", "clock secret thread"),
     ("failure_detector", "network vip"),
     ("local_copy", "thread"),
+    ("logging", "text thread"),
     ("net", "clock network ping thread vip"),
     ("systemd", "ping text"),
     ("wire", "vip"),
@@ -44,7 +45,7 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
          machine net network ping policy store text thread vip wire",
     ),
     ("reload", "net"),
-    ("daemon", "api config etcd local_copy net ping policy reload supervisor systemd"),
+    ("daemon", "api config etcd local_copy logging net ping policy reload supervisor systemd"),
 ];
 
 /// What stands in these files only, by the beginnings of their paths.

@@ -1,0 +1,79 @@
+//! The log of an agent, when nobody reads it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
+
+use crate::harness::*;
+
+/// A pipe that an agent has for its stderr, open at both ends.
+struct Pipe(File);
+
+impl Pipe {
+    /// Has the agents that are started on the host from now on write to it.
+    fn of(host: &mut Host) -> Pipe {
+        let path = host.log().with_extension("fifo");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
+        let both = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path);
+        host.wrap(&["sh", "-c", &format!("exec \"$0\" 2>{}", path.display())]);
+        Pipe(both.unwrap())
+    }
+
+    /// Nothing more goes in.
+    fn fill(&mut self) {
+        for size in [4096, 1] {
+            let error = loop {
+                if let Err(error) = self.0.write(&vec![b'.'; size]) {
+                    break error;
+                }
+            };
+            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        }
+    }
+
+    /// What is in it now.
+    fn drain(&mut self) -> String {
+        let mut bytes = Vec::new();
+        let error = self.0.read_to_end(&mut bytes).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        String::from_utf8(bytes).unwrap()
+    }
+}
+
+#[test]
+fn an_agent_whose_log_nobody_reads_goes_on() {
+    let mut lab = Lab::new(2);
+    let mut pipe = Pipe::of(&mut lab[H1]);
+    lab.start_all();
+    lab[H1].api().add(VIP);
+    assert_eq!(lab.await_owner(VIP), H1);
+    lab[H2].api().add(VIP);
+    pipe.fill();
+    let lock = lab.lock(VIP);
+    lab[H1].ip(&format!("addr del {VIP} dev eth0"));
+    eventually("the address is back", || lab[H1].binds(VIP.ip()));
+    let id = lab[H1].api().add(VIP2);
+    lab[H1].api().send("DELETE", &format!("/ips/{}", id.id), None).expect(204);
+    assert_eq!(lab[H1].api().get("/health").status, 200);
+    // Longer than a lease lasts that is not renewed.
+    assert!(!until(Duration::from_secs(7), || lab.lock(VIP) != lock), "the lease was lost");
+    let mut said = String::new();
+    eventually("what was queued is written", || {
+        said.push_str(&pipe.drain());
+        said.contains("DELETE /ips/")
+    });
+    pipe.fill();
+    assert!(lab[H1].terminate().success(), "nor does its end wait for a reader");
+    eventually("it has handed over", || lab[H2].binds(VIP.ip()));
+}
+
+#[test]
+fn a_filter_that_lets_nothing_through_is_said_and_not_used() {
+    let mut lab = Lab::new(1);
+    lab[H1].start_with(&[("RUST_LOG", "nonsense")]);
+    lab[H1].await_warning(&["RUST_LOG=nonsense"]);
+    assert!(lab[H1].agent().log().contains(" INFO "), "info is used");
+}
