@@ -44,7 +44,8 @@ impl Pool {
                 let pool = pool.clone();
                 asking.spawn_local(async move {
                     let identity = pool.identity().await?;
-                    pool.open(other, identity).await.map(|(_, cluster)| (other, cluster))
+                    let client = pool.open(other, identity).await?;
+                    pool.cluster_of(&client).await.map(|cluster| (other, cluster))
                 });
             }
             // At the start all requests wait for this.

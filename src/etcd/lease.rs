@@ -111,7 +111,7 @@ impl Keeper {
     /// Renews the lease through the member in use until that fails or another member is in use.
     async fn session(&mut self, round: &mut Round) -> Result<(), Error> {
         let (member, until) = (round.member(&self.pool), self.attempt_deadline());
-        let client = self.pool.connect(member, until).await?;
+        let client = self.pool.reach(member, until).await?;
         let result = self.renew(client, member, round).await;
         result.map_err(|error| self.pool.failed(member, error))
     }

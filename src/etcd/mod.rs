@@ -14,8 +14,10 @@
 //! left for the next one, by all requests and streams at once. Callbacks run on the runtime's thread
 //! and must not block. Dropping [`Etcd`] ends the thread; requests that wait then get no answer.
 
+mod authenticator;
 mod batch;
 mod cluster;
+mod connection;
 mod error;
 mod event;
 mod lease;

@@ -8,19 +8,17 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use etcd_client::{Client, ConnectOptions, GetOptions, ResponseHeader, TlsOptions};
+use etcd_client::{Client, ResponseHeader, TlsOptions};
 use log::{info, warn};
 use tokio::sync::{Mutex, watch};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout_at};
 
 use super::Options;
+use super::authenticator::{Authenticator, Refusal};
+use super::connection;
 use super::error::{Error, ErrorKind};
 use super::tls::{TlsIdentity, Version};
-
-/// HTTP/2 pings: a stock etcd closes quiet connections that ping more often than every 5 s
-/// (`--grpc-keepalive-min-time`). They only clean up; deadlines are what finds a black hole.
-const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(3));
 
 /// How long a connection may take to be made, with the name and TLS. The first packet of one that is
 /// begun in a black hole is sent again after a second only (RFC 6298, 2.1), and the hole may be gone
@@ -50,6 +48,7 @@ pub(super) struct Pool {
     pub(super) surveying: Cell<bool>,
     refreshing: Cell<bool>,
     tls: Option<TlsIdentity>,
+    auth: Rc<Authenticator>,
     /// What was warned of lately, and when.
     warned: RefCell<Vec<(String, Instant)>>,
     /// It was logged that a member does not answer, and not yet that one does again.
@@ -59,19 +58,27 @@ pub(super) struct Pool {
 /// A client of one member, which is made when it is needed.
 pub(super) struct Member {
     pub(super) endpoint: String,
-    client: Mutex<Option<Client>>,
+    connection: Mutex<Option<Connection>>,
     /// The cluster that it was found to belong to; 0 if that is not known.
     pub(super) cluster: Cell<u64>,
+}
+
+/// A connection to a member.
+struct Connection {
+    client: Client,
+    /// It belongs to our cluster.
+    admitted: bool,
 }
 
 impl Pool {
     pub(super) fn new(options: Options) -> Rc<Pool> {
         let member = |endpoint: &String| Member {
             endpoint: endpoint.clone(),
-            client: Mutex::new(None),
+            connection: Mutex::new(None),
             cluster: Cell::new(0),
         };
         let tls = options.tls.clone().map(TlsIdentity::new);
+        let auth = Authenticator::new(options.user.clone(), options.loss_after().max(SURVEY));
         Rc::new(Pool {
             members: options.endpoints.iter().map(member).collect(),
             options,
@@ -83,6 +90,7 @@ impl Pool {
             surveying: Cell::new(false),
             refreshing: Cell::new(false),
             tls,
+            auth,
             warned: RefCell::default(),
             unanswered: Cell::new(false),
         })
@@ -143,66 +151,93 @@ impl Pool {
         self.current() == member
     }
 
-    /// A client of a member; with credentials, an authenticated one. An error says that nothing was sent.
+    /// A client of a member, with a token if that is demanded. An error says that nothing was sent.
     pub(super) async fn connect(
         self: &Rc<Self>,
         member: usize,
         until: Instant,
     ) -> Result<Client, Error> {
-        let connecting = timeout_at(until, self.client(member)).await;
-        let result = connecting.unwrap_or_else(|_| Err(Error::deadline("connect")));
-        result.map_err(|error| {
-            self.refresh_identity();
-            self.failed(member, error.before_sending())
-        })
+        let client = self.reach(member, until).await?;
+        if !self.auth.is_wanted() {
+            return Ok(client);
+        }
+        match timeout_at(until, self.auth.renew(&client)).await {
+            Ok(Ok(())) => Ok(client),
+            Ok(Err(error)) => Err(self.leave(member, error)),
+            // The member has answered: another one would have to begin anew.
+            Err(_) if self.auth.is_busy() => {
+                let error = Error::not_sent("the password is being checked");
+                Err(error.on(&self.members[member].endpoint))
+            }
+            Err(_) => {
+                Err(self.leave(member, Error::not_sent("the password is not checked in time")))
+            }
+        }
+    }
+
+    /// A client of a member, with or without a token.
+    pub(super) async fn reach(
+        self: &Rc<Self>,
+        member: usize,
+        until: Instant,
+    ) -> Result<Client, Error> {
+        let error = match timeout_at(until, self.client(member)).await {
+            Ok(Ok(client)) => return Ok(client),
+            Ok(Err(error)) => error,
+            Err(_) => Error::deadline("connect"),
+        };
+        self.refresh_identity();
+        Err(self.leave(member, error.before_sending()))
     }
 
     async fn client(self: &Rc<Self>, member: usize) -> Result<Client, Error> {
-        let mut slot = self.members[member].client.lock().await;
-        if let Some(client) = &*slot {
-            return Ok(client.clone());
+        let mut slot = self.members[member].connection.lock().await;
+        let connection = match &mut *slot {
+            Some(connection) => connection,
+            None => {
+                let client = self.open(member, self.identity().await?).await?;
+                slot.insert(Connection { client, admitted: false })
+            }
+        };
+        let client = connection.client.clone();
+        if !connection.admitted {
+            self.admit(member, self.cluster_of(&client).await?).await?;
+            connection.admitted = true;
         }
-        let (client, cluster) = self.open(member, self.identity().await?).await?;
-        self.admit(member, cluster).await?;
-        Ok(slot.insert(client).clone())
+        Ok(client)
     }
 
-    /// A new client of a member, and the cluster to which that says that it belongs.
+    /// A new connection to a member.
     pub(super) async fn open(
         &self,
         member: usize,
         identity: Option<TlsOptions>,
-    ) -> Result<(Client, u64), Error> {
+    ) -> Result<Client, Error> {
+        let within = self.attempt(self.options.renewal).min(CONNECT);
         let endpoint = &self.members[member].endpoint;
-        let options = self.connect_options(identity.filter(|_| endpoint.starts_with("https://")));
-        let mut client = Client::connect([endpoint], Some(options)).await?;
-        // It answers that by itself, whether or not the cluster has a quorum.
-        let alone = GetOptions::new().with_serializable().with_count_only();
-        let answer = client.get(self.options.watch_prefix.as_str(), Some(alone)).await?;
+        connection::connect(endpoint, identity, within, self.auth.token()).await
+    }
+
+    /// The cluster to which a member says that it belongs.
+    pub(super) async fn cluster_of(&self, client: &Client) -> Result<u64, Error> {
+        // It answers that by itself, whether or not the cluster has a quorum; most versions without a token.
+        let mut client = client.clone();
+        let mut answer = client.status().await.map_err(Error::from);
+        if answer.as_ref().is_err_and(|error| error.kind == ErrorKind::Auth) && self.auth.has_user()
+        {
+            self.auth.demand();
+            self.auth.renew(&client).await?;
+            answer = client.status().await.map_err(Error::from);
+        }
+        let answer = answer?;
         let cluster = answer.header().map_or(0, ResponseHeader::cluster_id);
-        if cluster == 0 { Err(Error::no_etcd()) } else { Ok((client, cluster)) }
+        if cluster == 0 { Err(Error::no_etcd()) } else { Ok(cluster) }
     }
 
     pub(super) async fn identity(&self) -> Result<Option<TlsOptions>, Error> {
         match &self.tls {
             Some(tls) => tls.options().await.map(Some),
             None => Ok(None),
-        }
-    }
-
-    fn connect_options(&self, identity: Option<TlsOptions>) -> ConnectOptions {
-        let mut options = ConnectOptions::new()
-            .with_require_leader(true)
-            .with_keep_alive(PING.0, PING.1)
-            .with_keep_alive_while_idle(true)
-            .with_connect_timeout(self.attempt(self.options.renewal).min(CONNECT))
-            .with_auto_token_refresh(true);
-        if let Some((user, password)) = &self.options.user {
-            options = options.with_user(user, password.expose());
-        }
-        match identity {
-            Some(identity) => options.with_tls(identity),
-            None => options,
         }
     }
 
@@ -229,7 +264,10 @@ impl Pool {
     }
 
     async fn try_identity(&self, tls: &TlsIdentity, version: Version) -> Result<(), Error> {
-        let opening = self.open(self.current(), Some(version.options.clone()));
+        let opening = async {
+            let client = self.open(self.current(), Some(version.options.clone())).await?;
+            self.cluster_of(&client).await
+        };
         let opened = timeout_at(Instant::now() + SURVEY, opening).await;
         opened.unwrap_or_else(|_| Err(Error::deadline("connect")))?;
         info!("etcd TLS files have changed, connecting anew");
@@ -239,15 +277,32 @@ impl Pool {
         Ok(())
     }
 
-    /// Takes note that a member did not answer, or not well: the next one is tried, and this one
-    /// gets a new connection when its turn comes again. Gives the error back, naming the member.
+    /// Takes note that a request has failed. A member that did not answer, or not well, is left; a token
+    /// that is refused is renewed, and then it can be asked again.
     pub(super) fn failed(&self, member: usize, error: Error) -> Error {
+        let endpoint = &self.members[member].endpoint;
+        match error.kind {
+            ErrorKind::Unreachable => self.leave(member, error),
+            ErrorKind::Auth => {
+                let unsent = Error::not_sent(error.to_string());
+                match self.auth.refused(member, self.members()) {
+                    Refusal::Again => unsent.on(endpoint),
+                    Refusal::Elsewhere => self.leave(member, unsent),
+                    Refusal::Final => self.leave(member, error),
+                }
+            }
+            ErrorKind::LeaseNotFound | ErrorKind::Refused => error.on(endpoint),
+        }
+    }
+
+    /// Has the next member be tried; this one gets a new connection when its turn comes again. Gives the
+    /// error back, naming the member.
+    fn leave(&self, member: usize, error: Error) -> Error {
         let Member { endpoint, cluster, .. } = &self.members[member];
         let reason = error.to_string();
         let error = error.on(endpoint);
-        match error.kind {
-            ErrorKind::Unreachable | ErrorKind::Auth => {}
-            ErrorKind::LeaseNotFound | ErrorKind::Refused => return error,
+        if matches!(error.kind, ErrorKind::LeaseNotFound | ErrorKind::Refused) {
+            return error;
         }
         self.disconnect(member);
         if self.is_current(member) {
@@ -264,8 +319,8 @@ impl Pool {
     }
 
     fn disconnect(&self, member: usize) {
-        if let Ok(mut client) = self.members[member].client.try_lock() {
-            *client = None;
+        if let Ok(mut connection) = self.members[member].connection.try_lock() {
+            *connection = None;
         }
     }
 

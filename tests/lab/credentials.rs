@@ -105,6 +105,25 @@ fn tokens_that_end_and_users_that_are_added_move_nothing() {
 }
 
 #[test]
+fn authentication_that_is_turned_on_and_off_moves_nothing() {
+    let mut lab = Lab::new(2);
+    lab.start_all_with(&[QUICK[0], ("ETCD_USER", "link"), ("ETCD_PASSWORD", ETCD_PASSWORD)]);
+    lab.offer(VIP);
+    let hand_over = |lab: &Lab| {
+        let owner = lab.await_owner(VIP);
+        lab[owner].api().failover(VIP).expect(204);
+        lab.await_owner_other_than(owner, VIP);
+    };
+    hand_over(&lab);
+    for _ in 0..2 {
+        moves_nothing(&mut lab, |lab| lab.etcd.demand_passwords());
+        hand_over(&lab);
+        moves_nothing(&mut lab, |lab| lab.etcd.demand_no_passwords());
+        hand_over(&lab);
+    }
+}
+
+#[test]
 fn certificates_that_are_garbage_leave_the_old_ones_in_use() {
     let (mut lab, files) = with_certificate();
     moves_nothing(&mut lab, |lab| {

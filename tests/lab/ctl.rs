@@ -100,7 +100,7 @@ fn credentials_come_from_options_or_the_environment() {
 #[test]
 fn it_notices_that_it_talks_to_etcd() {
     let lab = Lab::new(1);
-    let complaint = failed(&ctl(&lab, H1, "--host 10.0.0.21:2379 list"), 5);
+    let complaint = failed(&ctl(&lab, H1, "--host 10.0.0.81:2379 list"), 5);
     assert!(complaint.contains("LinK") || complaint.contains("etcd"), "{complaint}");
 }
 

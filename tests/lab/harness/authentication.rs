@@ -12,8 +12,16 @@ pub(crate) const PASSWORD: &str = "correct-horse";
 pub(super) const ROOT: &str = "root:battery-staple";
 
 impl Etcd {
-    /// Makes the users and turns authentication on.
+    /// Makes the users, if they are not there, and turns authentication on.
     pub(crate) fn demand_passwords(&mut self) {
+        if self.try_ctl(&["user", "get", USER]).is_err() {
+            self.add_users();
+        }
+        self.ctl(&["auth", "enable"]);
+        self.password = true;
+    }
+
+    fn add_users(&self) {
         let link = format!("{USER}:{PASSWORD}");
         for order in [
             vec!["user", "add", ROOT],
@@ -22,11 +30,9 @@ impl Etcd {
             vec!["role", "grant-permission", "--prefix=true", USER, "readwrite", "/link/"],
             vec!["user", "add", &link],
             vec!["user", "grant-role", USER, USER],
-            vec!["auth", "enable"],
         ] {
             self.ctl(&order);
         }
-        self.password = true;
     }
 
     /// Turns authentication off.

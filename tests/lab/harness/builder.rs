@@ -93,7 +93,7 @@ impl Builder {
         let hosts = hosts.collect();
         let members = (1..=self.members).map(|number| {
             let name = format!("etcd{number}");
-            let (member, nic) = (namespace(&name), nic(&name, 20 + number, self.etcd_bridge()));
+            let (member, nic) = (namespace(&name), nic(&name, 80 + number, self.etcd_bridge()));
             switch.plug_in(&member, &nic);
             (member, nic)
         });

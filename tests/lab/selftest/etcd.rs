@@ -34,7 +34,7 @@ fn etcd_asks_for_certificates_and_passwords() {
     let lab = Lab::builder(1).tls().password().build();
     let environment = lab.etcd.environment();
     let variable = |name: &str| environment[name].as_str();
-    assert!(variable("ETCD_HOSTS").starts_with("https://10.0.0.21:2379"));
+    assert!(variable("ETCD_HOSTS").starts_with("https://10.0.0.81:2379"));
     let get = |user: &str, key: &str, certificate: bool| {
         let mut etcdctl = Command::new("etcdctl");
         etcdctl.env("ETCDCTL_API", "3").args([

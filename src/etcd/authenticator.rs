@@ -1,0 +1,228 @@
+//! etcd's authentication: one token for all requests and streams, on all members.
+//!
+//! A password is slow to check, and meant to be (bcrypt). etcd goes on with a check for which nobody
+//! waits any longer, so one that is abandoned and begun anew on another member only makes all of them
+//! slower. So the question for a token is a task of its own, with a deadline of its own; requests wait
+//! for it, each for as long as it has. The lease is renewed meanwhile: that needs no token. etcd makes a
+//! token known to all members, so to lose one does not make a new token necessary; a member that was
+//! started anew has forgotten it, and then another one is asked first.
+//!
+//! The password is sent when a member demands a token, so that an etcd without authentication can be
+//! used with a user configured, before it is turned on and after it is turned off.
+
+use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
+use std::time::Duration;
+
+use etcd_client::Client;
+use tokio::sync::watch;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep, timeout};
+use tonic::codegen::http::HeaderValue;
+
+use super::error::{Error, ErrorKind};
+use crate::secret::Secret;
+
+/// How long the answer to a password is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// When a password was refused, how long it is not sent again.
+const REFUSED_PAUSE: Duration = Duration::from_secs(1);
+
+/// A token that is refused so soon is no bad one: the request was sent before it came, or the member
+/// has not heard of it yet (etcd-io/etcd#18437).
+const SETTLING: Duration = Duration::from_secs(1);
+
+/// What requests carry: nothing if no member has demanded it.
+pub(super) type Token = Option<HeaderValue>;
+
+/// Who gets the token. Lives on the runtime's thread.
+pub(super) struct Authenticator {
+    user: Option<(String, Secret)>,
+    /// How long a question is waited for before it is asked once more, beside the first. It grows with
+    /// each that is not answered in time.
+    again_after: Cell<Duration>,
+    patience: Duration,
+    token: watch::Sender<Token>,
+    phase: watch::Sender<Phase>,
+    /// When the token came.
+    since: Cell<Option<Instant>>,
+    /// The members that have refused it.
+    refused_by: RefCell<Vec<usize>>,
+    /// When the password was sent last.
+    asked: Cell<Option<Instant>>,
+    under_way: Cell<u32>,
+}
+
+/// What is to be done with a request that was refused for its token, or for having none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// There is no user who could have one.
+    Final,
+    /// Send it to another member, which may know the token.
+    Elsewhere,
+    /// Send it again.
+    Again,
+}
+
+/// What is known of the token.
+#[derive(Clone)]
+enum Phase {
+    /// There is one, or none was demanded.
+    Settled,
+    /// A member demands one.
+    Wanted,
+    /// The last question for one has failed, at that time.
+    Failed(Error, Instant),
+}
+
+impl Authenticator {
+    /// For a user with a password. `patience` is how long one question for a token is relied on at first:
+    /// its answer is lost, say, when etcd's leader dies.
+    pub(super) fn new(user: Option<(String, Secret)>, patience: Duration) -> Rc<Authenticator> {
+        Rc::new(Authenticator {
+            user,
+            again_after: Cell::new(patience),
+            patience,
+            token: watch::Sender::new(None),
+            phase: watch::Sender::new(Phase::Settled),
+            since: Cell::new(None),
+            refused_by: RefCell::default(),
+            asked: Cell::new(None),
+            under_way: Cell::new(0),
+        })
+    }
+
+    /// The token, now and later.
+    pub(super) fn token(&self) -> watch::Receiver<Token> {
+        self.token.subscribe()
+    }
+
+    /// Whether requests are of no use before [`Authenticator::renew`].
+    pub(super) fn is_wanted(&self) -> bool {
+        !matches!(*self.phase.borrow(), Phase::Settled)
+    }
+
+    /// Whether a password is being checked, and not for so long that the answer may be lost.
+    pub(super) fn is_busy(&self) -> bool {
+        let asked = self.asked.get().filter(|_| self.under_way.get() > 0);
+        asked.is_some_and(|asked| asked.elapsed() < self.again_after.get())
+    }
+
+    /// A member has refused a request for its token, or for having none.
+    pub(super) fn refused(&self, member: usize, members: usize) -> Refusal {
+        if self.user.is_none() {
+            return Refusal::Final;
+        }
+        if self.is_wanted() || self.since.get().is_some_and(|since| since.elapsed() < SETTLING) {
+            return Refusal::Again;
+        }
+        let mut refused_by = self.refused_by.borrow_mut();
+        if members > 1 && self.token.borrow().is_some() && !refused_by.contains(&member) {
+            refused_by.push(member);
+            return Refusal::Elsewhere;
+        }
+        self.demand();
+        Refusal::Again
+    }
+
+    /// Nothing but a new token is of use.
+    pub(super) fn demand(&self) {
+        if !self.is_wanted() {
+            self.phase.send_replace(Phase::Wanted);
+        }
+    }
+
+    /// Whether there is a user who can have a token.
+    pub(super) fn has_user(&self) -> bool {
+        self.user.is_some()
+    }
+
+    /// Waits for a new token. It is asked for through this client, unless it is being asked for.
+    pub(super) async fn renew(self: &Rc<Self>, client: &Client) -> Result<(), Error> {
+        self.ask(client)?;
+        let mut phase = self.phase.subscribe();
+        let ended = phase.wait_for(|phase| !matches!(phase, Phase::Wanted)).await;
+        match ended.as_deref() {
+            Ok(Phase::Failed(error, _)) => Err(error.clone()),
+            Ok(Phase::Settled | Phase::Wanted) | Err(_) => Ok(()),
+        }
+    }
+
+    fn ask(self: &Rc<Self>, client: &Client) -> Result<(), Error> {
+        match &*self.phase.borrow() {
+            Phase::Settled => return Ok(()),
+            Phase::Failed(error, at)
+                if error.kind == ErrorKind::Auth && at.elapsed() < REFUSED_PAUSE =>
+            {
+                return Err(error.clone());
+            }
+            Phase::Failed(..) | Phase::Wanted => {}
+        }
+        self.phase.send_replace(Phase::Wanted);
+        let Some((user, password)) = self.user.clone().filter(|_| !self.is_busy()) else {
+            return Ok(());
+        };
+        self.asked.set(Some(Instant::now()));
+        if self.under_way.get() > 0 {
+            self.again_after.set(self.again_after.get() * 2);
+        }
+        self.under_way.set(self.under_way.get() + 1);
+        let (this, client) = (self.clone(), client.clone());
+        spawn_local(async move {
+            // Many agents lose their tokens at the same moment. The first time each comes by itself.
+            if this.since.get().is_some() {
+                sleep(this.patience.mul_f64(random() / 8.0)).await;
+            }
+            let asking = authenticate(client, user, password);
+            let result = timeout(PATIENCE, asking).await;
+            this.answered(result.unwrap_or_else(|_| Err(Error::deadline("authentication"))));
+        });
+        Ok(())
+    }
+
+    fn answered(&self, result: Result<Token, Error>) {
+        self.under_way.set(self.under_way.get() - 1);
+        match result {
+            Ok(token) => {
+                self.since.set(Some(Instant::now()));
+                self.refused_by.borrow_mut().clear();
+                self.again_after.set(self.patience);
+                self.token.send_replace(token);
+                self.phase.send_replace(Phase::Settled);
+            }
+            // Another question may be answered better.
+            Err(_) if self.under_way.get() > 0 || !self.is_wanted() => {}
+            Err(error) => {
+                let failed = Phase::Failed(error.before_sending(), Instant::now());
+                self.phase.send_replace(failed);
+            }
+        }
+    }
+}
+
+/// Asks for a token. An etcd that has turned authentication off gives none and needs none.
+async fn authenticate(client: Client, user: String, password: Secret) -> Result<Token, Error> {
+    let password = password.expose().to_owned();
+    let answer = match client.auth_client().authenticate(user, password).await {
+        Err(etcd_client::Error::GRpcStatus(status))
+            if status.message().contains("authentication is not enabled") =>
+        {
+            return Ok(None);
+        }
+        answer => answer?,
+    };
+    let token = HeaderValue::from_str(answer.token());
+    let mut token = token.map_err(|_| Error::no_etcd())?;
+    token.set_sensitive(true);
+    Ok(Some(token))
+}
+
+/// A number from 0 up to 1.
+fn random() -> f64 {
+    // A new state has keys of its own, from the kernel.
+    let bits = RandomState::new().hash_one(0);
+    let [a, b, ..] = bits.to_ne_bytes();
+    f64::from(u16::from_ne_bytes([a, b])) / 65_536.0
+}
