@@ -27,6 +27,7 @@ use crate::policy::{CrashDetection, StopPolicy};
 use crate::reload::{self, TRY_OUT, try_out};
 use crate::supervisor::{self, Supervisor};
 use crate::systemd::{Watchdog, notify};
+use crate::text::clean;
 
 /// The environment is wrong.
 const BAD_CONFIGURATION: u8 = 2;
@@ -248,7 +249,7 @@ fn print(text: &str) -> ExitCode {
 fn complain(text: &str) {
     let mut lines = String::new();
     for line in text.lines() {
-        let _ = writeln!(lines, "linkd: {line}");
+        let _ = writeln!(lines, "linkd: {}", clean(line));
     }
     let _ = io::stderr().write_all(lines.as_bytes());
 }

@@ -9,6 +9,7 @@ pub use crate::config::fuzzing::environment;
 pub use crate::ctl::fuzzing::{answer, arguments};
 pub use crate::net::fuzzing::{frame, netlink};
 pub use crate::store::fuzzing::store;
+pub use crate::text::fuzz_clean as clean;
 
 /// Cuts an input into pieces. Where, its own content decides: what the fuzzer has found is found
 /// again.
@@ -92,5 +93,10 @@ mod tests {
     #[test]
     fn arguments_are_a_command_or_a_refusal() {
         replay("arguments", arguments);
+    }
+
+    #[test]
+    fn a_text_that_was_cleaned_is_shown_and_not_obeyed() {
+        replay("clean", clean);
     }
 }

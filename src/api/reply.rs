@@ -9,6 +9,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::command::{Answer, Refusal};
+use crate::text::clean_json;
 use crate::wire;
 
 /// After this many seconds it is worth to try again: about two renewals of the lease.
@@ -164,8 +165,8 @@ impl Reply {
     }
 
     fn json<T: Serialize>(status: u16, value: &T) -> Reply {
-        let mut body = serde_json::to_vec(value).expect("the wire types are plain data");
-        body.push(b'\n');
+        let body = serde_json::to_string(value).expect("the wire types are plain data");
+        let body = (clean_json(&body) + "\n").into_bytes();
         let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         Reply { status, headers, body }
     }

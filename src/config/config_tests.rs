@@ -107,6 +107,14 @@ fn listen_takes_addresses_with_and_without_brackets() {
 }
 
 #[test]
+fn a_mistake_is_one_line_whatever_its_value() {
+    let mistakes = read(&[("INTERFACE", "eth0\nlinkd: all is well\u{1b}[2J\u{202e}")]).unwrap_err();
+    let shown = mistakes.to_string();
+    assert!(shown.starts_with(r"INTERFACE=eth0\nlinkd: all is well\u{1b}[2J\u{202e} "), "{shown}");
+    assert_eq!(shown.lines().count(), 1);
+}
+
+#[test]
 fn names_of_the_api_are_a_list() {
     assert_eq!(good(&[]).api_hosts, [""; 0]);
     assert_eq!(good(&[("API_HOSTS", "vip.lan, h1.lan,")]).api_hosts, ["vip.lan", "h1.lan"]);

@@ -21,6 +21,7 @@ use crate::failure_detector;
 use crate::net::MonitorTiming;
 use crate::policy::{AllFailingPolicy, CrashDetection, LossPolicy, StopPolicy};
 use crate::secret::Credentials;
+use crate::text::clean;
 
 /// etcd grants no shorter lease than this (1.5 election timeouts, by default).
 const SHORTEST_TTL: Duration = Duration::from_secs(2);
@@ -134,7 +135,9 @@ impl fmt::Display for Config {
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
+        // One line each, whatever stands in the value.
+        let mistakes: Vec<String> = self.0.iter().map(|mistake| clean(mistake)).collect();
+        f.write_str(&mistakes.join("\n"))
     }
 }
 

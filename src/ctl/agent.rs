@@ -224,11 +224,11 @@ impl Agent {
     }
 }
 
-/// The error, and each field's on a line of its own.
+/// The error, and on lines of their own what of the fields it does not tell.
 fn text_of(refusal: &wire::Error) -> String {
     let mut text = clean(&refusal.error);
     for (field, messages) in &refusal.errors {
-        for message in messages {
+        for message in messages.iter().filter(|message| !refusal.error.contains(message.as_str())) {
             text += &format!("\n  {}: {}", clean(field), clean(message));
         }
     }

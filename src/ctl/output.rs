@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use super::failure::{Failure, Kind};
 use super::show::Colour;
+use crate::text::{clean, clean_json};
 
 /// How answers are shown.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +33,9 @@ impl Output {
         }
     }
 
-    /// The agent's own words.
+    /// The agent's own words, with what a terminal would obey escaped.
     pub(super) fn json(self, json: &[u8]) -> Result<(), Failure> {
-        write(json)
+        print(&clean_json(&String::from_utf8_lossy(json)))
     }
 
     /// That something is done about which the agent says nothing; `{}` for those who parse it.
@@ -53,8 +54,9 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 
 /// Tells something that is not part of the answer, on standard error.
 pub(super) fn note(text: &str) {
+    let lines: Vec<String> = text.lines().map(clean).collect();
     // Where standard error is closed there is nobody left to tell.
-    let _ = writeln!(io::stderr().lock(), "linkctl: {text}");
+    let _ = writeln!(io::stderr().lock(), "linkctl: {}", lines.join("\n"));
 }
 
 fn write(bytes: &[u8]) -> Result<(), Failure> {

@@ -37,7 +37,7 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("api", "command http interface_name ping policy secret text thread vip wire"),
     ("election", "checks etcd fsm lock net network ping policy thread vip"),
     ("store", "etcd interface_name lock network policy vip"),
-    ("config", "checks etcd failure_detector interface_name lock net policy secret store"),
+    ("config", "checks etcd failure_detector interface_name lock net policy secret store text"),
     ("machine", "network store"),
     (
         "supervisor",
@@ -45,7 +45,7 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
          machine net network ping policy store text thread vip wire",
     ),
     ("reload", "net"),
-    ("daemon", "api config etcd local_copy logging net ping policy reload supervisor systemd"),
+    ("daemon", "api config etcd local_copy logging net ping policy reload supervisor systemd text"),
 ];
 
 /// What stands in these files only, by the beginnings of their paths.

@@ -174,6 +174,22 @@ fn each_refusal_has_its_exit_code_and_its_reason() {
 }
 
 #[test]
+fn a_mistake_is_told_once() {
+    let body = r#"{"error":"ip: x; port: y","errors":{"ip":["x"],"port":["y","z"]}}"#;
+    let agent = Server::always(&http("422 Unprocessable Content", body));
+    let run = agent.linkctl(&["add", "10.0.0.1"]);
+    run.assert_fails(1, "add 10.0.0.1/32: ip: x; port: y\n  port: z\n");
+}
+
+#[test]
+fn json_for_programs_is_harmless_on_a_terminal() {
+    let body = "{\"ips\":[],\"x\":\"\u{9b}2J\u{202e}\u{7f}é\"}\r\n";
+    let agent = Server::always(&http("200 OK", body));
+    let run = agent.linkctl(&["list", "--json"]);
+    run.assert_prints("{\"ips\":[],\"x\":\"\\u009b2J\\u202e\\u007fé\"} \n");
+}
+
+#[test]
 fn an_unknown_outcome_is_not_told_as_nothing_changed() {
     let body = r#"{"error":"etcd does not answer","outcome":"unknown"}"#;
     let agent = Server::always(&http("503 Service Unavailable", body));
