@@ -21,6 +21,7 @@ mod connection;
 mod error;
 mod event;
 mod lease;
+mod page;
 mod pool;
 mod request;
 mod round;

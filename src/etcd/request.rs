@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::error::{Error, ErrorKind};
+use super::page::{MESSAGE, Rest, rests};
 use super::pool::Pool;
 use super::round::Round;
 use super::txn::{Reply, Txn};
@@ -25,19 +26,35 @@ pub(super) async fn transact(
     txn: Txn,
     until: Instant,
 ) -> Result<Reply, Error> {
-    let send = async |client: Client| transact_once(&pool, &client, &txn).await;
-    let result = ask(&pool, "transaction", until, send).await;
+    let result = transact_in_pages(&pool, &txn, until).await;
     if result.as_ref().is_err_and(|error| error.kind == ErrorKind::LeaseNotFound) {
         recheck.notify_one();
     }
     result
 }
 
-/// Sends a transaction to one member, once.
-pub(super) async fn transact_once(pool: &Pool, client: &Client, txn: &Txn) -> Result<Reply, Error> {
-    let response = client.kv_client().txn(txn.to_proto()).await?;
+async fn transact_in_pages(pool: &Rc<Pool>, txn: &Txn, until: Instant) -> Result<Reply, Error> {
+    let send = async |client: Client| transact_once(pool, &client, txn).await;
+    let (mut reply, mut rests) = ask(pool, "transaction", until, send).await?;
+    while let Some(rest) = rests.pop() {
+        let read = async |client: Client| rest.page(pool, &client, reply.revision).await;
+        let page = ask(pool, "read on", until, read).await;
+        // What the transaction has written is written, though not all was read.
+        rests.extend(rest.add(&mut reply, page.map_err(|error| error.after(true))?));
+    }
+    Ok(reply)
+}
+
+/// Sends a transaction to one member, once: its outcome, and what was not read to the end.
+pub(super) async fn transact_once(
+    pool: &Pool,
+    client: &Client,
+    txn: &Txn,
+) -> Result<(Reply, Vec<Rest>), Error> {
+    let mut kv = client.kv_client().max_decoding_message_size(MESSAGE);
+    let response = kv.txn(txn.to_proto()).await?;
     pool.check(response.header())?;
-    Ok(Reply::from_proto(&response))
+    Ok((Reply::from_proto(&response), rests(txn, &response)))
 }
 
 /// Sends a request, called `what` in errors; it may be carried out more than once.

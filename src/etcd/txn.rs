@@ -2,6 +2,9 @@
 
 use etcd_client as proto;
 
+/// Keys in a page. One has a value of up to 1.5 MiB (etcd: `--max-request-bytes`), most have 200 bytes.
+pub(super) const PAGE: i64 = 100;
+
 /// A transaction: if all of `when` holds, `then` is done, else `otherwise`, atomically.
 ///
 /// It is repeated when its outcome is unknown, so it must be *guarded*: what `then` writes has to
@@ -126,7 +129,7 @@ impl Op {
         match self {
             Op::Get(key) => proto::TxnOp::get(key.as_str(), None),
             Op::GetPrefix(prefix) => {
-                let options = proto::GetOptions::new().with_prefix();
+                let options = proto::GetOptions::new().with_prefix().with_limit(PAGE);
                 proto::TxnOp::get(prefix.as_str(), Some(options))
             }
             Op::Put { key, value, lease } => {

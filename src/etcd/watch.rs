@@ -16,9 +16,10 @@ use etcd_client::{
     WatchOptions, WatchResponse, WatchStream,
 };
 use log::{debug, warn};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::error::{Error, ErrorKind};
+use super::page::MESSAGE;
 use super::pool::Pool;
 use super::request::transact_once;
 use super::round::Round;
@@ -186,7 +187,7 @@ impl Watcher {
         let options = self.pool.options();
         let prefixes = std::iter::once(&options.watch_prefix).chain(&options.own_prefixes);
         let looks: Vec<TxnOp> = prefixes.map(newer).collect();
-        let mut client = client.kv_client();
+        let mut client = client.kv_client().max_decoding_message_size(MESSAGE);
         let asking = client.txn(proto::Txn::new().and_then(looks));
         let answered = timeout_at(Instant::now() + ANSWER, asking).await;
         let answer = answered.map_err(|_| Error::deadline("read the keys again"))??;
@@ -235,23 +236,29 @@ impl Watcher {
 
     async fn read_keys(&self, client: &Client) -> Result<Reply, Error> {
         let txn = Txn::unconditional(vec![Op::GetPrefix(self.prefix().to_owned())]);
-        let reading = transact_once(&self.pool, client, &txn);
-        let read = timeout_at(Instant::now() + ANSWER, reading).await;
-        read.map_err(|_| Error::deadline("read the keys"))?
+        let late = |_| Error::deadline("read the keys");
+        let reading = timeout(ANSWER, transact_once(&self.pool, client, &txn)).await;
+        let (mut reply, mut rests) = reading.map_err(late)??;
+        while let Some(rest) = rests.pop() {
+            let page = timeout(ANSWER, rest.page(&self.pool, client, reply.revision)).await;
+            rests.extend(rest.add(&mut reply, page.map_err(late)??));
+        }
+        Ok(reply)
     }
 
     async fn open(&self, client: &Client, revision: i64) -> Result<WatchStream, Error> {
-        let options = WatchOptions::new().with_prefix().with_start_revision(revision);
-        let mut client = client.watch_client();
+        // What was written at one revision comes in several messages if it is much.
+        let options = WatchOptions::new().with_prefix().with_fragment();
+        let options = options.with_start_revision(revision);
+        let mut client = client.watch_client().max_decoding_message_size(MESSAGE);
         let opening = async {
-            let mut stream = client.watch(self.prefix(), Some(options)).await?;
+            let mut stream = client.watch(self.prefix(), Some(options.clone())).await?;
             // etcd says in the stream itself that it refuses a watch.
             let opened = stream.message().await?;
             let opened = opened.ok_or_else(|| Error::unreachable("the stream has ended"))?;
             self.on_response(&opened, revision - 1, revision - 1)?;
             for prefix in &self.pool.options().own_prefixes {
-                let options = WatchOptions::new().with_prefix().with_start_revision(revision);
-                stream.watch(prefix.as_str(), Some(options)).await?;
+                stream.watch(prefix.as_str(), Some(options.clone())).await?;
             }
             Ok(stream)
         };

@@ -80,6 +80,8 @@ mod serving;
 #[cfg(test)]
 mod shim;
 #[cfg(test)]
+mod size;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod surroundings;

@@ -117,6 +117,30 @@ fn transactions_that_come_together_go_together_and_an_impossible_one_fails_alone
 }
 
 #[test]
+fn what_is_read_comes_whole_and_of_one_moment_however_much_it_is() {
+    const COUNT: usize = 350;
+    let lab = Lab::new(1);
+    lab.etcd.fill("/watched/", COUNT, 20_000);
+    let etcd = client_on(&lab, &[&lab.etcd.endpoints()]);
+    let (tx, heard) = unbounded();
+    let last = format!("/watched/{:04}", COUNT - 1);
+    let _watched = etcd.client().subscribe(&last, Box::new(move |state| drop(tx.send(state))));
+    let state = heard.recv_timeout(PATIENCE).expect("the keys are read");
+    assert_eq!(state.kv.map(|kv| kv.value.len()), Some(20_000));
+    let all = Op::GetPrefix("/watched/".to_owned());
+    let nested = Op::Nested(Txn::unconditional(vec![Op::Get("/none".to_owned()), all.clone()]));
+    let write = Op::Put { key: "/test/a".to_owned(), value: b"x".to_vec(), lease: 0 };
+    let txn = Txn { then: vec![all.clone(), write, nested], ..Txn::default() };
+    let reply = etcd.client().call(txn, PATIENCE).expect("read");
+    for kvs in [reply.kvs(0), reply.nested[0].kvs(1)] {
+        let numbers: Vec<String> = kvs.iter().map(|kv| kv.key.clone()).collect();
+        let expected: Vec<String> = (0..COUNT).map(|n| format!("/watched/{n:04}")).collect();
+        assert_eq!(numbers, expected);
+        assert!(kvs.iter().all(|kv| kv.value.len() == 20_000));
+    }
+}
+
+#[test]
 fn a_lease_is_told_with_its_ttl_and_its_keys() {
     let lab = Lab::new(1);
     let etcd = client_on(&lab, &[&lab.etcd.endpoints()]);

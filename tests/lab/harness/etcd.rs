@@ -233,6 +233,16 @@ impl Etcd {
         });
     }
 
+    /// Writes so many keys that begin like this, each with a value of so many bytes.
+    pub(crate) fn fill(&self, prefix: &str, keys: usize, bytes: usize) {
+        self.call(ConnectOptions::new(), async |mut etcd| {
+            for number in 0..keys {
+                etcd.put(format!("{prefix}{number:04}"), vec![b'x'; bytes], None).await?;
+            }
+            Ok(())
+        });
+    }
+
     /// Writes a key without a lease and deletes it in the same breath.
     pub(crate) fn put_and_delete(&self, key: &str, value: &str) {
         self.call(ConnectOptions::new(), async |mut etcd| {
