@@ -31,6 +31,8 @@ pub(crate) struct Client {
     stream: TcpStream,
     address: IpAddr,
     connection: Connection,
+    /// The request that the server has, has credentials that matter.
+    guesses: bool,
 }
 
 /// All clients, by a number that is never used again.
@@ -64,6 +66,15 @@ impl Client {
     pub(crate) fn answer(&mut self, reply: &Reply, may_keep_alive: bool, now: Instant) {
         self.connection.answer(reply, may_keep_alive, now);
         self.write(now);
+    }
+
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The address from which the answered request brought credentials, if it did.
+    pub(crate) fn guesser(&self) -> Option<IpAddr> {
+        self.guesses.then_some(self.address)
     }
 
     fn expire(&mut self, now: Instant) {
@@ -121,6 +132,13 @@ impl Clients {
         self.by_number.get_mut(&number)
     }
 
+    /// The clients of whom a request was refused since this was asked last, as a foreign web page's.
+    pub(crate) fn take_foreign(&mut self) -> impl Iterator<Item = IpAddr> {
+        self.by_number
+            .values_mut()
+            .filter_map(|client| client.connection.take_foreign().then_some(client.address))
+    }
+
     /// Takes a client in, for which there has to be room, and reads what it has sent already. If
     /// there are too many, one goes: see `make_room`.
     pub(crate) fn admit(
@@ -133,7 +151,7 @@ impl Clients {
             self.make_room(now);
         }
         let connection = Connection::new(self.names.clone(), now);
-        let mut client = Client { stream, address: address.ip(), connection };
+        let mut client = Client { stream, address: address.ip(), connection, guesses: false };
         client.read(scratch, now);
         client.write(now);
         self.by_number.insert(self.next, client);
@@ -183,7 +201,9 @@ impl Clients {
             client.connection.queued().is_some_and(|request| waiting_too || !request.waits)
         });
         let (number, client) = waiting.min_by_key(|(_, client)| client.connection.since())?;
-        Some((*number, client.connection.take_request(now)?.forwarded(client.address)))
+        let request = client.connection.take_request(now)?;
+        client.guesses = request.guesses;
+        Some((*number, request.forwarded(client.address)))
     }
 
     /// Answers 503 to the youngest of the requests that are too many.

@@ -36,6 +36,8 @@ pub(crate) struct Connection {
     since: Instant,
     /// The agent's.
     names: Names,
+    /// A request was refused as one that a foreign web page has caused, which was not told yet.
+    is_foreign: bool,
 }
 
 /// How little is lost by closing a connection, least first.
@@ -95,6 +97,7 @@ impl Connection {
             phase: Phase::Idle,
             since: now,
             names,
+            is_foreign: false,
         }
     }
 
@@ -181,6 +184,11 @@ impl Connection {
             let keep_alive = framing.keep_alive && may_keep_alive;
             self.say(reply, Framing { keep_alive, ..framing }, now);
         }
+    }
+
+    /// Whether a request was refused as a foreign web page's since this was asked last.
+    pub(crate) fn take_foreign(&mut self) -> bool {
+        std::mem::take(&mut self.is_foreign)
     }
 
     /// What is to be sent to the client.
@@ -276,7 +284,7 @@ impl Connection {
         let Phase::Body(head) = std::mem::replace(&mut self.phase, Phase::Closed) else {
             return;
         };
-        let Head { body, takes_body, waits, framing, canonical: mut bytes, .. } = head;
+        let Head { body, takes_body, waits, guesses, framing, canonical: mut bytes, .. } = head;
         let body = self.input.drain(..body);
         if takes_body {
             bytes.extend(body);
@@ -285,12 +293,13 @@ impl Connection {
         }
         let usual = if self.input.is_empty() { 0 } else { head::MAX_HEAD };
         self.input.shrink_to(usual);
-        self.enter(Phase::Queued(Request { bytes, waits }, framing), now);
+        self.enter(Phase::Queued(Request { bytes, waits, guesses }, framing), now);
     }
 
     /// Answers what cannot be read; where a next request would begin is not known then.
     fn refuse(&mut self, reply: &Reply, now: Instant) {
         self.input = Vec::new();
+        self.is_foreign |= reply.status == 403;
         self.say(reply, Framing { keep_alive: false, head_only: false }, now);
     }
 

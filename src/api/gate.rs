@@ -8,7 +8,7 @@
 
 use std::convert::Infallible;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -21,7 +21,9 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::browser::Names;
 use super::clients::{Client, Clients};
+use super::guesses::{Guesses, Summary};
 use super::listen::{Doors, is_of_the_connection};
+use super::reply::Reply;
 use super::request::Request;
 use super::upstream::{Asker, Served, Upstreams};
 use crate::ping::Ping;
@@ -72,6 +74,9 @@ impl Gate {
             wake: Arc::clone(&wake),
             questions: questions_rx,
             stopped,
+            guesses: Guesses::default(),
+            wrong: Summary::default(),
+            foreign: Summary::default(),
             unasked: None,
             accept_after: None,
             warn_after: None,
@@ -126,6 +131,10 @@ struct GateLoop {
     wake: Arc<EventFd>,
     questions: Receiver<Question>,
     stopped: Receiver<Infallible>,
+    guesses: Guesses,
+    /// Requests with a wrong password, and those of foreign web pages.
+    wrong: Summary,
+    foreign: Summary,
     /// A question of the watchdog that the server is to be asked.
     unasked: Option<Ping>,
     /// No connection is accepted before; `None` when nothing is in the way.
@@ -153,6 +162,7 @@ impl GateLoop {
             self.take_answers(&events.upstreams, now);
             self.proceed(&events.clients, now);
             self.accept(&events.listeners, now);
+            self.tell_refused(now);
             // From here on listeners and clients may go, and the events no longer match them.
             self.check_stop(now);
             self.doors.retry(now);
@@ -202,7 +212,8 @@ impl GateLoop {
     fn timeout(&self, now: Instant) -> PollTimeout {
         let upstreams = self.upstreams.deadline();
         let doors = self.doors.deadline();
-        let due = [self.clients.deadline(now), upstreams, doors, self.accept_after, self.end];
+        let told = self.wrong.deadline().into_iter().chain(self.foreign.deadline()).min();
+        let due = [self.clients.deadline(now), upstreams, doors, told, self.accept_after, self.end];
         let Some(due) = due.into_iter().flatten().min() else {
             return PollTimeout::NONE;
         };
@@ -230,6 +241,10 @@ impl GateLoop {
             match asker {
                 Asker::Client(number) => {
                     if let Some(client) = self.clients.get_mut(number) {
+                        if let Some(guesser) = client.guesser().filter(|_| reply.status == 401) {
+                            self.guesses.wrong(guesser, now);
+                            self.wrong.add(guesser);
+                        }
                         client.answer(&reply, may_keep_alive, now);
                     }
                 }
@@ -316,7 +331,7 @@ impl GateLoop {
         while self.upstreams.has_room(false) {
             // Before the requests of clients: neither many nor slow ones make the server look dead.
             if let Some(ping) = self.unasked.take() {
-                let request = Request { bytes: ARE_YOU_THERE.to_vec(), waits: false };
+                let request = Request { bytes: ARE_YOU_THERE.to_vec(), ..Request::default() };
                 self.upstreams.send(Asker::Watchdog(ping), request, now);
                 continue;
             }
@@ -324,7 +339,29 @@ impl GateLoop {
             let Some((number, request)) = self.clients.take_request(waiting_too, now) else {
                 return;
             };
-            self.upstreams.send(Asker::Client(number), request, now);
+            let client = self.clients.get_mut(number);
+            let slowed = |guesser: &IpAddr| self.guesses.is_slowed(*guesser, now);
+            if let Some(client) =
+                client.filter(|client| client.guesser().as_ref().is_some_and(slowed))
+            {
+                self.wrong.add(client.address());
+                client.answer(&Reply::too_many_guesses(), true, now);
+            } else {
+                self.upstreams.send(Asker::Client(number), request, now);
+            }
+        }
+    }
+
+    /// Says who was refused: at once, and then in sums.
+    fn tell_refused(&mut self, now: Instant) {
+        self.clients.take_foreign().for_each(|address| self.foreign.add(address));
+        if let Some((count, address)) = self.wrong.take(now) {
+            log::warn!("api: {count} requests with wrong passwords, the last from {address}");
+        }
+        if let Some((count, address)) = self.foreign.take(now) {
+            log::warn!(
+                "api: {count} requests for another host or of a foreign web page, the last from {address}"
+            );
         }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Head {
     pub(crate) expects_continue: bool,
     /// Whether the answer may have to wait for etcd or for another host.
     pub(crate) waits: bool,
+    /// Whether it has credentials that matter.
+    pub(crate) guesses: bool,
     /// How the answer is to be framed.
     pub(crate) framing: Framing,
     /// The head as the server behind the gate gets it: nothing of it can be shaped by a client but
@@ -108,6 +110,7 @@ fn read(request: &httparse::Request<'_, '_>, size: usize, names: &Names) -> Resu
         takes_body,
         expects_continue: fields.expects_continue && modern && body > 0,
         waits: route::waits(method, path),
+        guesses: fields.authorization.is_some_and(is_plain) && !route::is_public(path),
         framing: Framing {
             keep_alive: modern && !fields.close && ends_clearly,
             head_only: method == "HEAD",

@@ -20,6 +20,7 @@ mod connection;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod gate;
+mod guesses;
 mod head;
 mod listen;
 mod private_socket;

@@ -107,6 +107,12 @@ impl Reply {
             .with("WWW-Authenticate", "Basic realm=\"LinK\"")
     }
 
+    /// 429: the password was not looked at.
+    pub(crate) fn too_many_guesses() -> Reply {
+        Reply::error(429, "too many wrong passwords came from this address; try again in a second")
+            .with("Retry-After", "1")
+    }
+
     /// 405, with the methods that the path has.
     pub(crate) fn not_allowed(method: &str, path: &str, allow: &str) -> Reply {
         let error = format!("{path} has no method {method}, only {allow}");

@@ -11,6 +11,8 @@ pub(crate) struct Request {
     pub(crate) bytes: Vec<u8>,
     /// Whether the answer may have to wait for etcd or for another host.
     pub(crate) waits: bool,
+    /// Whether it has credentials that matter.
+    pub(crate) guesses: bool,
 }
 
 impl Request {
@@ -44,7 +46,8 @@ mod tests {
             ("2001:db8::1", "for=\"[2001:db8::1]\"", "2001:db8::1"),
         ] {
             let bytes = b"GET / HTTP/1.1\r\nHost: link\r\n\r\n".to_vec();
-            let request = Request { bytes, waits: false }.forwarded(client.parse().unwrap());
+            let request =
+                Request { bytes, ..Request::default() }.forwarded(client.parse().unwrap());
             let expected = format!("GET / HTTP/1.1\r\nForwarded: {field}\r\nHost: link\r\n\r\n");
             assert_eq!(String::from_utf8(request.bytes).unwrap(), expected);
             assert_eq!(forwarded_for(field), Some(address));

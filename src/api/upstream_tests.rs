@@ -32,7 +32,11 @@ impl Lab {
 
     fn send(&mut self, number: u64) {
         let bytes = format!("GET /{number} HTTP/1.1\r\n\r\n").into_bytes();
-        self.upstreams.send(Asker::Client(number), Request { bytes, waits: true }, self.now);
+        self.upstreams.send(
+            Asker::Client(number),
+            Request { bytes, waits: true, guesses: false },
+            self.now,
+        );
         assert!(self.turn().is_empty());
     }
 
@@ -145,7 +149,7 @@ fn an_answer_that_is_late_is_given_up_and_goes_to_nobody() {
 fn the_question_of_the_watchdog_comes_back_with_the_answer_or_without() {
     let (mut lab, mut check) = (Lab::new(), LivenessCheck::new());
     for answers in [true, false] {
-        let request = Request { bytes: b"GET /7 HTTP/1.1\r\n\r\n".to_vec(), waits: false };
+        let request = Request { bytes: b"GET /7 HTTP/1.1\r\n\r\n".to_vec(), ..Request::default() };
         lab.upstreams.send(Asker::Watchdog(check.ask("api")), request, lab.now);
         assert!(lab.turn().is_empty());
         let server = lab.server_of(7);

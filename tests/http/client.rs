@@ -1,8 +1,11 @@
 //! A client that sends exactly the bytes it is given, and reads answers with a parser of its own.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
 
 /// So long may anything take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,6 +29,16 @@ impl Client {
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Client { stream, unread: Vec::new() }
+    }
+
+    /// Connects from this address of the host's own.
+    pub(crate) fn connect_from(ip: IpAddr, to: SocketAddr) -> Client {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let socket = socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
+        let from = SockaddrStorage::from(SocketAddr::new(ip, 0));
+        bind(socket.as_raw_fd(), &from).unwrap();
+        connect(socket.as_raw_fd(), &SockaddrStorage::from(to)).unwrap();
+        Client { stream: TcpStream::from(socket), unread: Vec::new() }
     }
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {

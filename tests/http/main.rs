@@ -9,5 +9,6 @@ mod audit;
 mod browser;
 mod client;
 mod framing;
+mod guesses;
 mod routes;
 mod supervisor;

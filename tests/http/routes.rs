@@ -222,6 +222,9 @@ fn with_a_password_only_the_health_is_for_everybody() {
         }
     }
     assert!(server.commands.is_empty());
+    // Another one, whose patience was not tried.
+    let server = Server::start(Some("s3cret"), |command| Some(Ok(oblige(&command))));
+    let mut client = server.client();
     assert_eq!(client.ask("GET", "/ips", right, "").status, 200);
     assert_eq!(client.ask("GET", "/nothing", right, "").status, 404);
     assert_eq!(client.get("/health").status, 200);
