@@ -1,16 +1,20 @@
 //! A connection to one member.
 
+use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use etcd_client::{Channel, Client, ConnectOptions, TlsOptions};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tonic::body::Body;
-use tonic::codegen::http::Request;
-use tonic::transport::Endpoint;
+use tonic::codegen::http::{Request, Uri};
+use tonic::transport::{self, Endpoint};
 use tower::util::{BoxCloneSyncService, ServiceExt};
 
 use super::authenticator::Token;
 use super::error::Error;
+use super::name::Name;
 
 /// HTTP/2 pings: a stock etcd closes quiet connections that ping more often than every 5 s
 /// (`--grpc-keepalive-min-time`). They only clean up; deadlines are what finds a black hole.
@@ -23,11 +27,13 @@ const AUTHENTICATE: &str = "/etcdserverpb.Auth/Authenticate";
 /// would ask for one with each connection.
 pub(super) async fn connect(
     url: &str,
+    name: &Rc<Name>,
     tls: Option<TlsOptions>,
     within: Duration,
     token: watch::Receiver<Token>,
 ) -> Result<Client, Error> {
-    let channel = endpoint(url, tls, within)?.connect().await.map_err(etcd_client::Error::from)?;
+    let opening = timeout(within, open(url, name, tls, within)).await;
+    let channel = opening.unwrap_or_else(|_| Err(Error::deadline("connect")))?;
     let with_token = move |mut request: Request<Body>| {
         // A question for a new token is refused if it carries an old one.
         let asks_for_one = request.uri().path() == AUTHENTICATE;
@@ -42,16 +48,46 @@ pub(super) async fn connect(
     Ok(Client::from_channel(channel, Some(options)).await?)
 }
 
-fn endpoint(url: &str, tls: Option<TlsOptions>, within: Duration) -> Result<Endpoint, Error> {
-    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(etcd_client::Error::from)?;
+/// Tries the addresses in turn; each has its share of the time.
+async fn open(
+    url: &str,
+    name: &Rc<Name>,
+    tls: Option<TlsOptions>,
+    within: Duration,
+) -> Result<transport::Channel, Error> {
+    let addresses = name.addresses().await?;
+    let shares = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    let mut last = Error::not_sent("the name has no address");
+    for address in addresses {
+        let endpoint = endpoint(url, name, address, tls.clone(), within / shares)?;
+        match endpoint.connect().await {
+            Ok(channel) => return Ok(channel),
+            Err(error) => last = etcd_client::Error::from(error).into(),
+        }
+    }
+    Err(last)
+}
+
+fn endpoint(
+    url: &str,
+    name: &Name,
+    address: SocketAddr,
+    tls: Option<TlsOptions>,
+    within: Duration,
+) -> Result<Endpoint, Error> {
+    let (scheme, origin) = (url.split(':').next().unwrap_or_default(), url.parse::<Uri>());
+    let endpoint = Endpoint::from_shared(format!("{scheme}://{address}"));
+    let endpoint = endpoint.map_err(etcd_client::Error::from)?;
     let endpoint = endpoint
+        .origin(origin.map_err(|error| Error::refused(error.to_string()))?)
         .http2_keep_alive_interval(PING.0)
         .keep_alive_timeout(PING.1)
         .keep_alive_while_idle(true)
         .connect_timeout(within);
-    if !url.starts_with("https://") {
+    if scheme != "https" {
         return Ok(endpoint);
     }
-    let secured = endpoint.tls_config(tls.unwrap_or_default());
-    Ok(secured.map_err(etcd_client::Error::from)?)
+    let tls = tls.unwrap_or_default();
+    let tls = name.domain().map_or(tls.clone(), |domain| tls.domain_name(domain));
+    Ok(endpoint.tls_config(tls).map_err(etcd_client::Error::from)?)
 }

@@ -21,6 +21,7 @@ mod connection;
 mod error;
 mod event;
 mod lease;
+mod name;
 mod page;
 mod pool;
 mod request;
@@ -144,7 +145,7 @@ impl Etcd {
     pub fn start(options: Options) -> io::Result<Etcd> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            // Name resolution and TLS files: a name server that is silent keeps no other member waiting.
+            // One for each name, and those for TLS files: a silent name server keeps nothing else waiting.
             .max_blocking_threads(options.endpoints.len() + 2)
             .build()?;
         let (calls, inbox) = mpsc::unbounded_channel();

@@ -18,6 +18,7 @@ use super::Options;
 use super::authenticator::{Authenticator, Refusal};
 use super::connection;
 use super::error::{Error, ErrorKind};
+use super::name::Name;
 use super::tls::{TlsIdentity, Version};
 
 /// How long a connection may take to be made, with the name and TLS. The first packet of one that is
@@ -58,6 +59,7 @@ pub(super) struct Pool {
 /// A client of one member, which is made when it is needed.
 pub(super) struct Member {
     pub(super) endpoint: String,
+    name: Rc<Name>,
     connection: Mutex<Option<Connection>>,
     /// The cluster that it was found to belong to; 0 if that is not known.
     pub(super) cluster: Cell<u64>,
@@ -74,6 +76,7 @@ impl Pool {
     pub(super) fn new(options: Options) -> Rc<Pool> {
         let member = |endpoint: &String| Member {
             endpoint: endpoint.clone(),
+            name: Name::of(endpoint),
             connection: Mutex::new(None),
             cluster: Cell::new(0),
         };
@@ -214,8 +217,8 @@ impl Pool {
         identity: Option<TlsOptions>,
     ) -> Result<Client, Error> {
         let within = self.attempt(self.options.renewal).min(CONNECT);
-        let endpoint = &self.members[member].endpoint;
-        connection::connect(endpoint, identity, within, self.auth.token()).await
+        let Member { endpoint, name, .. } = &self.members[member];
+        connection::connect(endpoint, name, identity, within, self.auth.token()).await
     }
 
     /// The cluster to which a member says that it belongs.
