@@ -124,6 +124,7 @@ impl Actuator {
         self.hear(now);
         let limit = if self.stopping { usize::MAX } else { MAX_CHANGES };
         self.reconciler.apply(limit, Instant::now());
+        self.reconciler.drop_forgotten();
         self.announce();
         let reconciler = &self.reconciler;
         self.prober.ask_due(|cidr| reconciler.probe_source(cidr));

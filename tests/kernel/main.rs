@@ -15,6 +15,7 @@ mod lab;
 mod left_overs;
 mod monitoring;
 mod neighbour;
+mod not_ours;
 mod prefixes;
 mod probing;
 mod restoring;

@@ -47,6 +47,8 @@ pub(super) struct Reconciler {
     observe_at: Option<Instant>,
     /// The addresses that are managed since the last look.
     new: Vec<Cidr>,
+    /// Those that are managed no more, and still to be removed.
+    forgotten: BTreeSet<Cidr>,
     /// Left-overs are to be removed, after the next look: what carries the mark, and these.
     left_overs: Option<Vec<(Cidr, String)>>,
     /// The last look failed, and the log says so.
@@ -75,6 +77,7 @@ impl Reconciler {
             delayed: BTreeSet::new(),
             observe_at: None,
             new: Vec::new(),
+            forgotten: BTreeSet::new(),
             left_overs: None,
             blind: false,
             own_macs: hear::OwnMacs::default(),
@@ -106,8 +109,35 @@ impl Reconciler {
         self.enqueue(cidr);
     }
 
-    /// Stops to manage an address.
+    /// Stops to manage an address. One that was not to be there any more is removed before: whoever has
+    /// ordered that does not wait for it.
     pub(super) fn forget(&mut self, cidr: Cidr) {
+        match self.targets.get_mut(&cidr) {
+            Some(target) if target.is_to_be_removed() => {
+                target.forgotten = true;
+                self.forgotten.insert(cidr);
+            }
+            Some(_) | None => self.drop_target(cidr),
+        }
+    }
+
+    /// Lets those go that were forgotten and are removed by now.
+    pub(super) fn drop_forgotten(&mut self) {
+        let targets = &self.targets;
+        let is_done = |cidr: &Cidr| {
+            targets.get(cidr).is_none_or(|it| !it.forgotten || !it.is_to_be_removed())
+        };
+        let (done, left) = std::mem::take(&mut self.forgotten).into_iter().partition(is_done);
+        self.forgotten = left;
+        let done: BTreeSet<Cidr> = done;
+        for cidr in done {
+            if self.targets.get(&cidr).is_some_and(|target| target.forgotten) {
+                self.drop_target(cidr);
+            }
+        }
+    }
+
+    fn drop_target(&mut self, cidr: Cidr) {
         self.targets.remove(&cidr);
         let targets = &self.targets;
         self.interfaces.retain(|name| targets.values().any(|target| target.interface == name));
@@ -125,7 +155,8 @@ impl Reconciler {
 
     /// Whether this is the newest management of its address, and not forgotten.
     pub(super) fn manages(&self, Token { cidr, number }: Token) -> bool {
-        self.targets.get(&cidr).is_some_and(|target| target.number == number)
+        let is_it = |target: &Target| target.number == number && !target.forgotten;
+        self.targets.get(&cidr).is_some_and(is_it)
     }
 
     /// Has this reported of an address.

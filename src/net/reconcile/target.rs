@@ -93,6 +93,8 @@ pub(super) struct Target {
     pub(super) places: BTreeSet<u32>,
     /// It waits to be looked after.
     pub(super) queued: bool,
+    /// Nobody manages it any more: it goes as soon as it is where it should be.
+    pub(super) forgotten: bool,
     /// How often another program changed it.
     pub(super) interference: Repeats,
     /// What is being done only undoes what another program did, which has been logged.
@@ -133,6 +135,7 @@ impl Target {
             adopts,
             places: BTreeSet::new(),
             queued: false,
+            forgotten: false,
             interference: Repeats::default(),
             restoring: false,
             pace: Pace::new(),
@@ -176,6 +179,12 @@ impl Target {
     /// The kernel has it and answers for it, whether it should or nobody has decided yet.
     pub(super) fn is_there(&self) -> bool {
         self.found == Some(Found::Usable)
+    }
+
+    /// What was ordered last is not done, or nobody has looked.
+    pub(super) fn is_to_be_removed(&self) -> bool {
+        let gone = matches!(self.found, Some(Found::Absent | Found::NotOurs));
+        self.desired == Desired::Unbound && !gone
     }
 
     /// Nothing stands in the way any more: the next failure is a new one.
