@@ -5,9 +5,10 @@
 //! collected until one of them returns. So none waits for others, and load makes the batches. In a
 //! batch each transaction is nested in one of etcd's, with its own conditions; etcd carries out all of
 //! them or, if one is impossible, none: then each is sent by itself, so that one does not fail the others.
+//! etcd takes no key twice in a request: of two transactions that may write the same one, the second waits.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -86,8 +87,22 @@ impl Batcher {
         let mut waiting = self.waiting.borrow_mut();
         let now = Instant::now();
         waiting.retain(|job| job.until > now);
-        let count = waiting.len().min(LARGEST);
-        (count > 0).then(|| waiting.drain(..count).collect())
+        let mut written = HashSet::new();
+        let mut batch = Vec::new();
+        let mut left = VecDeque::new();
+        while batch.len() < LARGEST {
+            let Some(job) = waiting.pop_front() else { break };
+            let keys = job.txn.written_keys();
+            if keys.iter().any(|key| written.contains(*key)) {
+                left.push_back(job);
+            } else {
+                written.extend(keys.into_iter().map(str::to_owned));
+                batch.push(job);
+            }
+        }
+        left.append(&mut waiting);
+        *waiting = left;
+        (!batch.is_empty()).then_some(batch)
     }
 
     async fn send(self: &Rc<Self>, mut jobs: Vec<Job>) {
@@ -122,5 +137,33 @@ impl Batcher {
         let outcome = transact(self.pool.clone(), self.recheck.clone(), job.txn, job.until).await;
         // The caller may have stopped waiting.
         let _ = job.outcome.send(outcome.map_err(|error| error.after(job.unknown)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::etcd::{Op, Options};
+
+    fn put(keys: &[&str]) -> Txn {
+        let put = |key: &&str| Op::Put { key: (*key).to_owned(), value: Vec::new(), lease: 0 };
+        Txn { then: keys.iter().map(put).collect(), ..Txn::default() }
+    }
+
+    #[test]
+    fn no_key_is_written_twice_in_a_batch() {
+        let batcher = Batcher::new(Pool::new(Options::of_tests(1)), Rc::new(Notify::new()));
+        let until = Instant::now() + Duration::from_secs(60);
+        for keys in [&["a", "mark"][..], &["lock"], &["b", "mark"], &["a"], &["candidacy"]] {
+            let (outcome, _) = oneshot::channel();
+            let job = Job { txn: put(keys), until, unknown: false, outcome };
+            batcher.waiting.borrow_mut().push_back(job);
+        }
+        let mut batches = Vec::new();
+        while let Some(jobs) = batcher.take() {
+            let keys = |job: &Job| job.txn.written_keys().join(" ");
+            batches.push(jobs.iter().map(keys).collect::<Vec<_>>().join(", "));
+        }
+        assert_eq!(batches, ["a mark, lock, candidacy", "b mark, a"]);
     }
 }

@@ -98,6 +98,19 @@ impl Txn {
         Txn::unconditional(txns.into_iter().map(Op::Nested).collect())
     }
 
+    /// The keys that it may write or delete, and the prefixes.
+    pub(super) fn written_keys(&self) -> Vec<&str> {
+        let ops = self.then.iter().chain(&self.otherwise);
+        ops.flat_map(|op| match op {
+            Op::Get(_) | Op::GetPrefix(_) => Vec::new(),
+            Op::Put { key, .. } | Op::Touch(key) | Op::Delete(key) | Op::DeletePrefix(key) => {
+                vec![key.as_str()]
+            }
+            Op::Nested(txn) => txn.written_keys(),
+        })
+        .collect()
+    }
+
     pub(super) fn to_proto(&self) -> proto::Txn {
         let ops = |ops: &[Op]| ops.iter().map(Op::to_proto).collect::<Vec<_>>();
         proto::Txn::new()
