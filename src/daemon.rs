@@ -87,14 +87,7 @@ and managed over HTTP on port 1313, with curl or linkctl.
 
 fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
     info!("LinK {VERSION}: {config}");
-    info!(
-        "a crashed owner is replaced within {:?}{}; etcd loss is acted on after {:?} at the latest",
-        config.crash_failover(),
-        config
-            .crash_detection()
-            .map_or(String::new(), |time| format!(", if its host is dead within {time:?}")),
-        config.etcd.loss_after(),
-    );
+    info!("{}", times(&config));
     let program = std::env::current_exe().map_err(text("find the own program"))?;
     let net = Net::start(Announce { fixed: config.announce, rate: config.announce_rate })
         .map_err(text("network"))?;
@@ -143,6 +136,17 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
         End::Reload => return Err(reload::execute(&program, &sockets)),
     }
     Ok(())
+}
+
+/// How long what takes.
+fn times(config: &Config) -> String {
+    let dead = config.crash_detection();
+    format!(
+        "a crashed owner is replaced within {:?}{}; etcd loss is acted on after {:?} at the latest",
+        config.crash_failover(),
+        dead.map_or(String::new(), |time| format!(", if its host is dead within {time:?}")),
+        config.etcd.loss_after(),
+    )
 }
 
 fn api_options(config: &Config) -> api::Options {

@@ -29,6 +29,13 @@ pub struct Record {
     pub revision: i64,
 }
 
+impl Record {
+    /// Whether two records say the same, whenever they were written.
+    pub fn is_same(&self, other: &Record) -> bool {
+        Record { revision: 0, ..self.clone() } == Record { revision: 0, ..other.clone() }
+    }
+}
+
 /// The JSON of a [`Record`]. Versions 1 and 2 of the Go LinK know no plugins; version 3 may have the
 /// address in `plugin_config` only.
 #[derive(Debug, Serialize, Deserialize)]

@@ -14,6 +14,9 @@ use crate::lock::Lease;
 use crate::store::{self, At, Record, Request};
 use crate::vip::{Cidr, Slot, VipId};
 
+/// Why an IP is not served that is one too many.
+const BEYOND_LIMIT: &str = "MAX_NUMBER_OF_ENDPOINTS is too small for it";
+
 /// Clients whose commands wait for something but a record.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Clients {
@@ -154,7 +157,7 @@ impl Core {
     }
 
     fn is_beyond_limit(&self, address: IpAddr) -> bool {
-        self.table.beyond_limit.values().any(|cidr| cidr.addr() == address)
+        self.table.beyond_limit.values().any(|record| record.cidr.addr() == address)
     }
 
     /// Changes wait for each other, so that none undoes what another one says.
@@ -172,6 +175,11 @@ impl Core {
     }
 
     fn delete(&mut self, id: &VipId, token: Token) -> Result<(), Refusal> {
+        if let Some(record) = self.table.beyond_limit.remove(id) {
+            let slot = self.table.insert(record, Stage::Registered);
+            let Some(vip) = self.table.get_mut(slot) else { return Ok(()) };
+            vip.not_started = Some(BEYOND_LIMIT.to_owned());
+        }
         let (slot, _) = self.find(id)?;
         if self.start == Start::FromCopy || self.reachable().is_err() {
             self.delete_without_etcd(slot, token);

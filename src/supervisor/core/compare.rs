@@ -210,7 +210,7 @@ impl Core {
             return;
         }
         let wrong = match there {
-            Some(there) if is_same(there, &vip.record) => {
+            Some(there) if there.is_same(&vip.record) => {
                 vip.record.revision = there.revision;
                 vip.stored = true;
                 return;
@@ -242,7 +242,7 @@ impl Core {
         match (&vip.stage, there) {
             (Stage::Storing(_), Some(there)) => self.registered_as(slot, there.revision),
             (Stage::Deleting(_), None) => self.record_is_gone(slot),
-            (Stage::Registered, Some(there)) if wanted.is_some_and(|it| is_same(&it, there)) => {
+            (Stage::Registered, Some(there)) if wanted.is_some_and(|it| it.is_same(there)) => {
                 self.record_changed(slot, there.clone());
             }
             // Not at all, or not yet: then the request is sent again.
@@ -380,11 +380,6 @@ impl Core {
             self.compare_soon();
         }
     }
-}
-
-/// Whether two records say the same, whenever they were written.
-fn is_same(a: &Record, b: &Record) -> bool {
-    Record { revision: 0, ..a.clone() } == Record { revision: 0, ..b.clone() }
 }
 
 /// The election to which a key on the own lease belongs; nothing if it belongs to none.

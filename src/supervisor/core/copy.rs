@@ -22,6 +22,9 @@ pub(super) struct CopyState {
     instance: Instance,
     /// When in the history of etcd this host wrote last.
     at: At,
+    /// The same, when etcd had all that is registered here. What etcd lacks after that was deleted there;
+    /// what it lacks before, it has lost.
+    complete: At,
     /// IPs that were deleted while etcd was lost, until their records are seen to be gone.
     deleted: Vec<VipId>,
     due: bool,
@@ -31,10 +34,12 @@ pub(super) struct CopyState {
 impl CopyState {
     pub(super) fn of(instance: &Instance) -> CopyState {
         let (at, instance) = (At::default(), instance.clone());
-        CopyState { former: None, instance, at, deleted: Vec::new(), due: false, pausing: false }
+        let (complete, deleted) = (at, Vec::new());
+        CopyState { former: None, instance, at, complete, deleted, due: false, pausing: false }
     }
 
     pub(super) fn found(&mut self, copy: LocalCopy) {
+        self.complete = At { cluster: copy.cluster, revision: copy.written };
         self.deleted.clone_from(&copy.deleted);
         self.former = Some(copy);
     }
@@ -112,11 +117,14 @@ impl Core {
         if !std::mem::take(&mut self.copy.due) || !follows {
             return;
         }
+        if self.table.iter().all(|(_, vip)| vip.stored || !vip.is_registered()) {
+            self.copy.complete = self.copy.at;
+        }
         let copy = LocalCopy {
             host: self.config.host.clone(),
             lease: self.lease.saved,
-            cluster: self.copy.at.cluster,
-            written: self.copy.at.revision,
+            cluster: self.copy.complete.cluster,
+            written: self.copy.complete.revision,
             instance: Some(self.copy.instance.clone()),
             deleted: self.copy.deleted.clone(),
             ..LocalCopy::default()

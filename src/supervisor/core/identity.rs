@@ -110,6 +110,7 @@ impl Core {
         other.looks += 1;
         self.identity.name = Name::Taken(other);
         self.arm(Timer::NameCheck, LOOK);
+        self.answer_waiting();
     }
 
     /// What is said while another machine has the name.

@@ -147,7 +147,13 @@ impl Core {
         let before = std::mem::replace(&mut vip.record, record);
         let (checks, interval) = (vip.record.checks.clone(), vip.record.healthcheck_interval);
         let loss = vip.record.loss.unwrap_or(self.config.loss);
-        let done = vip.changes.pop_front();
+        // A change that came while a lost record was written again is not part of that.
+        let made = vip
+            .changes
+            .front()
+            .is_some_and(|(change, _)| changed(&before, change).is_same(&vip.record));
+        let done = if made { vip.changes.pop_front() } else { None };
+        self.table.look_at(slot);
         self.copy.changed();
         if before.checks != checks || before.healthcheck_interval != interval {
             self.tell(slot, Order::Checks(checks, interval));

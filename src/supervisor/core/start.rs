@@ -4,7 +4,7 @@
 //! wrote there last: then what etcd lacks of the copy is registered again. Until etcd was read, the API only reads, and the IPs of the
 //! copy are treated like any others: as long as etcd is silent, this host takes them by the policy.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::{Action, Copies, Core, Failure, Order, Origin, StartError, Timer};
 use crate::command::Refusal;
 use crate::store::{self, At, Found, LocalCopy, Record, Request};
 use crate::text::first_of;
-use crate::vip::{Cidr, Slot};
+use crate::vip::{Cidr, Slot, VipId};
 
 /// Between two attempts to read this host's records, and to start an election.
 const RETRY: Duration = Duration::from_millis(500);
@@ -194,12 +194,26 @@ impl Core {
             beyond.len(),
             names(&beyond)
         );
-        let beyond = beyond.into_iter().map(|record| (record.id, record.cidr)).collect();
-        if self.table.beyond_limit != beyond && !beyond.is_empty() {
+        let beyond: BTreeMap<VipId, Record> =
+            beyond.into_iter().map(|record| (record.id.clone(), record)).collect();
+        if !beyond.keys().eq(self.table.beyond_limit.keys()) && !beyond.is_empty() {
             self.log(Level::Error, text);
         }
         self.table.beyond_limit = beyond;
         records
+    }
+
+    /// Serves those that were too many, as far as there is room for them now.
+    pub(super) fn fill_up(&mut self) {
+        let may = self.life == Life::Running && self.start == Start::Loaded;
+        while may && self.config.max_ips.is_none_or(|max| self.table.len() < max) {
+            let first = self.table.beyond_limit.values().min_by_key(|record| record.cidr);
+            let Some(record) = first.cloned() else { return };
+            self.table.beyond_limit.remove(&record.id);
+            self.log(Level::Info, format!("{}: there is room for it now", record.cidr));
+            self.insert_all(vec![record], Origin::Before);
+            self.copy.changed();
+        }
     }
 
     /// What the copy has and etcd lacks, if etcd has lost it: because etcd is another one, or older, or

@@ -53,6 +53,7 @@ impl Core {
         if let Stage::Leaving(tokens) = vip.stage {
             tokens.into_iter().for_each(|token| self.reply(token, Ok(Answer::Done)));
         }
+        self.fill_up();
         if cleanup_pending {
             self.compare_soon();
         } else {

@@ -25,7 +25,7 @@ pub(super) struct Table {
     /// Locks whose keys have an address in another spelling: the key, and the IP.
     pub(super) misspelled: BTreeMap<String, Cidr>,
     /// IPs that are registered in etcd and not served here: there are more than there may be.
-    pub(super) beyond_limit: BTreeMap<VipId, Cidr>,
+    pub(super) beyond_limit: BTreeMap<VipId, Record>,
 }
 
 /// One IP of this host.

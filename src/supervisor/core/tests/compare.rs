@@ -1,6 +1,7 @@
 //! Wanted against found.
 
 use super::*;
+use crate::command::Change;
 use crate::lock::OtherPrefix;
 
 const LOCK: &str = "/link/default/10.0.0.1_32";
@@ -301,4 +302,48 @@ fn what_a_request_brings_late_is_found_by_one_more_comparison() {
     story.expect_ask(&Request::Release { lease: LEASE, keys: vec![left] });
     story.settle_comparison(&records);
     assert!(!story.did(|action| *action == later));
+}
+
+#[test]
+fn what_a_restored_etcd_lacks_is_not_forgotten_by_a_restart_before_it_is_written() {
+    let mut story = Story::running(&[record(1, 5)]);
+    story.feed(Event::WatchOpened(Gap::Restored));
+    story.expect_ask(&Request::Load);
+    let lacks_it = Found { written: 40, ..found(&[]) };
+    story.answer_load(lacks_it.clone());
+    let write = Request::WriteRecord(record(1, 0));
+    story.fail(write.clone(), refused());
+    if let Some(copy) = story.copy() {
+        let mut next = Story::begin(Some(copy));
+        next.answer_load(lacks_it);
+        assert_eq!(next.listed(), ["10.0.0.1/32"]);
+    }
+    // Once etcd has it again, a record that is missing was deleted.
+    story.timer(Timer::Retry);
+    story.expect_ask(&write);
+    story.answer(write, written(101));
+    story.feed(Event::Timer(Timer::Copy));
+    let copy = story.copy().expect("it says that etcd has all");
+    let mut next = Story::begin(Some(copy));
+    next.answer_load(Found { written: 101, ..found(&[]) });
+    assert_eq!(next.listed(), [""; 0]);
+}
+
+#[test]
+fn a_change_that_comes_while_a_lost_record_is_written_again_is_made_after_that() {
+    let mut story = Story::running(&[record(1, 5)]);
+    story.feed(Event::WatchOpened(Gap::Reconnected));
+    story.expect_ask(&Request::Load);
+    story.answer_load(found(&[]));
+    let again = Request::WriteRecord(record(1, 0));
+    story.expect_ask(&again);
+    let change = Change { loss: Some(Some(LossPolicy::Hold)), ..Change::default() };
+    let token = story.command(Command::Change(id(1), change));
+    story.answer(again, written(101));
+    assert!(!story.replied(token));
+    let changed = Request::WriteRecord(Record { loss: Some(LossPolicy::Hold), ..record(1, 101) });
+    story.expect_ask(&changed);
+    story.answer(changed, written(102));
+    let Ok(Answer::One(ip)) = story.reply(token) else { panic!("it is not done") };
+    assert_eq!(ip.etcd_loss_policy, "hold");
 }

@@ -125,3 +125,18 @@ fn a_host_that_finds_its_key_written_by_another_says_so_and_writes_it_again() {
     story.expect_warning("written by another agent");
     story.expect_ask(&Request::WriteHost { lease: LEASE, revision: 60 });
 }
+
+#[test]
+fn a_command_that_came_before_the_name_was_found_taken_is_refused_and_not_kept() {
+    let mut story = Story::begin(None);
+    let token = story.command(super::commands::new(9));
+    let mut other = found(&[]);
+    other.host = Some(HostKey { lease: Some(99), instance: Some(machine(2)), revision: 50 });
+    story.answer_load(other.clone());
+    story.feed(Event::LeaseLeft(99, Some((3, 5))));
+    let Err(Refusal::Unavailable(why)) = story.reply(token) else { panic!("it waits") };
+    assert!(why.contains("the name h1 is in use by"), "{why}");
+    story.feed(Event::LeaseLeft(99, Some((-1, 0))));
+    story.answer_load(other);
+    assert!(!story.did(|action| matches!(action, Action::Start { .. })));
+}

@@ -5,6 +5,7 @@ mod compare;
 mod identity;
 mod lease;
 mod start;
+mod without_etcd;
 
 use std::collections::VecDeque;
 

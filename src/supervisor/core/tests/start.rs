@@ -223,3 +223,41 @@ fn a_name_that_this_machine_had_before_is_told_with_its_ips() {
     story.answer(Request::RecordsOf("old".to_owned()), records);
     story.expect_warning("\"old\"");
 }
+
+#[test]
+fn what_another_cluster_lacks_is_not_forgotten_by_a_restart_before_it_is_written() {
+    let other = |story: &mut Story| {
+        let answer = Found { written: 0, host: None, ..found(&[]) };
+        let answer = store::Answer::Loaded(Box::new(answer));
+        let at = At { cluster: CLUSTER + 1, revision: 10 };
+        story.feed(Event::Answered(Request::Load, Ok((answer, at))));
+    };
+    let mut story = Story::begin(Some(copy_of(&[record(1, 5)])));
+    other(&mut story);
+    assert_eq!(story.listed(), ["10.0.0.1/32"]);
+    story.fail(Request::WriteRecord(record(1, 0)), refused());
+    let copy = story.copy().expect("the copy follows");
+    let mut next = Story::begin(Some(copy));
+    other(&mut next);
+    assert_eq!(next.listed(), ["10.0.0.1/32"]);
+}
+
+#[test]
+fn an_ip_beyond_the_limit_can_be_deleted_and_is_served_when_there_is_room() {
+    let mut story = Story::begin_with(|config| config.max_ips = Some(1), None);
+    let records = [record(1, 5), record(2, 6), record(3, 7)];
+    story.load(&records);
+    assert_eq!(story.listed(), ["10.0.0.1/32"]);
+    story.expect_problem("2 IPs are registered and not served");
+    let token = story.command(Command::Delete(id(2)));
+    story.answer(Request::DeleteRecord(id(2), 6), store::Answer::Deleted(Ok(())));
+    assert_eq!(story.reply(token), Ok(Answer::Done));
+    assert_eq!(story.listed(), ["10.0.0.1/32"]);
+    let slot = story.slot(1);
+    let token = story.command(Command::Delete(id(1)));
+    story.answer(Request::DeleteRecord(id(1), 5), store::Answer::Deleted(Ok(())));
+    story.notice(slot, Notice::Left { cleanup_pending: false });
+    assert_eq!(story.reply(token), Ok(Answer::Done));
+    assert_eq!(story.listed(), ["10.0.0.3/32"]);
+    assert_eq!(story.problems(), [""; 0]);
+}

@@ -1,0 +1,55 @@
+//! Commands that need no etcd, or that would keep it away.
+
+use super::commands::new;
+use super::*;
+
+#[test]
+fn with_etcd_lost_nothing_is_begun() {
+    let mut story = Story::running(&[record(1, 5)]);
+    story.feed(Event::EtcdLost { why: "silent".to_owned(), revision: 100 });
+    for command in [new(2), Command::Lock(id(1))] {
+        let token = story.command(command);
+        assert!(matches!(story.reply(token), Err(Refusal::Unavailable(_))));
+    }
+    assert_eq!(story.take_ask(|_| true), None);
+}
+
+#[test]
+fn with_etcd_lost_an_ip_can_be_deleted_and_etcd_is_told_later() {
+    let mut story = Story::running(&[record(1, 5), record(2, 6)]);
+    let slot = story.slot(1);
+    story.feed(Event::EtcdLost { why: "silent".to_owned(), revision: 100 });
+    let token = story.command(Command::Delete(id(1)));
+    story.expect_tell(slot, Order::Leave);
+    let copy = story.copy().expect("a restart knows it too");
+    assert_eq!((copy.records.len(), copy.deleted), (1, vec![id(1)]));
+    story.notice(slot, Notice::Left { cleanup_pending: true });
+    assert_eq!(story.reply(token), Ok(Answer::Done));
+    assert_eq!(story.take_ask(|request| matches!(request, Request::DeleteRecord(..))), None);
+    story.held();
+    story.expect_ask(&Request::Load);
+    story.answer_load_at(found(&[record(1, 5), record(2, 6)]), 102);
+    story.expect_ask(&Request::DeleteRecord(id(1), 5));
+    story.expect_warning("10.0.0.1/32: was deleted meanwhile");
+    assert_eq!(story.listed(), ["10.0.0.2/32"]);
+    story.settle_comparison(&[record(2, 6)]);
+    story.timer(Timer::Compare);
+    story.answer_load_at(found(&[record(2, 6)]), 103);
+    story.timer(Timer::Copy);
+    assert_eq!(story.copy().expect("etcd knows").deleted, []);
+}
+
+#[test]
+fn an_address_of_etcd_is_refused_and_not_served_where_it_is_registered() {
+    let mut story = Story::running(&[record(1, 5)]);
+    let token = story.command(new(9));
+    let Err(Refusal::Invalid(errors)) = story.reply(token) else { panic!("it is accepted") };
+    assert!(errors["ip"][0].contains("10.0.0.9/32 is an address of etcd"), "{errors:?}");
+    let mut story = Story::begin(None);
+    story.load(&[record(9, 5)]);
+    assert!(!story.did(|action| matches!(action, Action::Start { .. })));
+    story.expect_problem("10.0.0.9/32 is an address of etcd");
+    let token = story.command(Command::Delete(id(9)));
+    story.answer(Request::DeleteRecord(id(9), 5), store::Answer::Deleted(Ok(())));
+    assert_eq!(story.reply(token), Ok(Answer::Done));
+}
