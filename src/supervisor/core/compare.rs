@@ -192,7 +192,8 @@ impl Core {
         for record in extra.cloned().collect::<Vec<_>>() {
             let deleted = self.copy.has_deleted(&record.id);
             let why = if deleted { "was deleted meanwhile" } else { "is not of this agent" };
-            self.log(Level::Warn, format!("{}: {why}: removed from etcd", record.cidr));
+            let (cidr, id) = (record.cidr, &record.id);
+            self.log(Level::Warn, format!("{cidr}: {id} {why}: removed from etcd"));
             self.ask(Request::DeleteRecord(record.id, record.revision));
         }
     }

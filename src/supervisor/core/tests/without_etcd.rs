@@ -30,7 +30,7 @@ fn with_etcd_lost_an_ip_can_be_deleted_and_etcd_is_told_later() {
     story.expect_ask(&Request::Load);
     story.answer_load_at(found(&[record(1, 5), record(2, 6)]), 102);
     story.expect_ask(&Request::DeleteRecord(id(1), 5));
-    story.expect_warning("10.0.0.1/32: was deleted meanwhile");
+    story.expect_warning("was deleted meanwhile");
     assert_eq!(story.listed(), ["10.0.0.2/32"]);
     story.settle_comparison(&[record(2, 6)]);
     story.timer(Timer::Compare);
