@@ -76,6 +76,8 @@ pub struct NewVip {
 pub struct Change {
     /// The health checks, all of them, if they are to be others.
     pub checks: Option<Vec<Check>>,
+    /// Seconds between two rounds of them, 0 for the daemon's default, if that is to be something else.
+    pub interval: Option<u64>,
     /// What to do when etcd is lost, or the daemon's default, if that is to be something else.
     pub loss: Option<Option<LossPolicy>>,
 }

@@ -45,11 +45,12 @@ fn what(command: &Command) -> String {
         Command::Failover(_, Some(host)) => format!(" to {}", shortened(host)),
         Command::Change(_, change) => {
             let checks = change.checks.as_ref().map(|checks| format!(" {} checks", checks.len()));
+            let interval = change.interval.map(|interval| format!(" every {interval} s"));
             let loss = change.loss.map(|loss| match loss {
                 Some(policy) => format!(" etcd_loss_policy {policy}"),
                 None => " etcd_loss_policy default".to_owned(),
             });
-            [checks, loss].into_iter().flatten().collect()
+            [checks, interval, loss].into_iter().flatten().collect()
         }
         Command::List
         | Command::Get(_)

@@ -16,6 +16,7 @@ use crate::vip::{Check, CheckKind, Cidr, LONGEST_INTERVAL};
 
 /// Seconds between two health checks; 0 means the daemon's default.
 const INTERVALS: RangeInclusive<u64> = 0..=LONGEST_INTERVAL;
+const INTERVAL: &str = "healthcheck_interval";
 /// What a host does with an IP when etcd is lost.
 const LOSS: &str = "etcd_loss_policy";
 /// Bytes of a host name in a check: the longest name in the DNS (RFC 1035, 3.1).
@@ -46,14 +47,15 @@ pub(crate) fn new_endpoint(body: &[u8]) -> Result<NewVip, Reply> {
 }
 
 /// The body of `PUT /ips/:id`: the checks under `healthchecks`, or under the name that they have
-/// in an IP; the policy; or both. What is absent stays as it is, and null is the daemon's default.
+/// in an IP; their interval; the policy; or several of them. What is absent stays as it is, and null is the daemon's default.
 pub(crate) fn change(body: &[u8]) -> Result<Change, Reply> {
     let object = object(body)?;
     let field = ["healthchecks", "checks"].into_iter().find(|field| object.contains_key(*field));
-    let has_policy = object.contains_key(LOSS);
-    if field.is_none() && !has_policy {
+    let [has_policy, has_interval] = [LOSS, INTERVAL].map(|field| object.contains_key(field));
+    if field.is_none() && !has_policy && !has_interval {
         return Err(missing("healthchecks"));
     }
+    let interval = integer(&object, INTERVAL)?;
     let checks = match field {
         Some(field) => Some((field, raw_checks(&object, field)?)),
         None => None,
@@ -62,9 +64,10 @@ pub(crate) fn change(body: &[u8]) -> Result<Change, Reply> {
 
     let mut errors = ValidationErrors::default();
     let checks = checks.map(|(field, raw)| errors.checks(field, &raw));
+    let interval = has_interval.then(|| errors.interval(interval));
     let loss = has_policy.then(|| errors.loss(loss));
     errors.result()?;
-    Ok(Change { checks, loss })
+    Ok(Change { checks, interval, loss })
 }
 
 /// The body of `POST /ips/:id/failover`: the host that is to take over, or nothing at all.
@@ -103,7 +106,7 @@ fn new_vip(
 ) -> Result<NewVip, Reply> {
     let ip = string(place, "ip", ip_field)?.ok_or_else(|| missing(ip_field))?;
     let interface = string(object, "interface", "interface")?;
-    let interval = integer(object, "healthcheck_interval")?;
+    let interval = integer(object, INTERVAL)?;
     let checks = raw_checks(object, "checks")?;
     let loss = string(object, LOSS, LOSS)?;
 
@@ -170,7 +173,7 @@ impl ValidationErrors {
         if let Some(seconds) = number.as_u64().filter(|seconds| INTERVALS.contains(seconds)) {
             return seconds;
         }
-        self.add("healthcheck_interval", format!("{number} is not in 0-3600 (seconds)"));
+        self.add(INTERVAL, format!("{number} is not in 0-3600 (seconds)"));
         0
     }
 

@@ -166,15 +166,28 @@ fn the_checks_have_two_names() {
 }
 
 #[test]
+fn the_interval_of_the_checks_can_be_changed() {
+    let interval = |text: &str| change(text.as_bytes()).unwrap();
+    let alone = interval(r#"{"healthcheck_interval":7}"#);
+    assert_eq!(alone, Change { interval: Some(7), ..Change::default() });
+    let both = interval(r#"{"healthcheck_interval":0,"healthchecks":[]}"#);
+    let checks = Some(Vec::new());
+    assert_eq!(both, Change { checks, interval: Some(0), loss: None });
+    let text = text_of(change(br#"{"healthcheck_interval":3601}"#), 422);
+    assert!(text.starts_with("healthcheck_interval: 3601 "), "{text}");
+    text_of(change(br#"{"healthcheck_interval":"7"}"#), 400);
+}
+
+#[test]
 fn a_change_names_the_checks_or_the_policy_or_both() {
     let loss = |text: &str| change(text.as_bytes()).unwrap();
     let hold = Some(Some(LossPolicy::Hold));
     let alone = loss(r#"{"etcd_loss_policy":"hold"}"#);
-    assert_eq!(alone, Change { checks: None, loss: hold });
+    assert_eq!(alone, Change { loss: hold, ..Change::default() });
     let both = loss(r#"{"etcd_loss_policy":"hold","healthchecks":[]}"#);
-    assert_eq!(both, Change { checks: Some(Vec::new()), loss: hold });
+    assert_eq!(both, Change { checks: Some(Vec::new()), interval: None, loss: hold });
     let back = loss(r#"{"etcd_loss_policy":null}"#);
-    assert_eq!(back, Change { checks: None, loss: Some(None) });
+    assert_eq!(back, Change { loss: Some(None), ..Change::default() });
     for (status, text) in [
         (422, r#"{"etcd_loss_policy":"Hold"}"#),
         (422, r#"{"etcd_loss_policy":"","healthchecks":[]}"#),

@@ -74,6 +74,16 @@ fn a_user_alone_turns_nothing_on_and_a_password_opens_the_api() {
     assert_eq!(good(&[("PASSWORD", "")]).credentials, None);
 }
 
+/// systemd sets USER to the user of the unit, before what the unit says; empty counts as unset.
+#[test]
+fn under_the_unit_a_password_alone_has_no_user() {
+    let unit = include_str!("../../link.service");
+    let line = |text: &str| unit.lines().position(|line| line.starts_with(text)).unwrap();
+    assert!(line("Environment=USER=") < line("EnvironmentFile="));
+    let config = good(&[("USER", ""), ("PASSWORD", "hunter2")]);
+    assert_eq!(config.credentials, Credentials::new("", "hunter2").ok());
+}
+
 #[test]
 fn secrets_are_never_printed() {
     let config =

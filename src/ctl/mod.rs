@@ -19,6 +19,7 @@ mod subcommand;
 mod text;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use agent::{Agent, NewIp};
 use args::{Options, Task};
@@ -30,6 +31,10 @@ use crate::VERSION;
 use crate::text::clean;
 use crate::vip::VipId;
 use crate::wire;
+
+/// How often, and how long after each other, it is looked who has a lock that was tried.
+const LOOKS: u32 = 5;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
@@ -63,15 +68,15 @@ fn run(options: Options, command: &Subcommand) -> Result<(), Failure> {
         Subcommand::Version => version(&agent, output),
         Subcommand::Delete(target) => {
             change(&agent, "delete", target, |id| agent.delete(id))?;
-            output.done(&format!("{target} is no longer shared by this host"))
+            output.done(|| format!("{target} is no longer shared by this host"))
         }
         Subcommand::Lock(target) => {
-            change(&agent, "lock", target, |id| agent.lock(id))?;
-            output.done(&format!("the lock of {target} was tried"))
+            let id = change(&agent, "lock", target, |id| agent.lock(id))?;
+            output.done(|| format!("the lock of {target} was tried: {}", holder(&agent, &id)))
         }
         Subcommand::Failover(target, host) => {
             change(&agent, "failover", target, |id| agent.failover(id, host.as_deref()))?;
-            output.done(&format!("{target} is handed over"))
+            output.done(|| format!("{target} is handed over"))
         }
     }
 }
@@ -93,9 +98,27 @@ fn show_one(agent: &Agent, output: Output, target: &Target) -> Result<(), Failur
     if output.is_json() {
         return output.json(&shown.json);
     }
-    let hosts = agent.hosts(&id).map_err(named)?;
-    output
-        .answer(&shown.json, |colour| show::one(&shown.value.ip, Some(&hosts.value.hosts), colour))
+    // These stand in etcd; the rest the agent knows itself.
+    let hosts = match agent.hosts(&id) {
+        Err(failure) if matches!(failure.kind, Kind::Unavailable | Kind::Unreachable) => {
+            output::note(&format!("which hosts offer it is not known: {failure}"));
+            None
+        }
+        hosts => Some(hosts.map_err(named)?.value.hosts),
+    };
+    output.answer(&shown.json, |colour| show::one(&shown.value.ip, hosts.as_deref(), colour))
+}
+
+/// Who has the lock, when that is known after a moment.
+fn holder(agent: &Agent, id: &VipId) -> String {
+    for _ in 0..LOOKS {
+        match agent.show(id).map(|shown| shown.value.ip.owner) {
+            Ok(Some(owner)) => return format!("{} has it", clean(&owner)),
+            Ok(None) => std::thread::sleep(BETWEEN_LOOKS),
+            Err(_) => return "who has it is not known".to_owned(),
+        }
+    }
+    "nobody has it yet".to_owned()
 }
 
 fn add(agent: &Agent, output: Output, new: &NewIp) -> Result<(), Failure> {
@@ -120,8 +143,9 @@ fn change(
     verb: &str,
     target: &Target,
     call: impl FnOnce(&VipId) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    find(agent, target).and_then(|id| call(&id)).map_err(|failure| failure.on(verb, target))
+) -> Result<VipId, Failure> {
+    let changed = find(agent, target).and_then(|id| call(&id).map(|()| id));
+    changed.map_err(|failure| failure.on(verb, target))
 }
 
 /// The id under which the agent has the IP. Ids are per host, so that it has to be asked.

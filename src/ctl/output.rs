@@ -39,10 +39,10 @@ impl Output {
     }
 
     /// That something is done about which the agent says nothing; `{}` for those who parse it.
-    pub(super) fn done(self, message: &str) -> Result<(), Failure> {
+    pub(super) fn done(self, message: impl FnOnce() -> String) -> Result<(), Failure> {
         match self.json {
             true => print("{}\n"),
-            false => print(&format!("{message}\n")),
+            false => print(&(message() + "\n")),
         }
     }
 }

@@ -50,7 +50,7 @@ fn create(interface: Option<&str>) -> Command {
 }
 
 fn set_checks() -> Command {
-    Command::Change(id(), Change { checks: Some(vec![check()]), loss: None })
+    Command::Change(id(), Change { checks: Some(vec![check()]), ..Change::default() })
 }
 
 /// The routes that stand under `/ips` and `/endpoints` alike.
@@ -76,15 +76,18 @@ fn cases_of_one() -> Vec<Case> {
     let shown = serde_json::to_value(ip("10.0.0.1/32")).unwrap();
     let (bare, keyed) = (Some(shown.clone()), Some(json!({"endpoint": shown})));
     let policy = r#"{"etcd_loss_policy":null}"#;
-    let reset = Command::Change(id(), Change { checks: None, loss: Some(None) });
+    let reset = Command::Change(id(), Change { loss: Some(None), ..Change::default() });
+    let slower = Command::Change(id(), Change { interval: Some(7), ..Change::default() });
     let ok = Some(json!({"status": "ok"}));
     vec![
         ("POST", "/ips".to_owned(), CREATE_IP, create(Some("eth1")), 201, bare.clone()),
         ("PUT", ip_at.clone(), CHECKS, set_checks(), 200, bare.clone()),
         ("PATCH", ip_at.clone(), CHECKS, set_checks(), 200, bare.clone()),
-        ("PATCH", ip_at, policy, reset, 200, bare),
-        ("POST", "/endpoints".to_owned(), CREATE_ENDPOINT, create(None), 201, keyed.clone()),
-        ("PUT", endpoint_at, CHECKS, set_checks(), 200, keyed),
+        ("PATCH", ip_at.clone(), policy, reset, 200, bare.clone()),
+        ("PUT", ip_at, r#"{"healthcheck_interval":7}"#, slower, 200, bare.clone()),
+        ("POST", "/endpoints".to_owned(), CREATE_ENDPOINT, create(None), 201, keyed),
+        // As the Go LinK answers.
+        ("PUT", endpoint_at, CHECKS, set_checks(), 200, bare),
         ("GET", "/health".to_owned(), "", Command::Health, 200, ok),
     ]
 }

@@ -160,3 +160,17 @@ fn a_hanging_check_of_one_ip_does_not_hold_up_another() {
     within(Duration::from_secs(10), "the other IP is owned", || lab.owner(VIP2) == Some(H1));
     assert_eq!(lab.bound_on(VIP), []);
 }
+
+#[test]
+fn the_interval_of_the_checks_can_be_changed() {
+    let mut lab = Lab::new(1);
+    lab[H1].start();
+    let id = lab[H1].api().add(VIP).id;
+    let path = format!("/ips/{id}");
+    let changed = lab[H1].api().put(&path, &json!({ "healthcheck_interval": 7 })).expect(200);
+    assert_eq!(changed.json()["healthcheck_interval"], 7);
+    let stored = lab.etcd.get(&record_key("h1", &id)).unwrap().value;
+    assert!(stored.contains("\"healthcheck_interval\":7"), "{stored}");
+    let answer = lab[H1].api().put(&format!("/endpoints/{id}"), &json!({ "healthchecks": [] }));
+    assert_eq!(answer.expect(200).json()["id"], json!(id), "bare, as the Go LinK answers");
+}

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+mod answers;
 mod run;
 mod server;
 
@@ -54,7 +55,7 @@ fn every_command_sends_the_documented_request() {
         (&["add", "10.0.0.1"], &["POST /ips"]),
         (&["show", ID], &[&show, &hosts]),
         (&["delete", ID], &[&delete]),
-        (&["lock", ID], &[&lock]),
+        (&["lock", ID], &[&lock, &show]),
         (&["failover", ID], &[&failover]),
         (&["failover", "10.0.0.1"], &["GET /ips", &failover]),
     ] {
@@ -171,22 +172,6 @@ fn each_refusal_has_its_exit_code_and_its_reason() {
         let run = agent.linkctl(&["add", "10.0.0.1"]);
         run.assert_fails(code, "add 10.0.0.1/32: no: \\u{1b}[2Jx\n  ip: is\\na b\n");
     }
-}
-
-#[test]
-fn a_mistake_is_told_once() {
-    let body = r#"{"error":"ip: x; port: y","errors":{"ip":["x"],"port":["y","z"]}}"#;
-    let agent = Server::always(&http("422 Unprocessable Content", body));
-    let run = agent.linkctl(&["add", "10.0.0.1"]);
-    run.assert_fails(1, "add 10.0.0.1/32: ip: x; port: y\n  port: z\n");
-}
-
-#[test]
-fn json_for_programs_is_harmless_on_a_terminal() {
-    let body = "{\"ips\":[],\"x\":\"\u{9b}2J\u{202e}\u{7f}é\"}\r\n";
-    let agent = Server::always(&http("200 OK", body));
-    let run = agent.linkctl(&["list", "--json"]);
-    run.assert_prints("{\"ips\":[],\"x\":\"\\u009b2J\\u202e\\u007fé\"} \n");
 }
 
 #[test]

@@ -99,7 +99,7 @@ impl Users {
             (_, None) => return None,
             (Want::Delete, Some(id)) => Command::Delete(id),
             (Want::Loss(loss), Some(id)) => {
-                Command::Change(id, Change { checks: None, loss: Some(loss) })
+                Command::Change(id, Change { loss: Some(loss), ..Change::default() })
             }
             (Want::Failover, Some(id)) => Command::Failover(id, None),
             (Want::Lock, Some(id)) => Command::Lock(id),

@@ -327,6 +327,7 @@ pub(super) fn changed(record: &Record, change: &Change) -> Record {
     if let Some(checks) = &change.checks {
         changed.checks.clone_from(checks);
     }
+    changed.healthcheck_interval = change.interval.unwrap_or(changed.healthcheck_interval);
     changed.loss = change.loss.unwrap_or(changed.loss);
     changed
 }

@@ -28,7 +28,7 @@ impl Story {
     fn change(&mut self) -> (Token, Request) {
         let checks = Some(Vec::<Check>::new());
         let loss = Some(Some(LossPolicy::Hold));
-        let token = self.command(Command::Change(id(1), Change { checks, loss }));
+        let token = self.command(Command::Change(id(1), Change { checks, loss, interval: None }));
         (token, Request::WriteRecord(Record { loss: Some(LossPolicy::Hold), ..record(1, 5) }))
     }
 
@@ -206,7 +206,7 @@ fn changes_wait_for_each_other() {
     let mut story = Story::running(&[record(1, 5)]);
     let (_, write) = story.change();
     story.expect_ask(&write);
-    let change = Change { checks: None, loss: Some(Some(LossPolicy::Probe)) };
+    let change = Change { loss: Some(Some(LossPolicy::Probe)), ..Change::default() };
     story.command(Command::Change(id(1), change));
     let writes = |request: &Request| matches!(request, Request::WriteRecord(_));
     assert_eq!(story.take_ask(writes), None);
@@ -264,7 +264,7 @@ fn a_deletion_of_unknown_outcome_goes_on_and_the_answer_says_so() {
 
 #[test]
 fn a_stop_leaves_the_outcome_of_what_is_under_way_open() {
-    let change = Change { checks: None, loss: Some(Some(LossPolicy::Hold)) };
+    let change = Change { loss: Some(Some(LossPolicy::Hold)), ..Change::default() };
     for command in [Command::Delete(id(1)), Command::Change(id(1), change)] {
         let mut story = Story::running(&[record(1, 5)]);
         let token = story.command(command);
