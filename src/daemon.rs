@@ -60,7 +60,8 @@ pub fn main() -> ExitCode {
 
 /// Runs the agent as the environment says.
 fn configured(signals: &SignalFd) -> ExitCode {
-    let config = match Config::read(|name| std::env::var_os(name), &kernel_name()) {
+    let read = Config::read(|name| std::env::var_os(name), &kernel_name());
+    let config = match read.and_then(|config| config.check_files().map(|()| config)) {
         Ok(config) => config,
         Err(mistakes) => {
             complain(&mistakes.to_string());
@@ -119,7 +120,7 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
         supervisor.ping(check.ask("supervisor"));
         api.ping(check.ask("gate"));
     };
-    let end = wait_for_end(signals, &program, ask)?;
+    let end = wait_for_end(signals, &program, &config, ask)?;
     supervisor.stop(match end {
         End::Stop => config.stop_policy,
         End::Reload => StopPolicy::Keep,
@@ -192,6 +193,7 @@ fn block_signals() -> Result<SignalFd, String> {
 fn wait_for_end(
     signals: &SignalFd,
     program: &Path,
+    config: &Config,
     ask: impl Fn(&LivenessCheck),
 ) -> Result<End, String> {
     let mut watchdog = Watchdog::start();
@@ -205,13 +207,17 @@ fn wait_for_end(
             notify(NotifyState::Stopping);
             return Ok(End::Stop);
         }
-        match try_out(program, TRY_OUT) {
+        let files = config.check_files().map_err(|mistakes| mistakes.to_string());
+        let usable = files.and_then(|()| {
+            try_out(program, TRY_OUT).map_err(|error| format!("{}: {error}", program.display()))
+        });
+        match usable {
             Ok(()) => {
                 info!("{signal}: executing {} again", program.display());
                 notify(NotifyState::Reloading);
                 return Ok(End::Reload);
             }
-            Err(error) => warn!("{signal} is ignored: {}: {error}", program.display()),
+            Err(error) => warn!("{signal} is ignored: {error}"),
         }
     }
 }

@@ -86,6 +86,12 @@ impl Config {
         if reader.mistakes.is_empty() { Ok(config) } else { Err(ConfigErrors(reader.mistakes)) }
     }
 
+    /// Whether the files that it names can be used.
+    pub fn check_files(&self) -> Result<(), ConfigErrors> {
+        let unusable = self.etcd.tls.as_ref().and_then(|files| files.check().err());
+        unusable.map_or(Ok(()), |why| Err(ConfigErrors(vec![format!("TLS of etcd: {why}")])))
+    }
+
     /// How long after the crash of an owner another host has taken over, at the latest.
     pub fn crash_failover(&self) -> Duration {
         self.etcd.ttl().max(SHORTEST_TTL) + EXPIRY_DELAY

@@ -41,6 +41,8 @@ pub(super) struct Keeper {
     ttl: Option<Duration>,
     /// When the last acknowledged renewal was sent; before the first one, when etcd fell silent.
     acknowledged_at: Instant,
+    /// Whether etcd has answered at all.
+    heard: bool,
     /// Whether the loss was reported.
     lost: bool,
     /// After a standstill of this process: until when every member is asked before the loss is reported.
@@ -63,6 +65,7 @@ impl Keeper {
             id: resume,
             ttl: None,
             acknowledged_at: silent_since,
+            heard: false,
             lost: false,
             last_round_until: None,
         }
@@ -164,6 +167,13 @@ impl Keeper {
         let granted = granted.map_err(|_| Error::deadline("grant a lease"))??;
         self.pool.check(granted.header())?;
         let id = granted.id();
+        if granted.ttl() > wanted {
+            warn!(
+                "etcd: leases last {} s, not {wanted} s: its election timeout is long. What the lines of \
+                 the start say of crashed owners takes so much longer",
+                granted.ttl()
+            );
+        }
         info!("etcd: lease {id:x} granted for {} s ({wanted} s are configured)", granted.ttl());
         self.id = Some(id);
         let ttl = seconds(granted.ttl());
@@ -238,6 +248,7 @@ impl Keeper {
     fn acknowledged(&mut self, sent: Instant, ttl: Duration, event: Event) {
         self.acknowledged_at = sent;
         self.ttl = Some(ttl);
+        self.heard = true;
         self.lost = false;
         self.last_round_until = None;
         self.pool.hold_lease(true);
@@ -259,7 +270,11 @@ impl Keeper {
         self.lost = true;
         self.pool.hold_lease(false);
         let silent = self.acknowledged_at.elapsed();
-        let why = format!("silent for {silent:.1?}: {error}");
+        let why = if self.heard {
+            format!("silent for {silent:.1?}: {error}")
+        } else {
+            format!("silent since the start: {error}")
+        };
         self.events.tell(Event::Lost { why, revision: self.pool.revision() });
     }
 

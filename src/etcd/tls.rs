@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use etcd_client::{Certificate, Identity, TlsOptions};
@@ -21,8 +21,10 @@ pub struct TlsFiles {
     pub ca: Option<PathBuf>,
 }
 
-/// How a certificate begins (RFC 7468, section 5).
-const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+/// How the first lines of what is in the files end (RFC 7468).
+const CERTIFICATE: &str = "CERTIFICATE-----";
+const KEY: &str = "PRIVATE KEY-----";
+const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY-----";
 
 /// What tells one version of the files from another: the modification time and length of each.
 type Fingerprint = Vec<Option<(SystemTime, u64)>>;
@@ -94,25 +96,50 @@ impl TlsFiles {
         self.paths().map(stat).collect()
     }
 
-    /// Reads the files. The error names the file that cannot be read, or says why no connection can be
-    /// made with what is in them: half a file must not take the place of a good one.
+    /// Whether connections can be made with what is in the files; the error names the file.
+    pub fn check(&self) -> Result<(), String> {
+        self.load().map(drop)
+    }
+
+    /// Reads the files. The error names the file that cannot be used: half a file must not take the
+    /// place of a good one.
     fn load(&self) -> Result<TlsOptions, String> {
-        let read =
-            |path: &PathBuf| fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
         let mut options = TlsOptions::new();
         if let Some((cert, key)) = &self.identity {
-            options = options.identity(Identity::from_pem(read(cert)?, read(key)?));
+            let (cert, key) = (read(cert, CERTIFICATE)?, read(key, KEY)?);
+            options = options.identity(Identity::from_pem(cert, key));
         }
         if let Some(ca) = &self.ca {
-            let pem = read(ca)?;
             // An authority that is not there is no mistake for TLS: it trusts nobody then.
-            if !pem.windows(BEGIN.len()).any(|part| part == BEGIN) {
-                return Err(format!("{}: there is no certificate in it", ca.display()));
-            }
-            options = options.ca_certificate(Certificate::from_pem(pem));
+            options = options.ca_certificate(Certificate::from_pem(read(ca, CERTIFICATE)?));
         }
         let made = Endpoint::from_static("https://etcd").tls_config(options.clone());
-        made.map_err(|error| Error::from(etcd_client::Error::from(error)).to_string())?;
+        let named = || {
+            let paths: Vec<_> = self.paths().map(|path| path.display().to_string()).collect();
+            paths.join(", ")
+        };
+        made.map_err(|error| {
+            format!("{}: {}", named(), Error::from(etcd_client::Error::from(error)))
+        })?;
         Ok(options)
     }
+}
+
+/// Reads a file that has something with this label in it.
+fn read(path: &Path, label: &str) -> Result<Vec<u8>, String> {
+    let pem = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text = String::from_utf8_lossy(&pem);
+    let has = |text: &str, label: &str| {
+        text.lines().any(|line| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(label))
+    };
+    if !has(&text, label) {
+        let what = label.trim_end_matches('-').to_lowercase();
+        return Err(format!("{}: there is no {what} in it, in PEM", path.display()));
+    }
+    // PKCS #8 (RFC 5958) says it in the label, the older forms in a header (RFC 1421, 4.6.1.1).
+    if label == KEY && (has(&text, ENCRYPTED) || text.contains("Proc-Type: 4,ENCRYPTED")) {
+        return Err(format!("{}: the key is encrypted", path.display()));
+    }
+    drop(text);
+    Ok(pem)
 }

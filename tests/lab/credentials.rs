@@ -105,6 +105,32 @@ fn tokens_that_end_and_users_that_are_added_move_nothing() {
 }
 
 #[test]
+fn files_that_cannot_be_used_end_the_start_and_are_named() {
+    let lab = Lab::builder(1).tls().build();
+    let good = lab.etcd.authority().client("good");
+    let file = |name: &str| lab.folder().join(name).display().to_string();
+    let (certificate, key) =
+        (good.certificate.display().to_string(), good.key.display().to_string());
+    let (encrypted, der) = (file("encrypted.key"), file("der.pem"));
+    let encrypt = ["pkcs8", "-topk8", "-passout", "pass:x", "-in", &key, "-out", &encrypted];
+    tool("openssl", &encrypt);
+    tool("openssl", &["x509", "-outform", "DER", "-in", &certificate, "-out", &der]);
+    for (variable, file) in [
+        ("ETCD_TLS_KEY", &encrypted),
+        ("ETCD_TLS_KEY", &certificate),
+        // The key of another one.
+        ("ETCD_TLS_CERT", &certificate),
+        ("ETCD_TLS_CERT", &der),
+        ("ETCD_CACERT", &der),
+        ("ETCD_CACERT", &file("absent.pem")),
+    ] {
+        let (code, said) = crate::start::run_agent(&lab, &[(variable, file)]);
+        assert_eq!(code, Some(2), "{variable}={file}: {said}");
+        assert!(said.contains(file.as_str()), "{variable}={file}: {said}");
+    }
+}
+
+#[test]
 fn authentication_that_is_turned_on_and_off_moves_nothing() {
     let mut lab = Lab::new(2);
     lab.start_all_with(&[QUICK[0], ("ETCD_USER", "link"), ("ETCD_PASSWORD", ETCD_PASSWORD)]);

@@ -269,3 +269,25 @@ fn the_lan_may_fail_without_etcd_noticing() {
     lab.await_reachable(VIP);
     assert_eq!(lab.await_owner(VIP), owner);
 }
+
+#[test]
+fn leases_that_last_longer_than_configured_are_told() {
+    let flags = &["--election-timeout=10000", "--heartbeat-interval=1000"];
+    let mut lab = Lab::builder(1).etcd_flags(flags).build();
+    lab[H1].start();
+    lab[H1].await_warning(&["15 s, not 5 s"]);
+}
+
+#[test]
+fn a_stop_and_a_start_with_a_silent_etcd_say_what_is_true() {
+    let mut lab = Lab::sharing(1, VIP);
+    lab.await_owner(VIP);
+    lab[H1].terminate();
+    lab[H1].start();
+    lab.await_owner(VIP);
+    assert_eq!(lab[H1].warnings(&["lease"]), Vec::<String>::new());
+    lab[H1].terminate();
+    lab.etcd.freeze();
+    lab[H1].start_without_etcd(&[]);
+    lab[H1].await_warning(&["etcd is lost: silent since the start"]);
+}

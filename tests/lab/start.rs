@@ -229,7 +229,7 @@ fn stopping_with_keep_leaves_address_and_lease() {
 }
 
 /// Runs an agent that is expected to end at once: its exit code, and what it says on stderr.
-fn run_agent(lab: &Lab, changes: &[(&str, &str)]) -> (Option<i32>, String) {
+pub(crate) fn run_agent(lab: &Lab, changes: &[(&str, &str)]) -> (Option<i32>, String) {
     let program = Program {
         environment: lab[H1].changed_environment(changes),
         // Should it not end at once, the code is 124.
