@@ -28,8 +28,9 @@ use nix::errno::Errno;
 
 use super::announce::{Announce, Announcer, Schedule};
 use super::order::{AddressOrder, Order, Orders, Token};
+use super::presence::Presence;
 use super::probe::{Asker, HostMonitor, Listener, Prober};
-use super::reconcile::{Events, Reconciler, Route};
+use super::reconcile::{Events, LeftOvers, Reconciler, Route};
 use super::sys::PacketSocket;
 use super::wait::{STANDSTILL, wait};
 use super::{Looked, NetError, Report};
@@ -64,6 +65,7 @@ pub(super) struct Actuator {
     prober: Prober,
     monitor: HostMonitor,
     questions: Vec<Question>,
+    presence: Presence,
     stopping: bool,
 }
 
@@ -86,6 +88,7 @@ impl Actuator {
             prober: Prober::new(Asker::new(PacketSocket::open()?)),
             monitor: HostMonitor::new(Asker::new(PacketSocket::open()?)),
             questions: Vec::new(),
+            presence: Presence::announce()?,
             stopping: false,
         })
     }
@@ -162,8 +165,9 @@ impl Actuator {
             Order::Address(Token { cidr, .. }, order) => {
                 log::debug!("{cidr} is managed anew: {order:?} of before is ignored");
             }
-            Order::RemoveLeftOvers { unmarked } => {
-                self.reconciler.remove_left_overs(unmarked, Instant::now());
+            Order::RemoveLeftOvers { known } => {
+                let alone = !self.presence.has_company();
+                self.reconciler.remove_left_overs(LeftOvers { known, alone }, Instant::now());
             }
             Order::Addresses { interface, reply } => self.questions.push((interface, reply)),
             Order::Ping(ping) => drop(ping),

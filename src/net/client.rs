@@ -124,11 +124,11 @@ impl NetClient {
         }
     }
 
-    /// Removes from all interfaces what carries LinK's mark and is not managed; on a kernel that
-    /// marks nothing (before Linux 5.18), the addresses in `unmarked` from the interfaces named
-    /// with them, which a former life of this host is known to have managed.
-    pub fn remove_left_overs(&self, unmarked: Vec<(Cidr, String)>) {
-        self.send(Order::RemoveLeftOvers { unmarked });
+    /// Removes from all interfaces what carries LinK's mark and is not managed. Where another agent runs on
+    /// this host, or the kernel marks nothing (before Linux 5.18), only the addresses in `known` are
+    /// removed, from the interfaces named with them: a former life of this agent has managed these.
+    pub fn remove_left_overs(&self, known: Vec<(Cidr, String)>) {
+        self.send(Order::RemoveLeftOvers { known });
     }
 
     /// Asks for a sign of life.

@@ -25,6 +25,7 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod order;
+mod presence;
 mod probe;
 mod reconcile;
 mod sys;

@@ -22,7 +22,7 @@ pub(super) struct Token {
 pub(super) enum Order {
     Manage { token: Token, interface: String, adopts: bool, reports: Reports },
     Address(Token, AddressOrder),
-    RemoveLeftOvers { unmarked: Vec<(Cidr, String)> },
+    RemoveLeftOvers { known: Vec<(Cidr, String)> },
     Addresses { interface: String, reply: Sender<Result<Looked, NetError>> },
     Ping(Ping),
     Stop,

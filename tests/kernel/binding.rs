@@ -153,6 +153,27 @@ fn left_overs_are_removed_when_nothing_is_managed() {
 }
 
 #[test]
+fn what_another_agent_on_this_host_has_is_no_left_over() {
+    run(|| {
+        manage("10.0.0.3/32").bind();
+        let other = manage("10.0.0.1/32");
+        other.bind();
+        let net = Net::start(Announce::default()).unwrap();
+        net.client().remove_left_overs(vec![(cidr("10.0.0.3/32"), "v0".to_owned())]);
+        eventually("its own is gone", || !has("v0", "10.0.0.3/32"));
+        settle(&net.client());
+        assert!(has("v0", "10.0.0.1/32"));
+        other.expect_silence();
+        drop(other);
+        // A process that another test has begun may have its socket still.
+        eventually("nobody else is there", || {
+            net.client().remove_left_overs(Vec::new());
+            !has("v0", "10.0.0.1/32")
+        });
+    });
+}
+
+#[test]
 fn an_address_that_is_forgotten_stays() {
     run(|| {
         let vip = manage("10.0.0.1/32");

@@ -49,12 +49,21 @@ pub(super) struct Reconciler {
     new: Vec<Cidr>,
     /// Those that are managed no more, and still to be removed.
     forgotten: BTreeSet<Cidr>,
-    /// Left-overs are to be removed, after the next look: what carries the mark, and these.
-    left_overs: Option<Vec<(Cidr, String)>>,
+    /// Left-overs are to be removed, after the next look.
+    left_overs: Option<LeftOvers>,
     /// The last look failed, and the log says so.
     blind: bool,
     own_macs: hear::OwnMacs,
     outbox: Outbox,
+}
+
+/// What a former life of this agent may have left.
+#[derive(Debug)]
+pub(super) struct LeftOvers {
+    /// What the former life has managed, as far as is known, and on which interface.
+    pub(super) known: Vec<(Cidr, String)>,
+    /// No other agent is on this host: whatever carries the mark is left over.
+    pub(super) alone: bool,
 }
 
 /// What the actuator has to fetch.
@@ -281,13 +290,10 @@ impl Reconciler {
         Ok((link.and_then(|link| link.mac), addresses.into_iter().map(ours).collect()))
     }
 
-    /// Has removed what is not managed and either carries LinK's mark or, where the kernel keeps no
-    /// marks, is in `unmarked`.
-    pub(super) fn remove_left_overs(&mut self, unmarked: Vec<(Cidr, String)>, now: Instant) {
-        let left_overs = self.left_overs.get_or_insert_default();
-        if !keeps_marks() {
-            left_overs.extend(unmarked);
-        }
+    /// Has left-overs removed that are not managed.
+    pub(super) fn remove_left_overs(&mut self, mut left_overs: LeftOvers, now: Instant) {
+        left_overs.known.extend(self.left_overs.take().into_iter().flat_map(|before| before.known));
+        self.left_overs = Some(left_overs);
         self.observe_at = Some(now);
     }
 

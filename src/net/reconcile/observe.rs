@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::route::keeps_marks;
 use super::secondaries::{delete_alone, is_in_the_way, lacks_connected_route, same_subnet};
 use super::target::{Found, Step, Target, step};
-use super::{Reconciler, is_ours};
+use super::{LeftOvers, Reconciler, is_ours};
 use crate::net::Desired;
 use crate::net::announce::{Cause, Extent};
 use crate::net::codec::rtnetlink::AddressInfo;
@@ -81,9 +81,9 @@ impl Reconciler {
             }
         }
         self.remove_misplaced(&addresses)?;
-        if let Some(unmarked) = self.left_overs.take() {
-            let result = self.remove_unmanaged(&addresses, &unmarked);
-            self.left_overs = result.is_err().then_some(unmarked);
+        if let Some(left_overs) = self.left_overs.take() {
+            let result = self.remove_unmanaged(&addresses, &left_overs);
+            self.left_overs = result.is_err().then_some(left_overs);
             result?;
         }
         Ok(())
@@ -92,12 +92,14 @@ impl Reconciler {
     fn remove_unmanaged(
         &mut self,
         addresses: &[AddressInfo],
-        unmarked: &[(Cidr, String)],
+        left_overs: &LeftOvers,
     ) -> Result<(), RouteError> {
-        let unmarked = self.places(unmarked)?;
+        let known = self.places(&left_overs.known)?;
+        let keeps_marks = keeps_marks();
         let is_left_over = |address: &&AddressInfo| {
+            let known = known.contains(&(address.index, address.cidr));
             let nobodys = address.protocol == 0 && !address.has_peer;
-            is_ours(address) || nobodys && unmarked.contains(&(address.index, address.cidr))
+            is_ours(address) && (known || left_overs.alone) || nobodys && known && !keeps_marks
         };
         for address in addresses.iter().filter(is_left_over) {
             let (cidr, index) = (address.cidr, address.index);
