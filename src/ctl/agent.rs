@@ -274,7 +274,7 @@ fn hint(error: &std::io::Error) -> &'static str {
 fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error ") {
-        Some((text, _)) => text.to_lowercase(),
+        Some((text, _)) => text.to_ascii_lowercase(),
         None => text,
     }
 }

@@ -133,7 +133,7 @@ fn read(path: &Path, label: &str) -> Result<Vec<u8>, String> {
         text.lines().any(|line| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(label))
     };
     if !has(&text, label) {
-        let what = label.trim_end_matches('-').to_lowercase();
+        let what = label.trim_end_matches('-').to_ascii_lowercase();
         return Err(format!("{}: there is no {what} in it, in PEM", path.display()));
     }
     // PKCS #8 (RFC 5958) says it in the label, the older forms in a header (RFC 1421, 4.6.1.1).

@@ -76,5 +76,5 @@ impl std::error::Error for NetError {}
 
 /// The usual text of an errno, as part of a sentence.
 pub(super) fn words(errno: Errno) -> String {
-    errno.desc().to_lowercase()
+    errno.desc().to_ascii_lowercase()
 }
