@@ -7,7 +7,8 @@
 //! they find is opened again ([`Tally`]). While the lease is held, the repetition reads the keys only
 //! if etcd says that one has changed, so that it costs the same however many keys there are.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub(super) struct Watcher {
     gap: Cell<Gap>,
     /// What the watch has told.
     tally: Cell<Tally>,
+    /// The stray keys that were told of, so that one that is deleted unseen is told of, too.
+    strays: RefCell<BTreeSet<String>>,
 }
 
 /// What a read has found.
@@ -74,7 +77,8 @@ impl Watcher {
         events: Rc<Events>,
     ) -> Watcher {
         let (cluster, gap, tally) = (Cell::new(0), Cell::new(Gap::None), Cell::default());
-        Watcher { pool, subscriptions, events, cluster, gap, tally }
+        let strays = RefCell::default();
+        Watcher { pool, subscriptions, events, cluster, gap, tally, strays }
     }
 
     /// Reads and watches until the runtime ends.
@@ -226,12 +230,23 @@ impl Watcher {
         };
         self.pool.heard(reply.revision);
         self.subscriptions.tell_all(reply.kvs(0), reply.revision, gap);
-        for kv in reply.kvs(0).iter().filter(|kv| (self.pool.options().stray)(&kv.key)) {
-            let (key, revision) = (kv.key.clone(), kv.mod_revision);
-            self.events.tell(Event::KeyChanged { key, exists: true, revision });
-        }
+        self.tell_strays(&reply);
         self.gap.set(gap.max(self.gap.get()));
         Ok(Seen { revision: reply.revision, count: reply.kvs(0).len() })
+    }
+
+    fn tell_strays(&self, reply: &Reply) {
+        let strays = reply.kvs(0).iter().filter(|kv| (self.pool.options().stray)(&kv.key));
+        let found: BTreeMap<String, i64> =
+            strays.map(|kv| (kv.key.clone(), kv.mod_revision)).collect();
+        let before = self.strays.replace(found.keys().cloned().collect());
+        let gone = before.into_iter().filter(|key| !found.contains_key(key));
+        for key in gone {
+            self.events.tell(Event::KeyChanged { key, exists: false, revision: reply.revision });
+        }
+        for (key, revision) in found {
+            self.events.tell(Event::KeyChanged { key, exists: true, revision });
+        }
     }
 
     async fn read_keys(&self, client: &Client) -> Result<Reply, Error> {
@@ -303,7 +318,12 @@ impl Watcher {
             tally.told(is_own, revision, change);
             self.tally.set(tally);
         }
-        if is_own || (self.pool.options().stray)(&key) {
+        let is_stray = (self.pool.options().stray)(&key);
+        if is_stray {
+            let mut strays = self.strays.borrow_mut();
+            let _ = if exists { strays.insert(key.clone()) } else { strays.remove(&key) };
+        }
+        if is_own || is_stray {
             if revision > opened_after {
                 self.events.tell(Event::KeyChanged { key, exists, revision });
             }

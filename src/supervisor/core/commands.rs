@@ -170,6 +170,7 @@ impl Core {
         if let Some(vip) = self.table.get_mut(slot) {
             vip.changes.push_back((change, Some(token)));
         }
+        self.wait_for_unknown(slot, token);
         self.table.look_at(slot);
         Ok(())
     }
@@ -194,6 +195,7 @@ impl Core {
         let changes = std::mem::take(&mut vip.changes);
         let waiting = changes.into_iter().filter_map(|(_, token)| token);
         self.refuse(waiting, &Refusal::Conflict("the IP is being deleted".to_owned()));
+        self.wait_for_unknown(slot, token);
         self.table.look_at(slot);
         Ok(())
     }

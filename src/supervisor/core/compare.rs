@@ -116,7 +116,7 @@ impl Core {
     /// Has them compared when nothing can be under way any more.
     pub(super) fn compare_late(&mut self) {
         if self.comparison.step == Step::None {
-            self.arm(Timer::Compare, LATE);
+            self.arm(Timer::CompareLate, LATE);
         } else {
             self.comparison.has_reason = true;
         }
@@ -344,7 +344,7 @@ impl Core {
         self.comparison.step = Step::None;
         self.arm(Timer::CompareKeys, self.config.renewal * RENEWALS);
         if std::mem::take(&mut self.comparison.has_reason) {
-            self.arm(Timer::Compare, LATE);
+            self.arm(Timer::CompareLate, LATE);
         }
     }
 

@@ -195,6 +195,8 @@ pub enum Timer {
     Load,
     /// Wanted and found are compared.
     Compare,
+    /// Wanted and found are compared once more: what was under way the last time is done by now.
+    CompareLate,
     /// The keys of the lease are compared.
     CompareKeys,
     /// Requests whose outcome is unknown are sent again.

@@ -149,7 +149,7 @@ impl Core {
     fn on_timer(&mut self, timer: Timer, now: Instant) {
         match timer {
             Timer::Load => self.ask(Request::Load),
-            Timer::Compare => self.compare(),
+            Timer::Compare | Timer::CompareLate => self.compare(),
             Timer::CompareKeys => self.compare_keys(),
             Timer::Retry => self.table.retry(),
             Timer::Answer(token) => self.answer_unknown(token),

@@ -208,6 +208,15 @@ impl Core {
         }
     }
 
+    /// A client comes while it is not known what became of a request before: it does not wait for longer
+    /// than those who were there.
+    pub(super) fn wait_for_unknown(&mut self, slot: Slot, token: Token) {
+        let known = [RecordRequest::None, RecordRequest::Asked(false)];
+        if self.table.get(slot).is_some_and(|vip| !known.contains(&vip.request)) {
+            self.arm(Timer::Answer(token), PATIENCE);
+        }
+    }
+
     fn try_again_later(&mut self, slot: Slot) {
         self.table.look_at_later(slot);
         self.arm(Timer::Retry, RETRY);

@@ -263,6 +263,19 @@ fn a_deletion_of_unknown_outcome_goes_on_and_the_answer_says_so() {
 }
 
 #[test]
+fn a_client_that_comes_after_an_unknown_outcome_is_answered_as_soon_as_the_first() {
+    let change = || Change { loss: Some(Some(LossPolicy::Hold)), ..Change::default() };
+    for second in [Command::Delete(id(1)), Command::Change(id(1), change())] {
+        let mut story = Story::running(&[record(1, 5)]);
+        let (_, write) = story.change();
+        story.fail(write, unknown());
+        let token = story.command(second);
+        story.timer(Timer::Answer(token));
+        assert!(matches!(story.reply(token), Err(Refusal::OutcomeUnknown(_))));
+    }
+}
+
+#[test]
 fn a_stop_leaves_the_outcome_of_what_is_under_way_open() {
     let change = Change { loss: Some(Some(LossPolicy::Hold)), ..Change::default() };
     for command in [Command::Delete(id(1)), Command::Change(id(1), change)] {

@@ -281,7 +281,7 @@ fn what_a_former_election_has_asked_for_may_be_carried_out_after_it_has_left() {
     story.answer(Request::DeleteRecord(id(1), 5), store::Answer::Deleted(Ok(())));
     story.notice(slot, Notice::Left { cleanup_pending: false });
     assert_eq!(story.take_ask(|request| *request == Request::Load), None, "there is time");
-    story.expect(&Action::Arm(Timer::Compare, Duration::from_secs(10)));
+    story.expect(&Action::Arm(Timer::CompareLate, Duration::from_secs(10)));
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn what_a_request_brings_late_is_found_by_one_more_comparison() {
     let mut story = Story::begin(None);
     story.load(&records);
     story.settle_comparison(&records);
-    let later = Action::Arm(Timer::Compare, Duration::from_secs(10));
+    let later = Action::Arm(Timer::CompareLate, Duration::from_secs(10));
     story.expect(&later);
     story.done.clear();
     story.feed(Event::Timer(Timer::Compare));
@@ -346,4 +346,19 @@ fn a_change_that_comes_while_a_lost_record_is_written_again_is_made_after_that()
     story.answer(changed, written(102));
     let Ok(Answer::One(ip)) = story.reply(token) else { panic!("it is not done") };
     assert_eq!(ip.etcd_loss_policy, "hold");
+}
+
+#[test]
+fn deletions_one_after_the_other_do_not_put_a_comparison_off_that_is_to_be_tried_again() {
+    let mut story = Story::running(&[record(1, 5), record(2, 6)]);
+    story.feed(Event::WatchOpened(Gap::Reconnected));
+    story.fail(Request::Load, not_sent());
+    let retry = |action: &Action| matches!(action, Action::Arm(Timer::Compare, after) if after.as_millis() == 500);
+    assert!(story.did(retry));
+    let slot = story.slot(1);
+    story.command(Command::Delete(id(1)));
+    story.answer(Request::DeleteRecord(id(1), 5), store::Answer::Deleted(Ok(())));
+    story.notice(slot, Notice::Left { cleanup_pending: false });
+    assert!(!story.did(|action| matches!(action, Action::Arm(Timer::Compare, _))));
+    assert!(story.did(|action| matches!(action, Action::Arm(Timer::CompareLate, _))));
 }
