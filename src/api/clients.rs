@@ -21,7 +21,7 @@ const MAX_CLIENTS: usize = 256;
 /// must not fill up the places that readers and monitors need.
 const MAX_QUEUED_WAITING: usize = 64;
 /// A client that came or asked so short a time ago is not pushed out: its request is on the way.
-const GRACE: Duration = Duration::from_millis(20);
+pub(super) const GRACE: Duration = Duration::from_millis(20);
 /// Bytes that are held for all clients together.
 const MAX_HELD: usize = 4 * 1024 * 1024;
 
@@ -185,10 +185,13 @@ impl Clients {
         self.by_number.retain(|_, client| !client.connection.is_closed());
     }
 
-    /// Keeps those to whom an answer is owed.
-    pub(crate) fn keep_owed(&mut self) {
-        let is_owed = |eviction_rank| eviction_rank == EvictionRank::Answering;
-        self.by_number.retain(|_, client| client.connection.eviction_rank().is_none_or(is_owed));
+    /// Keeps those to whom an answer is owed, and for a moment those who have just come, whose request is
+    /// on its way.
+    pub(crate) fn keep_owed(&mut self, now: Instant) {
+        self.by_number.retain(|_, client| {
+            let rank = client.connection.eviction_rank();
+            rank.is_none_or(|rank| rank == EvictionRank::Answering) || client.is_new(now)
+        });
     }
 
     /// The request that has waited longest for its turn, with its client.
@@ -253,10 +256,17 @@ impl Clients {
         let rank = |(number, client): (&u64, &Client)| {
             let (eviction_rank, since) =
                 (client.connection.eviction_rank()?, client.connection.since());
-            let spared = eviction_rank > EvictionRank::Answered && now < since + GRACE;
-            (!spared).then_some((eviction_rank, since, *number))
+            (!client.is_new(now)).then_some((eviction_rank, since, *number))
         };
         self.by_number.iter().filter_map(rank).min().map(|(.., number)| number)
+    }
+}
+
+impl Client {
+    /// It waits for its first answer, and has not done so for long.
+    fn is_new(&self, now: Instant) -> bool {
+        let waits = self.connection.eviction_rank() > Some(EvictionRank::Answered);
+        waits && now < self.connection.since() + GRACE
     }
 }
 

@@ -20,7 +20,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::browser::Names;
-use super::clients::{Client, Clients};
+use super::clients::{Client, Clients, GRACE};
 use super::guesses::{Guesses, Summary};
 use super::listen::{Doors, is_of_the_connection};
 use super::reply::Reply;
@@ -213,7 +213,9 @@ impl GateLoop {
         let upstreams = self.upstreams.deadline();
         let doors = self.doors.deadline();
         let told = self.wrong.deadline().into_iter().chain(self.foreign.deadline()).min();
-        let due = [self.clients.deadline(now), upstreams, doors, told, self.accept_after, self.end];
+        // At the end new clients are given a moment, and looked at again.
+        let end = self.end.map(|end| end.min(now + GRACE));
+        let due = [self.clients.deadline(now), upstreams, doors, told, self.accept_after, end];
         let Some(due) = due.into_iter().flatten().min() else {
             return PollTimeout::NONE;
         };
@@ -229,7 +231,7 @@ impl GateLoop {
     fn check_stop(&mut self, now: Instant) {
         if self.is_stopped() {
             self.doors.shut();
-            self.clients.keep_owed();
+            self.clients.keep_owed(now);
             self.end.get_or_insert(now + FAREWELL);
         }
     }

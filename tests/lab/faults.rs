@@ -154,7 +154,8 @@ fn an_address_with_another_prefix_is_somebody_elses() {
     lab[standby].ip(&format!("addr add {foreign} dev eth0"));
     lab[standby].kill();
     lab[standby].restart();
-    lab[standby].await_status(VIP, "STANDBY");
+    lab[standby].await_status(VIP, "FAILING");
+    lab[standby].api().await_unwell(&["the host itself has the address"]);
     lab[owner].terminate();
     eventually("another host holds the lock", || {
         lab.lock(VIP).is_some_and(|lock| lock.holder != owner.to_string())
