@@ -1,10 +1,11 @@
 //! The end of one life of the agent and the beginning of the next, in the same process: the program is
 //! executed again, with the sockets on which the API listens.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
+use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::process::CommandExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -40,12 +41,31 @@ fn adopt(number: RawFd) -> Option<TcpListener> {
 pub(crate) fn execute(program: &Path, sockets: &[TcpListener]) -> String {
     let sockets = bequeath(sockets);
     log::logger().flush();
-    let error = Command::new(program).env(SOCKETS, &sockets).exec();
+    let error = execve(program, &sockets);
     // The file was there a moment ago. What runs now can still be executed, even if it is deleted.
     error!("execute {}: {error}; the old program goes on", program.display());
     log::logger().flush();
-    let error = Command::new("/proc/self/exe").env(SOCKETS, &sockets).exec();
+    let error = execve(Path::new("/proc/self/exe"), &sockets);
     format!("execute the old program: {error}")
+}
+
+/// execve(2), without arguments, and with one more variable.
+fn execve(program: &Path, sockets: &str) -> io::Error {
+    let variable = |(mut name, value): (OsString, OsString)| {
+        name.push("=");
+        name.push(value);
+        CString::new(name.into_vec()).ok()
+    };
+    let others = std::env::vars_os().filter(|(name, _)| name != SOCKETS);
+    let all = others.chain([(SOCKETS.into(), sockets.into())]);
+    let environment: Vec<CString> = all.filter_map(variable).collect();
+    match CString::new(program.as_os_str().as_bytes()) {
+        Ok(program) => match nix::unistd::execve(&program, &[&program], &environment) {
+            Ok(never) => match never {},
+            Err(errno) => errno.into(),
+        },
+        Err(error) => error.into(),
+    }
 }
 
 /// Has the sockets stay open over exec(2); the value of [`SOCKETS`].

@@ -8,7 +8,6 @@
 //! if etcd says that one has changed, so that it costs the same however many keys there are.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -50,7 +49,7 @@ pub(super) struct Watcher {
     /// What the watch has told.
     tally: Cell<Tally>,
     /// The stray keys that were told of, so that one that is deleted unseen is told of, too.
-    strays: RefCell<BTreeSet<String>>,
+    strays: RefCell<Vec<String>>,
 }
 
 /// What a read has found.
@@ -237,15 +236,17 @@ impl Watcher {
 
     fn tell_strays(&self, reply: &Reply) {
         let strays = reply.kvs(0).iter().filter(|kv| (self.pool.options().stray)(&kv.key));
-        let found: BTreeMap<String, i64> =
-            strays.map(|kv| (kv.key.clone(), kv.mod_revision)).collect();
-        let before = self.strays.replace(found.keys().cloned().collect());
-        let gone = before.into_iter().filter(|key| !found.contains_key(key));
-        for key in gone {
-            self.events.tell(Event::KeyChanged { key, exists: false, revision: reply.revision });
-        }
-        for (key, revision) in found {
+        let before = self.strays.take();
+        for kv in strays {
+            let (key, revision) = (kv.key.clone(), kv.mod_revision);
+            self.strays.borrow_mut().push(key.clone());
             self.events.tell(Event::KeyChanged { key, exists: true, revision });
+        }
+        for key in before {
+            if !self.strays.borrow().contains(&key) {
+                let revision = reply.revision;
+                self.events.tell(Event::KeyChanged { key, exists: false, revision });
+            }
         }
     }
 
@@ -319,9 +320,8 @@ impl Watcher {
             self.tally.set(tally);
         }
         let is_stray = (self.pool.options().stray)(&key);
-        if is_stray {
-            let mut strays = self.strays.borrow_mut();
-            let _ = if exists { strays.insert(key.clone()) } else { strays.remove(&key) };
+        if is_stray && !self.strays.borrow().contains(&key) {
+            self.strays.borrow_mut().push(key.clone());
         }
         if is_own || is_stray {
             if revision > opened_after {

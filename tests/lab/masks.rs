@@ -66,6 +66,8 @@ fn another_spelling_that_is_gone_when_the_watch_comes_back_is_forgotten() {
     let key = "/link/default/FD00::1:0001_128";
     lab.etcd.put(key, "gohost");
     lab.start_all();
+    lab[H1].api().add(VIP);
+    lab.await_owner(VIP);
     lab[H1].api().post_vip(VIP6).expect(409);
     lab.cut_from_etcd(H1, Way::Both);
     lab[H1].api().await_unwell(&["etcd"]);
