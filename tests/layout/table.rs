@@ -60,7 +60,7 @@ pub(crate) const PLACES: &[(&str, &[&str])] = &[
     ("Mutex", &["src/etcd/pool.rs"]),
     ("RwLock", &[]),
     // config reads the environment through daemon; linkctl is a program of its own.
-    ("std::env", &["src/daemon.rs", "src/ctl/"]),
+    ("std::env", &["src/daemon.rs", "src/reload.rs", "src/ctl/"]),
 ];
 
 /// What decides or only knows words: no clock, no log, no file, no socket, and neither edge.
