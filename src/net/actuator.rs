@@ -88,7 +88,7 @@ impl Actuator {
             prober: Prober::new(Asker::new(PacketSocket::open()?)),
             monitor: HostMonitor::new(Asker::new(PacketSocket::open()?)),
             questions: Vec::new(),
-            presence: Presence::announce()?,
+            presence: Presence::announce(),
             stopping: false,
         })
     }

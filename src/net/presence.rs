@@ -7,7 +7,6 @@ use std::fs;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What the names of all agents begin with, as `/proc/net/unix` shows them.
 const PREFIX: &str = "@link-agent/";
@@ -16,17 +15,20 @@ const PREFIX: &str = "@link-agent/";
 #[derive(Debug)]
 pub(super) struct Presence {
     name: String,
-    _socket: UnixDatagram,
+    /// Nothing if there is none to be had: then other agents take this one's addresses for left-overs, and
+    /// no IP depends on that.
+    _socket: Option<UnixDatagram>,
 }
 
 impl Presence {
-    /// Takes a name of its own.
-    pub(super) fn announce() -> io::Result<Presence> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{PREFIX}{}-{number}", std::process::id());
-        let address = SocketAddr::from_abstract_name(name.trim_start_matches('@'))?;
-        Ok(Presence { _socket: UnixDatagram::bind_addr(&address)?, name })
+    /// Takes a name of its own. It is random: containers that share a network may share process ids, too.
+    pub(super) fn announce() -> Presence {
+        let name = format!("{PREFIX}{}", uuid::Uuid::new_v4());
+        let socket = bind(name.trim_start_matches('@'));
+        if let Err(error) = &socket {
+            log::warn!("tell other agents on this host of this one: {error}");
+        }
+        Presence { name, _socket: socket.ok() }
     }
 
     /// Whether another agent is here. Without `/proc` that cannot be told, and none is.
@@ -35,4 +37,8 @@ impl Presence {
         let mut names = sockets.lines().filter_map(|line| line.split_whitespace().last());
         names.any(|name| name.starts_with(PREFIX) && name != self.name)
     }
+}
+
+fn bind(name: &str) -> io::Result<UnixDatagram> {
+    UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name)?)
 }
