@@ -12,7 +12,7 @@ use super::asker::{Asker, ProbeSource};
 use super::monitored::{MonitorTiming, Monitored};
 use super::reference_probes::{NEIGHBOURS, ReferenceProbes};
 use crate::net::codec::ethernet::Mac;
-use crate::net::codec::heard::Heard;
+use crate::net::codec::heard::{Heard, Kind};
 use crate::net::codec::rtnetlink::Neighbour;
 use crate::network::Liveness;
 use crate::vip::Cidr;
@@ -66,11 +66,10 @@ impl HostMonitor {
 
     /// Takes note of what another host says; what that tells of the owner, if it is new.
     pub(crate) fn heard(&mut self, cidr: Cidr, heard: &Heard, now: Instant) -> Option<Liveness> {
-        let news = self.monitored.heard(cidr, heard.kind, heard.mac, now);
-        if news == Some(Liveness::Alive) {
+        if heard.kind == Kind::Claim {
             self.reference_probes.end(cidr);
         }
-        news
+        self.monitored.heard(cidr, heard.kind, heard.mac, now)
     }
 
     /// Takes note of what another host says of whatever address, on the interface with this index.
@@ -91,27 +90,29 @@ impl HostMonitor {
         source: impl Fn(Cidr) -> Option<ProbeSource>,
     ) -> Vec<Cidr> {
         let silent = self.monitored.take_silent(now, |cidr| source(cidr).is_some());
-        for cidr in &silent {
-            match self.monitored.owner(*cidr) {
-                Some((owner, timing)) if timing.alone => {
-                    self.reference_probes.begin(*cidr, owner, timing.interval, now);
-                }
-                Some(_) | None => {}
-            }
-        }
+        silent.iter().for_each(|cidr| self.begin_references(*cidr, now));
         silent
     }
 
-    /// What is new of owners that are silent: whether others are heard. All that has come until `now`
-    /// must have been heard.
-    pub(crate) fn take_references(&mut self, now: Instant) -> Vec<(Cidr, Liveness)> {
-        let liveness = |others| if others { Liveness::Dead } else { Liveness::Suspect };
-        let news = self.reference_probes.take_news(now).into_iter();
-        news.map(|(cidr, others)| (cidr, liveness(others))).collect()
+    /// Its neighbours are to be asked, too, if the network alone is to tell.
+    fn begin_references(&mut self, cidr: Cidr, now: Instant) {
+        let owner = self.monitored.owner(cidr).filter(|(_, timing)| timing.alone);
+        if let Some((owner, timing)) = owner {
+            self.reference_probes.begin(cidr, owner, timing, now);
+        }
     }
 
-    /// Asks the neighbours of owners that are silent. `look` tells from where, and who they are; the
-    /// ones to be preferred come first.
+    /// What is new of owners that are silent: whether others are heard. All that has come until `now`
+    /// must have been heard, and who is silent must have been taken.
+    pub(crate) fn take_references(&mut self, now: Instant) -> Vec<(Cidr, Liveness)> {
+        self.reference_probes.keep(|cidr| self.monitored.is_doubted(cidr));
+        let news = self.reference_probes.take_news(now, |cidr| self.monitored.is_silent(cidr));
+        let liveness = |others| if others { Liveness::Dead } else { Liveness::Suspect };
+        news.into_iter().map(|(cidr, others)| (cidr, liveness(others))).collect()
+    }
+
+    /// Asks the neighbours of owners that are silent, and then each of these owners once more. `look`
+    /// tells from where, and who they are; the ones to be preferred come first.
     pub(crate) fn ask_neighbours_due(
         &mut self,
         mut look: impl FnMut(Cidr) -> Option<(ProbeSource, Vec<Neighbour>)>,
@@ -121,6 +122,7 @@ impl HostMonitor {
             match look(cidr) {
                 Some((source, neighbours)) => {
                     let asked = self.ask_neighbours(source, owner, neighbours);
+                    self.asker.ask(cidr, source, None);
                     self.reference_probes.asked(cidr, source.index, asked, Instant::now());
                 }
                 // Nobody can be heard there.
@@ -151,7 +153,12 @@ impl HostMonitor {
                 break;
             };
             match source(cidr) {
-                Some(source) if self.asker.ask(cidr, source, owner) => {}
+                Some(source) if self.asker.ask(cidr, source, owner) => {
+                    // By the time of silence, the neighbours have answered.
+                    if self.monitored.is_last_of_several(cidr) {
+                        self.begin_references(cidr, now);
+                    }
+                }
                 Some(_) => self.monitored.recount(cidr),
                 None => self.monitored.suspend(cidr, now),
             }

@@ -4,8 +4,11 @@ use link::net::{MonitorTiming, Report};
 use link::network::Liveness;
 use link::vip::Cidr;
 
-use super::{BOTH, PRESENT, SILENT, TIMING, expect_nothing, monitor_present, run_bridged};
-use crate::lab::{Managed, cidr, ip, ip_json};
+use super::{
+    BOTH, PRESENT, SILENT, TIMING, expect_nothing, monitor_present, question, run_bridged,
+};
+use crate::capture::Capture;
+use crate::lab::{Managed, PATIENCE, cidr, ip, ip_json, mac};
 use crate::neighbour::{Neighbour, ip_there};
 
 const GONE: Report = Report::Owner(Liveness::Dead);
@@ -55,6 +58,27 @@ fn a_host_is_gone_that_is_silent_where_a_neighbour_answers() {
             // The kernel takes an IPv6 address off an interface that goes down.
             ip_there(&neighbour, "replace", text);
             vip.expect(PRESENT);
+        });
+    }
+}
+
+/// What was not heard while this host was deaf says nothing: its hearing may be back since a moment ago.
+#[test]
+fn a_silent_host_is_asked_again_just_after_its_neighbours() {
+    for text in BOTH {
+        run_bridged(move || {
+            let neighbour = Neighbour::start();
+            let capture = Capture::on("b0");
+            know(text, &mac_of("b0"));
+            let _vip = silent(&neighbour, text);
+            let router = router(text).to_string();
+            let of_router = question(&router, Some(mac("b0")));
+            let of_owner = question(text, None);
+            for _ in 0..3 {
+                capture.await_frame(&of_router);
+                let (_, next) = capture.frames.recv_timeout(PATIENCE).expect("another frame");
+                assert_eq!(next, of_owner);
+            }
         });
     }
 }

@@ -121,6 +121,25 @@ impl Monitored {
         Some((host.owner?, host.timing))
     }
 
+    /// Whether its host is silent, as was told.
+    pub(super) fn is_silent(&self, cidr: Cidr) -> bool {
+        self.hosts.get(&cidr).is_some_and(|host| host.told == Some(Liveness::Suspect))
+    }
+
+    /// Whether its host is silent, or will be if it does not answer the last question.
+    pub(super) fn is_doubted(&self, cidr: Cidr) -> bool {
+        self.is_silent(cidr) || self.is_asked_last(cidr)
+    }
+
+    /// Whether its host will be silent if it does not answer the last of several questions.
+    pub(super) fn is_last_of_several(&self, cidr: Cidr) -> bool {
+        self.is_asked_last(cidr) && self.hosts.get(&cidr).is_some_and(|host| host.timing.count > 1)
+    }
+
+    fn is_asked_last(&self, cidr: Cidr) -> bool {
+        self.hosts.get(&cidr).is_some_and(|host| host.silent_at.is_some())
+    }
+
     /// Starts afresh with all of them.
     pub(super) fn restart_all(&mut self, now: Instant) {
         self.hosts.values_mut().for_each(|host| host.restart(now));
