@@ -10,9 +10,9 @@ const SLOW: &[&str] = &["--bcrypt-cost=12"];
 /// Longer than agents are patient with an etcd that is silent.
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// How often the leader is killed: three times, or as often as `LEADERS` says.
+/// How often the leader is killed: twice, or as often as `LEADERS` says.
 fn leaders() -> usize {
-    std::env::var("LEADERS").ok().and_then(|count| count.parse().ok()).unwrap_or(3)
+    std::env::var("LEADERS").ok().and_then(|count| count.parse().ok()).unwrap_or(2)
 }
 
 /// So many hosts that share the VIP, and an etcd of so many members that asks them for slow passwords.
@@ -40,7 +40,7 @@ fn leaders_that_die_move_nothing_where_passwords_take_long_to_check() {
         lab.etcd.kill(leader);
         holds_for(Duration::from_secs(2), "no move", || lab.bound_on(VIP) == [owner]);
         lab.etcd.start_all();
-        holds_for(Duration::from_secs(3), "no move", || lab.bound_on(VIP) == [owner]);
+        holds_for(Duration::from_secs(2), "no move", || lab.bound_on(VIP) == [owner]);
     }
     assert_eq!(lab.lock(VIP), lock);
     expect_never_lost(&lab);

@@ -14,6 +14,8 @@ fn an_address_that_another_host_has_with_another_prefix_is_refused() {
     lab.start_all();
     for (first, second) in PAIRS {
         lab[H1].api().create(&json!({ "ip": first }));
+        let candidacy = format!("/link/ips/{}/h1", first.replace('/', "_"));
+        eventually("h1 offers it", || lab.etcd.get(&candidacy).is_some());
         let refused = lab[H2].api().post("/ips", &json!({ "ip": second })).expect(409).error();
         let (_, mask) = first.split_once('/').expect("a prefix length");
         assert!(refused.contains("h1") && refused.contains(&format!("/{mask}")), "{refused}");
@@ -47,12 +49,14 @@ fn an_address_with_another_prefix_in_etcd_is_said_when_it_is_found() {
 #[test]
 fn an_address_in_another_spelling_is_refused() {
     let mut lab = Lab::new(1);
+    lab.start_all();
+    lab[H1].api().add(VIP6);
+    lab.await_owner(VIP6);
     // The Go LinK takes an address as it is written.
     let key = "/link/default/FD00::1:0001_128";
     lab.etcd.put(key, "gohost");
-    lab.start_all();
-    lab[H1].api().add(VIP);
-    lab.await_owner(VIP);
+    lab[H1].api().await_unwell(&[key]);
+    lab[H1].api().delete(&lab[H1].api().path(VIP6)).expect(204);
     let refused = lab[H1].api().post_vip(VIP6).expect(409).error();
     assert!(refused.contains(key), "{refused}");
     assert!(lab.etcd.delete(key));
