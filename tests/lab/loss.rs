@@ -48,6 +48,24 @@ fn by_take_every_host_has_the_ip_while_etcd_is_away() {
     await_peace(&mut lab);
 }
 
+/// A mistake in the configuration looks like an etcd that is lost.
+#[test]
+fn by_take_an_agent_that_never_heard_etcd_takes_what_no_other_host_has() {
+    let mut lab = sharing("take");
+    let owner = lab.await_owner(VIP);
+    let mistaken = lab.other_than(owner);
+    lab[mistaken].terminate();
+    lab[mistaken].start_without_etcd(&[("ETCD_HOSTS", "http://10.0.0.250:2379")]);
+    let reason = || lab[mistaken].api().find(VIP).map_or_else(String::new, |ip| ip.reason);
+    eventually("it has asked the network", || reason().contains("another host answers"));
+    holds_for(Duration::from_secs(3), "the owner alone", || lab.bound_on(VIP) == [owner]);
+    for id in lab.ids().into_iter().filter(|id| *id != mistaken) {
+        lab[id].power_off();
+    }
+    eventually("it takes what nobody has", || lab[mistaken].binds(VIP.ip()));
+    lab.await_reachable(VIP);
+}
+
 #[test]
 fn by_probe_the_owner_alone_keeps_the_ip_while_etcd_is_away() {
     let mut lab = sharing("probe");

@@ -6,15 +6,25 @@ use crate::lock::Lease;
 use crate::policy::LossPolicy;
 
 impl Core {
+    /// What is done without etcd. A mistake in the configuration looks like an etcd that is lost: as
+    /// long as nothing was heard of etcd, nothing is taken before the network was asked.
+    pub(super) fn loss(&self) -> LossPolicy {
+        let heard = self.etcd.lock.revision() > 0 || self.owner_wait.etcd_heard > 0;
+        match self.config.loss {
+            LossPolicy::Take if !heard => LossPolicy::Probe,
+            policy => policy,
+        }
+    }
+
     /// The event that is due as long as only the policy and the network tell who has the IP.
     pub(super) fn due_without_etcd(&self) -> Option<Event> {
         let other_wins = self.other_wins();
         match self.state {
             State::Activated => {
-                let lets_go = self.config.loss == LossPolicy::Probe && other_wins == Some(true);
+                let lets_go = self.loss() == LossPolicy::Probe && other_wins == Some(true);
                 lets_go.then_some(Event::Demoted)
             }
-            State::Standby => match self.config.loss {
+            State::Standby => match self.loss() {
                 LossPolicy::Take => Some(Event::Fault),
                 LossPolicy::Hold => self.has_address().then_some(Event::Fault),
                 LossPolicy::Probe => self.due_by_probe(other_wins),
@@ -51,7 +61,7 @@ impl Core {
         let lost = self.lease == Lease::Lost && !self.assumes_owner();
         let by_policy = match self.state {
             // An owner goes on asking: the network may have been in two parts, with one in each.
-            State::Activated | State::Standby => self.config.loss == LossPolicy::Probe,
+            State::Activated | State::Standby => self.loss() == LossPolicy::Probe,
             State::Failing => self.has_address(),
         };
         let wanted = (lost && by_policy && !self.has_left()) || self.owner_wait.waits();

@@ -91,7 +91,7 @@ impl Core {
     }
 
     fn without_etcd(&self) -> WithoutEtcd {
-        match (self.state, self.config.loss, self.wire.probe) {
+        match (self.state, self.loss(), self.wire.probe) {
             (State::Activated, _, _) | (_, LossPolicy::Take, _) => WithoutEtcd::HasIt,
             (_, LossPolicy::Hold, _) => WithoutEtcd::LeftWhereItIs,
             (_, LossPolicy::Probe, Probe::Answered { .. } | Probe::Claimed { .. }) => {

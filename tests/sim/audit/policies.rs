@@ -61,10 +61,12 @@ impl Audit {
                 0 => due,
                 yielded => due.max(yielded + BELIEF + TAKE),
             };
+            // Who never heard etcd may be configured wrongly, and asks first.
+            let unheard = election.seen == 0 && agent.is_some_and(|it| it.client.known == 0);
             let due = match of_host.loss {
-                LossPolicy::Take => due,
+                LossPolicy::Take if !unheard => due,
                 // Also when others ask, too, and are not what they seem.
-                LossPolicy::Probe => {
+                LossPolicy::Take | LossPolicy::Probe => {
                     let asked = self.ips[ip].alone_since[host].max(self.disturbed);
                     due.max(asked) + PROBED + BELIEF
                 }

@@ -156,8 +156,10 @@ fn a_host_that_has_booted_without_etcd_waits_for_an_owner_too() {
     let mut story = Story::new(false);
     story.feed(Input::Interface(Ok(MAC)));
     story.feed(Input::Lease(Lease::Lost));
+    story.feed(Input::Probed(ProbeResult::Silent));
     story.feed(Input::Bound(true));
-    assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), [acquire()]);
+    let held = Input::Lease(Lease::Held(LEASE));
+    assert_eq!(story.feed(held), [Action::Probe(false), acquire()]);
     assert_eq!(story.find(Some(("h2", 9)), &[dead()]), [Action::Probe(true)]);
 }
 

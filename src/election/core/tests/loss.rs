@@ -36,6 +36,29 @@ fn by_probe_a_standby_takes_the_ip_only_when_nobody_answers() {
     assert_eq!(story.feed(held()), [Action::Probe(false)]);
 }
 
+/// By `take`, with a usable interface, and nothing was heard of etcd.
+fn unheard() -> Story {
+    let mut story = Story::with(false, LossPolicy::Take, AllFailingPolicy::KeepLast);
+    assert_eq!(story.feed(Input::Interface(Ok(MAC))), []);
+    story
+}
+
+#[test]
+fn an_etcd_of_which_nothing_was_heard_may_be_a_mistake_so_that_the_network_is_asked_first() {
+    let mut story = unheard();
+    assert_eq!(story.feed(lost()), [Action::Probe(true)]);
+    assert_eq!(story.feed(ANSWERED), []);
+    assert_eq!(story.core().reason(), Reason::EtcdLost(WithoutEtcd::OtherAnswers));
+    assert_eq!(story.feed(SILENT), [fault(), Action::Bind]);
+}
+
+#[test]
+fn an_election_that_begins_while_an_etcd_is_lost_that_others_have_heard_takes_the_ip() {
+    let mut story = unheard();
+    story.feed(Input::EtcdHeard(7));
+    assert_eq!(story.feed(lost()), [fault(), Action::Bind]);
+}
+
 #[test]
 fn what_the_network_says_counts_only_while_it_is_asked() {
     let mut story = Story::standby();
