@@ -69,6 +69,8 @@ pub struct NewVip {
     pub interface: Option<String>,
     /// What to do when etcd is lost, or the daemon's default.
     pub loss: Option<LossPolicy>,
+    /// Register it though another machine answers for the address.
+    pub force: bool,
 }
 
 /// What is to be different about an IP, syntactically checked.

@@ -109,6 +109,7 @@ fn new_vip(
     let interval = integer(object, INTERVAL)?;
     let checks = raw_checks(object, "checks")?;
     let loss = string(object, LOSS, LOSS)?;
+    let force = boolean(object, "force")?;
 
     let mut errors = ValidationErrors::default();
     let cidr = errors.cidr(ip_field, ip);
@@ -119,7 +120,7 @@ fn new_vip(
     errors.result()?;
     let cidr = cidr.expect("an address without a value has a fault");
     let interface = interface.map(str::to_owned);
-    Ok(NewVip { cidr, checks, healthcheck_interval, interface, loss })
+    Ok(NewVip { cidr, checks, healthcheck_interval, interface, loss, force })
 }
 
 impl ValidationErrors {
@@ -222,6 +223,15 @@ fn integer<'a>(object: &'a Map<String, Value>, field: &str) -> Result<Option<&'a
         None | Some(Value::Null) => Ok(None),
         Some(Value::Number(number)) if is_integer(number) => Ok(Some(number)),
         Some(other) => Err(wrong_type(field, "an integer", other)),
+    }
+}
+
+/// False if it is absent or null.
+fn boolean(object: &Map<String, Value>, field: &str) -> Result<bool, Reply> {
+    match object.get(field) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(value)) => Ok(*value),
+        Some(other) => Err(wrong_type(field, "true or false", other)),
     }
 }
 

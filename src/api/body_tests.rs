@@ -23,6 +23,7 @@ fn an_ip_needs_nothing_but_its_address() {
         healthcheck_interval: 0,
         interface: None,
         loss: None,
+        force: false,
     };
     assert_eq!(created(r#"{"ip":"10.0.0.1"}"#), expected);
     let as_go_writes_it = r#"{"id":"","ip":"10.0.0.1/32","checks":null,"interface":null,
@@ -34,11 +35,12 @@ fn an_ip_needs_nothing_but_its_address() {
 fn everything_that_was_sent_is_kept() {
     let vip = created(
         r#"{"ip":"fd00::1/64","healthcheck_interval":3600,"interface":"eth1.100",
-            "etcd_loss_policy":"hold",
+            "etcd_loss_policy":"hold","force":true,
             "checks":[{"type":"TCP","host":"::1","port":65535,"extra":1}],"extra":{}}"#,
     );
     assert_eq!(vip.cidr.to_string(), "fd00::1/64");
     assert_eq!(vip.healthcheck_interval, 3600);
+    assert!(vip.force);
     assert_eq!(vip.interface.as_deref(), Some("eth1.100"));
     assert_eq!(vip.loss, Some(LossPolicy::Hold));
     let check = Check { kind: CheckKind::Tcp, host: "::1".to_owned(), port: 65535 };

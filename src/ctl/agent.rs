@@ -50,6 +50,9 @@ pub(super) struct NewIp {
     pub(super) interface: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) etcd_loss_policy: Option<LossPolicy>,
+    /// Register it though another machine answers for the address.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) force: bool,
 }
 
 /// What the agent answered, understood, and as it was.

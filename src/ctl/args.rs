@@ -79,6 +79,7 @@ struct Words {
     interface: Option<String>,
     loss_policy: Option<String>,
     to: Option<String>,
+    force: bool,
     operands: Vec<String>,
 }
 
@@ -97,6 +98,7 @@ impl Words {
                     words.loss_policy = Some(parser.value()?.string()?);
                 }
                 Arg::Long("to") => words.to = Some(parser.value()?.string()?),
+                Arg::Long("force") => words.force = true,
                 Arg::Long("json") => words.json = true,
                 Arg::Long("help") | Arg::Short('h') => words.help = true,
                 Arg::Long("version") | Arg::Short('V') => words.version = true,
@@ -138,6 +140,7 @@ impl Words {
             (self.interval.is_some(), "--interval", Verb::Add),
             (self.interface.is_some(), "--interface", Verb::Add),
             (self.loss_policy.is_some(), "--etcd-loss-policy", Verb::Add),
+            (self.force, "--force", Verb::Add),
             (self.to.is_some(), "--to", Verb::Failover),
         ] {
             if given && owner != verb {
@@ -159,6 +162,7 @@ impl Words {
             healthcheck_interval: self.interval.as_deref().map(seconds).transpose()?,
             interface: self.interface.clone(),
             etcd_loss_policy: self.loss_policy.as_deref().map(loss_policy).transpose()?,
+            force: self.force,
         })
     }
 
@@ -282,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn add_takes_checks_an_interval_an_interface_and_a_policy() {
+    fn add_takes_checks_an_interval_an_interface_a_policy_and_force() {
         let args = [
             "add",
             "FD00::0:1",
@@ -294,6 +298,7 @@ mod tests {
             "--interface=eth1",
             "--etcd-loss-policy",
             "probe",
+            "--force",
         ];
         let check = |host: &str, port| Check { kind: CheckKind::Tcp, host: host.to_owned(), port };
         assert_eq!(
@@ -304,6 +309,7 @@ mod tests {
                 healthcheck_interval: Some(7),
                 interface: Some("eth1".to_owned()),
                 etcd_loss_policy: Some(LossPolicy::Probe),
+                force: true,
             })
         );
     }

@@ -76,7 +76,7 @@ const ADD: &str = "\
 Share an IP: the agent's host becomes a candidate for it.
 
 Usage: linkctl add IP [--check HOST:PORT]... [--interval SECONDS] [--interface NAME]
-                   [--etcd-loss-policy POLICY] [--json]
+                   [--etcd-loss-policy POLICY] [--force] [--json]
 
   IP                   an address, or an address/mask; without one /32 or /128 is meant
   --check HOST:PORT    the host is a candidate only while this TCP port answers;
@@ -87,6 +87,7 @@ Usage: linkctl add IP [--check HOST:PORT]... [--interval SECONDS] [--interface N
                        when the host loses etcd: take the IP; probe: take it unless another
                        host answers for it; hold: leave it where it is; none: the agent's
                        ETCD_LOSS_POLICY
+  --force              though a machine that does not share the IP answers for it
 
 Example:
   linkctl add 10.20.30.40 --check 127.0.0.1:80 --interval 2

@@ -29,7 +29,7 @@ use nix::errno::Errno;
 use super::announce::{Announce, Announcer, Schedule};
 use super::order::{AddressOrder, Order, Orders, Token};
 use super::presence::Presence;
-use super::probe::{Asker, HostMonitor, Listener, Prober};
+use super::probe::{Asker, Duplicates, HostMonitor, Listener, Prober};
 use super::reconcile::{Events, LeftOvers, Reconciler, Route};
 use super::sys::PacketSocket;
 use super::wait::{STANDSTILL, wait};
@@ -64,6 +64,7 @@ pub(super) struct Actuator {
     listener: Listener,
     prober: Prober,
     monitor: HostMonitor,
+    duplicates: Duplicates,
     questions: Vec<Question>,
     presence: Presence,
     stopping: bool,
@@ -87,6 +88,7 @@ impl Actuator {
             listener: Listener::new(),
             prober: Prober::new(Asker::new(PacketSocket::open()?)),
             monitor: HostMonitor::new(Asker::new(PacketSocket::open()?)),
+            duplicates: Duplicates::new(Asker::new(PacketSocket::open()?)),
             questions: Vec::new(),
             presence: Presence::announce(),
             stopping: false,
@@ -132,6 +134,7 @@ impl Actuator {
         let reconciler = &self.reconciler;
         self.prober.ask_due(|cidr| reconciler.probe_source(cidr));
         self.monitor.ask_due(|cidr| reconciler.probe_source(cidr));
+        self.duplicates.ask_due(|cidr| reconciler.probe_source(cidr));
         self.monitor.ask_neighbours_due(|cidr| self.reconciler.neighbours_of(cidr));
         self.reconciler.make_reports();
         self.answer();
@@ -164,6 +167,9 @@ impl Actuator {
             }
             Order::Address(Token { cidr, .. }, order) => {
                 log::debug!("{cidr} is managed anew: {order:?} of before is ignored");
+            }
+            Order::LookFor { cidr, found } => {
+                self.duplicates.look_for(cidr, found, Instant::now());
             }
             Order::RemoveLeftOvers { known } => {
                 let alone = !self.presence.has_company();
@@ -207,6 +213,7 @@ impl Actuator {
         for (index, heard) in self.listener.hear() {
             self.monitor.overhear(index, &heard);
             for (cidr, wins_tie_break) in self.reconciler.hear(index, &heard, now) {
+                self.duplicates.heard(cidr, &heard);
                 let probed = self.prober.probes.heard(cidr, heard.kind, wins_tie_break, now);
                 if let Some(result) = probed {
                     self.reconciler.tell(cidr, Report::Probed(result));
@@ -289,6 +296,7 @@ impl Actuator {
             announcement.map(|due| due.min(now + LONGEST_WAIT)),
             self.prober.probes.next_due(now),
             self.monitor.next_due(now),
+            self.duplicates.next_due(),
         ];
         let due = due.into_iter().flatten().min()?;
         Some(due.saturating_duration_since(now))

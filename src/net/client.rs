@@ -17,7 +17,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::actuator::Actuator;
 use super::announce::Announce;
 use super::order::{AddressOrder, Order, Orders, Token};
-use super::probe::MonitorTiming;
+use super::probe::{Found, MonitorTiming};
 use super::{Address, Desired, Looked, NetError, Reports};
 use crate::network::Mac;
 use crate::ping::Ping;
@@ -97,6 +97,11 @@ impl NetClient {
         let token = Token { cidr, number: self.managements.fetch_add(1, Ordering::Relaxed) };
         self.send(Order::Manage { token, interface: interface.to_owned(), adopts, reports });
         ManagedAddress { token, client: self.clone() }
+    }
+
+    /// Looks on the network for a machine that has an address, which is managed, for a tenth of a second.
+    pub fn look_for(&self, cidr: Cidr, found: Found) {
+        self.send(Order::LookFor { cidr, found });
     }
 
     /// The addresses on all interfaces of the host; waits a second at most.

@@ -34,7 +34,7 @@ mod wait;
 pub use announce::Announce;
 pub use client::{ManagedAddress, Net, NetClient};
 pub use error::{NetError, OrderError};
-pub use probe::MonitorTiming;
+pub use probe::{Found, MonitorTiming};
 pub use reconcile::keeps_marks;
 pub(crate) use sys::duplicate;
 

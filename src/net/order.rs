@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 use nix::sys::eventfd::EventFd;
 
-use super::probe::MonitorTiming;
+use super::probe::{Found, MonitorTiming};
 use super::{Desired, Looked, NetError, Reports};
 use crate::ping::Ping;
 use crate::vip::Cidr;
@@ -22,6 +22,7 @@ pub(super) struct Token {
 pub(super) enum Order {
     Manage { token: Token, interface: String, adopts: bool, reports: Reports },
     Address(Token, AddressOrder),
+    LookFor { cidr: Cidr, found: Found },
     RemoveLeftOvers { known: Vec<(Cidr, String)> },
     Addresses { interface: String, reply: Sender<Result<Looked, NetError>> },
     Ping(Ping),

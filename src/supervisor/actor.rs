@@ -160,9 +160,10 @@ impl Actor {
             Action::ReadLease(lease) => self.read_lease(lease),
             Action::KeepLease(resume, silent) => self.keep_lease(resume, silent),
             Action::Revoke(lease) => self.revoke(lease),
-            Action::Start { slot, record, origin } => {
-                return Some(Event::Started(slot, self.start(slot, &record, origin)));
-            }
+            Action::Start { slot, record, origin } => match self.start(slot, &record, origin) {
+                Ok(()) if origin == Origin::New => self.look_for(slot, record.cidr),
+                started => return Some(Event::Started(slot, started)),
+            },
             Action::Tell(slot, order) => self.tell(slot, order),
             Action::End(slot) => drop(self.elections.remove(&slot)),
             Action::Reply(token, answer) => {
@@ -244,7 +245,7 @@ impl Actor {
     }
 
     fn start(&mut self, slot: Slot, record: &Record, origin: Origin) -> Result<(), StartError> {
-        if origin == Origin::New
+        if matches!(origin, Origin::New | Origin::Forced)
             && let Some(own) = self.own_address(record)?
         {
             return Err(StartError::OwnAddress(own));
@@ -254,7 +255,7 @@ impl Actor {
             cidr: record.cidr,
             interface: interface.clone(),
             adopts: match origin {
-                Origin::New => false,
+                Origin::New | Origin::Forced => false,
                 Origin::Before => !net::keeps_marks(),
                 Origin::Go => true,
             },
@@ -276,6 +277,16 @@ impl Actor {
         let election = election.map_err(|error| StartError::Failed(error.to_string()))?;
         self.elections.insert(slot, election);
         Ok(())
+    }
+
+    /// A new IP is started when no machine has its address.
+    fn look_for(&self, slot: Slot, cidr: Cidr) {
+        let event_tx = self.inbox.event_tx.clone();
+        let found = move |mac: Option<Mac>| {
+            let started = mac.map_or(Ok(()), |mac| Err(StartError::Answered(mac)));
+            let _ = event_tx.send(Box::new(Event::Started(slot, started)));
+        };
+        self.params.net.look_for(cidr, Box::new(found));
     }
 
     /// The address that the host itself has, with whatever prefix length, if it has this one: that is

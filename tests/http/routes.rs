@@ -46,6 +46,7 @@ fn create(interface: Option<&str>) -> Command {
         healthcheck_interval: 5,
         interface: interface.map(str::to_owned),
         loss: Some(LossPolicy::Probe),
+        force: false,
     })
 }
 

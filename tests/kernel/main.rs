@@ -9,6 +9,7 @@
 mod announcing;
 mod binding;
 mod capture;
+mod duplicates;
 mod hearing;
 mod interfaces;
 mod lab;

@@ -102,3 +102,23 @@ fn an_ip_can_be_deleted_while_etcd_is_lost_and_stays_deleted() {
     assert_eq!(lab.await_owner(VIP), heir);
     assert!(lab.find_record(owner, VIP2).is_some());
 }
+
+#[test]
+fn an_address_that_a_machine_on_the_network_has_is_taken_only_by_force() {
+    let mut lab = Lab::new(2);
+    lab.start_all();
+    let client = "02:00:00:00:00:63";
+    let another = lab[H2].mac().to_string();
+    lab[H2].ip("addr add 10.0.0.55/24 dev eth0");
+    for (address, mac) in
+        [("10.0.0.99", client), ("fd00::99", client), ("10.0.0.55", another.as_str())]
+    {
+        let refused = lab[H1].api().post("/ips", &json!({ "ip": address })).expect(409).error();
+        assert!(refused.contains(mac) && refused.contains("force"), "{refused}");
+    }
+    assert_eq!(lab.records(H1), []);
+    lab[H1].api().create(&json!({ "ip": "10.0.0.55", "force": true }));
+    // The owner is no stranger to the others.
+    lab.offer(VIP);
+    lab.await_reachable(VIP);
+}

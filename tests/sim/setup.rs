@@ -101,6 +101,7 @@ impl Wish {
             healthcheck_interval: 0,
             interface: None,
             loss: self.loss,
+            force: false,
         }
     }
 }

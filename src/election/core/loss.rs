@@ -10,10 +10,10 @@ impl Core {
     /// long as nothing was heard of etcd, nothing is taken before the network was asked.
     pub(super) fn loss(&self) -> LossPolicy {
         let heard = self.etcd.lock.revision() > 0 || self.owner_wait.etcd_heard > 0;
-        match self.config.loss {
-            LossPolicy::Take if !heard => LossPolicy::Probe,
-            policy => policy,
+        if self.config.loss == LossPolicy::Take && !heard {
+            return LossPolicy::Probe;
         }
+        self.config.loss
     }
 
     /// The event that is due as long as only the policy and the network tell who has the IP.

@@ -1,11 +1,12 @@
 //! Questions to other hosts, and what they say.
 //!
-//! `prober` asks who has an address, on the schedule of `probes` and in the `groups` where others ask;
+//! `duplicates` looks for a machine that has an address before it is shared; `prober` asks who has an address, on the schedule of `probes` and in the `groups` where others ask;
 //! `host_monitor` asks whether the host of an owner still answers, on the schedule of `monitored`,
 //! and the neighbours of one that does not (`reference_probes`). Both send through an `asker`; what
 //! comes in is heard by the `listener`.
 
 mod asker;
+mod duplicates;
 mod groups;
 mod host_monitor;
 mod listener;
@@ -15,6 +16,8 @@ mod probes;
 mod reference_probes;
 
 pub(super) use asker::{Asker, ProbeSource};
+pub(super) use duplicates::Duplicates;
+pub use duplicates::Found;
 pub(super) use host_monitor::HostMonitor;
 pub(super) use listener::Listener;
 pub use monitored::MonitorTiming;

@@ -7,10 +7,11 @@ use log::Level;
 use super::start::{Start, is_of_etcd};
 use super::stop::Life;
 use super::table::{Stage, Vip};
-use super::{Core, Failure, Order, Origin, Timer, Token};
+use super::{Core, Failure, Order, Origin, StartError, Timer, Token};
 use crate::command::{Answer, Change, Command, NewVip, Refusal};
 use crate::fsm::State;
 use crate::lock::Lease;
+use crate::network::Mac;
 use crate::store::{self, At, Record, Request};
 use crate::vip::{Cidr, Slot, VipId};
 
@@ -24,6 +25,8 @@ pub(super) struct Clients {
     waiting: Vec<(Command, Token)>,
     /// Which hosts offer an IP is being read.
     asking_hosts: Vec<(Cidr, Token)>,
+    /// New IPs for which a machine answers: whether that is a host that shares it is being read.
+    answered: Vec<(Cidr, Slot, Mac)>,
 }
 
 impl Core {
@@ -123,7 +126,8 @@ impl Core {
         };
         // The election comes first: when there can be no more, nothing is stored.
         let slot = self.table.insert(record.clone(), Stage::Starting(token));
-        self.start_election(slot, record, Origin::New);
+        let origin = if new.force { Origin::Forced } else { Origin::New };
+        self.start_election(slot, record, origin);
         Ok(())
     }
 
@@ -260,11 +264,18 @@ impl Core {
         }
     }
 
+    /// A machine answers for a new IP: it may be the owner.
+    pub(super) fn is_answered(&mut self, slot: Slot, cidr: Cidr, mac: Mac) {
+        self.clients.answered.push((cidr, slot, mac));
+        self.ask(Request::Candidates(cidr));
+    }
+
     pub(super) fn on_candidates(
         &mut self,
         cidr: Cidr,
         result: Result<(store::Answer, At), Failure>,
     ) {
+        self.go_on_with_answered(cidr, &result);
         let answer = match result {
             Ok((store::Answer::Names(names), _)) => Ok(Answer::Hosts(names)),
             Ok(_) => Ok(Answer::Hosts(Vec::new())),
@@ -275,5 +286,25 @@ impl Core {
         self.clients.asking_hosts = others;
         let asked: Vec<(Cidr, Token)> = asked;
         asked.into_iter().for_each(|(_, token)| self.reply(token, answer.clone()));
+    }
+
+    /// New IPs that other hosts share are registered, though one of them answers.
+    fn go_on_with_answered(&mut self, cidr: Cidr, result: &Result<(store::Answer, At), Failure>) {
+        let answered = std::mem::take(&mut self.clients.answered);
+        let (asked, others) = answered.into_iter().partition(|(same, ..)| *same == cidr);
+        self.clients.answered = others;
+        let asked: Vec<(Cidr, Slot, Mac)> = asked;
+        for (_, slot, mac) in asked {
+            match result {
+                Ok((store::Answer::Names(names), _)) if names.is_empty() => {
+                    self.not_stored(slot, StartError::Answered(mac).refusal(cidr));
+                }
+                Ok(_) => self.on_started(slot, Ok(())),
+                Err(failure) => {
+                    let why = Refusal::Unavailable(format!("etcd: {}", failure.why));
+                    self.not_stored(slot, why);
+                }
+            }
+        }
     }
 }

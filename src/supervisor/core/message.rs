@@ -8,6 +8,7 @@ use log::Level;
 use crate::command::{Answer, Command, Refusal};
 use crate::election::Notice;
 use crate::lock::{Gap, Lease};
+use crate::network::Mac;
 use crate::policy::{LossPolicy, StopPolicy};
 use crate::store::{self, At, LocalCopy, Record, Request};
 use crate::vip::{Check, Cidr, Slot};
@@ -103,6 +104,8 @@ pub enum Outcome {
 pub enum StartError {
     /// The host itself has the address, with whatever prefix length.
     OwnAddress(Cidr),
+    /// A machine with this hardware address answers for the address.
+    Answered(Mac),
     /// The kernel did not tell, or gave no thread.
     Failed(String),
 }
@@ -110,8 +113,10 @@ pub enum StartError {
 /// Since when an IP is offered on this host, and so what an address is that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Since now: an address that the host has is a reason not to.
+    /// Since now: that the host has the address, or another machine, is a reason not to.
     New,
+    /// Since now, whatever other machines have.
+    Forced,
     /// It was before, by this program, which marks what it adds.
     Before,
     /// It was before, by the Go LinK, which marks nothing: what is there is taken over.

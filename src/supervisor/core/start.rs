@@ -14,6 +14,7 @@ use super::stop::Life;
 use super::table::Stage;
 use super::{Action, Copies, Core, Failure, Order, Origin, StartError, Timer};
 use crate::command::Refusal;
+use crate::network::mac_text;
 use crate::store::{self, At, Found, LocalCopy, Record, Request};
 use crate::text::first_of;
 use crate::vip::{Cidr, Slot, VipId};
@@ -313,7 +314,12 @@ impl Core {
                 vip.not_started = None;
                 self.tell(slot, Order::Lease(self.lease.told));
             }
+            (Err(StartError::Answered(mac)), Stage::Starting(_)) => {
+                self.is_answered(slot, cidr, mac)
+            }
             (Err(error), Stage::Starting(_)) => self.not_stored(slot, error.refusal(cidr)),
+            // Only a new IP is looked for.
+            (Err(StartError::Answered(_)), _) => {}
             (Err(StartError::OwnAddress(own)), _) => {
                 vip.not_started = Some(format!("{own} is an address of the host itself"));
             }
@@ -340,10 +346,15 @@ impl Core {
 }
 
 impl StartError {
-    fn refusal(self, cidr: Cidr) -> Refusal {
+    pub(super) fn refusal(self, cidr: Cidr) -> Refusal {
         match self {
             StartError::OwnAddress(own) => {
                 Refusal::invalid("ip", format!("{own} is an address of the host itself"))
+            }
+            StartError::Answered(mac) => {
+                let mac = mac_text(mac);
+                let why = format!("the machine with the hardware address {mac} answers for {cidr}");
+                Refusal::Conflict(format!("{why}; \"force\":true registers it all the same"))
             }
             StartError::Failed(why) => {
                 Refusal::Unavailable(format!("start the election of {cidr}: {why}"))

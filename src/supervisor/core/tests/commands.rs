@@ -14,6 +14,7 @@ pub(super) fn new(number: u8) -> Command {
         healthcheck_interval: 0,
         interface: None,
         loss: None,
+        force: false,
     })
 }
 

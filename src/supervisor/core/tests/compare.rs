@@ -159,6 +159,7 @@ fn an_ip_that_is_being_registered_is_not_released() {
         healthcheck_interval: 0,
         interface: None,
         loss: None,
+        force: false,
     };
     story.command(Command::Create(new));
     story.feed(Event::LeaseKeys(LEASE, Ok(vec![LOCK.to_owned()])));
@@ -232,6 +233,7 @@ fn a_lock_in_another_spelling_is_shown_and_keeps_the_address_from_being_register
             healthcheck_interval: 0,
             interface: None,
             loss: None,
+            force: false,
         })
     };
     let token = story.command(new());

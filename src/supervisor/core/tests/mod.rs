@@ -1,5 +1,6 @@
 //! The core of the supervisor, event by event: what it asks of etcd, of the elections and of the disk.
 
+mod answered;
 mod commands;
 mod compare;
 mod identity;
