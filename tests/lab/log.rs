@@ -1,52 +1,13 @@
 //! The log of an agent, when nobody reads it.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 use crate::harness::*;
 
-/// A pipe that an agent has for its stderr, open at both ends.
-struct Pipe(File);
-
-impl Pipe {
-    /// Has the agents that are started on the host from now on write to it.
-    fn of(host: &mut Host) -> Pipe {
-        let path = host.log().with_extension("fifo");
-        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
-        assert!(made.success());
-        let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
-        let both = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path);
-        host.wrap(&["sh", "-c", &format!("exec \"$0\" 2>{}", path.display())]);
-        Pipe(both.unwrap())
-    }
-
-    /// Nothing more goes in.
-    fn fill(&mut self) {
-        for size in [4096, 1] {
-            let error = loop {
-                if let Err(error) = self.0.write(&vec![b'.'; size]) {
-                    break error;
-                }
-            };
-            assert_eq!(error.kind(), ErrorKind::WouldBlock);
-        }
-    }
-
-    /// What is in it now.
-    fn drain(&mut self) -> String {
-        let mut bytes = Vec::new();
-        let error = self.0.read_to_end(&mut bytes).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::WouldBlock);
-        String::from_utf8(bytes).unwrap()
-    }
-}
-
 #[test]
 fn an_agent_whose_log_nobody_reads_goes_on() {
     let mut lab = Lab::new(2);
-    let mut pipe = Pipe::of(&mut lab[H1]);
+    let pipe = LogPipe::of(&mut lab[H1]);
     lab.start_all();
     lab[H1].api().add(VIP);
     assert_eq!(lab.await_owner(VIP), H1);

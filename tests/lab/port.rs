@@ -16,7 +16,7 @@ fn an_agent_whose_port_is_taken_serves_its_ips_and_gets_the_port_when_it_is_free
     let mut lab = Lab::sharing(1, VIP);
     lab.await_owner(VIP);
     lab[H1].terminate();
-    let squatter = lab[H1].listen(1313);
+    let squatter = Squatter::start(&lab[H1]).unwrap();
     lab[H1].spawn();
     eventually("it serves its IP", || lab[H1].binds(VIP.ip()));
     lab[H1].await_warning(&["cannot listen on 127.0.0.1:1313"]);

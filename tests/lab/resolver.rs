@@ -1,7 +1,5 @@
 //! etcd by name, and name servers that say nothing.
 
-use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::harness::*;
@@ -9,20 +7,14 @@ use crate::harness::*;
 /// Longer than agents are patient with an etcd that is silent.
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// Two hosts whose name server is silent and whose names are in a file of the test.
-fn silent_name_server() -> (Lab, PathBuf) {
+/// The name of the only member.
+const NAME: &str = "etcd.example";
+
+/// Two hosts whose name server is silent.
+fn silent_name_server() -> (Lab, SilentNameServer) {
     let mut lab = Lab::new(2);
-    let (hosts, servers) = (lab.folder().join("hosts"), lab.folder().join("resolv.conf"));
-    let server = "10.0.0.99";
-    fs::write(&hosts, "").unwrap();
-    fs::write(&servers, format!("nameserver {server}\n")).unwrap();
-    let mount = |file: &PathBuf| format!("mount --bind {} /etc/", file.display());
-    let script = format!("{}hosts && {}resolv.conf && exec \"$0\"", mount(&hosts), mount(&servers));
-    for host in [H1, H2] {
-        lab[host].wrap(&["unshare", "--mount", "sh", "-c", &script]);
-        lab[host].cut(&[server.parse().unwrap()], Way::Both);
-    }
-    (lab, hosts)
+    let server = SilentNameServer::of(&mut lab, &[H1, H2]);
+    (lab, server)
 }
 
 /// etcd is away for a moment; nothing comes of it.
@@ -40,7 +32,7 @@ fn restart_moves_nothing(lab: &mut Lab) {
 
 #[test]
 fn an_endpoint_whose_name_server_is_silent_costs_the_others_nothing() {
-    let (mut lab, _) = silent_name_server();
+    let (mut lab, _server) = silent_name_server();
     let endpoints = format!("{},http://etcd.example:2379", lab.etcd.endpoints());
     lab.start_all_with(&[("ETCD_HOSTS", &endpoints)]);
     restart_moves_nothing(&mut lab);
@@ -48,20 +40,20 @@ fn an_endpoint_whose_name_server_is_silent_costs_the_others_nothing() {
 
 #[test]
 fn the_addresses_that_a_name_had_are_used_while_its_server_is_silent() {
-    let (mut lab, hosts) = silent_name_server();
-    fs::write(&hosts, format!("{} etcd.example\n", lab.etcd.addresses()[0])).unwrap();
+    let (mut lab, server) = silent_name_server();
+    server.tell(NAME, lab.etcd.addresses()[0]);
     lab.start_all_with(&[("ETCD_HOSTS", "http://etcd.example:2379")]);
-    fs::write(&hosts, "").unwrap();
+    server.forget();
     restart_moves_nothing(&mut lab);
 }
 
 #[test]
 fn a_name_that_gets_another_address_is_followed() {
-    let (mut lab, hosts) = silent_name_server();
+    let (mut lab, server) = silent_name_server();
     // Nobody answers there.
-    fs::write(&hosts, "10.0.0.77 etcd.example\n").unwrap();
+    server.tell(NAME, "10.0.0.77".parse().unwrap());
     lab[H1].start_without_etcd(&[("ETCD_HOSTS", "http://etcd.example:2379")]);
-    fs::write(&hosts, format!("{} etcd.example\n", lab.etcd.addresses()[0])).unwrap();
+    server.tell(NAME, lab.etcd.addresses()[0]);
     lab[H1].api().await_well();
     lab[H1].api().add(VIP);
     assert_eq!(lab.await_owner(VIP), H1);

@@ -1,6 +1,6 @@
 //! What the etcd client does with a real etcd.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
@@ -24,6 +24,9 @@ fn another_cluster(lab: &Lab, host: HostId) -> (Process, String) {
     });
     (process, url)
 }
+
+/// A free port of the host itself.
+const LOOPBACK: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
 /// A second.
 const SECOND: Duration = Duration::from_secs(1);
@@ -248,8 +251,8 @@ fn what_was_never_sent_was_not_done_and_what_is_not_answered_may_have_been() {
 /// Transactions, the lease and the watch go on beside a member of that kind that is listed first.
 fn work_beside(answer: FakeAnswer) {
     let lab = Lab::new(1);
-    let fake = start_fake_member(lab[H1].namespace(), answer);
-    let etcd = client_on(&lab, &[&fake, &lab.etcd.endpoints()]);
+    let fake = FakeMember::start(lab[H1].namespace(), LOOPBACK, answer);
+    let etcd = client_on(&lab, &[fake.url(), &lab.etcd.endpoints()]);
     let written = etcd.client().call(put("/test/a", 0), PATIENCE);
     let written = written.is_ok_and(|_| lab.etcd.get("/test/a").is_some());
     assert!(written, "nothing is written beside {answer:?}");
@@ -296,8 +299,8 @@ fn a_member_that_speaks_nonsense_does_not_keep_the_others_from_being_asked() {
 fn what_all_members_refuse_is_refused() {
     let lab = Lab::new(1);
     let refusing = FakeAnswer::Status(tonic::Code::PermissionDenied);
-    let fakes = [(); 2].map(|()| start_fake_member(lab[H1].namespace(), refusing));
-    let etcd = client_on(&lab, &fakes.each_ref().map(String::as_str));
+    let fakes = [(); 2].map(|()| FakeMember::start(lab[H1].namespace(), LOOPBACK, refusing));
+    let etcd = client_on(&lab, &fakes.each_ref().map(FakeMember::url));
     let asked = Instant::now();
     let error = etcd.client().call(put("/test/a", 0), PATIENCE).expect_err("refused");
     assert_eq!((error.kind, error.outcome_is_unknown()), (ErrorKind::Refused, false), "{error}");

@@ -49,9 +49,9 @@ impl Host {
     }
 
     /// Has agents that are started here from now on be executed by another program: its words come
-    /// before the agent's path.
+    /// before the agent's path, and before those of the wrappers so far.
     pub(crate) fn wrap(&mut self, words: &[&str]) {
-        self.wrapper = words.iter().map(|word| (*word).to_owned()).collect();
+        self.wrapper.splice(0..0, words.iter().map(|word| (*word).to_owned()));
     }
 
     /// Has agents that are started here from now on be those of a user who is not root and has the two
@@ -106,6 +106,7 @@ impl Host {
     pub(crate) fn reload(&mut self) {
         let starts = |agent: &Process| agent.log().matches("LinK v").count();
         let before = starts(self.agent());
+        wait::eventually("the agent can be told so", || self.agent_awaits(Signal::SIGHUP));
         self.agent().signal(Signal::SIGHUP);
         let api = self.api();
         wait::eventually(&format!("the agent of {} is executed again", self.id), || {
@@ -151,6 +152,14 @@ impl Host {
     pub(crate) fn agent(&self) -> &Process {
         let agent = self.agent.as_ref();
         agent.unwrap_or_else(|| panic!("no agent was started on {}", self.id))
+    }
+
+    /// True when the agent itself deals with the signal. One that was started just now does not yet, and
+    /// would end by it; nor do those that execute it, though a shell has all signals blocked at times.
+    pub(crate) fn agent_awaits(&self, signal: Signal) -> bool {
+        let path = linkd();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        self.agent().executes().contains(&*name) && self.agent().awaits(signal)
     }
 
     #[track_caller]

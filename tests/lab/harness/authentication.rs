@@ -12,8 +12,11 @@ pub(crate) const PASSWORD: &str = "correct-horse";
 pub(super) const ROOT: &str = "root:battery-staple";
 
 impl Etcd {
-    /// Makes the users, if they are not there, and turns authentication on.
+    /// Makes the users, if they are not there, and turns authentication on, if it is off.
     pub(crate) fn demand_passwords(&mut self) {
+        if self.password {
+            return;
+        }
         if self.try_ctl(&["user", "get", USER]).is_err() {
             self.add_users();
         }

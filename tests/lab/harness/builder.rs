@@ -85,7 +85,9 @@ impl Builder {
         let namespace = |name: &str| Namespace::create(format!("{}-{name}", folder.name()));
         let switch = Arc::new(Switch::new(namespace("switch")));
         let client = namespace("client");
-        switch.plug_in(&client, &nic("client", 99, LAN));
+        let client_nic = nic("client", 99, LAN);
+        switch.plug_in(&client, &client_nic);
+        let client = Client::new(client, client_nic.ipv4);
         let hosts = self.host_ids().map(|id| {
             let (name, nics) = (id.to_string(), self.host_nics(id));
             Host::new(id, namespace(&name), &switch, nics, folder.path())
@@ -102,7 +104,7 @@ impl Builder {
         let data = disk.as_ref().map_or(folder.path(), Disk::path);
         let mut etcd = Etcd::start(members, self.protection, self.etcd_flags, data);
         etcd.disk = disk;
-        Lab::new_from(hosts, etcd, Client::new(client), switch, folder)
+        Lab::new_from(hosts, etcd, client, switch, folder)
     }
 
     fn host_ids(self) -> impl Iterator<Item = HostId> {

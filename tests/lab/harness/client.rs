@@ -1,6 +1,6 @@
 //! The machine on the LAN that uses the VIPs.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::capture::Capture;
@@ -10,11 +10,17 @@ use super::ping::{self, Pinger};
 /// A namespace on the LAN without an agent.
 pub(crate) struct Client {
     namespace: Arc<Namespace>,
+    address: Ipv4Addr,
 }
 
 impl Client {
-    pub(crate) fn new(namespace: Namespace) -> Client {
-        Client { namespace: Arc::new(namespace) }
+    pub(crate) fn new(namespace: Namespace, address: Ipv4Addr) -> Client {
+        Client { namespace: Arc::new(namespace), address }
+    }
+
+    /// Its own IPv4 address.
+    pub(crate) fn address(&self) -> Ipv4Addr {
+        self.address
     }
 
     /// Its namespace.

@@ -44,9 +44,10 @@ impl Etcd {
         self.start_all();
     }
 
-    /// Has all members, which must not run, start with nothing.
-    pub(crate) fn forget(&self) {
+    /// Has all members, which must not run, start with nothing: without users, too.
+    pub(crate) fn forget(&mut self) {
         self.members.iter().for_each(Member::clear);
+        self.password = false;
     }
 
     /// Stops all members and starts others in their place: another cluster, and an older one by its

@@ -215,7 +215,14 @@ impl Etcd {
 
     /// All keys that begin like this, in order.
     pub(crate) fn list(&self, prefix: &str) -> Vec<Entry> {
-        self.read(&["get", "--prefix", prefix])
+        self.try_list(prefix)
+            .unwrap_or_else(|complaint| panic!("{prefix} is not read: {complaint}"))
+    }
+
+    /// The same, or why it cannot be had now.
+    pub(crate) fn try_list(&self, prefix: &str) -> Result<Vec<Entry>, String> {
+        let answer = self.try_ctl(&["get", "--prefix", prefix, "-w", "json"])?;
+        parse_range(&answer).map_err(|error| format!("etcdctl says {answer}: {error}"))
     }
 
     /// Writes a key.

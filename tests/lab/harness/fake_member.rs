@@ -1,10 +1,10 @@
 //! Something that is listed as an etcd member and is none: it gives every request the same answer.
 
-use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::task::{Context, Poll};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
+use tokio::sync::oneshot;
 use tonic::codegen::{Body as HttpBody, BoxFuture, Service, http};
 use tonic::server::NamedService;
 use tonic::transport::server::{Server, TcpIncoming};
@@ -31,40 +31,85 @@ pub(crate) enum FakeAnswer {
 const SERVICES: [&str; 4] =
     ["etcdserverpb.KV", "etcdserverpb.Lease", "etcdserverpb.Watch", "etcdserverpb.Maintenance"];
 
-/// Starts one in a namespace: its URL. It lives as long as the process.
-pub(crate) fn start(namespace: &Namespace, answer: FakeAnswer) -> String {
-    let listener = namespace.run(|| TcpListener::bind("127.0.0.1:0").expect("bind a port"));
-    let address: SocketAddr = listener.local_addr().expect("its address");
-    thread::spawn(move || match answer {
-        FakeAnswer::OldHttp => speak_old_http(&listener),
-        FakeAnswer::Status(_) | FakeAnswer::Empty | FakeAnswer::Endless | FakeAnswer::Page => {
-            serve(listener, answer);
-        }
-    });
-    format!("http://{address}")
+/// Answers until it is dropped.
+pub(crate) struct FakeMember {
+    url: String,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
-fn speak_old_http(listener: &TcpListener) {
-    for stream in listener.incoming() {
-        let mut stream = stream.expect("accept");
-        // The client may be gone already.
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+impl FakeMember {
+    /// Starts one in a namespace, which listens on that address.
+    pub(crate) fn start(
+        ns: &Namespace,
+        address: impl Into<SocketAddr>,
+        answer: FakeAnswer,
+    ) -> Self {
+        let address = address.into();
+        let listener = ns.run(|| TcpListener::bind(address)).expect("bind a fake member's address");
+        let url = format!("http://{}", listener.local_addr().expect("its address"));
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name("lab-fake-member".to_owned())
+            .spawn(move || serve(listener, answer, stopped))
+            .expect("start a fake member's thread");
+        FakeMember { url, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Its URL, for `ETCD_HOSTS`.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 }
 
-fn serve(listener: TcpListener, answer: FakeAnswer) {
+impl Drop for FakeMember {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread's life. With the runtime, all connections end.
+fn serve(listener: TcpListener, answer: FakeAnswer, stopped: oneshot::Receiver<()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("start a runtime").block_on(async {
         listener.set_nonblocking(true).expect("do not block");
         let listener = tokio::net::TcpListener::from_std(listener).expect("listen");
-        let served = Server::builder()
-            .add_service(Fake::<0>(answer))
-            .add_service(Fake::<1>(answer))
-            .add_service(Fake::<2>(answer))
-            .add_service(Fake::<3>(answer))
-            .serve_with_incoming(TcpIncoming::from(listener));
-        served.await.expect("serve");
+        let served = async {
+            match answer {
+                FakeAnswer::OldHttp => speak_old_http(&listener).await,
+                FakeAnswer::Status(_)
+                | FakeAnswer::Empty
+                | FakeAnswer::Endless
+                | FakeAnswer::Page => speak_grpc(listener, answer).await,
+            }
+        };
+        tokio::select! {
+            () = served => {}
+            _ = stopped => {}
+        }
     });
+}
+
+async fn speak_old_http(listener: &tokio::net::TcpListener) {
+    loop {
+        let (stream, _) = listener.accept().await.expect("accept");
+        // The client may be gone already.
+        let _ = stream.writable().await;
+        let _ = stream.try_write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    }
+}
+
+async fn speak_grpc(listener: tokio::net::TcpListener, answer: FakeAnswer) {
+    let served = Server::builder()
+        .add_service(Fake::<0>(answer))
+        .add_service(Fake::<1>(answer))
+        .add_service(Fake::<2>(answer))
+        .add_service(Fake::<3>(answer))
+        .serve_with_incoming(TcpIncoming::from(listener));
+    served.await.expect("serve");
 }
 
 /// The service of that number.

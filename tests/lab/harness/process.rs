@@ -84,6 +84,23 @@ impl Process {
         }
     }
 
+    /// The name of the program that it executes now.
+    pub(crate) fn executes(&self) -> String {
+        let path = fs::read_link(format!("/proc/{}/exe", self.pid())).unwrap_or_default();
+        path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// True when it blocks or catches the signal, so that it does not end by it.
+    pub(crate) fn awaits(&self, signal: Signal) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        // proc(5): masks in hexadecimal digits, with signal 1 in the lowest bit.
+        let mask = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+        };
+        (mask("SigBlk:") | mask("SigCgt:")) >> (signal as i32 - 1) & 1 == 1
+    }
+
     /// SIGTERM, then waits for the end.
     #[track_caller]
     pub(crate) fn terminate(&mut self) -> ExitStatus {
