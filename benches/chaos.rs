@@ -2,9 +2,9 @@
 //! minute.
 //!
 //! `cargo bench --features lab --bench chaos [-- [--minutes N] [--seed N] [--policy POLICY]
-//! [--detection WORD] [--only TEXT]]`, as root. The same seed draws the same faults; with `--only`,
-//! those whose names contain the text. `LINKD` names another agent than the one that cargo builds.
-//! The exit code is 1 when a bound was broken.
+//! [--detection WORD] [--only TEXT,…]]`, as root. The same seed draws the same faults, and whether etcd
+//! asks for passwords; with `--only`, those faults whose names contain one of the texts. `LINKD` names
+//! another agent than the one that cargo builds. The exit code is 1 when a bound was broken.
 
 #![allow(clippy::print_stdout, reason = "a report on stdout is what this program is for")]
 

@@ -63,7 +63,7 @@ fn two_owners_count_until_all_is_healed_and_after_that() {
 
 #[test]
 fn a_fault_that_nobody_has_declared_would_be_a_violation() {
-    let mut stage = Stage::new("take", "strict");
+    let mut stage = Stage::new("take", "strict", false);
     let kind = Kind::Host(OnHost::PowerOff);
     let lasts = Duration::from_secs(5);
     let fault = Fault { kind, aim: Aim::Owner, vip: 0, at: Duration::ZERO, lasts };
@@ -116,7 +116,7 @@ fn an_answer_that_contradicts_what_was_said_before_is_a_lie() {
 
 #[test]
 fn what_is_registered_is_held_against_what_was_said() {
-    let mut stage = Stage::new("take", "strict");
+    let mut stage = Stage::new("take", "strict", false);
     // The client knows whom it talks to.
     let pings = stage.ping();
     let expect = |stage: &mut Stage, wrong: Option<&str>| {

@@ -4,11 +4,15 @@
 //! It is a target of its own so that it has the machine to itself: its bounds are times.
 
 #[cfg(test)]
+mod around;
+#[cfg(test)]
 #[allow(dead_code, unused_imports, reason = "the scenarios use the rest of the lab")]
 #[path = "../lab/harness/mod.rs"]
 mod harness;
 #[cfg(test)]
 mod judging;
+#[cfg(test)]
+mod planning;
 #[cfg(test)]
 mod run;
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::plan::{Kind, OnAgent, OnEtcd, OnHost, OnLock, OnService};
+use super::plan::{Around, Kind, OnAgent, OnEtcd, OnHost, OnLock, OnService};
 use super::stage::CHECKED;
 
 /// The TTL of the lease: 5 × `KEEPALIVE_INTERVAL`, in whole seconds.
@@ -35,6 +35,10 @@ const PROMISE: Duration = Duration::from_secs(1);
 /// From the start of a process until it has read from etcd what it is to do.
 const START: Duration = Duration::from_millis(1_500);
 
+/// A check of a password takes a core of etcd's a third of a second ([`super::stage::SLOW`]), and three
+/// agents may want a token at the same moment.
+const TOKEN: Duration = Duration::from_secs(1);
+
 /// How long an interface may be without carrier, or gone, before its host gives the IP up.
 const DEBOUNCE: Duration = Duration::from_millis(500);
 
@@ -62,6 +66,8 @@ pub(crate) struct Effect {
     pub(crate) hold: bool,
     /// Whoever is silent on the network alone is taken for dead (`CRASH_DETECTION=fast`).
     pub(crate) trusts_network: bool,
+    /// etcd lets nobody in without a password that takes it long to check.
+    pub(crate) passwords: bool,
 }
 
 /// What may become of an IP in a round.
@@ -116,6 +122,15 @@ impl Bound {
         Bound { nobody, silence, ..self }
     }
 
+    /// Who comes to etcd, or comes back to it, needs a token before anything else.
+    fn with_tokens(self, passwords: bool) -> Bound {
+        let later = |time: Duration, without: Duration| {
+            if passwords && time > without { time + TOKEN } else { time }
+        };
+        let (delay, peace) = (later(self.delay, Duration::ZERO), later(self.peace, HANDOVER));
+        Bound { delay, peace, ..self }
+    }
+
     fn and(self, other: Bound) -> Bound {
         Bound {
             nobody: self.nobody + other.nobody,
@@ -151,13 +166,12 @@ impl Effect {
         let parted = match self.kind {
             Kind::Host(OnHost::Cut | OnHost::CutIn | OnHost::CutOut | OnHost::CutOff) => true,
             Kind::Etcd(_) => true,
-            Kind::Host(_) | Kind::Agent(_) | Kind::Lock(_) | Kind::Service(_) | Kind::Calls => {
-                false
-            }
+            Kind::Host(_) | Kind::Agent(_) | Kind::Lock(_) | Kind::Service(_) => false,
+            Kind::Around(_) | Kind::Calls => false,
         };
         // Who cannot reach etcd waits for it.
         let wait = if parted && self.hold { self.lasted } else { Duration::ZERO };
-        Bound { delay: bound.delay + wait, ..bound }
+        Bound { delay: bound.delay + wait, ..bound }.with_tokens(self.passwords)
     }
 
     fn bound_with_etcd(self, vip: usize) -> Bound {
@@ -177,7 +191,20 @@ impl Effect {
                 Bound { rivals: Some(REACTION), ..Bound::taken_over_after(HANDOVER) }
             }
             Kind::Service(kind) if vip == CHECKED => self.on_service(kind),
+            Kind::Around(kind) => Effect::around(kind),
             Kind::Lock(_) | Kind::Service(_) | Kind::Calls => NOTHING,
+        }
+    }
+
+    /// No IP depends on any of that.
+    fn around(kind: Around) -> Bound {
+        match kind {
+            Around::PortTaken => Bound { delay: START, peace: START, ..NOTHING },
+            Around::PortTakenReload => Bound { delay: 2 * START, peace: 2 * START, ..NOTHING },
+            Around::LogUnread
+            | Around::NamesSilent
+            | Around::EndpointRefuses
+            | Around::EndpointNonsense => NOTHING,
         }
     }
 

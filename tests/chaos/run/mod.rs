@@ -12,11 +12,12 @@ mod noise;
 mod outcome;
 pub(crate) mod plan;
 #[path = "../../sim/random.rs"]
-mod random;
+pub(crate) mod random;
 mod registered;
 pub(crate) mod round;
 pub(crate) mod stage;
-mod strike;
+pub(crate) mod strike;
+pub(crate) mod surroundings;
 mod table;
 pub(crate) mod watch;
 mod well;
@@ -39,7 +40,7 @@ pub(crate) struct Settings {
     pub(crate) policy: String,
     /// `CRASH_DETECTION` of the agents.
     pub(crate) detection: String,
-    /// Only faults in whose names this text is.
+    /// Only faults in whose names one of these texts is; they are separated by commas.
     pub(crate) only: String,
 }
 
@@ -56,16 +57,22 @@ impl Settings {
 /// number of violations.
 pub(crate) fn run(settings: &Settings, tell: &mut dyn FnMut(&str)) -> usize {
     let Settings { seed, policy, detection, only, .. } = settings;
-    let kinds: Vec<Kind> =
-        Kind::ALL.into_iter().filter(|kind| kind.to_string().contains(only)).collect();
+    let wanted = |kind: &Kind| only.split(',').any(|text| kind.to_string().contains(text));
+    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(wanted).collect();
     assert!(!kinds.is_empty(), "there is no fault {only:?}");
-    tell(&format!("seed {seed}, ETCD_LOSS_POLICY {policy}, CRASH_DETECTION {detection}"));
-    let until = Instant::now() + settings.time;
     let mut random = Random::new(*seed);
+    let passwords = random.one_in(2);
+    tell(&format!("seed {seed}, ETCD_LOSS_POLICY {policy}, CRASH_DETECTION {detection}"));
+    tell(if passwords {
+        "etcd asks for passwords that take it long to check"
+    } else {
+        "no passwords"
+    });
+    let until = Instant::now() + settings.time;
     let mut table = Table::default();
     let mut stage = None;
     while Instant::now() < until {
-        let here = stage.get_or_insert_with(|| Stage::new(policy, detection));
+        let here = stage.get_or_insert_with(|| Stage::new(policy, detection, passwords));
         here.seed = random.between(0, u64::from(u32::MAX));
         let faults = plan::round(&mut random, HOSTS.len(), &kinds);
         let outcome = Round::begin(here).play(&faults);

@@ -10,6 +10,7 @@ use super::noise::Noise;
 use super::round::Done;
 use super::stage::{HOSTS, Stage, VIPS};
 use super::strike::Struck;
+use super::surroundings::answer;
 use crate::harness::{PingReport, tail};
 
 /// How many lines of each agent's log are told with a violation.
@@ -81,6 +82,9 @@ impl fmt::Display for Story<'_> {
         for Done { struck, healed, .. } in self.done {
             let healed = seconds(self.began, *healed);
             writeln!(f, "  {}, healed at {healed:.3} s", Told(struck, self.began))?;
+            if let Some(answer) = answer(struck.fault.kind, self.stage.seed) {
+                writeln!(f, "    its answer: {answer:?}")?;
+            }
         }
         for change in &self.stage.watch.changes {
             let what = if change.bound { "binds" } else { "binds no more" };

@@ -15,6 +15,7 @@ pub(crate) enum Kind {
     Etcd(OnEtcd),
     Lock(OnLock),
     Service(OnService),
+    Around(Around),
     /// IPs are registered, changed and deleted at random on all hosts.
     Calls,
 }
@@ -108,6 +109,23 @@ pub(crate) enum OnService {
     AllDown,
 }
 
+/// What is done around the agents, on which none of their IPs depends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Around {
+    /// Nobody reads what an agent logs.
+    LogUnread,
+    /// An agent is killed and started again, and another program has the port of its API meanwhile.
+    PortTaken,
+    /// The same, and the agent executes its program again.
+    PortTakenReload,
+    /// The name server is silent that knows the name of a member of etcd.
+    NamesSilent,
+    /// An endpoint in the list of etcd's members refuses everything; before, nobody listened there.
+    EndpointRefuses,
+    /// The same, but it talks nonsense.
+    EndpointNonsense,
+}
+
 /// Whom it hits; which host that is, is known when it happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Aim {
@@ -154,8 +172,13 @@ fn fault(random: &mut Random, hosts: usize, kinds: &[Kind], at: Duration) -> Fau
 }
 
 impl Kind {
+    /// True when nothing else can be done to its host until it is healed.
+    pub(crate) fn is_alone(self) -> bool {
+        !matches!(self, Kind::Around(_))
+    }
+
     /// All of them.
-    pub(crate) const ALL: [Kind; 33] = [
+    pub(crate) const ALL: [Kind; 39] = [
         Kind::Agent(OnAgent::KillBriefly),
         Kind::Agent(OnAgent::Kill),
         Kind::Agent(OnAgent::Reload),
@@ -188,20 +211,29 @@ impl Kind {
         Kind::Lock(OnLock::Failover),
         Kind::Service(OnService::Down),
         Kind::Service(OnService::AllDown),
+        Kind::Around(Around::LogUnread),
+        Kind::Around(Around::PortTaken),
+        Kind::Around(Around::PortTakenReload),
+        Kind::Around(Around::NamesSilent),
+        Kind::Around(Around::EndpointRefuses),
+        Kind::Around(Around::EndpointNonsense),
         Kind::Calls,
     ];
 
     /// True when the two would get into each other's way: two faults of etcd's members may cost it
     /// its quorum, which is another fault; the switch has one table of what it drops, and the hosts
-    /// one service each. Two faults of one host are told apart when they happen.
+    /// one service each; there is one endpoint that is none. Two faults of one host are told apart when
+    /// they happen.
     fn excludes(self, other: Kind) -> bool {
-        let cuts_wire =
-            |kind| matches!(kind, Kind::Host(OnHost::Isolate) | Kind::Host(OnHost::CutOff));
+        let cuts_wire = |kind| matches!(kind, Kind::Host(OnHost::Isolate | OnHost::CutOff));
+        let answers =
+            |kind| matches!(kind, Kind::Around(Around::EndpointRefuses | Around::EndpointNonsense));
         match (self, other) {
             (Kind::Etcd(_), Kind::Etcd(_))
             | (Kind::Service(_), Kind::Service(_))
             | (Kind::Calls, Kind::Calls) => true,
-            _ => cuts_wire(self) && cuts_wire(other),
+            (Kind::Around(one), Kind::Around(another)) if one == another => true,
+            _ => (cuts_wire(self) && cuts_wire(other)) || (answers(self) && answers(other)),
         }
     }
 
@@ -212,11 +244,21 @@ impl Kind {
             Kind::Agent(OnAgent::KillBriefly | OnAgent::FreezeBriefly) => (50, 1_200),
             Kind::Agent(OnAgent::Kill | OnAgent::Freeze) => (4_000, 8_000),
             Kind::Agent(OnAgent::Terminate) | Kind::Service(_) => (500, 6_000),
-            Kind::Calls => (2_000, 9_000),
+            Kind::Calls | Kind::Around(_) => (2_000, 9_000),
             Kind::Agent(OnAgent::Reload) | Kind::Lock(_) => (0, 0),
             Kind::Host(kind) => kind.lasts(),
             Kind::Etcd(OnEtcd::MoveLeader | OnEtcd::Compact) => (0, 0),
             Kind::Etcd(_) => (300, 9_000),
+        }
+    }
+}
+
+impl Around {
+    /// Whether it is done to one host.
+    pub(crate) fn is_on_a_host(self) -> bool {
+        match self {
+            Around::LogUnread | Around::PortTaken | Around::PortTakenReload => true,
+            Around::NamesSilent | Around::EndpointRefuses | Around::EndpointNonsense => false,
         }
     }
 }
@@ -273,6 +315,12 @@ impl fmt::Display for Kind {
             Kind::Lock(OnLock::Failover) => "failover by the API",
             Kind::Service(OnService::Down) => "service down on a host",
             Kind::Service(OnService::AllDown) => "service down on all hosts",
+            Kind::Around(Around::LogUnread) => "log not read",
+            Kind::Around(Around::PortTaken) => "port taken, restart",
+            Kind::Around(Around::PortTakenReload) => "port taken, restart and SIGHUP",
+            Kind::Around(Around::NamesSilent) => "name server silent",
+            Kind::Around(Around::EndpointRefuses) => "endpoint that refuses all",
+            Kind::Around(Around::EndpointNonsense) => "endpoint that talks nonsense",
             Kind::Calls => "API calls at random",
         })
     }

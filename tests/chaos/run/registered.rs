@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::calls::{EXTRAS, Fact};
 use super::stage::{HOSTS, Stage, VIPS};
+use super::well::Stored;
 use crate::harness::{HostId, Vip};
 
 /// The `etcd_loss_policy` of each record in etcd, by the name of its host and its IP.
@@ -17,8 +18,9 @@ impl Stage {
     pub(super) fn extra_owners(
         &self,
         shown: &[(HostId, Vec<Ip>)],
+        stored: &Stored,
     ) -> Result<Vec<(Vip, HostId)>, String> {
-        let records = self.records()?;
+        let records = records(stored);
         for host in HOSTS {
             for vip in VIPS {
                 let key = (host.to_string(), vip.to_string());
@@ -33,22 +35,9 @@ impl Stage {
                     registered.push(*host);
                 }
             }
-            owners.extend(self.extra_owner(vip, &registered)?.map(|owner| (vip, owner)));
+            owners.extend(self.extra_owner(vip, &registered, stored)?.map(|owner| (vip, owner)));
         }
         Ok(owners)
-    }
-
-    fn records(&self) -> Result<Records, String> {
-        let text = self.lab.etcd.try_ctl(&["get", "--prefix", "/link/hosts/"])?;
-        let lines: Vec<&str> = text.lines().collect();
-        let pairs = lines.chunks_exact(2);
-        let records = pairs.filter_map(|pair| {
-            let host = pair[0].strip_prefix("/link/hosts/")?.split_once('/')?.0;
-            let record: Value = serde_json::from_str(pair[1]).ok()?;
-            let word = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
-            Some(((host.to_owned(), word("ip")), word("etcd_loss_policy")))
-        });
-        Ok(records.collect())
     }
 
     /// Whether a host has the IP registered, if it and etcd and what its API has answered agree.
@@ -79,12 +68,29 @@ impl Stage {
     }
 
     /// The owner of an IP that is registered on these hosts.
-    fn extra_owner(&self, vip: Vip, registered: &[HostId]) -> Result<Option<HostId>, String> {
+    fn extra_owner(
+        &self,
+        vip: Vip,
+        registered: &[HostId],
+        stored: &Stored,
+    ) -> Result<Option<HostId>, String> {
         let bound = self.lab.bound_on(vip);
         match (bound.as_slice(), registered) {
             ([], []) => Ok(None),
-            ([one], hosts) if hosts.contains(one) => self.owner(vip).map(Some),
+            ([one], hosts) if hosts.contains(one) => {
+                stored.has_lock(vip, *one).map(|()| Some(*one))
+            }
             _ => Err(format!("{vip} is registered on {registered:?}, bound on {bound:?}")),
         }
     }
+}
+
+fn records(stored: &Stored) -> Records {
+    let records = stored.under("/link/hosts/").filter_map(|(key, value)| {
+        let host = key.split_once('/')?.0;
+        let record: Value = serde_json::from_str(value).ok()?;
+        let word = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
+        Some(((host.to_owned(), word("ip")), word("etcd_loss_policy")))
+    });
+    records.collect()
 }

@@ -66,6 +66,7 @@ impl Round<'_> {
         if !etcd_is_ready {
             self.violations.push(format!("etcd is not ready after {ETCD:?}"));
         }
+        self.stage.demand_passwords();
         // Everything is healed when etcd answers too.
         let healed = Instant::now();
         let owners = self.await_calm(healed);
@@ -192,6 +193,7 @@ fn effects(done: &[Done], vip: usize, stage: &Stage) -> Vec<Effect> {
         about: done.struck.fault.vip == vip,
         hold: stage.holds(),
         trusts_network: stage.trusts_network(),
+        passwords: stage.has_passwords(),
     };
     done.iter().map(effect).collect()
 }

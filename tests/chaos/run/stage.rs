@@ -10,6 +10,7 @@ use link::wire::{Ip, IpList};
 use serde_json::json;
 
 use super::calls::{Caller, Ledger};
+use super::surroundings::Surroundings;
 use super::watch::Watch;
 use super::well::lasting_addresses;
 use crate::harness::{H1, H2, H3, HostId, Lab, Pinger, VIP, VIP2, VIP6, Vip, eventually, until};
@@ -25,6 +26,9 @@ pub(crate) const HOSTS: [HostId; 3] = [H1, H2, H3];
 
 /// The port of the service, on each host's loopback.
 const PORT: u16 = 8080;
+
+/// A check of a password takes a core of etcd's a third of a second.
+const SLOW: &[&str] = &["--bcrypt-cost=12"];
 
 /// Between two looks whether something is over.
 const TURN: Duration = Duration::from_millis(10);
@@ -45,8 +49,10 @@ pub(crate) struct Stage {
     pub(super) services: BTreeMap<HostId, TcpListener>,
     /// The addresses of each host without the IPs: they must stay as they are.
     pub(super) own: BTreeMap<HostId, Vec<IpAddr>>,
+    pub(super) surroundings: Surroundings,
     holds: bool,
     trusts_network: bool,
+    passwords: bool,
     /// Who must not be touched now: a fault that lasts is being done to it.
     pub(super) struck: Vec<HostId>,
     /// What etcd had when the first IP was registered, and the others were not.
@@ -59,14 +65,23 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Three hosts with agents that share the IPs, a client, and etcd on a network of its own.
-    pub(crate) fn new(policy: &str, detection: &str) -> Stage {
-        let mut lab = Lab::builder(3).etcd_members(3).management_network().build();
+    /// Three hosts with agents that share the IPs, a client, and etcd on a network of its own, which
+    /// may ask for passwords.
+    pub(crate) fn new(policy: &str, detection: &str, passwords: bool) -> Stage {
+        let builder = Lab::builder(3).etcd_members(3).management_network();
+        let builder = if passwords { builder.password().etcd_flags(SLOW) } else { builder };
+        let mut lab = builder.build();
+        let surroundings = Surroundings::new(&mut lab);
+        let endpoints = surroundings.endpoints(&lab);
         let watch = Watch::start(HOSTS.map(|host| (host, lab[host].monitor_addresses())));
         let services = HOSTS.map(|host| (host, listen(&lab, host)));
         let own = HOSTS.map(|host| (host, lasting_addresses(&lab, host)));
         for host in HOSTS {
-            let chosen = [("ETCD_LOSS_POLICY", policy), ("CRASH_DETECTION", detection)];
+            let chosen = [
+                ("ETCD_LOSS_POLICY", policy),
+                ("CRASH_DETECTION", detection),
+                ("ETCD_HOSTS", &endpoints),
+            ];
             lab[host].start_with(&[&ENVIRONMENT[..], &chosen].concat());
         }
         let snapshot = lab.folder().join("snapshot");
@@ -75,6 +90,8 @@ impl Stage {
             watch,
             services: services.into(),
             own: own.into(),
+            surroundings,
+            passwords,
             holds: policy == "hold",
             trusts_network: detection == "fast",
             struck: Vec::new(),
@@ -114,6 +131,18 @@ impl Stage {
         self.trusts_network
     }
 
+    /// Whether etcd asks for passwords that take long to check.
+    pub(crate) fn has_passwords(&self) -> bool {
+        self.passwords
+    }
+
+    /// Has an etcd that was wiped ask for passwords again.
+    pub(crate) fn demand_passwords(&mut self) {
+        if self.passwords {
+            self.lab.etcd.demand_passwords();
+        }
+    }
+
     /// Starts to ping all IPs.
     pub(crate) fn ping(&self) -> [Pinger; VIPS.len()] {
         VIPS.map(|vip| self.lab.client.ping(vip.ip()))
@@ -145,8 +174,9 @@ impl Stage {
         self.ledger = caller.join();
     }
 
-    /// Takes the connections of the health checks away: the queue of a listener is not endless.
+    /// Takes the connections of the health checks away, and what the agents log: neither queue is endless.
     pub(super) fn serve(&self) {
+        self.surroundings.read_logs();
         for service in self.services.values() {
             while service.accept().is_ok() {}
         }

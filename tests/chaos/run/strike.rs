@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use super::plan::{Aim, Fault, Kind, OnAgent, OnEtcd, OnHost, OnLock, OnService};
 use super::stage::{HOSTS, Stage, VIPS};
-use crate::harness::{HostId, Vip, Way, until};
+use crate::harness::{Host, HostId, Vip, Way, until};
 
 /// How long an agent may take to end after SIGTERM: `TimeoutStopSec` in link.service.
 const STOP: Duration = Duration::from_secs(20);
@@ -26,7 +26,7 @@ impl Stage {
     /// it is not possible now.
     pub(crate) fn strike(&mut self, fault: Fault) -> Option<Struck> {
         let host = self.victim(&fault);
-        if host.is_some_and(|host| self.struck.contains(&host)) {
+        if fault.kind.is_alone() && host.is_some_and(|host| self.struck.contains(&host)) {
             return None;
         }
         let at = Instant::now();
@@ -44,9 +44,10 @@ impl Stage {
                 self.start_calls();
                 true
             }
+            (Kind::Around(kind), host) => self.strike_around(kind, host),
             _ => false,
         };
-        if done && !fault.lasts.is_zero() {
+        if done && fault.kind.is_alone() && !fault.lasts.is_zero() {
             self.struck.extend(host);
         }
         done.then_some(Struck { fault, host, at })
@@ -57,6 +58,7 @@ impl Stage {
         let owner = self.watch.binders(fault.vip).first().copied();
         match (fault.kind, fault.aim) {
             (Kind::Etcd(_) | Kind::Service(OnService::AllDown) | Kind::Calls, _) => None,
+            (Kind::Around(kind), _) if !kind.is_on_a_host() => None,
             // These concern whoever has the IP.
             (Kind::Host(OnHost::RemoveAddress) | Kind::Lock(_), _) | (_, Aim::Owner) => owner,
             (_, Aim::Number(number)) => Some(HOSTS[number]),
@@ -67,8 +69,8 @@ impl Stage {
         let host = &mut self.lab[host];
         match kind {
             OnAgent::KillBriefly | OnAgent::Kill => host.kill(),
-            OnAgent::Reload => host.agent().signal(Signal::SIGHUP),
-            OnAgent::Terminate => host.agent().signal(Signal::SIGTERM),
+            OnAgent::Reload => return send(host, Signal::SIGHUP),
+            OnAgent::Terminate => return send(host, Signal::SIGTERM),
             OnAgent::FreezeBriefly | OnAgent::Freeze => host.agent().freeze(),
         }
         true
@@ -152,7 +154,7 @@ impl Stage {
 
     /// Undoes a fault. What is wrong with that is a violation.
     pub(crate) fn heal(&mut self, struck: &Struck) -> Result<(), String> {
-        if let Some(host) = struck.host {
+        if let Some(host) = struck.host.filter(|_| struck.fault.kind.is_alone()) {
             self.struck.retain(|other| *other != host);
         }
         match (struck.fault.kind, struck.host) {
@@ -161,6 +163,7 @@ impl Stage {
             (Kind::Etcd(kind), _) => self.heal_etcd(kind),
             (Kind::Service(_), _) => self.start_services(),
             (Kind::Calls, _) => self.end_calls(),
+            (Kind::Around(kind), host) => self.heal_around(kind, host),
             (Kind::Lock(_) | Kind::Agent(_) | Kind::Host(_), _) => {}
         }
         Ok(())
@@ -222,4 +225,13 @@ impl Stage {
             OnEtcd::MoveLeader | OnEtcd::Compact => {}
         }
     }
+}
+
+/// Sends a signal to an agent, unless that was started so shortly before that it would end by it.
+fn send(host: &Host, signal: Signal) -> bool {
+    let is_awaited = host.agent_awaits(signal);
+    if is_awaited {
+        host.agent().signal(signal);
+    }
+    is_awaited
 }

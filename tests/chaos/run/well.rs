@@ -1,5 +1,6 @@
 //! Whether all is well: what the kernels, etcd, the APIs and the client say has to agree.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use link::wire::Ip;
@@ -18,13 +19,18 @@ impl Stage {
         let shown = HOSTS.map(|host| (host, self.shown(host)));
         let mut owners = Vec::new();
         for vip in VIPS {
-            let owner = self.owner(vip)?;
+            let owner = self.binder(vip)?;
             apis_agree(&shown, vip, owner)?;
-            self.all_offer(vip)?;
             self.client_knows(vip, owner)?;
             owners.push(owner);
         }
-        let extras = self.extra_owners(&shown)?;
+        // Once, and last: etcd may take long to check a password.
+        let stored = self.stored()?;
+        for (vip, owner) in VIPS.into_iter().zip(&owners) {
+            stored.has_lock(vip, *owner)?;
+            stored.all_offer(vip)?;
+        }
+        let extras = self.extra_owners(&shown, &stored)?;
         self.addresses_are_right(&owners, &extras)?;
         Ok(owners)
     }
@@ -38,27 +44,17 @@ impl Stage {
         Ok(())
     }
 
-    /// The only host that binds the IP, if it has the lock.
-    pub(super) fn owner(&self, vip: Vip) -> Result<HostId, String> {
-        let key = format!("/link/default/{}", vip.election_key());
-        let lock = self.lab.etcd.try_ctl(&["get", "--print-value-only", &key])?;
-        let bound = self.lab.bound_on(vip);
-        match bound.as_slice() {
-            [one] if one.to_string() == lock.trim() => Ok(*one),
-            _ => Err(format!("{vip} is bound on {bound:?} while {:?} has the lock", lock.trim())),
+    /// The only host that binds the IP.
+    pub(super) fn binder(&self, vip: Vip) -> Result<HostId, String> {
+        match self.lab.bound_on(vip).as_slice() {
+            [one] => Ok(*one),
+            bound => Err(format!("{vip} is bound on {bound:?}")),
         }
     }
 
-    /// Who has ended and come back offers it again.
-    fn all_offer(&self, vip: Vip) -> Result<(), String> {
-        let offers = format!("/link/ips/{}/", vip.election_key());
-        let keys = self.lab.etcd.try_ctl(&["get", "--prefix", "--keys-only", &offers])?;
-        let hosts = keys.split_whitespace().count();
-        if hosts == HOSTS.len() {
-            Ok(())
-        } else {
-            Err(format!("{vip} is offered by {hosts} hosts"))
-        }
+    fn stored(&self) -> Result<Stored, String> {
+        let entries = self.lab.etcd.try_list("/link/")?;
+        Ok(Stored(entries.into_iter().map(|entry| (entry.key, entry.value)).collect()))
     }
 
     fn client_knows(&self, vip: Vip, owner: HostId) -> Result<(), String> {
@@ -89,6 +85,37 @@ impl Stage {
             }
         }
         Ok(())
+    }
+}
+
+/// What etcd has, by its keys.
+pub(super) struct Stored(BTreeMap<String, String>);
+
+impl Stored {
+    /// What it has under keys that begin like that, with the rest of each key.
+    pub(super) fn under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let entries = self.0.iter();
+        entries.filter_map(move |(key, value)| Some((key.strip_prefix(prefix)?, value.as_str())))
+    }
+
+    /// The owner of the IP has its lock.
+    pub(super) fn has_lock(&self, vip: Vip, owner: HostId) -> Result<(), String> {
+        let lock = self.0.get(&format!("/link/default/{}", vip.election_key()));
+        if lock.is_some_and(|lock| lock.trim() == owner.to_string()) {
+            Ok(())
+        } else {
+            Err(format!("{vip} is bound on {owner} while {lock:?} has the lock"))
+        }
+    }
+
+    /// Who has ended and come back offers it again.
+    fn all_offer(&self, vip: Vip) -> Result<(), String> {
+        let hosts = self.under(&format!("/link/ips/{}/", vip.election_key())).count();
+        if hosts == HOSTS.len() {
+            Ok(())
+        } else {
+            Err(format!("{vip} is offered by {hosts} hosts"))
+        }
     }
 }
 
