@@ -17,9 +17,9 @@ use sd_notify::NotifyState;
 
 use crate::VERSION;
 use crate::api::{self, Api};
-use crate::config::Config;
+use crate::config::{Config, Reading, unknown_names};
 use crate::etcd::Etcd;
-use crate::local_copy::CopyFile;
+use crate::local_copy::{self, CopyFile};
 use crate::logging;
 use crate::net::{Announce, Net};
 use crate::ping::LivenessCheck;
@@ -38,6 +38,7 @@ pub fn main() -> ExitCode {
         None => {}
         Some("--version" | "-V") => return print(&format!("linkd {VERSION}\n")),
         Some("--help" | "-h") => return print(HELP),
+        Some("--check") => return check(),
         Some(other) => {
             complain(&format!(
                 "linkd takes no argument {other:?}; it is configured by environment"
@@ -60,8 +61,11 @@ pub fn main() -> ExitCode {
 
 /// Runs the agent as the environment says.
 fn configured(signals: &SignalFd) -> ExitCode {
-    let read = Config::read(|name| std::env::var_os(name), &kernel_name());
-    let config = match read.and_then(|config| config.check_files().map(|()| config)) {
+    let read = environment().config();
+    if let Some(unknown) = unknown_variables() {
+        warn!("{unknown}");
+    }
+    let config = match read {
         Ok(config) => config,
         Err(mistakes) => {
             complain(&mistakes.to_string());
@@ -77,12 +81,45 @@ fn configured(signals: &SignalFd) -> ExitCode {
     }
 }
 
+/// Says what a start would say of the environment, and changes nothing.
+fn check() -> ExitCode {
+    let read = environment();
+    let filter = std::env::var_os("RUST_LOG");
+    warn_of(unknown_variables());
+    warn_of(logging::complaint(filter.as_deref()));
+    warn_of(local_copy::trouble(read.state_dir()));
+    match read.config() {
+        Ok(config) => print(&format!("linkd {VERSION}: {}\n", clean(&config.to_string()))),
+        Err(mistakes) => {
+            complain(&mistakes.to_string());
+            ExitCode::from(BAD_CONFIGURATION)
+        }
+    }
+}
+
+/// Says what stops no start.
+fn warn_of(doubt: Option<String>) {
+    if let Some(doubt) = doubt {
+        complain(&format!("warning: {doubt}"));
+    }
+}
+
+fn environment() -> Reading {
+    Reading::of(|name| std::env::var_os(name), &kernel_name()).with_files()
+}
+
+fn unknown_variables() -> Option<String> {
+    unknown_names(std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()))
+}
+
 const HELP: &str = "\
 linkd: shares virtual IPs with other hosts, elected through etcd
 
 It is configured by environment variables (INTERFACE is required; see the README)
 and managed over HTTP on port 1313, with curl or linkctl.
 
+  linkd --check      says what is wrong with the environment, and changes nothing;
+                     exits with 2 if linkd would not start in it
   linkd --version    the version
 ";
 
@@ -120,7 +157,7 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
         supervisor.ping(check.ask("supervisor"));
         api.ping(check.ask("gate"));
     };
-    let end = wait_for_end(signals, &program, &config, ask)?;
+    let end = wait_for_end(signals, &program, ask)?;
     supervisor.stop(match end {
         End::Stop => config.stop_policy,
         End::Reload => StopPolicy::Keep,
@@ -193,7 +230,6 @@ fn block_signals() -> Result<SignalFd, String> {
 fn wait_for_end(
     signals: &SignalFd,
     program: &Path,
-    config: &Config,
     ask: impl Fn(&LivenessCheck),
 ) -> Result<End, String> {
     let mut watchdog = Watchdog::start();
@@ -207,8 +243,8 @@ fn wait_for_end(
             notify(NotifyState::Stopping);
             return Ok(End::Stop);
         }
-        let files = config.check_files().map_err(|mistakes| mistakes.to_string());
-        let usable = files.and_then(|()| {
+        let files = environment().config().map_err(|mistakes| mistakes.to_string());
+        let usable = files.and_then(|_| {
             try_out(program, TRY_OUT).map_err(|error| format!("{}: {error}", program.display()))
         });
         match usable {

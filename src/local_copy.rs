@@ -14,6 +14,8 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use log::{info, warn};
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
 
 use crate::thread;
 
@@ -76,6 +78,20 @@ impl Drop for CopyFile {
             // An error would be a panic, and a panic aborts the process.
             let _ = thread.join();
         }
+    }
+}
+
+/// Why no copy can be written to a folder, as far as that can be told without writing one. A folder that is
+/// missing can be made in one that is there.
+pub fn trouble(folder: &Path) -> Option<String> {
+    let mut nearest = folder;
+    loop {
+        // With a slash at its end, a path is one of a folder.
+        let errno = access(&nearest.join(""), AccessFlags::W_OK | AccessFlags::X_OK).err()?;
+        if errno != Errno::ENOENT {
+            return Some(format!("local copy in {}: {}", folder.display(), io::Error::from(errno)));
+        }
+        nearest = nearest.parent()?;
     }
 }
 
@@ -153,7 +169,11 @@ mod tests {
     #[test]
     fn a_folder_that_cannot_be_written_stops_nobody() {
         let folder = Folder::new();
+        assert_eq!(trouble(&folder.0.join("missing")), None, "it can be made");
+        assert!(!folder.0.exists(), "and is not made yet");
         fs::write(&folder.0, "a file where the folder should be").unwrap();
+        assert!(trouble(&folder.0).is_some_and(|why| why.contains("Not a directory")));
+        assert!(trouble(Path::new("/dev/null/link")).is_some());
         let file = CopyFile::open(&folder.0, "h1").unwrap();
         file.write(vec![1]);
         assert!(file.read().is_none_or(|read| read.is_err()));

@@ -7,7 +7,7 @@ fn read(vars: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let var = move |name: &str| {
         vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into())
     };
-    Config::read(var, "kernel-name")
+    Reading::of(var, "kernel-name").config()
 }
 
 fn good(vars: &[(&str, &str)]) -> Config {
@@ -45,7 +45,7 @@ fn all_mistakes_are_reported_together_each_naming_its_variable_and_value() {
         ("ETCD_USER", "root"),
         ("ETCD_LOSS_POLICY", "guess"),
         ("KEEPALIVE_INTERVAL", "1"),
-        ("KEEPALIVE_RETRY", "0"),
+        ("KEEPALIVE_RETRY", "-1"),
         ("HEALTH_CHECK_INTERVAL", "-1s"),
         ("HEALTH_CHECK_TIMEOUT", "48h"),
         ("FAIL_COUNT_BEFORE_FAILOVER", "many"),
@@ -105,7 +105,7 @@ fn secrets_are_never_printed() {
         let may_be_secret = name.ends_with("PASSWORD") || name == "ETCD_HOSTS";
         may_be_secret.then_some(std::ffi::OsString::from_vec(value))
     };
-    let ConfigErrors(mistakes) = Config::read(garbled, "kernel-name").unwrap_err();
+    let ConfigErrors(mistakes) = Reading::of(garbled, "kernel-name").config().unwrap_err();
     assert!(!mistakes.concat().contains("hunter2"), "{mistakes:?}");
 }
 
@@ -169,4 +169,109 @@ fn how_soon_a_crash_is_found_depends_on_who_is_asked() {
     assert_eq!(found("strict", "2"), Some(Duration::from_millis(1350)));
     assert_eq!(found("strict", "30"), Some(Duration::from_millis(1700)));
     assert_eq!(found("off", "2"), None);
+}
+
+/// What Go LinK starts with.
+#[test]
+fn a_comma_too_many_and_zeros_are_as_for_go() {
+    let config = good(&[
+        ("ETCD_HOSTS", "http://a:1, ,http://b:2,"),
+        ("LISTEN", "10.0.0.1,"),
+        ("KEEPALIVE_RETRY", "0"),
+        ("FAIL_COUNT_BEFORE_FAILOVER", "0"),
+        ("KEEPALIVE_INTERVAL", "0s"),
+        ("HEALTH_CHECK_INTERVAL", "0"),
+        ("HEALTH_CHECK_TIMEOUT", "0ms"),
+        ("ARP_GRATUITOUS_INTERVAL", "0s"),
+        ("ARP_GRATUITOUS_COUNT", "0"),
+    ]);
+    assert_eq!(config.etcd.endpoints, ["http://a:1", "http://b:2"]);
+    assert_eq!(config.listen.len(), 1);
+    // The first failure is enough.
+    assert_eq!((config.etcd.retries, config.checks.fall), (1, 1));
+    assert_eq!(config.announce, Some((Duration::from_secs(1), 1)));
+    let default = good(&[]);
+    assert_eq!(config.etcd.renewal, default.etcd.renewal);
+    assert_eq!(config.checks.interval, default.checks.interval);
+    assert_eq!(config.checks.timeout, default.checks.timeout);
+}
+
+#[test]
+fn a_list_with_nothing_in_it_is_no_list() {
+    for (name, value, why) in [
+        // Something was to be filled in: the default would be another etcd than the one that was meant.
+        ("ETCD_HOSTS", "", "ETCD_HOSTS= names no endpoint"),
+        ("ETCD_HOSTS", ", ,", "ETCD_HOSTS=, , names no endpoint"),
+        ("LISTEN", ",", "LISTEN=, names no address"),
+    ] {
+        let ConfigErrors(mistakes) = read(&[("INTERFACE", "eth0"), (name, value)]).unwrap_err();
+        assert_eq!(mistakes, [why]);
+    }
+}
+
+/// `docker --env-file` and others keep quotes, and the line ends of other systems.
+#[test]
+fn what_readers_of_environment_files_leave_is_refused_and_seen() {
+    for (name, value, shown) in [
+        ("INTERFACE", "\"eth0\"", r#"INTERFACE="\"eth0\"" has quotes"#),
+        ("INTERFACE", "eth0\r", r#"INTERFACE="eth0\r" has quotes"#),
+        ("HOSTNAME", "'h1'", r#"HOSTNAME="'h1'" has quotes"#),
+        ("PORT", "1313 ", r#"PORT="1313 " has quotes"#),
+        ("USER", "admin\r", r#"USER="admin\r" has quotes"#),
+        ("STATE_DIR", "/var/lib/link\r", r#"STATE_DIR="/var/lib/link\r" has quotes"#),
+        ("ARP_GRATUITOUS_COUNT", "\"3\"", r#"ARP_GRATUITOUS_COUNT="\"3\"" has quotes"#),
+        ("ETCD_HOSTS", "\"http://a\"", r#"ETCD_HOSTS="\"http://a\"" has quotes"#),
+    ] {
+        let mut all = vec![(name, value)];
+        all.extend(Some(("INTERFACE", "eth0")).filter(|_| name != "INTERFACE"));
+        let ConfigErrors(mistakes) = read(&all).unwrap_err();
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+        assert!(mistakes[0].starts_with(shown), "{mistakes:?}");
+    }
+    // They may belong to a password; a control character does not (RFC 7617, 2).
+    let config = good(&[("PASSWORD", "\"hunter2\" ")]);
+    assert_eq!(config.credentials, Credentials::new("", "\"hunter2\" ").ok());
+    for name in ["PASSWORD", "ETCD_PASSWORD"] {
+        let all = [
+            ("INTERFACE", "eth0"),
+            ("ETCD_USER", "root"),
+            ("ETCD_PASSWORD", "x"),
+            (name, "hunter2\r"),
+        ];
+        let all: Vec<_> = all.into_iter().rev().collect();
+        let mistakes = read(&all).unwrap_err().to_string();
+        assert_eq!(mistakes, format!("{name} has a line end or the like in it"));
+    }
+}
+
+/// Each variable that is asked for is one that is known, and the other way round.
+#[test]
+fn all_variables_have_names_that_are_known() {
+    let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    let var = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        (name == "ARP_GRATUITOUS_INTERVAL").then(|| "1s".into())
+    };
+    let _ = Reading::of(var, "kernel-name");
+    let mut asked = asked.into_inner();
+    // The log is started before.
+    asked.insert("RUST_LOG".to_owned());
+    assert!(asked.iter().eq(names::NAMES.split(' ')), "{asked:?}");
+}
+
+#[test]
+fn every_file_that_cannot_be_used_is_named_with_its_variable() {
+    let files =
+        [("ETCD_TLS_CERT", "/absent/c"), ("ETCD_TLS_KEY", "/dev/null"), ("ETCD_CACERT", "/")];
+    let vars = [files.as_slice(), &[("ETCD_HOSTS", "https://a"), ("PORT", "x")]].concat();
+    let var = |name: &str| {
+        vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into())
+    };
+    let ConfigErrors(mistakes) = Reading::of(var, "kernel-name").with_files().config().unwrap_err();
+    for (name, value) in files {
+        let named = format!("{name}={value} cannot be used: ");
+        assert!(mistakes.iter().any(|mistake| mistake.starts_with(&named)), "{mistakes:?}");
+    }
+    // The mistakes elsewhere, and INTERFACE, beside them.
+    assert_eq!(mistakes.len(), 5, "{mistakes:?}");
 }

@@ -6,7 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
-use super::{Config, ConfigErrors, duration, endpoint};
+use super::names::NAMES;
+use super::{Config, ConfigErrors, Reading, duration, endpoint, unknown_names};
 use crate::interface_name;
 
 /// A password that does not come up by chance, in pieces as a list would cut it.
@@ -16,12 +17,16 @@ const KERNEL_NAME: &str = "KERNEL_NAME";
 
 type Variables = Vec<(String, OsString)>;
 
-/// A variable on each line, `NAME=value`, in any bytes: a configuration that is within its limits,
-/// or mistakes that each name their variable; neither shows a password.
+/// A variable on each line, `NAME=value`, in any bytes: a configuration that is within its limits and made of
+/// nothing that a reader of environment files has left, or mistakes that each name their variable; neither
+/// shows a password. What is told of names that are not known is short.
 pub fn environment(input: &[u8]) {
     let variables: Variables = input.split(|byte| *byte == b'\n').filter_map(variable).collect();
     match read(&variables) {
-        (Ok(config), _) => check_limits(&config),
+        (Ok(config), asked) => {
+            check_limits(&config);
+            asked.iter().for_each(|name| check_bare(name, value_of(&variables, name)));
+        }
         (Err(ConfigErrors(mistakes)), asked) => {
             assert!(!mistakes.is_empty());
             let is_foreign = |c: char| !c.is_ascii_uppercase() && c != '_';
@@ -34,6 +39,7 @@ pub fn environment(input: &[u8]) {
     let others = variables.iter().map(with_other_password).collect();
     assert_eq!(shown(&variables), shown(&others), "it depends on a password");
     check_passwords_of_endpoints(&variables);
+    check_unknown(&variables);
     for value in variables.iter().filter_map(|(_, value)| value.to_str()) {
         check_duration(value);
         check_endpoint(value);
@@ -49,17 +55,38 @@ fn variable(line: &[u8]) -> Option<(String, OsString)> {
 /// What the environment says, and which variables were looked at.
 fn read(variables: &Variables) -> (Result<Config, ConfigErrors>, BTreeSet<String>) {
     let asked = RefCell::new(BTreeSet::new());
-    let value = |wanted: &str| {
-        let found = variables.iter().find(|(name, _)| name == wanted);
-        found.map(|(_, value)| value.clone())
-    };
     let var = |name: &str| {
         asked.borrow_mut().insert(name.to_owned());
-        value(name)
+        value_of(variables, name).cloned()
     };
-    let kernel_name = value(KERNEL_NAME).unwrap_or_else(|| "h1".into());
-    let read = Config::read(var, &kernel_name.to_string_lossy());
+    let kernel_name = value_of(variables, KERNEL_NAME).cloned().unwrap_or_else(|| "h1".into());
+    let read = Reading::of(var, &kernel_name.to_string_lossy()).config();
     (read, asked.into_inner())
+}
+
+fn value_of<'a>(variables: &'a Variables, wanted: &str) -> Option<&'a OsString> {
+    variables.iter().find(|(name, _)| name == wanted).map(|(_, value)| value)
+}
+
+/// Nobody has put quotes, white space or line ends around a value that is used.
+fn check_bare(name: &str, value: Option<&OsString>) {
+    let Some(value) = value.and_then(|value| value.to_str()) else { return };
+    if name.ends_with("PASSWORD") {
+        assert!(!value.contains(char::is_control), "{name}={value:?}");
+    } else {
+        let left = |c: char| c.is_whitespace() || c.is_control() || c == '"' || c == '\'';
+        assert!(!value.starts_with(left) && !value.ends_with(left), "{name}={value:?}");
+    }
+    assert!(name != "ETCD_HOSTS" || !value.is_empty(), "an empty list of endpoints is used");
+}
+
+/// What is told of names has those that are not known, and is short.
+fn check_unknown(variables: &Variables) {
+    let names = || variables.iter().map(|(name, _)| name.clone());
+    let told = unknown_names(names()).unwrap_or_default();
+    assert!(told.len() < 2000, "{told}");
+    let known = unknown_names(names().filter(|name| NAMES.split(' ').any(|known| known == name)));
+    assert_eq!(known, None);
 }
 
 /// All that is ever printed of it.

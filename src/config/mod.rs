@@ -7,13 +7,15 @@ mod duration;
 mod endpoint;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod names;
 mod reader;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use self::names::unknown as unknown_names;
 use self::reader::Reader;
 use crate::checks::CheckDefaults;
 use crate::etcd;
@@ -70,26 +72,49 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors(pub Vec<String>);
 
+/// What was read: a configuration, and what is wrong with it.
+#[derive(Debug)]
+pub struct Reading {
+    config: Config,
+    mistakes: Vec<String>,
+}
+
+impl Reading {
+    /// Reads the environment through `var`. `kernel_name` is the host name without `HOSTNAME`.
+    pub fn of(var: impl Fn(&str) -> Option<std::ffi::OsString>, kernel_name: &str) -> Reading {
+        let mut reader = Reader { var: &var, mistakes: Vec::new() };
+        let config = reader.config(kernel_name);
+        Reading { config, mistakes: reader.mistakes }
+    }
+
+    /// Looks at the files that it names as well.
+    pub fn with_files(mut self) -> Reading {
+        if let Some(files) = &self.config.etcd.tls {
+            let settings = ["ETCD_TLS_CERT", "ETCD_TLS_KEY", "ETCD_CACERT"];
+            self.mistakes.append(&mut files.mistakes(settings));
+        }
+        self
+    }
+
+    /// Where the local copy is to be, whatever else is wrong.
+    pub fn state_dir(&self) -> &Path {
+        &self.config.state_dir
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes.
+    pub fn config(self) -> Result<Config, ConfigErrors> {
+        if self.mistakes.is_empty() { Ok(self.config) } else { Err(ConfigErrors(self.mistakes)) }
+    }
+}
+
 impl Config {
     /// The addresses of etcd, where endpoints have addresses and no names.
     pub fn etcd_addresses(&self) -> Vec<IpAddr> {
         self.etcd.endpoints.iter().filter_map(|url| endpoint::address(url)).collect()
-    }
-
-    /// Reads the environment through `var`. `kernel_name` is the host name without `HOSTNAME`.
-    pub fn read(
-        var: impl Fn(&str) -> Option<std::ffi::OsString>,
-        kernel_name: &str,
-    ) -> Result<Config, ConfigErrors> {
-        let mut reader = Reader { var: &var, mistakes: Vec::new() };
-        let config = reader.config(kernel_name);
-        if reader.mistakes.is_empty() { Ok(config) } else { Err(ConfigErrors(reader.mistakes)) }
-    }
-
-    /// Whether the files that it names can be used.
-    pub fn check_files(&self) -> Result<(), ConfigErrors> {
-        let unusable = self.etcd.tls.as_ref().and_then(|files| files.check().err());
-        unusable.map_or(Ok(()), |why| Err(ConfigErrors(vec![format!("TLS of etcd: {why}")])))
     }
 
     /// How long after the crash of an owner another host has taken over, at the latest.

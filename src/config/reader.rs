@@ -47,8 +47,8 @@ impl Reader<'_> {
             checks: CheckDefaults {
                 interval: self.duration("HEALTH_CHECK_INTERVAL", "5s", 100),
                 timeout: self.duration("HEALTH_CHECK_TIMEOUT", "5s", 10),
-                fall: self.number("FAIL_COUNT_BEFORE_FAILOVER", 3, 1..=1000),
-                rise: self.number("RISE_COUNT", 1, 1..=1000),
+                fall: self.count("FAIL_COUNT_BEFORE_FAILOVER", 3, 1000),
+                rise: self.count("RISE_COUNT", 1, 1000),
             },
             announce: self.announce(),
             announce_rate: self.number("ARP_GRATUITOUS_RATE", Announce::RATE, 200..=1_000_000),
@@ -65,7 +65,22 @@ impl Reader<'_> {
     /// The value of a variable; an empty one counts as unset, as in a unit's environment file.
     fn text(&mut self, name: &str) -> Option<String> {
         match (self.var)(name)?.into_string() {
-            Ok(text) => Some(text).filter(|text| !text.is_empty()),
+            Ok(text) if name.ends_with("PASSWORD") => {
+                if text.contains(char::is_control) {
+                    self.mistakes.push(format!("{name} has a line end or the like in it"));
+                }
+                Some(text).filter(|text| !text.is_empty())
+            }
+            Ok(text) => {
+                let bare = bare(&text);
+                if bare.len() < text.len() {
+                    let shown = format!("{:?}", &text[password_end(&text)..]);
+                    let why =
+                        "has quotes or white space around it (kept from an environment file?)";
+                    self.mistake(name, &shown, why);
+                }
+                Some(bare.to_owned()).filter(|text| !text.is_empty())
+            }
             Err(_) if name.ends_with("PASSWORD") => {
                 self.mistakes.push(format!("{name} is not UTF-8"));
                 None
@@ -122,7 +137,10 @@ impl Reader<'_> {
 
     fn addresses(&mut self, list: &str) -> Vec<IpAddr> {
         let mut addresses = Vec::new();
-        for item in list.split(',').map(str::trim) {
+        if is_blank(list) {
+            self.mistake("LISTEN", list, "names no address");
+        }
+        for item in list.split(',').map(str::trim).filter(|item| !item.is_empty()) {
             let bare = item.strip_prefix('[').and_then(|item| item.strip_suffix(']'));
             match bare.unwrap_or(item).parse() {
                 Ok(addr) => addresses.push(addr),
@@ -153,7 +171,7 @@ impl Reader<'_> {
             endpoints,
             user: self.etcd_user(),
             renewal: self.duration("KEEPALIVE_INTERVAL", "1s", 100),
-            retries: self.number("KEEPALIVE_RETRY", 5, 1..=1000),
+            retries: self.count("KEEPALIVE_RETRY", 5, 1000),
             watch_prefix: lock::PREFIX.to_owned(),
             own_prefixes: Vec::new(),
             stray: |key| lock::misspelled(key).is_some(),
@@ -161,13 +179,21 @@ impl Reader<'_> {
     }
 
     fn endpoints(&mut self) -> Vec<String> {
-        let list = self.text("ETCD_HOSTS").unwrap_or_else(|| "http://127.0.0.1:2379".to_owned());
+        // Empty, it is no wish for the default: something was to be filled in.
+        let unset = (self.var)("ETCD_HOSTS").is_none_or(|value| !value.is_empty());
+        let default = if unset { "http://127.0.0.1:2379" } else { "" };
+        let list = self.text("ETCD_HOSTS").unwrap_or_else(|| default.to_owned());
         let mut endpoints = Vec::new();
+        if is_blank(&list) {
+            self.mistake("ETCD_HOSTS", &list, "names no endpoint");
+        }
         let mut start = 0;
         for item in list.split(',') {
             let end = start + item.len();
             match endpoint::parse(item.trim()) {
                 Ok(endpoint) => endpoints.push(endpoint),
+                // Go LinK lets a comma stand after the last one.
+                Err(_) if item.trim().is_empty() => {}
                 Err(why) => {
                     // A comma may be the password's own.
                     let shown = password_end(&list).clamp(start, end);
@@ -240,11 +266,10 @@ impl Reader<'_> {
     }
 
     fn announce(&mut self) -> Option<(Duration, u32)> {
-        let interval = self.text("ARP_GRATUITOUS_INTERVAL");
-        let count = self.text("ARP_GRATUITOUS_COUNT");
-        (interval.is_some() || count.is_some()).then(|| {
+        let is_set = |name| (self.var)(name).is_some_and(|value| !value.is_empty());
+        (is_set("ARP_GRATUITOUS_INTERVAL") || is_set("ARP_GRATUITOUS_COUNT")).then(|| {
             let interval = self.duration("ARP_GRATUITOUS_INTERVAL", "1s", 10);
-            (interval, self.number("ARP_GRATUITOUS_COUNT", 3, 1..=1_000_000))
+            (interval, self.count("ARP_GRATUITOUS_COUNT", 3, 1_000_000))
         })
     }
 
@@ -269,9 +294,11 @@ impl Reader<'_> {
         PathBuf::from(folder.unwrap_or_else(|| "/var/lib/link".to_owned()))
     }
 
-    /// A duration of at least so many milliseconds and at most a day.
+    /// A duration of at least so many milliseconds and at most a day. Go LinK starts with 0: it stands for the
+    /// default.
     fn duration(&mut self, name: &str, default: &str, least_ms: u64) -> Duration {
-        let text = self.text(name).unwrap_or_else(|| default.to_owned());
+        let given = self.text(name).filter(|text| duration::parse(text) != Some(Duration::ZERO));
+        let text = given.unwrap_or_else(|| default.to_owned());
         let least = Duration::from_millis(least_ms);
         let most = Duration::from_secs(24 * 3600);
         match duration::parse(&text) {
@@ -285,6 +312,12 @@ impl Reader<'_> {
                 least
             }
         }
+    }
+
+    /// How often something has to happen before something else does. 0 is once, as for Go LinK: what
+    /// happens at all is enough.
+    fn count(&mut self, name: &str, default: u32, most: u32) -> u32 {
+        self.number(name, default, 0..=most).max(1)
     }
 
     fn number<T>(&mut self, name: &str, default: T, range: std::ops::RangeInclusive<T>) -> T
@@ -303,6 +336,16 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// A value without what readers of environment files leave around it.
+fn bare(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c.is_control() || c == '"' || c == '\'')
+}
+
+/// Whether a list has nothing in it but commas.
+fn is_blank(list: &str) -> bool {
+    list.split(',').all(|item| item.trim().is_empty())
 }
 
 /// From where on endpoints may be shown: a user and a password may stand before a host.

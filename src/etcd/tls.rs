@@ -83,9 +83,18 @@ impl TlsIdentity {
 }
 
 impl TlsFiles {
+    /// The certificate, its key and the authority, each with the label of what is in it.
+    fn labelled(&self) -> [Option<(&PathBuf, &'static str)>; 3] {
+        let identity = self.identity.as_ref();
+        [
+            identity.map(|(cert, _)| (cert, CERTIFICATE)),
+            identity.map(|(_, key)| (key, KEY)),
+            self.ca.as_ref().map(|ca| (ca, CERTIFICATE)),
+        ]
+    }
+
     fn paths(&self) -> impl Iterator<Item = &PathBuf> {
-        let identity = self.identity.iter().flat_map(|(cert, key)| [cert, key]);
-        identity.chain(&self.ca)
+        self.labelled().into_iter().flatten().map(|(path, _)| path)
     }
 
     fn fingerprint(&self) -> Fingerprint {
@@ -96,9 +105,21 @@ impl TlsFiles {
         self.paths().map(stat).collect()
     }
 
-    /// Whether connections can be made with what is in the files; the error names the file.
-    pub fn check(&self) -> Result<(), String> {
-        self.load().map(drop)
+    /// What is wrong with the files, under the names of the settings: of the certificate, its key and the
+    /// authority. Nothing if connections can be made with them.
+    pub fn mistakes(&self, settings: [&str; 3]) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        for (setting, file) in settings.iter().zip(self.labelled()) {
+            let Some((path, label)) = file else { continue };
+            if let Err(why) = read(path, label) {
+                mistakes.push(format!("{setting}={} cannot be used: {why}", path.display()));
+            }
+        }
+        if mistakes.is_empty() {
+            let why = self.load().err();
+            mistakes.extend(why.map(|why| format!("{}: {why}", settings.join(", "))));
+        }
+        mistakes
     }
 
     /// Reads the files. The error names the file that cannot be used: half a file must not take the
@@ -106,39 +127,43 @@ impl TlsFiles {
     fn load(&self) -> Result<TlsOptions, String> {
         let mut options = TlsOptions::new();
         if let Some((cert, key)) = &self.identity {
-            let (cert, key) = (read(cert, CERTIFICATE)?, read(key, KEY)?);
+            let (cert, key) = (named(cert, CERTIFICATE)?, named(key, KEY)?);
             options = options.identity(Identity::from_pem(cert, key));
         }
         if let Some(ca) = &self.ca {
             // An authority that is not there is no mistake for TLS: it trusts nobody then.
-            options = options.ca_certificate(Certificate::from_pem(read(ca, CERTIFICATE)?));
+            options = options.ca_certificate(Certificate::from_pem(named(ca, CERTIFICATE)?));
         }
         let made = Endpoint::from_static("https://etcd").tls_config(options.clone());
-        let named = || {
+        let all = || {
             let paths: Vec<_> = self.paths().map(|path| path.display().to_string()).collect();
             paths.join(", ")
         };
         made.map_err(|error| {
-            format!("{}: {}", named(), Error::from(etcd_client::Error::from(error)))
+            format!("{}: {}", all(), Error::from(etcd_client::Error::from(error)))
         })?;
         Ok(options)
     }
 }
 
+fn named(path: &Path, label: &str) -> Result<Vec<u8>, String> {
+    read(path, label).map_err(|why| format!("{}: {why}", path.display()))
+}
+
 /// Reads a file that has something with this label in it.
 fn read(path: &Path, label: &str) -> Result<Vec<u8>, String> {
-    let pem = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let pem = fs::read(path).map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&pem);
     let has = |text: &str, label: &str| {
         text.lines().any(|line| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(label))
     };
     if !has(&text, label) {
         let what = label.trim_end_matches('-').to_ascii_lowercase();
-        return Err(format!("{}: there is no {what} in it, in PEM", path.display()));
+        return Err(format!("there is no {what} in it, in PEM"));
     }
     // PKCS #8 (RFC 5958) says it in the label, the older forms in a header (RFC 1421, 4.6.1.1).
     if label == KEY && (has(&text, ENCRYPTED) || text.contains("Proc-Type: 4,ENCRYPTED")) {
-        return Err(format!("{}: the key is encrypted", path.display()));
+        return Err("the key is encrypted".to_owned());
     }
     drop(text);
     Ok(pem)

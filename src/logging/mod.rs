@@ -200,6 +200,11 @@ fn priority(level: Level) -> u8 {
     }
 }
 
+/// What is wrong with a value of `RUST_LOG`.
+pub(crate) fn complaint(wanted: Option<&OsStr>) -> Option<String> {
+    filter_of(wanted).1
+}
+
 /// The filter to be used, and what is wrong with the one that was asked for.
 fn filter_of(wanted: Option<&OsStr>) -> (String, Option<String>) {
     let default = || DEFAULT.to_owned();
