@@ -24,7 +24,7 @@ use crate::logging;
 use crate::net::{Announce, Net};
 use crate::ping::LivenessCheck;
 use crate::policy::{CrashDetection, StopPolicy};
-use crate::reload::{self, TRY_OUT, try_out};
+use crate::reload::{self, NotUsable, TRY_OUT, try_out};
 use crate::supervisor::{self, Supervisor};
 use crate::systemd::{Watchdog, notify};
 use crate::text::clean;
@@ -126,7 +126,7 @@ and managed over HTTP on port 1313, with curl or linkctl.
 fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
     info!("LinK {VERSION}: {config}");
     info!("{}", times(&config));
-    let program = std::env::current_exe().map_err(text("find the own program"))?;
+    let program = reload::program().map_err(text("find the own program"))?;
     let net = Net::start(Announce { fixed: config.announce, rate: config.announce_rate })
         .map_err(text("network"))?;
     let etcd = Etcd::start(config.etcd.clone()).map_err(text("etcd client"))?;
@@ -243,19 +243,38 @@ fn wait_for_end(
             notify(NotifyState::Stopping);
             return Ok(End::Stop);
         }
-        let files = environment().config().map_err(|mistakes| mistakes.to_string());
-        let usable = files.and_then(|_| {
-            try_out(program, TRY_OUT).map_err(|error| format!("{}: {error}", program.display()))
-        });
-        match usable {
-            Ok(()) => {
-                info!("{signal}: executing {} again", program.display());
-                notify(NotifyState::Reloading);
-                return Ok(End::Reload);
-            }
-            Err(error) => warn!("{signal} is ignored: {error}"),
+        if may_replace(program) {
+            info!("{signal}: executing {} again", program.display());
+            notify(NotifyState::Reloading);
+            return Ok(End::Reload);
         }
     }
+}
+
+/// Whether a program may get the place of this one; a refusal is in the log, and what `systemctl status`
+/// shows.
+fn may_replace(program: &Path) -> bool {
+    let path = program.display();
+    let refused = match try_out(program, TRY_OUT) {
+        Ok(()) => None,
+        Err(NotUsable::TooOld) => {
+            warn!(
+                "{path} is older than `--check`: whether it starts in this environment is not known"
+            );
+            // The best that is known of that: this program would.
+            environment().config().err().map(|mistakes| mistakes.to_string())
+        }
+        Err(NotUsable::Because(why)) => Some(why),
+    };
+    let status = match &refused {
+        Some(why) => format!("no reload: {path}: {}", clean(why)),
+        None => String::new(),
+    };
+    notify(NotifyState::Status(&status));
+    if refused.is_some() {
+        error!("{status}");
+    }
+    refused.is_none()
 }
 
 /// The next signal, or nothing if none has come by then.

@@ -2,11 +2,12 @@
 //! executed again, with the sockets on which the API listens.
 
 use std::ffi::{CString, OsString};
-use std::io;
+use std::io::{self, Read};
 use std::net::TcpListener;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,11 @@ use crate::net::duplicate;
 /// The variable that names the descriptors of the sockets, as numbers with a comma between.
 pub(crate) const SOCKETS: &str = "LINK_SOCKETS";
 
-/// How long a program may take to tell its version before it replaces this one.
+/// How long a program may take to tell whether it would start before it replaces this one.
 pub(crate) const TRY_OUT: Duration = Duration::from_secs(3);
+
+/// How many bytes are kept of what it says.
+const MOST_SAID: usize = 2048;
 
 /// The sockets that the process was executed with, by the value of [`SOCKETS`]. What is no listening
 /// socket is not touched.
@@ -41,16 +45,16 @@ fn adopt(number: RawFd) -> Option<TcpListener> {
 pub(crate) fn execute(program: &Path, sockets: &[TcpListener]) -> String {
     let sockets = bequeath(sockets);
     log::logger().flush();
-    let error = execve(program, &sockets);
+    let error = execve(program, program, &sockets);
     // The file was there a moment ago. What runs now can still be executed, even if it is deleted.
     error!("execute {}: {error}; the old program goes on", program.display());
     log::logger().flush();
-    let error = execve(Path::new("/proc/self/exe"), &sockets);
+    let error = execve(Path::new("/proc/self/exe"), program, &sockets);
     format!("execute the old program: {error}")
 }
 
-/// execve(2), without arguments, and with one more variable.
-fn execve(program: &Path, sockets: &str) -> io::Error {
+/// execve(2) of a file under the name of a program, without arguments, and with one more variable.
+fn execve(file: &Path, program: &Path, sockets: &str) -> io::Error {
     let variable = |(mut name, value): (OsString, OsString)| {
         name.push("=");
         name.push(value);
@@ -59,8 +63,9 @@ fn execve(program: &Path, sockets: &str) -> io::Error {
     let others = std::env::vars_os().filter(|(name, _)| name != SOCKETS);
     let all = others.chain([(SOCKETS.into(), sockets.into())]);
     let environment: Vec<CString> = all.filter_map(variable).collect();
-    match CString::new(program.as_os_str().as_bytes()) {
-        Ok(program) => match nix::unistd::execve(&program, &[&program], &environment) {
+    let text = |path: &Path| CString::new(path.as_os_str().as_bytes());
+    match text(file).and_then(|file| Ok((file, text(program)?))) {
+        Ok((file, program)) => match nix::unistd::execve(&file, &[program], &environment) {
             Ok(never) => match never {},
             Err(errno) => errno.into(),
         },
@@ -75,26 +80,82 @@ fn bequeath(sockets: &[TcpListener]) -> String {
     numbers.collect::<Vec<_>>().join(",")
 }
 
-/// Whether a program that has been put in the place of this one runs at all: a file for another
-/// machine, or half a file, must not cost the host its IPs. One that hangs is killed.
-pub(crate) fn try_out(program: &Path, patience: Duration) -> Result<(), String> {
+/// The program as the operator has named it: a link that leads to another version by now is followed, and a
+/// file that has taken the place of the one that runs is found. As long as that is not known, the file that runs.
+pub(crate) fn program() -> io::Result<PathBuf> {
+    let name = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let has_folder = name.parent().is_some_and(|folder| !folder.as_os_str().is_empty());
+    let named = if has_folder { Some(name) } else { find(&name) };
+    named.filter(|path| path.is_file()).map_or_else(std::env::current_exe, Ok)
+}
+
+/// Where a shell has found a program.
+fn find(name: &Path) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+/// Why a program does not get the place of this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NotUsable {
+    /// It is linkd, and older than the option by which it would tell.
+    TooOld,
+    /// What it said, or what happened to it.
+    Because(String),
+}
+
+/// Whether a program that has been put in the place of this one would start, in the environment of this
+/// process: half a file, one for another machine, or one that wants other settings must not cost the host its
+/// IPs.
+pub(crate) fn try_out(program: &Path, patience: Duration) -> Result<(), NotUsable> {
+    let because = |error: io::Error| NotUsable::Because(error.to_string());
+    let (success, said) = ask(program, "--check", patience).map_err(because)?;
+    // Of a version that has no such option: it names what it does not take.
+    if !success && said.contains("no argument \"--check\"") {
+        let (success, said) = ask(program, "--version", patience).map_err(because)?;
+        return Err(if success && is_linkds(&said) { NotUsable::TooOld } else { refusal(&said) });
+    }
+    if success && is_linkds(&said) { Ok(()) } else { Err(refusal(&said)) }
+}
+
+fn is_linkds(said: &str) -> bool {
+    said.lines().any(|line| line.starts_with("linkd "))
+}
+
+fn refusal(said: &str) -> NotUsable {
+    NotUsable::Because(format!("it says: {}", said.trim_end().replace('\n', "; ")))
+}
+
+/// Runs a program with one argument: whether it succeeds, and the first of what it says. One that hangs is
+/// killed; nobody waits for what it has left behind.
+fn ask(program: &Path, argument: &str, patience: Duration) -> io::Result<(bool, String)> {
+    let (mut ours, theirs) = UnixStream::pair()?;
     let mut command = Command::new(program);
-    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| format!("run it: {error}"))?;
+    command.arg(argument).stdin(Stdio::null());
+    command.stdout(OwnedFd::from(theirs.try_clone()?)).stderr(OwnedFd::from(theirs));
+    let mut child = command.spawn()?;
+    // It has the other end to itself.
+    drop(command);
+    ours.set_nonblocking(true)?;
     let until = Instant::now() + patience;
-    while child.try_wait().map_err(|error| format!("await it: {error}"))?.is_none() {
+    let (mut said, mut length) = ([0; MOST_SAID], 0);
+    loop {
+        let status = child.try_wait()?;
+        // With no room left, nothing is read.
+        while let Ok(more @ 1..) = ours.read(&mut said[length..]) {
+            length += more;
+        }
+        if let Some(status) = status {
+            return Ok((status.success(), String::from_utf8_lossy(&said[..length]).into_owned()));
+        }
         if Instant::now() >= until {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(format!("`--version` is not answered within {patience:?}"));
+            child.kill()?;
+            child.wait()?;
+            let why = format!("`{argument}` is not answered within {patience:?}");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, why));
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    let output = child.wait_with_output().map_err(|error| format!("read its answer: {error}"))?;
-    if output.status.success() && output.stdout.starts_with(b"linkd ") {
-        return Ok(());
-    }
-    Err(format!("`--version` ends with {} and says nothing of linkd", output.status))
 }
 
 #[cfg(test)]
@@ -122,23 +183,83 @@ mod tests {
         assert!(inherited(None).is_empty());
     }
 
+    /// A program that does as the script says. Written by another process: one that this process had
+    /// open could not be executed.
+    struct Script(PathBuf);
+
+    impl Script {
+        fn new(script: &str) -> Script {
+            let name = format!("link-try-{}", uuid::Uuid::new_v4());
+            let path = std::env::temp_dir().join(name);
+            let write =
+                format!("printf '%s\n' '#!/bin/sh' '{script}' > \"$0\" && chmod 700 \"$0\"");
+            assert!(Command::new("sh").args(["-c", &write]).arg(&path).status().unwrap().success());
+            Script(path)
+        }
+
+        fn tried(&self, patience: Duration) -> Result<(), NotUsable> {
+            try_out(&self.0, patience)
+        }
+    }
+
+    impl Drop for Script {
+        fn drop(&mut self) {
+            std::fs::remove_file(&self.0).unwrap();
+        }
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn because(why: &str) -> Result<(), NotUsable> {
+        Err(NotUsable::Because(why.to_owned()))
+    }
+
     #[test]
     fn only_a_program_that_says_it_is_linkd_may_replace_this_one() {
-        let patience = Duration::from_secs(60);
         for program in ["/nonexistent/linkd", "/etc/passwd", "/bin/true", "/bin/false", "/bin/cat"]
         {
-            assert!(try_out(Path::new(program), patience).is_err(), "{program}");
+            let tried = try_out(Path::new(program), PATIENCE);
+            assert!(matches!(tried, Err(NotUsable::Because(_))), "{program}: {tried:?}");
         }
+        assert_eq!(Script::new("echo linkd 1: host h1").tried(PATIENCE), Ok(()));
+    }
+
+    #[test]
+    fn a_program_that_would_not_start_is_refused_with_what_it_says() {
+        let script = Script::new("echo linkd: PORT=x is wrong >&2; echo linkd: and Y >&2; exit 2");
+        assert_eq!(
+            script.tried(PATIENCE),
+            because("it says: linkd: PORT=x is wrong; linkd: and Y")
+        );
+        // It answers `--version`, which does not help it.
+        let script = Script::new("[ $1 = --version ] && echo linkd 1 && exit; exit 2");
+        assert_eq!(script.tried(PATIENCE), because("it says: "));
+    }
+
+    #[test]
+    fn a_program_that_knows_no_check_is_told_from_one_that_is_not_linkd() {
+        let refuses = "[ $1 = --version ] || { echo \"linkd: linkd takes no argument \\\"$1\\\"; it is\"; exit 2; }";
+        let script = Script::new(&format!("{refuses}; echo linkd 0.1"));
+        assert_eq!(script.tried(PATIENCE), Err(NotUsable::TooOld));
+        let script = Script::new(&format!("{refuses}; echo 0.1"));
+        assert_eq!(script.tried(PATIENCE), because("it says: 0.1"));
     }
 
     #[test]
     fn a_program_that_hangs_is_killed_and_refused() {
-        let script = std::env::temp_dir().join(format!("link-hang-{}", uuid::Uuid::new_v4()));
-        // Written by another process: one that this process had open could not be executed.
-        let write = "printf '#!/bin/sh\nexec sleep 600\n' > \"$0\" && chmod 700 \"$0\"";
-        assert!(Command::new("sh").args(["-c", write]).arg(&script).status().unwrap().success());
-        let result = try_out(&script, Duration::from_millis(200));
-        std::fs::remove_file(&script).unwrap();
-        assert!(result.unwrap_err().contains("not answered"));
+        for hangs in ["exec sleep 600", "sleep 9 | sleep 9", "exec yes"] {
+            let tried = Script::new(hangs).tried(Duration::from_millis(200));
+            let because =
+                matches!(&tried, Err(NotUsable::Because(why)) if why.contains("not answered"));
+            assert!(because, "{hangs}: {tried:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_program_leaves_running_is_not_waited_for() {
+        let begun = Instant::now();
+        let script = Script::new("sleep 30 & echo linkd 1");
+        assert_eq!(script.tried(PATIENCE), Ok(()));
+        assert!(begun.elapsed() < Duration::from_secs(20));
     }
 }

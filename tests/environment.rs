@@ -129,3 +129,13 @@ fn what_stops_no_start_is_a_warning() {
     assert!(err.contains(r"KEEPALIVE_\u{1b}[2J") && !err.contains('\u{1b}'), "{err}");
     assert!(!err.contains("10.0.0.5"), "values are nobody's business: {err}");
 }
+
+/// systemctl tells that a reload was refused only when a command of it fails.
+#[test]
+fn the_unit_checks_the_environment_before_it_reloads() {
+    let unit = include_str!("../link.service");
+    let commands: Vec<_> =
+        unit.lines().filter_map(|line| line.strip_prefix("ExecReload=")).collect();
+    let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    assert_eq!(commands, [format!("{start} --check").as_str(), "/bin/kill -HUP $MAINPID"]);
+}

@@ -68,6 +68,8 @@ mod port;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod resolver;
 #[cfg(test)]
 mod restored;
