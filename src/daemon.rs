@@ -69,6 +69,7 @@ fn configured(signals: &SignalFd) -> ExitCode {
         Ok(config) => config,
         Err(mistakes) => {
             complain(&mistakes.to_string());
+            remove_left_overs();
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
@@ -110,6 +111,15 @@ fn environment() -> Reading {
 
 fn unknown_variables() -> Option<String> {
     unknown_names(std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()))
+}
+
+/// An agent that cannot start serves nothing, and is not started again before somebody has mended its
+/// environment: what a former life has left, other hosts have by then. Not while another agent is here,
+/// whose addresses these may be.
+fn remove_left_overs() {
+    if let Ok(net) = Net::start(Announce { fixed: None, rate: Announce::RATE }) {
+        net.client().remove_left_overs(Vec::new());
+    }
 }
 
 const HELP: &str = "\

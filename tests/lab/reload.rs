@@ -97,3 +97,25 @@ fn a_link_that_leads_to_a_new_version_is_followed() {
         lab[H1].terminate();
     }
 }
+
+/// What `STOP_POLICY=keep` leaves is for the next process, and there is none that serves it.
+#[test]
+fn an_agent_that_cannot_start_removes_what_was_left_to_it() {
+    let mut lab = Lab::new(2);
+    lab[H1].start_with(&[("STOP_POLICY", "keep")]);
+    lab[H2].start();
+    lab.offer_in_order(VIP);
+    let wrong = [("KEEPALIVE_INTERVAL", "often")];
+    // Beside an agent that serves it, nothing is left over.
+    assert_eq!(crate::start::run_agent(&lab, &wrong).0, Some(2));
+    holds_for(Duration::from_secs(1), "it is served", || lab[H1].binds(VIP.ip()));
+    lab[H1].terminate();
+    assert!(lab[H1].binds(VIP.ip()));
+    lab[H1].ip(&format!("addr add {VIP2} dev eth0"));
+    assert_eq!(crate::start::run_agent(&lab, &wrong).0, Some(2));
+    if link::net::keeps_marks() {
+        assert!(!lab[H1].binds(VIP.ip()));
+    }
+    assert!(lab[H1].binds(VIP2.ip()), "the host's own is left alone");
+    lab.await_owner_other_than(H1, VIP);
+}
