@@ -9,6 +9,9 @@ use crate::run::random::Random;
 use crate::run::stage::HOSTS;
 use crate::run::surroundings::answer;
 
+/// How long it takes to get a token.
+const SLOW: Duration = Duration::from_millis(1_234);
+
 /// The kinds of fault in so many rounds of that seed.
 fn drawn(seed: u64, rounds: usize) -> Vec<Vec<Kind>> {
     let mut random = Random::new(seed);
@@ -18,17 +21,9 @@ fn drawn(seed: u64, rounds: usize) -> Vec<Vec<Kind>> {
 }
 
 /// A fault that hits the owner of the IP with that number, which it is about, for five seconds.
-fn effect(kind: Kind, passwords: bool) -> Effect {
+fn effect(kind: Kind, token: Duration) -> Effect {
     let lasted = Duration::from_secs(5);
-    Effect {
-        kind,
-        lasted,
-        on_owner: true,
-        about: true,
-        hold: false,
-        trusts_network: false,
-        passwords,
-    }
+    Effect { kind, lasted, on_owner: true, about: true, hold: false, trusts_network: false, token }
 }
 
 #[test]
@@ -78,8 +73,8 @@ fn an_endpoint_answers_in_every_way_at_some_time_and_the_same_for_the_same_seed(
 fn what_is_around_the_agents_may_cost_no_ip_anything() {
     let calm = Bound::of(0, &[]);
     for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_alone()) {
-        for passwords in [false, true] {
-            let bound = Bound::of(0, &[effect(kind, passwords)]);
+        for token in [Duration::ZERO, SLOW] {
+            let bound = Bound::of(0, &[effect(kind, token)]);
             assert_eq!((bound.nobody, bound.moves), (Duration::ZERO, false), "{kind}");
             assert_eq!((bound.silence, bound.rivals), (calm.silence, calm.rivals), "{kind}");
         }
@@ -88,16 +83,16 @@ fn what_is_around_the_agents_may_cost_no_ip_anything() {
 
 #[test]
 fn slow_passwords_give_time_to_whoever_needs_a_token_and_to_nobody_else() {
-    let peace = |kind, passwords| Bound::of(0, &[effect(kind, passwords)]).peace;
+    let peace = |kind, token| Bound::of(0, &[effect(kind, token)]).peace;
     for kind in [
         Kind::Agent(OnAgent::KillBriefly),
         Kind::Host(OnHost::Cut),
         Kind::Etcd(OnEtcd::Restart),
         Kind::Around(Around::PortTaken),
     ] {
-        assert!(peace(kind, true) > peace(kind, false), "{kind}");
+        assert_eq!(peace(kind, SLOW), peace(kind, Duration::ZERO) + SLOW, "{kind}");
     }
     for kind in [Kind::Calls, Kind::Host(OnHost::Blip), Kind::Around(Around::NamesSilent)] {
-        assert_eq!(peace(kind, true), peace(kind, false), "{kind}");
+        assert_eq!(peace(kind, SLOW), peace(kind, Duration::ZERO), "{kind}");
     }
 }

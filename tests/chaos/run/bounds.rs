@@ -35,10 +35,6 @@ const PROMISE: Duration = Duration::from_secs(1);
 /// From the start of a process until it has read from etcd what it is to do.
 const START: Duration = Duration::from_millis(1_500);
 
-/// A check of a password takes a core of etcd's a third of a second ([`super::stage::SLOW`]), and three
-/// agents may want a token at the same moment.
-const TOKEN: Duration = Duration::from_secs(1);
-
 /// How long an interface may be without carrier, or gone, before its host gives the IP up.
 const DEBOUNCE: Duration = Duration::from_millis(500);
 
@@ -66,8 +62,8 @@ pub(crate) struct Effect {
     pub(crate) hold: bool,
     /// Whoever is silent on the network alone is taken for dead (`CRASH_DETECTION=fast`).
     pub(crate) trusts_network: bool,
-    /// etcd lets nobody in without a password that takes it long to check.
-    pub(crate) passwords: bool,
+    /// How long it may take until every agent has a token of etcd's; nothing if none is needed.
+    pub(crate) token: Duration,
 }
 
 /// What may become of an IP in a round.
@@ -123,11 +119,9 @@ impl Bound {
     }
 
     /// Who comes to etcd, or comes back to it, needs a token before anything else.
-    fn with_tokens(self, passwords: bool) -> Bound {
-        let later = |time: Duration, without: Duration| {
-            if passwords && time > without { time + TOKEN } else { time }
-        };
-        let (delay, peace) = (later(self.delay, Duration::ZERO), later(self.peace, HANDOVER));
+    fn with_token(self, token: Duration) -> Bound {
+        let after = |time: Duration, none: Duration| if time > none { time + token } else { time };
+        let (delay, peace) = (after(self.delay, Duration::ZERO), after(self.peace, HANDOVER));
         Bound { delay, peace, ..self }
     }
 
@@ -171,7 +165,7 @@ impl Effect {
         };
         // Who cannot reach etcd waits for it.
         let wait = if parted && self.hold { self.lasted } else { Duration::ZERO };
-        Bound { delay: bound.delay + wait, ..bound }.with_tokens(self.passwords)
+        Bound { delay: bound.delay + wait, ..bound }.with_token(self.token)
     }
 
     fn bound_with_etcd(self, vip: usize) -> Bound {

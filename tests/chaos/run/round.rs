@@ -51,6 +51,7 @@ impl Round<'_> {
     /// Begins to watch and to ping.
     pub(crate) fn begin(stage: &mut Stage) -> Round<'_> {
         stage.ledger.begin();
+        stage.longest_look.set(Duration::ZERO);
         let pingers = stage.ping();
         let before = stage.watch.begin();
         let (begun, waited) = (Instant::now(), waited_for_memory());
@@ -193,7 +194,7 @@ fn effects(done: &[Done], vip: usize, stage: &Stage) -> Vec<Effect> {
         about: done.struck.fault.vip == vip,
         hold: stage.holds(),
         trusts_network: stage.trusts_network(),
-        passwords: stage.has_passwords(),
+        token: stage.token(),
     };
     done.iter().map(effect).collect()
 }

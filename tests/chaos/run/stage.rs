@@ -1,6 +1,7 @@
 //! The lab in which it happens. What is done to it is in [`super::strike`], whether all is well in it
 //! in [`super::well`].
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
@@ -53,6 +54,8 @@ pub(crate) struct Stage {
     holds: bool,
     trusts_network: bool,
     passwords: bool,
+    /// How long a look at what etcd has took at most in this round.
+    pub(super) longest_look: Cell<Duration>,
     /// Who must not be touched now: a fault that lasts is being done to it.
     pub(super) struck: Vec<HostId>,
     /// What etcd had when the first IP was registered, and the others were not.
@@ -92,6 +95,7 @@ impl Stage {
             own: own.into(),
             surroundings,
             passwords,
+            longest_look: Cell::default(),
             holds: policy == "hold",
             trusts_network: detection == "fast",
             struck: Vec::new(),
@@ -131,9 +135,11 @@ impl Stage {
         self.trusts_network
     }
 
-    /// Whether etcd asks for passwords that take long to check.
-    pub(crate) fn has_passwords(&self) -> bool {
-        self.passwords
+    /// How long it may take until every agent has a token: each needs a check of its password, and so
+    /// does a look of the lab itself, on a machine with fewer cores than that, which is busy besides.
+    pub(crate) fn token(&self) -> Duration {
+        let checks = 1 + u32::try_from(HOSTS.len()).unwrap_or(u32::MAX);
+        if self.passwords { checks * self.longest_look.get() } else { Duration::ZERO }
     }
 
     /// Has an etcd that was wiped ask for passwords again.

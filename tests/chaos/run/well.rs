@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Instant;
 
 use link::wire::Ip;
 
@@ -53,7 +54,10 @@ impl Stage {
     }
 
     fn stored(&self) -> Result<Stored, String> {
-        let entries = self.lab.etcd.try_list("/link/")?;
+        let begun = Instant::now();
+        let entries = self.lab.etcd.try_list("/link/");
+        self.longest_look.set(self.longest_look.get().max(begun.elapsed()));
+        let entries = entries?;
         Ok(Stored(entries.into_iter().map(|entry| (entry.key, entry.value)).collect()))
     }
 
