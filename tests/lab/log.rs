@@ -32,6 +32,33 @@ fn an_agent_whose_log_nobody_reads_goes_on() {
 }
 
 #[test]
+fn an_agent_whose_log_nobody_reads_can_be_executed_again() {
+    let mut lab = Lab::new(1);
+    let pipe = LogPipe::of(&mut lab[H1]);
+    lab.start_all();
+    lab[H1].api().add(VIP);
+    let lock = lab.lock(VIP);
+    pipe.fill();
+    let agent = lab[H1].agent();
+    // Only a program that was executed again has been given sockets.
+    let environment = format!("/proc/{}/environ", agent.pid());
+    let is_executed = || {
+        let environment = std::fs::read(&environment).unwrap_or_default();
+        String::from_utf8_lossy(&environment).contains("LINK_SOCKETS=")
+    };
+    assert!(!is_executed());
+    agent.signal(nix::sys::signal::Signal::SIGHUP);
+    eventually("it is executed again", is_executed);
+    eventually("it is well", || lab[H1].api().get("/health").status == 200);
+    assert_eq!(lab.lock(VIP), lock);
+    let mut said = String::new();
+    eventually("what it says then is read", || {
+        said.push_str(&pipe.drain());
+        said.matches("LinK v").count() == 2
+    });
+}
+
+#[test]
 fn a_filter_that_lets_nothing_through_is_said_and_not_used() {
     let mut lab = Lab::new(1);
     lab[H1].start_with(&[("RUST_LOG", "nonsense")]);
