@@ -88,6 +88,8 @@ mod size;
 #[cfg(test)]
 mod start;
 #[cfg(test)]
+mod state_dir;
+#[cfg(test)]
 mod surroundings;
 #[cfg(test)]
 mod watchdog;

@@ -3,12 +3,13 @@
 //! Owns: the file `<STATE_DIR>/<host>.json` and the thread `copy`, which alone writes it, because a
 //! disk may take its time and nobody should wait for it. A copy replaces the file as a whole or not
 //! at all; of copies that come faster than the disk, the last is written. Whatever is wrong with
-//! the file or its folder is a warning, never more: etcd has the truth. The thread ends, with the
-//! last copy written, when its handle is dropped.
+//! the file or its folder, or was put there by others, is a warning, never more: etcd has the truth.
+//! The thread ends, with the last copy written, when its handle is dropped.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+mod file;
+
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
@@ -18,6 +19,9 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 use crate::thread;
+
+/// How many copies of other names are looked at.
+const OTHERS: usize = 100;
 
 /// Owns the thread that writes.
 #[derive(Debug)]
@@ -29,8 +33,9 @@ pub struct CopyFile {
 }
 
 impl CopyFile {
-    /// Starts the thread. The folder is made if it is missing.
+    /// Starts the thread. The folder is made if it is missing; one in which others can write is warned of.
     pub fn open(folder: &Path, host: &str) -> io::Result<CopyFile> {
+        warn_if_open(folder);
         let path = folder.join(format!("{host}.json"));
         let (copies_tx, copies_rx) = unbounded();
         let writer = Writer { path: path.clone(), failing: false };
@@ -40,7 +45,7 @@ impl CopyFile {
 
     /// What was written last; nothing if there is none. The error says why it cannot be read.
     pub fn read(&self) -> Option<Result<Vec<u8>, String>> {
-        match fs::read(&self.path) {
+        match file::read(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             result => Some(result.map_err(|error| error.to_string())),
         }
@@ -55,7 +60,8 @@ impl CopyFile {
         let is_copy = |path: &PathBuf| {
             *path != self.path && path.extension().is_some_and(|extension| extension == "json")
         };
-        paths.filter(is_copy).filter_map(|path| fs::read(path).ok()).collect()
+        let copies = paths.filter(is_copy).take(OTHERS);
+        copies.filter_map(|path| file::read(&path).ok()).collect()
     }
 
     /// Where it is, for those who have to say what is wrong with it.
@@ -105,7 +111,7 @@ impl Writer {
     fn run(mut self, copies_rx: &Receiver<Vec<u8>>) {
         while let Ok(copy) = copies_rx.recv() {
             let newest = copies_rx.try_iter().last().unwrap_or(copy);
-            let result = replace(&self.path, &newest);
+            let result = file::replace(&self.path, &newest);
             let failing = std::mem::replace(&mut self.failing, result.is_err());
             let path = self.path.display();
             match (result, failing) {
@@ -119,17 +125,13 @@ impl Writer {
     }
 }
 
-/// Replaces a file as a whole: written beside it, on disk before it takes the name (rename(2)).
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let new = path.with_extension("json.new");
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    File::open(folder)?.sync_all()
+fn warn_if_open(folder: &Path) {
+    for open in file::open_to_others(folder) {
+        let (folder, open) = (folder.display(), open.display());
+        warn!(
+            "STATE_DIR {folder}: others can write in {open} and exchange the local copy for an older one"
+        );
+    }
 }
 
 #[cfg(test)]
