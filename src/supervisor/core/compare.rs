@@ -7,18 +7,16 @@
 //! another, after requests whose outcome is not known, once more ten seconds after each of these and
 //! after an IP was given up, and slowly otherwise. What differs is mended, and a warning says what it was.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
-
-use log::Level;
 
 use super::start::Start;
 use super::stop::Life;
 use super::table::{RecordRequest, Stage};
 use super::{Core, Failure, Order, Timer};
 use crate::lock::{self, Lease};
-use crate::store::{self, At, Found, Record, Request};
-use crate::vip::{Cidr, Slot, VipId};
+use crate::store::{self, At, Found, Request};
+use crate::vip::{Cidr, Slot};
 
 /// Between two comparisons for no reason. Each reads all that this host has in etcd.
 const SLOWLY: Duration = Duration::from_secs(600);
@@ -173,95 +171,6 @@ impl Core {
         }
     }
 
-    /// Brings the records in etcd to what the table says.
-    fn mend_records(&mut self, found: &Found) {
-        let records: HashMap<&VipId, &Record> =
-            found.records.iter().map(|it| (&it.id, it)).collect();
-        for slot in self.table.slots() {
-            self.mend_record(slot, &records, found);
-        }
-        self.copy.deleted_are(&found.records);
-        // What an agent that stops has given up stays registered.
-        if self.life != Life::Running {
-            return;
-        }
-        let extra = found.records.iter().filter(|record| {
-            self.table.slot(&record.id).is_none()
-                && !self.table.beyond_limit.contains_key(&record.id)
-        });
-        for record in extra.cloned().collect::<Vec<_>>() {
-            let deleted = self.copy.has_deleted(&record.id);
-            let why = if deleted { "was deleted meanwhile" } else { "is not of this agent" };
-            let (cidr, id) = (record.cidr, &record.id);
-            self.log(Level::Warn, format!("{cidr}: {id} {why}: removed from etcd"));
-            self.ask(Request::DeleteRecord(record.id, record.revision));
-        }
-    }
-
-    fn mend_record(&mut self, slot: Slot, records: &HashMap<&VipId, &Record>, found: &Found) {
-        let Some(vip) = self.table.get_mut(slot) else { return };
-        if matches!(vip.request, RecordRequest::Asked(_)) {
-            return;
-        }
-        let there = records.get(&vip.record.id).copied();
-        if vip.request != RecordRequest::None {
-            return self.resolve(slot, there);
-        }
-        if vip.stage != Stage::Registered {
-            return;
-        }
-        let wrong = match there {
-            Some(there) if there.is_same(&vip.record) => {
-                vip.record.revision = there.revision;
-                vip.stored = true;
-                return;
-            }
-            Some(there) => {
-                vip.record.revision = there.revision;
-                "was changed by another program"
-            }
-            None => {
-                let id = Some(&vip.record.id);
-                let garbled = found.unreadable.iter().find(|it| it.id.as_ref() == id);
-                vip.record.revision = garbled.map_or(0, |it| it.revision);
-                if garbled.is_some() { "cannot be read" } else { "was missing" }
-            }
-        };
-        let first = std::mem::replace(&mut vip.stored, false);
-        let text = format!("{}: its record in etcd {wrong}: it is written again", vip.record.cidr);
-        self.table.look_at(slot);
-        if first {
-            self.log(Level::Warn, text);
-        }
-    }
-
-    /// What became of a request whose outcome is not known.
-    fn resolve(&mut self, slot: Slot, there: Option<&Record>) {
-        let Some(vip) = self.table.get_mut(slot) else { return };
-        let wanted =
-            vip.changes.front().map(|(change, _)| super::records::changed(&vip.record, change));
-        match (&vip.stage, there) {
-            (Stage::Storing(_), Some(there)) => self.registered_as(slot, there.revision),
-            (Stage::Deleting(_), None) => self.record_is_gone(slot),
-            (Stage::Registered, Some(there)) if wanted.is_some_and(|it| it.is_same(there)) => {
-                self.record_changed(slot, there.clone());
-            }
-            // Not at all, or not yet: then the request is sent again.
-            (_, there) => {
-                vip.record.revision = there.map_or(0, |there| there.revision);
-                if let RecordRequest::Contradicted(why) = &vip.request {
-                    let why = why.clone();
-                    self.nothing_was_changed(slot, &why);
-                }
-                return;
-            }
-        }
-        if let Some(vip) = self.table.get_mut(slot) {
-            vip.request = RecordRequest::None;
-            self.table.look_at(slot);
-        }
-    }
-
     pub(super) fn on_lease_keys(&mut self, lease: i64, result: Result<Vec<String>, Failure>) {
         let step = self.comparison.step;
         if !matches!(step, Step::Keys | Step::KeysAlone) {
@@ -289,6 +198,7 @@ impl Core {
     /// Has elections look again whose lock or candidacy is not on the own lease any more.
     fn restore_candidacies(&mut self, keys: &[String]) {
         let keys: HashSet<&str> = keys.iter().map(String::as_str).collect();
+        let mut missing = Vec::new();
         for slot in std::mem::take(&mut self.comparison.candidates) {
             let Some(vip) = self.table.get(slot).filter(|vip| vip.is_registered()) else {
                 continue;
@@ -299,12 +209,11 @@ impl Core {
             if owns && !keys.contains(lock::key(cidr).as_str()) {
                 self.tell(slot, Order::LockNow);
             } else if !keys.contains(lock::candidacy_key(cidr, &self.config.host).as_str()) {
-                let text =
-                    format!("{cidr}: its candidacy in etcd was missing: it is written again");
-                self.log(Level::Warn, text);
+                missing.push(cidr.to_string());
                 self.tell(slot, Order::LockNow);
             }
         }
+        self.warn_of("candidacies in etcd were missing, and are written again", &missing);
     }
 
     /// Gives up what is attached to the own lease and belongs to no registered IP: what a crash or an
@@ -316,12 +225,13 @@ impl Core {
             self.table.iter().map(|(_, vip)| vip.record.cidr.election_key()).collect();
         let is_left = |key: &String| explained_by(key).is_some_and(|name| !known.contains(name));
         let left: Vec<String> = keys.into_iter().filter(is_left).collect();
+        let mut new = Vec::new();
         for key in &left {
             if self.comparison.releasing.insert(key.clone()) {
-                let text = format!("{key} belongs to no IP that is served here, and is given up");
-                self.log(Level::Warn, text);
+                new.push(key.clone());
             }
         }
+        self.warn_of("keys that belong to no IP that is served here are given up", &new);
         for keys in left.chunks(AT_ONCE) {
             self.ask(Request::Release { lease, keys: keys.to_vec() });
         }

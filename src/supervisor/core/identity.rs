@@ -30,6 +30,8 @@ pub(super) struct Identity {
     ended: Option<i64>,
     /// Another machine that starts under this host's name, and the revision of its claim.
     pub(super) claim: Option<Claim>,
+    /// Names that this machine had before, of which a warning was given.
+    former: Vec<String>,
 }
 
 /// Who has the name of this host.
@@ -211,21 +213,31 @@ impl Core {
         result: Result<(store::Answer, At), Failure>,
     ) {
         let Ok((store::Answer::Records(records), _)) = result else { return };
-        self.warn_left_behind(name, &records);
+        let mut left = Vec::new();
+        self.note_left_behind(&mut left, name, &records);
+        self.warn_left_behind(&left);
+    }
+
+    /// Adds a name that this host had before to those to be warned of, if IPs are left behind under it
+    /// and no warning was given yet.
+    pub(super) fn note_left_behind(
+        &mut self,
+        left: &mut Vec<String>,
+        name: &str,
+        records: &[store::Record],
+    ) {
+        if !records.is_empty() && !self.identity.former.iter().any(|former| former == name) {
+            left.push(format!("{name:?}: {}", names(records)));
+            self.identity.former.push(name.to_owned());
+        }
     }
 
     /// Says which IPs a host that has another name now has left behind.
-    pub(super) fn warn_left_behind(&mut self, name: &str, records: &[store::Record]) {
-        if records.is_empty() {
-            return;
-        }
-        let text = format!(
-            "this host was called {name:?} before: {} stay registered under that name. To serve them \
-             here, register them again (linkctl add IP), then remove the records of the old name \
-             (etcdctl del --prefix {}); or start with HOSTNAME={name}",
-            names(records),
-            store::records_prefix(name)
-        );
-        self.log(Level::Warn, text);
+    pub(super) fn warn_left_behind(&mut self, left: &[String]) {
+        let what = "this host had another name, and IPs stay registered under that. To serve them \
+                    here, register them again (linkctl add IP), or start with that HOSTNAME. To end \
+                    this warning, remove the records of that name (etcdctl del --prefix \
+                    /link/hosts/NAME/) and NAME.json in STATE_DIR";
+        self.warn_of(what, left);
     }
 }

@@ -16,6 +16,7 @@ mod crashes;
 mod health;
 mod identity;
 mod lease;
+mod mend;
 mod message;
 mod records;
 mod same_address;

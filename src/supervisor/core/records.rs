@@ -113,7 +113,8 @@ impl Core {
                 self.log(Level::Warn, text);
             }
             (Err(Obstacle::OtherPrefix(other)), Stage::Registered) => {
-                self.note_other_prefix(slot, Some(other));
+                let new = self.note_other_prefix(slot, Some(other));
+                self.warn_of_prefixes(new.as_slice());
                 self.try_again_later(slot);
             }
             (_, Stage::Starting(_) | Stage::Leaving(_))

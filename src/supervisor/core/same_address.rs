@@ -38,29 +38,35 @@ impl Core {
         let Ok((store::Answer::OtherPrefixes(others), _)) = result else {
             return self.comparison_failed();
         };
+        let mut new = Vec::new();
         for cidr in cidrs {
             let other = others.iter().find(|(same, _)| same == cidr).map(|(_, it)| it.clone());
             if let Some((slot, _)) = self.table.at(cidr.addr()) {
-                self.note_other_prefix(slot, other);
+                new.extend(self.note_other_prefix(slot, other));
             }
         }
+        self.warn_of_prefixes(&new);
         self.look_for_next_prefixes();
     }
 
-    /// Takes note of a host that offers an IP with another prefix length, or that there is none.
-    pub(super) fn note_other_prefix(&mut self, slot: Slot, other: Option<OtherPrefix>) {
-        let Some(vip) = self.table.get_mut(slot) else { return };
+    pub(super) fn warn_of_prefixes(&mut self, prefixes: &[String]) {
+        let what = "addresses are offered with another mask, and owned by both, until it is the same \
+                    on all hosts";
+        self.warn_of(what, prefixes);
+    }
+
+    /// Takes note of a host that offers an IP with another prefix length, or that there is none; says
+    /// what is to be warned of.
+    pub(super) fn note_other_prefix(
+        &mut self,
+        slot: Slot,
+        other: Option<OtherPrefix>,
+    ) -> Option<String> {
+        let vip = self.table.get_mut(slot)?;
         let before = std::mem::replace(&mut vip.other_prefix, other);
-        if vip.other_prefix != before
-            && let Some(OtherPrefix { cidr, host }) = &vip.other_prefix
-        {
-            let text = format!(
-                "{}: host {host:?} offers this address as {cidr:?}: both own it, until the mask is \
-                 the same on all hosts",
-                vip.record.cidr
-            );
-            self.log(Level::Warn, text);
-        }
+        let OtherPrefix { cidr, host } =
+            vip.other_prefix.as_ref().filter(|other| before.as_ref() != Some(other))?;
+        Some(format!("{} as {cidr:?} on host {host:?}", vip.record.cidr))
     }
 
     /// Takes note of a lock that has an address in another spelling, or is gone.

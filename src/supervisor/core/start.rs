@@ -4,14 +4,13 @@
 //! wrote there last: then what etcd lacks of the copy is registered again. Until etcd was read, the API only reads, and the IPs of the
 //! copy are treated like any others: as long as etcd is silent, this host takes them by the policy.
 
-use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use log::Level;
 
 use super::stop::Life;
-use super::table::Stage;
+use super::table::{Stage, Vip};
 use super::{Action, Copies, Core, Failure, Order, Origin, StartError, Timer};
 use crate::command::Refusal;
 use crate::network::mac_text;
@@ -22,6 +21,9 @@ use crate::vip::{Cidr, Slot, VipId};
 /// Between two attempts to read this host's records, and to start an election.
 const RETRY: Duration = Duration::from_millis(500);
 const RESTART: Duration = Duration::from_secs(5);
+
+/// What is said of an IP whose thread cannot be started.
+const NOT_STARTED: &str = "its election cannot be started";
 
 /// How many names of IPs are told in one line.
 const NAMED: usize = 20;
@@ -44,15 +46,17 @@ impl Core {
     pub(super) fn begin(&mut self, copies: Copies) {
         match copies.own {
             Some(Ok(copy)) => {
-                self.report_skipped(&copy.skipped);
+                self.warn_of("skipped", &copy.skipped);
                 self.copy.found(copy);
             }
             Some(Err(why)) => self.log(Level::Warn, why),
             None => {}
         }
-        for other in copies.others {
-            self.warn_left_behind(&other.host, &other.records);
+        let mut left = Vec::new();
+        for other in &copies.others {
+            self.note_left_behind(&mut left, &other.host, &other.records);
         }
+        self.warn_left_behind(&left);
         self.ask(Request::Load);
     }
 
@@ -117,24 +121,25 @@ impl Core {
     fn take_over(&mut self, mut found: Found, at: At) {
         self.start = Start::Loaded;
         let skipped: Vec<String> = found.unreadable.iter().map(|it| it.why.clone()).collect();
-        self.report_skipped(&skipped);
+        self.warn_of("skipped", &skipped);
         let wanted = self.wanted(&mut found, at.cluster);
         let text = format!("{} IPs are registered on {}", wanted.len(), self.config.host);
         self.log(Level::Info, text);
-        let records: HashMap<IpAddr, Record> =
-            wanted.into_iter().map(|record| (record.cidr.addr(), record)).collect();
-        let mut new = records.clone();
+        let mut known = vec![false; wanted.len()];
         for slot in self.table.slots() {
             let Some(vip) = self.table.get(slot) else { continue };
             let address = vip.record.cidr.addr();
-            match records.get(&address) {
-                Some(record) if self.refresh(slot, record) => drop(new.remove(&address)),
-                Some(_) => {}
+            match wanted.iter().position(|record| record.cidr.addr() == address) {
+                Some(at) => known[at] |= self.refresh(slot, &wanted[at]),
                 None => self.leave(slot, Vec::new()),
             }
         }
-        let mut new: Vec<Record> = new.into_values().collect();
-        new.sort_by_key(|record| record.cidr);
+        let mut new = Vec::new();
+        for (record, known) in wanted.into_iter().zip(known) {
+            if !known {
+                new.push(record);
+            }
+        }
         self.insert_all(new, self.origin(found.host.as_ref()));
         self.out.push(Action::RemoveLeftOvers(self.formerly_managed()));
         self.copy.forget_former();
@@ -258,12 +263,12 @@ impl Core {
         self.copy.former().map_or_else(Vec::new, |copy| copy.records.iter().map(place).collect())
     }
 
-    pub(super) fn report_skipped(&mut self, skipped: &[String]) {
-        if skipped.is_empty() {
-            return;
+    /// Warns of all these in one line; of many, the first are named.
+    pub(super) fn warn_of(&mut self, what: &str, names: &[String]) {
+        if !names.is_empty() {
+            let text = format!("{what}: {}", first_of(names.iter(), NAMED, "; "));
+            self.log(Level::Warn, text);
         }
-        let text = format!("skipped: {}", first_of(skipped.iter(), NAMED, "; "));
-        self.log(Level::Warn, text);
     }
 
     /// Brings an IP that is known already to its record in etcd; false if it has to be started anew.
@@ -324,11 +329,15 @@ impl Core {
                 vip.not_started = Some(format!("{own} is an address of the host itself"));
             }
             (Err(StartError::Failed(why)), _) => {
-                let text = format!("{cidr}: its election cannot be started: {why}");
-                vip.not_started = Some(format!("its election cannot be started: {why}"));
+                let text = format!("{NOT_STARTED}: {why}");
+                vip.not_started = Some(text.clone());
                 self.arm(Timer::Restart, RESTART);
-                if first {
-                    self.log(Level::Error, text);
+                // What one lacks, all lack: threads, memory.
+                let lacks = |vip: &Vip| {
+                    vip.not_started.as_ref().is_some_and(|why| why.starts_with(NOT_STARTED))
+                };
+                if first && self.table.iter().filter(|(_, vip)| lacks(vip)).count() == 1 {
+                    self.log(Level::Error, format!("{cidr}: {text}"));
                 }
             }
         }

@@ -97,7 +97,7 @@ fn locks_and_candidacies_that_no_ip_explains_are_given_up() {
     story.feed(Event::LeaseKeys(LEASE, Ok(keys)));
     let release = Request::Release { lease: LEASE, keys: left.to_vec() };
     story.expect_ask(&release);
-    assert_eq!(story.warnings().len(), 3);
+    assert_eq!(story.warnings().len(), 1);
     // A failure is tried again.
     story.fail(release.clone(), unknown());
     story.settle_comparison(&[record(1, 5)]);

@@ -5,6 +5,7 @@ mod commands;
 mod compare;
 mod identity;
 mod lease;
+mod many;
 mod start;
 mod without_etcd;
 
@@ -29,7 +30,7 @@ fn machine(last: u8) -> Instance {
 }
 
 fn id(number: u8) -> VipId {
-    format!("vip-00000000-0000-4000-8000-0000000000{number:02}").parse().unwrap()
+    format!("vip-00000000-0000-4000-8000-00000000{number:04}").parse().unwrap()
 }
 
 /// The record of 10.0.0.`number`, at this revision.
