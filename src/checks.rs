@@ -1,23 +1,35 @@
 //! Health checks: whether the service behind an IP answers on this host.
 //!
 //! Owns: one thread per IP that has checks, `check-<address>`. It connects to the targets, one after
-//! the other, and reports each round; what a failure means is decided elsewhere. Nothing blocks it
-//! for longer than the timeout of one check: a name is resolved on a thread of its own, because the
-//! resolver knows no deadline. It stops when its handle is dropped, within one timeout.
+//! the other, and reports each round; what a failure means is decided elsewhere. What this process lacks
+//! for a check (descriptors, threads, ports) is no failure of the service, and is reported as such.
+//! Nothing blocks it for longer than the timeout of one check: a name is resolved on a thread of its own,
+//! because the resolver knows no deadline, and keeps the addresses that it had until there are others.
+//! It stops when its handle is dropped, within one timeout.
 
+use std::fmt::Display;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
-use crate::tcp::{self, Resolving};
+use crate::tcp::{self, Name, Resolving};
 use crate::thread;
 use crate::vip::{Check, CheckKind, Cidr};
 
+/// Why a round of checks has not passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotPassed {
+    /// The service does not answer.
+    Failed(String),
+    /// Nothing is known of the service: a check could not be made, because this agent lacks something.
+    NotMade(String),
+}
+
 /// Hears of each round; called on the checks' thread, must not block.
-pub type CheckReports = Box<dyn Fn(Result<(), String>) + Send>;
+pub type CheckReports = Box<dyn Fn(Result<(), NotPassed>) + Send>;
 
 /// When and for how long to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,13 +63,13 @@ pub struct Checks {
 }
 
 impl Checks {
-    /// Starts to check, at once and then at every interval.
+    /// Starts to check, at once and then at every interval. The error is that there is no thread for it.
     pub fn start(
         cidr: Cidr,
         checks: &[Check],
         timing: Timing,
         reports: CheckReports,
-    ) -> io::Result<Checks> {
+    ) -> Result<Checks, NotPassed> {
         let (stop_tx, stop_rx) = bounded(0);
         let mut targets: Vec<Target> = checks.iter().cloned().map(Target::new).collect();
         let run = move || {
@@ -68,29 +80,45 @@ impl Checks {
                 reports(round(&mut targets, timing.timeout));
             }
         };
-        let thread = thread::spawn(&format!("check-{}", cidr.addr()), run)?;
+        let thread = thread::spawn(&format!("check-{}", cidr.addr()), run);
+        let thread =
+            thread.map_err(|error| not_made(&cidr, tcp::lack(&error).unwrap_or("threads")))?;
         Ok(Checks { _stop: stop_tx, _thread: thread })
     }
 }
 
 /// Tries every target; the first that fails ends the round.
-fn round(targets: &mut [Target], timeout: Duration) -> Result<(), String> {
+fn round(targets: &mut [Target], timeout: Duration) -> Result<(), NotPassed> {
+    let mut passed = Ok(());
     for target in targets {
-        let result = target.connect(Instant::now() + timeout);
-        result.map_err(|error| format!("check {}: {error}", target.check))?;
+        let Err(error) = target.connect(Instant::now() + timeout) else { continue };
+        let check = &target.check;
+        match tcp::lack(&error) {
+            None => return Err(NotPassed::Failed(format!("check {check}: {error}"))),
+            Some(what) => passed = Err(not_made(check, what)),
+        }
     }
-    Ok(())
+    passed
 }
 
-/// One check, with the question to the resolver that may still be open.
+fn not_made(check: &dyn Display, what: &str) -> NotPassed {
+    NotPassed::NotMade(format!("check {check} cannot be made: this agent lacks {what}"))
+}
+
+/// One check, with what is known of its name.
 struct Target {
     check: Check,
+    name: Name,
+    /// What the resolver has found last.
+    known: Vec<SocketAddr>,
+    /// The question to the resolver that is still open.
     resolving: Option<Resolving>,
 }
 
 impl Target {
     fn new(check: Check) -> Target {
-        Target { check, resolving: None }
+        let name = Name::new(&check.host, check.port);
+        Target { check, name, known: Vec::new(), resolving: None }
     }
 
     /// Connects to one of the target's addresses and closes the connection.
@@ -104,15 +132,26 @@ impl Target {
     }
 
     fn addresses(&mut self, until: Instant) -> io::Result<Vec<SocketAddr>> {
-        if let Ok(address) = self.check.host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(address, self.check.port)]);
+        if let Some(address) = self.name.address() {
+            return Ok(vec![address]);
         }
-        // A question that was not answered in time stays the only one.
-        let answer = match self.resolving.take() {
-            Some(answer) => answer,
-            None => tcp::resolve(self.check.host.clone(), self.check.port)?,
+        match self.resolve(until) {
+            Ok(found) => self.known = found,
+            Err(error) if self.known.is_empty() => return Err(error),
+            Err(_) => {}
+        }
+        Ok(self.known.clone())
+    }
+
+    /// Asks the resolver. If there are addresses already, half of the time is left to connect; and a
+    /// question that was not answered in time stays the only one, and is not waited for again.
+    fn resolve(&mut self, until: Instant) -> io::Result<Vec<SocketAddr>> {
+        let now = Instant::now();
+        let (answer, patience) = match self.resolving.take() {
+            Some(answer) => (answer, now),
+            None => (self.name.ask()?, now + until.saturating_duration_since(now) / 2),
         };
-        match answer.recv_deadline(until) {
+        match answer.recv_deadline(if self.known.is_empty() { until } else { patience }) {
             Ok(addresses) => addresses,
             Err(RecvTimeoutError::Timeout) => {
                 self.resolving = Some(answer);
@@ -143,7 +182,7 @@ mod tests {
         (listener, port)
     }
 
-    fn start(checks: &[Check]) -> (Checks, Receiver<Result<(), String>>) {
+    fn start(checks: &[Check]) -> (Checks, Receiver<Result<(), NotPassed>>) {
         let (tx, rx) = crossbeam_channel::unbounded();
         let interval = Duration::from_millis(10);
         let timing = Timing { interval, timeout: Duration::from_secs(2) };
@@ -153,7 +192,7 @@ mod tests {
     }
 
     /// The first report that is as wanted, however many others come before it.
-    fn first(rx: &Receiver<Result<(), String>>, wanted: fn(&Result<(), String>) -> bool) {
+    fn first(rx: &Receiver<Result<(), NotPassed>>, wanted: fn(&Result<(), NotPassed>) -> bool) {
         let until = Instant::now() + PATIENCE;
         while !wanted(&rx.recv_deadline(until).expect("a report")) {}
     }
@@ -175,7 +214,7 @@ mod tests {
         let (gone, closed) = listener();
         drop(gone);
         let (_checks, rx) = start(&[check("127.0.0.1", port), check("127.0.0.1", closed)]);
-        let error = rx.recv_timeout(PATIENCE).unwrap().unwrap_err();
+        let Err(NotPassed::Failed(error)) = rx.recv_timeout(PATIENCE).unwrap() else { panic!() };
         assert!(error.starts_with(&format!("check TCP 127.0.0.1:{closed}: ")), "{error}");
     }
 
@@ -183,7 +222,7 @@ mod tests {
     fn names_are_resolved() {
         let (_service, port) = listener();
         let (_checks, rx) = start(&[check("localhost", port)]);
-        assert_eq!(rx.recv_timeout(PATIENCE).unwrap(), Ok(()));
+        first(&rx, Result::is_ok);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::RecvTimeoutError;
 
 use super::server::Server;
-use crate::tcp;
+use crate::tcp::{self, Name};
 
 /// A point in time after which nothing is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ impl Deadline {
 /// Tries the addresses of the server in the resolver's order. A resolver that is late is left behind, and
 /// ends with the process, which has nothing else to do.
 pub(super) fn connect(server: &Server, deadline: Deadline) -> io::Result<TcpStream> {
-    let resolving = tcp::resolve(server.host().to_owned(), server.port())?;
+    let resolving = Name::new(server.host(), server.port()).ask()?;
     match resolving.recv_deadline(deadline.0) {
         Ok(addresses) => tcp::connect_to_any(&addresses?, deadline.0),
         Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {

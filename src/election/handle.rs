@@ -70,6 +70,8 @@ pub struct Status {
     pub interface_usable: bool,
     /// What is wrong on this host, for which the agent is to blame or its surroundings.
     pub trouble: Vec<String>,
+    /// Why its health checks cannot be made; what they have found before holds.
+    pub shortage: Option<String>,
 }
 
 impl Status {
@@ -85,6 +87,7 @@ impl Status {
             candidate: false,
             interface_usable: false,
             trouble: Vec::new(),
+            shortage: None,
         }
     }
 }

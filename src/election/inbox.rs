@@ -2,7 +2,7 @@
 //! and the checks.
 
 use super::message::Input;
-use crate::checks::Timing;
+use crate::checks::{NotPassed, Timing};
 use crate::etcd;
 use crate::lock::{LockAnswer, Request};
 use crate::net::{MonitorTiming, Report};
@@ -31,7 +31,7 @@ pub(super) enum Event {
     /// Something for the core.
     Input(Input),
     /// The result of a round of health checks, with the number of their generation.
-    Checked(u64, Result<(), String>),
+    Checked(u64, Result<(), NotPassed>),
     /// The answer to the core's request, with what it was.
     Answered(Request, Result<LockAnswer, etcd::Error>),
     /// What the actuator tells about one of the addresses.

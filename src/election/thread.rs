@@ -33,6 +33,9 @@ const REQUEST: Duration = Duration::from_secs(2);
 /// How long an election that has left waits for the addresses to be off the interface.
 const UNBIND: Duration = Duration::from_secs(1);
 
+/// Between two attempts to start the checks.
+const CHECKS_AGAIN: Duration = Duration::from_secs(5);
+
 /// The thread's state.
 pub(super) struct Actor {
     params: Params,
@@ -44,6 +47,8 @@ pub(super) struct Actor {
     event_tx: Sender<Box<Event>>,
     event_rx: Receiver<Box<Event>>,
     checks: Option<Checks>,
+    /// When to try again to start the checks, if that has failed.
+    checks_again: Option<Instant>,
     /// Hears of the lock, until the IP was given up.
     lock: Option<etcd::Subscription>,
     /// Counts the settings of the checks: a round of the ones before may still be under way.
@@ -103,6 +108,7 @@ impl Actor {
             event_tx,
             event_rx,
             checks: None,
+            checks_again: None,
             lock: None,
             checks_generation: 0,
             shown: None,
@@ -158,7 +164,7 @@ impl Actor {
     }
 
     fn start_checks(&mut self) {
-        self.checks = None;
+        (self.checks, self.checks_again, self.words.shortage) = (None, None, None);
         self.checks_generation += 1;
         let generation = self.checks_generation;
         if self.params.checks.is_empty() {
@@ -171,18 +177,25 @@ impl Actor {
         let Params { cidr, checks, timing, .. } = &self.params;
         match Checks::start(*cidr, checks, *timing, reports) {
             Ok(checks) => self.checks = Some(checks),
-            // A service that cannot be checked is not known to work.
             Err(error) => {
-                let error = Err(format!("start the health checks: {error}"));
-                let _ = self.event_tx.send(Box::new(Event::Checked(generation, error)));
+                self.checks_again = Some(Instant::now() + CHECKS_AGAIN);
+                let _ = self.event_tx.send(Box::new(Event::Checked(generation, Err(error))));
             }
+        }
+    }
+
+    fn start_checks_again(&mut self) {
+        if self.checks_again.is_some_and(|at| Instant::now() >= at) {
+            self.start_checks();
         }
     }
 
     /// Waits for the next event.
     #[inline(never)]
     fn next_event(&self) -> Box<Event> {
-        let event = match self.left.or_else(|| self.driver.deadline()) {
+        let deadline = self.left.or_else(|| self.driver.deadline());
+        let again = self.checks_again.or(deadline);
+        let event = match deadline.min(again).or(again) {
             Some(deadline) => self.event_rx.recv_deadline(deadline).ok(),
             // The channel does not end: this thread has a sender itself.
             None => self.event_rx.recv().ok(),
@@ -195,10 +208,13 @@ impl Actor {
     #[allow(clippy::boxed_local, reason = "see the top: it stays off the stack")]
     fn decide(&mut self, event: Box<Event>) -> Vec<Action> {
         let input = match *event {
-            Event::Timer => return self.driver.wake(Instant::now()),
+            Event::Timer => {
+                self.start_checks_again();
+                return self.driver.wake(Instant::now());
+            }
             Event::Input(input) | Event::Control(Control::Input(input)) => Some(input),
             Event::Checked(generation, _) if generation != self.checks_generation => None,
-            Event::Checked(_, result) => Some(Input::Checked(self.words.checked(result))),
+            Event::Checked(_, result) => self.words.checked(result).map(Input::Checked),
             Event::Answered(request, result) => Some(self.answer(&request, result)),
             Event::Net(cidr, report) => self.on_report(cidr, report),
             Event::Control(control) => self.on_control(control),
@@ -373,6 +389,7 @@ impl Actor {
             candidate: core.is_candidate(),
             interface_usable: core.interface_is_usable(),
             trouble: self.words.trouble(core),
+            shortage: self.words.shortage.clone(),
         };
         if self.shown.as_ref() != Some(&status) {
             self.shown = Some(status.clone());

@@ -6,6 +6,7 @@ use log::warn;
 use super::core::{Core, Reason, Trouble};
 use super::handle::Params;
 use super::health::Cause;
+use crate::checks::NotPassed;
 use crate::lock;
 use crate::net::OrderError;
 use crate::network::{Mac, mac_text};
@@ -15,8 +16,10 @@ use crate::vip::Cidr;
 pub(super) struct Words {
     cidr: Cidr,
     interface: String,
-    /// Why the last round of health checks has failed.
+    /// Why the last round of health checks that could be made has failed.
     checks: String,
+    /// Why the last round could not be made.
+    pub(super) shortage: Option<String>,
     /// Why the kernel did not take an address.
     not_bound: Option<OrderError>,
     /// Who last claimed an address.
@@ -31,15 +34,25 @@ impl Words {
             cidr: params.cidr,
             interface: params.interface.clone(),
             checks: String::new(),
+            shortage: None,
             not_bound: None,
             claimant: None,
             logged: Vec::new(),
         }
     }
 
-    /// Keeps why a round of checks has failed; true if it has passed.
-    pub(super) fn checked(&mut self, result: Result<(), String>) -> bool {
-        result.map_err(|why| self.checks = why).is_ok()
+    /// Keeps what a round of checks has found. Whether it has passed, if it could be made.
+    pub(super) fn checked(&mut self, result: Result<(), NotPassed>) -> Option<bool> {
+        self.shortage = None;
+        match result {
+            Ok(()) => return Some(true),
+            Err(NotPassed::Failed(why)) => self.checks = why,
+            Err(NotPassed::NotMade(why)) => {
+                self.shortage = Some(why);
+                return None;
+            }
+        }
+        Some(false)
     }
 
     pub(super) fn not_bound(&mut self, why: OrderError) {
@@ -51,6 +64,14 @@ impl Words {
     }
 
     pub(super) fn reason(&self, core: &Core) -> String {
+        let reason = self.reason_of_core(core);
+        match &self.shortage {
+            Some(shortage) => format!("{reason}; {shortage}"),
+            None => reason,
+        }
+    }
+
+    fn reason_of_core(&self, core: &Core) -> String {
         match core.reason() {
             Reason::Unhealthy(Cause::Checks) => self.checks.clone(),
             Reason::Unhealthy(Cause::Interface(why)) => format!("{}: {why}", self.interface),

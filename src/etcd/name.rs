@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use tokio::sync::watch;
@@ -14,11 +14,11 @@ use tokio::task::{spawn_blocking, spawn_local};
 use tonic::codegen::http::Uri;
 
 use super::error::Error;
+use crate::tcp;
 
 /// Where a member is. Lives on the runtime's thread.
 pub(super) struct Name {
-    host: String,
-    port: u16,
+    name: tcp::Name,
     /// What the resolver has found last.
     known: RefCell<Vec<SocketAddr>>,
     asking: Cell<bool>,
@@ -30,33 +30,23 @@ impl Name {
     /// The name, or the address, in a URL.
     pub(super) fn of(url: &str) -> Rc<Name> {
         let uri: Uri = url.parse().unwrap_or_default();
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
         let port =
             uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-        let known = RefCell::default();
-        Rc::new(Name {
-            host,
-            port,
-            known,
-            asking: Cell::new(false),
-            answer: watch::Sender::new(None),
-        })
+        let (name, known) = (tcp::Name::new(host, port), RefCell::default());
+        Rc::new(Name { name, known, asking: Cell::new(false), answer: watch::Sender::new(None) })
     }
 
     /// What the member's certificate has to say, unless that is an address.
     pub(super) fn domain(&self) -> Option<&str> {
-        self.address().is_none().then_some(self.host.as_str())
-    }
-
-    fn address(&self) -> Option<IpAddr> {
-        self.host.parse().ok()
+        self.name.address().is_none().then_some(self.name.host())
     }
 
     /// The addresses that are known; waits for the resolver if there is none. It is asked in any case,
     /// for the next time.
     pub(super) async fn addresses(self: &Rc<Self>) -> Result<Vec<SocketAddr>, Error> {
-        if let Some(address) = self.address() {
-            return Ok(vec![SocketAddr::new(address, self.port)]);
+        if let Some(address) = self.name.address() {
+            return Ok(vec![address]);
         }
         let mut answer = self.answer.subscribe();
         self.ask();
@@ -75,8 +65,8 @@ impl Name {
         }
         let this = self.clone();
         spawn_local(async move {
-            let question = (this.host.clone(), this.port);
-            let resolving = spawn_blocking(move || question.to_socket_addrs().map(Vec::from_iter));
+            let name = this.name.clone();
+            let resolving = spawn_blocking(move || name.look_up());
             let answer = resolving.await.unwrap_or_else(|error| Err(io::Error::other(error)));
             this.asking.set(false);
             let found = answer.map_err(|error| Error::not_sent(error.to_string()));

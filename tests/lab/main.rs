@@ -84,6 +84,8 @@ mod serving;
 #[cfg(test)]
 mod shim;
 #[cfg(test)]
+mod shortage;
+#[cfg(test)]
 mod size;
 #[cfg(test)]
 mod start;

@@ -24,7 +24,7 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("vip", ""),
     ("tcp", "thread"),
     ("checks", "tcp thread vip"),
-    ("etcd", "clock secret thread"),
+    ("etcd", "clock secret tcp thread"),
     ("failure_detector", "network vip"),
     ("local_copy", "thread"),
     ("logging", "text thread"),

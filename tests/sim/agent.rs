@@ -159,6 +159,7 @@ impl Election {
     pub(crate) fn status(&self, bound: bool) -> Status {
         let core = self.driver.core();
         Status {
+            shortage: None,
             state: core.state(),
             since: self.driver.since(),
             reason: String::new(),

@@ -14,9 +14,28 @@ use crate::vip::Slot;
 
 impl Core {
     pub(super) fn on_status(&mut self, slot: Slot, status: Status) {
-        if let Some(vip) = self.table.get_mut(slot) {
-            vip.status = status;
-            self.note_owner(slot);
+        let Some(vip) = self.table.get_mut(slot) else { return };
+        let before = std::mem::replace(&mut vip.status, status);
+        self.note_owner(slot);
+        self.note_shortage(slot, before.shortage.is_some());
+    }
+
+    /// Says that this agent lacks something for health checks, and when it does not any more: once for
+    /// all of them, because what one lacks, all lack.
+    fn note_shortage(&mut self, slot: Slot, before: bool) {
+        let Some(vip) = self.table.get(slot) else { return };
+        let (cidr, shortage) = (vip.record.cidr, vip.status.shortage.clone());
+        if shortage.is_some() == before {
+            return;
+        }
+        let lack = self.table.iter().filter(|(_, vip)| vip.status.shortage.is_some()).count();
+        match shortage {
+            Some(why) if lack == 1 => {
+                let text = format!("{cidr}: {why}; what was found before holds");
+                self.log(Level::Warn, text);
+            }
+            None if lack == 0 => self.log(Level::Info, "all health checks are made again"),
+            Some(_) | None => {}
         }
     }
 

@@ -64,7 +64,7 @@ impl Vip {
             .other_prefix
             .as_ref()
             .map(|other| format!("host {:?} offers this address as {:?}", other.host, other.cidr));
-        let others = [not_started, not_stored, refused, prefix];
+        let others = [not_started, not_stored, refused, prefix, self.status.shortage.clone()];
         others.into_iter().flatten().chain(self.status.trouble.clone())
     }
 }

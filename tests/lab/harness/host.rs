@@ -134,7 +134,12 @@ impl Host {
     /// Listens on a free port of the host's loopback, as a service behind a VIP. The kernel accepts
     /// connections by itself; closing the listener makes it refuse them.
     pub(crate) fn listen(&self, port: u16) -> TcpListener {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        self.listen_at(Ipv4Addr::LOCALHOST, port)
+    }
+
+    /// The same at another of this host's addresses.
+    pub(crate) fn listen_at(&self, address: Ipv4Addr, port: u16) -> TcpListener {
+        let address = SocketAddr::from((address, port));
         self.namespace
             .run(|| TcpListener::bind(address))
             .unwrap_or_else(|error| panic!("listen on {address}: {error}"))

@@ -81,3 +81,20 @@ fn copies_of_former_names_are_said_in_one_line_that_says_how_to_end_it() {
     story.answer(of, store::Answer::Records(vec![record(1, 5)]));
     assert_eq!(story.warnings(), [""; 0]);
 }
+
+#[test]
+fn a_lack_of_something_for_the_checks_is_said_once_for_all_and_shown_for_each() {
+    let mut story = running(&many());
+    let lacks = |shortage: Option<&str>| {
+        let shortage = shortage.map(str::to_owned);
+        Notice::Status(Status { shortage, ..Status::starting() })
+    };
+    for _ in 0..2 {
+        MANY.for_each(|number| story.notice(story.slot(number), lacks(Some("lacks ports"))));
+    }
+    expect_one(&mut story, &["10.0.0.10/32", "lacks ports"]);
+    story.expect_problem("10.0.0.69/32: lacks ports");
+    assert_eq!(story.problems().len(), MANY.len());
+    MANY.for_each(|number| story.notice(story.slot(number), lacks(None)));
+    assert_eq!(story.problems(), [""; 0]);
+}
