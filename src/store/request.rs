@@ -50,6 +50,8 @@ pub enum Request {
     RecordsOf(String),
     /// Read the hosts that offer an IP.
     Candidates(Cidr),
+    /// Read the candidacies for its address, with whatever prefix length.
+    SharedBy(Cidr),
     /// Read which hosts offer one of these addresses with another prefix length; a hundred at most.
     OtherPrefixes(Vec<Cidr>),
 }
@@ -69,7 +71,7 @@ pub enum Answer {
     Hosts(Vec<(String, HostKey)>),
     /// The IPs that are registered on another host.
     Records(Vec<Record>),
-    /// Names of hosts.
+    /// Names of hosts, or the keys of their candidacies.
     Names(Vec<String>),
     /// For each of the IPs that another host offers with another prefix length: how, and which host.
     OtherPrefixes(Vec<(Cidr, OtherPrefix)>),
@@ -158,6 +160,7 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance) -> Txn {
         Request::Hosts => Txn::unconditional(vec![Op::GetPrefix(HOSTS.to_owned())]),
         Request::RecordsOf(other) => Txn::unconditional(vec![Op::GetPrefix(records_prefix(other))]),
         Request::Candidates(cidr) => lock::candidates_txn(*cidr),
+        Request::SharedBy(cidr) => Txn::unconditional(vec![lock::same_address(*cidr)]),
         Request::OtherPrefixes(cidrs) => {
             let look = |cidr: &Cidr| {
                 Op::Nested(Txn {
@@ -193,6 +196,9 @@ pub fn answer_of(request: &Request, host: &str, instance: &Instance, reply: &Rep
         Request::Candidates(cidr) => {
             let candidates = lock::candidates(*cidr, reply.kvs(0));
             Answer::Names(candidates.into_iter().map(|candidate| candidate.host).collect())
+        }
+        Request::SharedBy(_) => {
+            Answer::Names(reply.kvs(0).iter().map(|kv| kv.key.clone()).collect())
         }
         Request::OtherPrefixes(cidrs) => {
             let others = cidrs.iter().zip(&reply.nested);

@@ -65,7 +65,7 @@ fn two_clusters_with_one_address_make_no_storm() {
     let ways = [slow_way(&lab, H1, etcds[0]), slow_way(&lab, H2, etcds[1])];
     for (host, way) in [H1, H2].into_iter().zip(&ways) {
         lab[host].start_with(&[("ETCD_HOSTS", &way.url())]);
-        lab[host].api().add(VIP);
+        lab[host].api().create(&json!({ "ip": VIP.to_string(), "force": true }));
     }
     let (frames, transactions) = traffic(&lab);
     assert!(frames <= DEFENCES, "{frames} frames");

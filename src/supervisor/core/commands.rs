@@ -7,11 +7,10 @@ use log::Level;
 use super::start::{Start, is_of_etcd};
 use super::stop::Life;
 use super::table::{Stage, Vip};
-use super::{Core, Failure, Order, Origin, StartError, Timer, Token};
+use super::{Core, Failure, Order, Origin, Timer, Token};
 use crate::command::{Answer, Change, Command, NewVip, Refusal};
 use crate::fsm::State;
 use crate::lock::Lease;
-use crate::network::Mac;
 use crate::store::{self, At, Record, Request};
 use crate::vip::{Cidr, Slot, VipId};
 
@@ -25,8 +24,6 @@ pub(super) struct Clients {
     waiting: Vec<(Command, Token)>,
     /// Which hosts offer an IP is being read.
     asking_hosts: Vec<(Cidr, Token)>,
-    /// New IPs for which a machine answers: whether that is a host that shares it is being read.
-    answered: Vec<(Cidr, Slot, Mac)>,
 }
 
 impl Core {
@@ -264,18 +261,11 @@ impl Core {
         }
     }
 
-    /// A machine answers for a new IP: it may be the owner.
-    pub(super) fn is_answered(&mut self, slot: Slot, cidr: Cidr, mac: Mac) {
-        self.clients.answered.push((cidr, slot, mac));
-        self.ask(Request::Candidates(cidr));
-    }
-
     pub(super) fn on_candidates(
         &mut self,
         cidr: Cidr,
         result: Result<(store::Answer, At), Failure>,
     ) {
-        self.go_on_with_answered(cidr, &result);
         let answer = match result {
             Ok((store::Answer::Names(names), _)) => Ok(Answer::Hosts(names)),
             Ok(_) => Ok(Answer::Hosts(Vec::new())),
@@ -286,25 +276,5 @@ impl Core {
         self.clients.asking_hosts = others;
         let asked: Vec<(Cidr, Token)> = asked;
         asked.into_iter().for_each(|(_, token)| self.reply(token, answer.clone()));
-    }
-
-    /// New IPs that other hosts share are registered, though one of them answers.
-    fn go_on_with_answered(&mut self, cidr: Cidr, result: &Result<(store::Answer, At), Failure>) {
-        let answered = std::mem::take(&mut self.clients.answered);
-        let (asked, others) = answered.into_iter().partition(|(same, ..)| *same == cidr);
-        self.clients.answered = others;
-        let asked: Vec<(Cidr, Slot, Mac)> = asked;
-        for (_, slot, mac) in asked {
-            match result {
-                Ok((store::Answer::Names(names), _)) if names.is_empty() => {
-                    self.not_stored(slot, StartError::Answered(mac).refusal(cidr));
-                }
-                Ok(_) => self.on_started(slot, Ok(())),
-                Err(failure) => {
-                    let why = Refusal::Unavailable(format!("etcd: {}", failure.why));
-                    self.not_stored(slot, why);
-                }
-            }
-        }
     }
 }

@@ -185,6 +185,7 @@ impl Core {
             Request::Release { keys, .. } => self.on_released(&keys, result.is_ok()),
             Request::OtherPrefixes(cidrs) => self.on_other_prefixes(&cidrs, result),
             Request::Candidates(cidr) => self.on_candidates(cidr, result),
+            Request::SharedBy(cidr) => self.on_shared_by(cidr, result),
             Request::Hosts => self.on_hosts(result),
             Request::RecordsOf(host) => self.on_records_of(&host, result),
             // The next look repeats them where that is needed.

@@ -1,12 +1,17 @@
 //! Other keys for the address of an IP: with another prefix length, or in another spelling. Each is an
 //! election of its own, so that the address has two owners. They are shown, and keep an address from
 //! being registered; which of them is right an operator has to say.
+//!
+//! And machines that answer for the address of a new IP: hosts that share it, or strangers.
 
 use log::Level;
 
 use super::compare::{AT_ONCE, Step};
-use super::{Core, Failure};
+use super::table::Vip;
+use super::{Core, Failure, StartError};
+use crate::command::Refusal;
 use crate::lock::OtherPrefix;
+use crate::network::Mac;
 use crate::store::{self, At, Request};
 use crate::vip::{Cidr, Slot};
 
@@ -78,6 +83,33 @@ impl Core {
         {
             let text = format!("{key:?} is the lock of {cidr} in another spelling: both own it");
             self.log(Level::Warn, text);
+        }
+    }
+
+    /// A machine answers for a new IP: it may be a host that shares it.
+    pub(super) fn on_answered(&mut self, slot: Slot, cidr: Cidr, mac: Mac) {
+        let Some(vip) = self.table.get_mut(slot) else { return };
+        vip.answered = Some(mac);
+        self.ask(Request::SharedBy(cidr));
+    }
+
+    /// An address that other hosts share is registered, unless they share it with another prefix length:
+    /// that is found when the record is written.
+    pub(super) fn on_shared_by(
+        &mut self,
+        cidr: Cidr,
+        result: Result<(store::Answer, At), Failure>,
+    ) {
+        let answered = |(slot, vip): (Slot, &Vip)| Some((slot, vip.answered?));
+        let Some((slot, mac)) = self.table.at(cidr.addr()).and_then(answered) else { return };
+        match result {
+            Ok((store::Answer::Names(names), _)) if names.is_empty() => {
+                self.not_stored(slot, StartError::Answered(mac).refusal(cidr));
+            }
+            Ok(_) => self.on_started(slot, Ok(())),
+            Err(failure) => {
+                self.not_stored(slot, Refusal::Unavailable(format!("etcd: {}", failure.why)));
+            }
         }
     }
 }

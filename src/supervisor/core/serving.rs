@@ -45,6 +45,7 @@ impl Core {
             | Request::Hosts
             | Request::RecordsOf(_)
             | Request::Candidates(_)
+            | Request::SharedBy(_)
             | Request::OtherPrefixes(_) => false,
         };
         let refuses = self.table.iter().any(|(_, vip)| vip.service == Service::Refused);

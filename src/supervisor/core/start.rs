@@ -320,7 +320,7 @@ impl Core {
                 self.tell(slot, Order::Lease(self.lease.told));
             }
             (Err(StartError::Answered(mac)), Stage::Starting(_)) => {
-                self.is_answered(slot, cidr, mac)
+                self.on_answered(slot, cidr, mac)
             }
             (Err(error), Stage::Starting(_)) => self.not_stored(slot, error.refusal(cidr)),
             // Only a new IP is looked for.

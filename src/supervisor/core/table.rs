@@ -7,6 +7,7 @@ use super::{Core, Token};
 use crate::command::Change;
 use crate::election::Status;
 use crate::lock::OtherPrefix;
+use crate::network::Mac;
 use crate::store::Record;
 use crate::vip::{Cidr, Slot, VipId};
 use crate::wire;
@@ -47,6 +48,8 @@ pub(super) struct Vip {
     pub(super) service: Service,
     /// Another host that offers the address with another prefix length.
     pub(super) other_prefix: Option<OtherPrefix>,
+    /// The machine that answered for the address when the IP was new.
+    pub(super) answered: Option<Mac>,
 }
 
 /// How far an IP belongs to this host.
@@ -209,6 +212,7 @@ impl Vip {
             not_started: None,
             service: Service::Served,
             other_prefix: None,
+            answered: None,
         }
     }
 

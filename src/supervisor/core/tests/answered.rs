@@ -5,8 +5,8 @@ use super::*;
 
 const ADDRESS: &str = "02:00:00:00:00:63";
 
-fn asks_for_candidates() -> Request {
-    Request::Candidates("10.0.0.1/32".parse().unwrap())
+fn shared_by() -> Request {
+    Request::SharedBy("10.0.0.1/32".parse().unwrap())
 }
 
 /// A new IP is started, and a machine answers for it.
@@ -14,7 +14,7 @@ fn answered() -> (Story, Token) {
     let mut story = Story::running(&[]);
     story.no_threads = Some(StartError::Answered([2, 0, 0, 0, 0, 0x63]));
     let token = story.command(new(1));
-    story.expect_ask(&asks_for_candidates());
+    story.expect_ask(&shared_by());
     (story, token)
 }
 
@@ -26,7 +26,7 @@ fn is_asked_to_write(story: &mut Story) -> bool {
 fn an_address_that_a_stranger_has_is_refused() {
     let (mut story, token) = answered();
     assert!(!is_asked_to_write(&mut story));
-    story.answer(asks_for_candidates(), store::Answer::Names(Vec::new()));
+    story.answer(shared_by(), store::Answer::Names(Vec::new()));
     let Err(Refusal::Conflict(why)) = story.reply(token) else { panic!("it was registered") };
     assert!(why.contains(ADDRESS) && why.contains("10.0.0.1/32"), "{why}");
     assert!(story.did(|action| matches!(action, Action::End(_))));
@@ -36,7 +36,7 @@ fn an_address_that_a_stranger_has_is_refused() {
 #[test]
 fn an_address_that_another_host_shares_is_registered() {
     let (mut story, token) = answered();
-    story.answer(asks_for_candidates(), store::Answer::Names(vec!["h2".to_owned()]));
+    story.answer(shared_by(), store::Answer::Names(vec!["h2".to_owned()]));
     let write = story.take_ask(|request| matches!(request, Request::WriteRecord(_)));
     story.answer(write.expect("it is stored"), written(101));
     assert!(story.reply(token).is_ok());
@@ -45,7 +45,7 @@ fn an_address_that_another_host_shares_is_registered() {
 #[test]
 fn an_etcd_that_does_not_tell_who_shares_an_address_registers_nothing() {
     let (mut story, token) = answered();
-    story.fail(asks_for_candidates(), not_sent());
+    story.fail(shared_by(), not_sent());
     assert!(matches!(story.reply(token), Err(Refusal::Unavailable(_))));
     assert!(story.listed().is_empty());
 }
