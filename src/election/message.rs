@@ -67,6 +67,8 @@ pub enum Action {
     Unbind,
     /// Announce the addresses again: another host may have announced them meanwhile.
     Announce,
+    /// Announce the addresses for the owner, which does not do so again: a Go LinK.
+    AnnounceOwner,
     /// Begin or end to ask the network who has the address; comes back as [`Input::Probed`].
     Probe(bool),
     /// Send a request to etcd; its outcome comes back as [`Input::Answered`] or

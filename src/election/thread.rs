@@ -337,6 +337,11 @@ impl Actor {
                     address.managed.announce();
                 }
             }
+            Action::AnnounceOwner => {
+                for address in &self.addresses {
+                    address.managed.announce_owner();
+                }
+            }
             Action::Probe(on) => {
                 for address in &self.addresses {
                     address.managed.probe(on);

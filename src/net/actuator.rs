@@ -186,6 +186,7 @@ impl Actuator {
         match order {
             AddressOrder::Set(desired) => self.reconciler.set(cidr, desired),
             AddressOrder::Announce => self.reconciler.announce(cidr),
+            AddressOrder::AnnounceOwner => self.duplicates.announce_owner(cidr, now),
             AddressOrder::Probe(true) => self.prober.probes.start(cidr, now),
             AddressOrder::Probe(false) => self.prober.stop(cidr),
             AddressOrder::Monitor(Some(timing)) => self.monitor.start(cidr, timing, now),
@@ -213,7 +214,7 @@ impl Actuator {
         for (index, heard) in self.listener.hear() {
             self.monitor.overhear(index, &heard);
             for (cidr, wins_tie_break) in self.reconciler.hear(index, &heard, now) {
-                self.duplicates.heard(cidr, &heard);
+                self.duplicates.heard(cidr, &heard, self.reconciler.probe_source(cidr));
                 let probed = self.prober.probes.heard(cidr, heard.kind, wins_tie_break, now);
                 if let Some(result) = probed {
                     self.reconciler.tell(cidr, Report::Probed(result));

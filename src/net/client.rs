@@ -162,6 +162,11 @@ impl ManagedAddress {
         self.order(AddressOrder::Announce);
     }
 
+    /// Announces the address for the host that answers for it, if one does.
+    pub fn announce_owner(&self) {
+        self.order(AddressOrder::AnnounceOwner);
+    }
+
     /// Starts or stops to ask the network who has the address; what it says is reported whenever that
     /// changes. Starting twice changes nothing.
     pub fn probe(&self, on: bool) {

@@ -34,6 +34,7 @@ pub(super) enum Order {
 pub(super) enum AddressOrder {
     Set(Desired),
     Announce,
+    AnnounceOwner,
     Probe(bool),
     Monitor(Option<MonitorTiming>),
     Forget,

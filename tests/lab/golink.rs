@@ -157,3 +157,27 @@ fn a_lock_that_is_written_by_hand_and_gone_at_once_stops_no_election() {
     lab[H1].api().add(VIP2);
     lab.await_owner(VIP2);
 }
+
+/// The Go LinK announces an IP once, when it gets it.
+#[test]
+fn a_host_that_lets_go_to_a_go_host_announces_the_ip_for_it() {
+    let mut lab = Lab::builder(2).management_network().build();
+    lab[H1].start();
+    lab[H1].api().add(VIP);
+    assert_eq!(lab.await_owner(VIP), H1);
+    let _go = GoLink::start(&lab, H2, VIP);
+    let (former, owner) = (lab[H1].mac(), lab[H2].mac().to_string());
+    let mut capture = lab.client.capture();
+    lab.cut_from_etcd(H1, Way::Both);
+    capture.wait_for("the Go LinK announces it", |frame| {
+        frame.announces(VIP.ip()) && frame.source.to_string() == owner
+    });
+    assert_eq!(lab.bound_on(VIP), [H1, H2]);
+    // The client knows the one that is about to let go, and sends nothing that could tell otherwise.
+    lab.client.learn(VIP.ip(), former);
+    let known = || lab.client.neighbour(VIP.ip()).unwrap_or_default();
+    holds_for(Duration::from_secs(2), "nobody says otherwise", || known() == former.to_string());
+    lab[H1].heal();
+    eventually("it lets go", || lab.bound_on(VIP) == [H2]);
+    eventually("the client knows the owner", || known() == owner);
+}

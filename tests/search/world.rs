@@ -136,6 +136,8 @@ impl World {
             }
             Action::Announce if self.bug == Some(Bug::NobodyAnnouncesAgain) => {}
             Action::Announce => self.announce(id),
+            // There is no Go LinK here.
+            Action::AnnounceOwner => {}
             Action::Probe(on) => self.host_mut(id).probing = on.then_some(None),
             Action::Ask(request) => {
                 if let (Some(Bug::BreakBeforeMake), Request::Transfer { .. }) = (self.bug, &request)

@@ -1,6 +1,7 @@
 //! To whom the neighbours send what is meant for the IP: to whichever host has announced it last. An owner
 //! announces it again when another host may have done so since, as soon as it is known whose the IP is; a
-//! host that lets go for an owner has it announced, by writing its lock again as it is.
+//! host that lets go for an owner has it announced, by writing its lock again as it is. A Go LinK takes no
+//! notice of that: the host that has let go announces the IP for it.
 
 use super::lock::Ownership;
 use super::{Action, Core};
@@ -13,6 +14,8 @@ pub(super) enum Neighbours {
     Settled,
     /// More than one host may have announced the IP, this one among them.
     Contested,
+    /// The same, and the owner does not announce it again.
+    Forsaken,
 }
 
 /// For whom the lock is to be written again as it is.
@@ -53,6 +56,10 @@ impl Core {
 
     /// Announces what others may have announced, as soon as it is known whose it is.
     pub(super) fn settle_neighbours(&mut self, actions: &mut Vec<Action>) {
+        if self.neighbours == Neighbours::Forsaken {
+            self.neighbours = Neighbours::Settled;
+            actions.push(Action::AnnounceOwner);
+        }
         let confirmed = self.ownership() == Ownership::Mine && !self.etcd.lock.is_doubted();
         if self.neighbours == Neighbours::Contested && confirmed && self.is_ordered() {
             self.neighbours = Neighbours::Settled;
@@ -61,6 +68,20 @@ impl Core {
                 actions.push(Action::Announce);
             }
         }
+    }
+
+    /// The owner was told that this host has let go, or hears it again.
+    pub(super) fn acknowledged(&mut self) {
+        self.owed = Acknowledgement::None;
+        if self.ownership() == Ownership::Other && self.owner_is_go_link() {
+            self.neighbours = Neighbours::Forsaken;
+        }
+    }
+
+    fn owner_is_go_link(&self) -> bool {
+        let holder = self.etcd.lock.known_holder();
+        let mut others = self.etcd.candidates.iter().flatten();
+        others.any(|it| it.lease == 0 && holder.is_some_and(|holder| holder.host == it.host))
     }
 
     pub(super) fn on_owner_heard_again(&mut self) {

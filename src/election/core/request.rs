@@ -256,7 +256,7 @@ impl Core {
         let failing = self.state == State::Failing;
         match request {
             Request::TakeOver { .. } => self.etcd.lock.forget_death(),
-            Request::Acknowledge { .. } if succeeded => self.owed = Acknowledgement::None,
+            Request::Acknowledge { .. } if succeeded => self.acknowledged(),
             Request::Resign { .. } if failing => self.etcd.not_before = NotBefore::Successor,
             // None of the Go LinKs has taken it: there may be none, their candidacies have no end.
             Request::ReacquireUnavailable { .. } if failing && succeeded => {

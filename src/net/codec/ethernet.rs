@@ -9,6 +9,9 @@ pub const ARP: u16 = 0x0806;
 /// The type of a frame that carries IPv6.
 pub const IPV6: u16 = 0x86dd;
 
+/// Where in a frame its source is.
+pub const SOURCE: std::ops::Range<usize> = 6..12;
+
 /// In the first byte of a destination, the bit that all and groups have: I/G (IEEE 802).
 const GROUP: u8 = 0x01;
 /// The length of the header.

@@ -11,6 +11,7 @@ use crate::net::codec::ethernet::{BROADCAST, Mac};
 use crate::net::codec::{arp, ethernet, ndp};
 use crate::net::error::words;
 use crate::net::sys::PacketSocket;
+use crate::network::mac_text;
 use crate::vip::Cidr;
 
 /// From where it is asked about an address.
@@ -49,6 +50,22 @@ impl Asker {
             Err(_) => {}
         }
         sent.is_ok()
+    }
+
+    /// Announces an address for the machine at `owner`. A switch learns nothing from that: the frames
+    /// come from this host.
+    pub(crate) fn announce_for(&self, cidr: Cidr, owner: Mac, source: ProbeSource) {
+        let Some(mac) = source.mac else { return };
+        let (protocol, frames) = match cidr.addr() {
+            IpAddr::V4(ip) => (ethernet::ARP, arp::announcement(ip, owner).to_vec()),
+            IpAddr::V6(ip) => (ethernet::IPV6, vec![ndp::announcement(ip, owner, false)]),
+        };
+        for mut frame in frames {
+            frame[ethernet::SOURCE].copy_from_slice(&mac);
+            // A frame that is lost here may be lost on the way, too.
+            let _ = self.socket.send(source.index, protocol, &frame);
+        }
+        log::debug!("{cidr} announced for {}", mac_text(owner));
     }
 
     fn send(&self, ip: IpAddr, index: u32, mac: Mac, whom: Option<Mac>) -> Result<(), Errno> {

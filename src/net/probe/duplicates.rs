@@ -1,4 +1,5 @@
-//! Looks for a machine that has an address already, before the address is shared.
+//! Looks for a machine that has an address already: before the address is shared, or to announce it for
+//! an owner that does not do so itself.
 //!
 //! Owns the schedule of these questions; lives on the actuator's thread. Nothing here blocks. As RFC
 //! 5227, 2.1.1, and RFC 4862, 5.4, but in a tenth of a second instead of some: a client waits for the
@@ -33,7 +34,13 @@ struct LookedFor {
     cidr: Cidr,
     asked: u32,
     due: Instant,
-    found: Found,
+    then: Then,
+}
+
+/// What is done when the machine is found, or none is.
+enum Then {
+    Tell(Found),
+    Announce,
 }
 
 impl fmt::Debug for LookedFor {
@@ -50,13 +57,20 @@ impl Duplicates {
 
     /// Looks for an address that is managed.
     pub(crate) fn look_for(&mut self, cidr: Cidr, found: Found, now: Instant) {
-        self.looked_for.push(LookedFor { cidr, asked: 0, due: now, found });
+        self.looked_for.push(LookedFor { cidr, asked: 0, due: now, then: Then::Tell(found) });
+    }
+
+    /// Announces an address that is managed for the machine that answers for it, if one does.
+    pub(crate) fn announce_owner(&mut self, cidr: Cidr, now: Instant) {
+        self.looked_for.push(LookedFor { cidr, asked: 0, due: now, then: Then::Announce });
     }
 
     /// Takes note of what another host says.
-    pub(crate) fn heard(&mut self, cidr: Cidr, heard: &Heard) {
+    pub(crate) fn heard(&mut self, cidr: Cidr, heard: &Heard, source: Option<ProbeSource>) {
         if heard.kind == Kind::Claim {
-            self.end(Some(heard.mac), |it| it.cidr == cidr);
+            let found = Some((heard.mac, source));
+            // What was said before anything was asked may be what is wrong.
+            self.end(found, |it| it.cidr == cidr && it.asked > 0);
         }
     }
 
@@ -74,9 +88,21 @@ impl Duplicates {
         }
     }
 
-    fn end(&mut self, mac: Option<Mac>, is_over: impl Fn(&LookedFor) -> bool) {
+    /// Ends what is over; with the machine that was found, and from where it was asked.
+    fn end(
+        &mut self,
+        found: Option<(Mac, Option<ProbeSource>)>,
+        is_over: impl Fn(&LookedFor) -> bool,
+    ) {
         while let Some(index) = self.looked_for.iter().position(&is_over) {
-            (self.looked_for.swap_remove(index).found)(mac);
+            let LookedFor { cidr, then, .. } = self.looked_for.swap_remove(index);
+            match (then, found) {
+                (Then::Tell(tell), _) => tell(found.map(|(mac, _)| mac)),
+                (Then::Announce, Some((mac, Some(source)))) => {
+                    self.asker.announce_for(cidr, mac, source);
+                }
+                (Then::Announce, _) => {}
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::capture::Capture;
+use super::capture::Mac;
 use super::namespace::Namespace;
 use super::ping::{self, Pinger};
 
@@ -48,5 +49,10 @@ impl Client {
         let entry = self.namespace.ip(&format!("neigh show to {ip} dev eth0"));
         let mut words = entry.split_whitespace().skip_while(|word| *word != "lladdr");
         words.nth(1).map(str::to_owned)
+    }
+
+    /// Has the client know that Ethernet address for the address, as if it had been announced.
+    pub(crate) fn learn(&self, ip: IpAddr, mac: Mac) {
+        self.namespace.ip(&format!("neigh replace {ip} lladdr {mac} dev eth0 nud reachable"));
     }
 }

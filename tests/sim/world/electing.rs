@@ -78,6 +78,8 @@ impl World {
             Action::Unbind => self.set_desired(host, slot, false),
             Action::Announce if self.bug == Some(Bug::NobodyAnnouncesAgain) => {}
             Action::Announce => self.announce_election(host, slot),
+            // A client finds a Go LinK by itself here, in the time that is allowed after a fault.
+            Action::AnnounceOwner => {}
             Action::Probe(on) => self.set_probing(host, slot, on),
             Action::Ask(request) => {
                 let breaks = self.bug == Some(Bug::BreakBeforeMake);

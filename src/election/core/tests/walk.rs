@@ -90,6 +90,7 @@ fn look(core: &Core, actions: &[Action], asked: &mut bool, ordered: &mut Option<
                 wanted = Some(bind);
             }
             Action::Announce
+            | Action::AnnounceOwner
             | Action::Probe(_)
             | Action::Restart(_)
             | Action::Transition { .. }
