@@ -330,23 +330,11 @@ impl Actor {
     #[inline(never)]
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Bind => self.set(Desired::Bound),
-            Action::Unbind => self.set(Desired::Unbound),
-            Action::Announce => {
-                for address in &self.addresses {
-                    address.managed.announce();
-                }
-            }
-            Action::AnnounceOwner => {
-                for address in &self.addresses {
-                    address.managed.announce_owner();
-                }
-            }
-            Action::Probe(on) => {
-                for address in &self.addresses {
-                    address.managed.probe(on);
-                }
-            }
+            Action::Bind => self.order(&|address| address.set(Desired::Bound)),
+            Action::Unbind => self.order(&|address| address.set(Desired::Unbound)),
+            Action::Announce => self.order(&ManagedAddress::announce),
+            Action::AnnounceOwner => self.order(&ManagedAddress::announce_owner),
+            Action::Probe(on) => self.order(&|address| address.probe(on)),
             Action::Ask(request) => self.ask(request),
             Action::Transition { from, to, event } => {
                 let reason = self.words.reason(self.driver.core());
@@ -362,10 +350,8 @@ impl Actor {
         }
     }
 
-    fn set(&self, desired: Desired) {
-        for address in &self.addresses {
-            address.managed.set(desired);
-        }
+    fn order(&self, order: &dyn Fn(&ManagedAddress)) {
+        self.addresses.iter().for_each(|address| order(&address.managed));
     }
 
     #[inline(never)]
