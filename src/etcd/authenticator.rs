@@ -134,6 +134,20 @@ impl Authenticator {
         }
     }
 
+    /// A member is at that index of Raft's log. A token of etcd's simple kind ends with the index that a
+    /// member waits for before it looks at the token: after etcd was restored or began anew it would wait for
+    /// long, and never say that it does not know the token.
+    pub(super) fn compare(&self, index: u64) {
+        let is_ahead = self.token.borrow().as_ref().is_some_and(|token| {
+            let text = token.to_str().unwrap_or_default();
+            let issued = text.rsplit_once('.').and_then(|(_, issued)| issued.parse::<u64>().ok());
+            issued.is_some_and(|issued| issued > index)
+        });
+        if is_ahead {
+            self.demand();
+        }
+    }
+
     /// Whether there is a user who can have a token.
     pub(super) fn has_user(&self) -> bool {
         self.user.is_some()

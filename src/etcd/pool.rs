@@ -233,6 +233,7 @@ impl Pool {
             answer = client.status().await.map_err(Error::from);
         }
         let answer = answer?;
+        self.auth.compare(answer.raft_index());
         let cluster = answer.header().map_or(0, ResponseHeader::cluster_id);
         if cluster == 0 { Err(Error::no_etcd()) } else { Ok(cluster) }
     }

@@ -73,3 +73,16 @@ fn passwords_that_take_longer_to_check_than_a_renewal_may_take_let_everybody_in(
     lab[owner].terminate();
     lab.await_owner_other_than(owner, VIP);
 }
+
+#[test]
+fn a_token_of_a_later_time_than_that_of_a_restored_etcd_is_not_kept() {
+    let mut lab = sharing(3, 3, &[]);
+    lab.await_owner(VIP);
+    let saved = lab.folder().join("saved");
+    lab.etcd.save(&saved);
+    lab.etcd.stop();
+    eventually("all have lost etcd", || lab.bound_on(VIP).len() == 3);
+    lab.etcd.bring_back(&saved);
+    lab.etcd.start_all();
+    eventually("one owner", || lab.bound_on(VIP).len() == 1);
+}
