@@ -5,7 +5,8 @@
 //! collected until one of them returns. So none waits for others, and load makes the batches. In a
 //! batch each transaction is nested in one of etcd's, with its own conditions; etcd carries out all of
 //! them or, if one is impossible, none: then each is sent by itself, so that one does not fail the others.
-//! etcd takes no key twice in a request: of two transactions that may write the same one, the second waits.
+//! etcd 3.4 does not ask whether a user may do what is nested: as long as it refuses, nothing is nested, or some
+//! of it would be let through, now and then. etcd takes no key twice in a request: of two transactions that may write the same one, the second waits.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
@@ -28,6 +29,9 @@ const LARGEST: usize = 100;
 /// How many requests are under way. A slow one does not hold up all the others.
 const IN_FLIGHT: usize = 4;
 
+/// How long an etcd that has refused something is taken for one that refuses.
+const REFUSES: Duration = Duration::from_secs(10);
+
 /// How much longer than its time a request is waited for: why it failed is known at the very end.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
@@ -38,6 +42,8 @@ pub(super) struct Batcher {
     recheck: Rc<Notify>,
     waiting: RefCell<VecDeque<Job>>,
     in_flight: Cell<usize>,
+    /// Until when each transaction is sent by itself: one was refused.
+    alone: Cell<Option<Instant>>,
 }
 
 /// A transaction, and where its outcome goes.
@@ -52,7 +58,8 @@ struct Job {
 impl Batcher {
     pub(super) fn new(pool: Rc<Pool>, recheck: Rc<Notify>) -> Rc<Batcher> {
         let waiting = RefCell::default();
-        Rc::new(Batcher { pool, recheck, waiting, in_flight: Cell::new(0) })
+        let (in_flight, alone) = (Cell::new(0), Cell::new(None));
+        Rc::new(Batcher { pool, recheck, waiting, in_flight, alone })
     }
 
     /// Has a transaction carried out; `reply` is called once, by `until` or a moment later.
@@ -90,7 +97,8 @@ impl Batcher {
         let mut written = HashSet::new();
         let mut batch = Vec::new();
         let mut left = VecDeque::new();
-        while batch.len() < LARGEST {
+        let largest = if self.alone.get().is_some_and(|until| now < until) { 1 } else { LARGEST };
+        while batch.len() < largest {
             let Some(job) = waiting.pop_front() else { break };
             let keys = job.txn.written_keys();
             if keys.iter().any(|key| written.contains(*key)) {
@@ -133,8 +141,16 @@ impl Batcher {
         }
     }
 
+    fn note(&self, error: Option<&Error>) {
+        let kind = error.map(|error| error.kind);
+        if matches!(kind, Some(ErrorKind::Refused | ErrorKind::Auth)) {
+            self.alone.set(Some(Instant::now() + REFUSES));
+        }
+    }
+
     async fn send_one(&self, job: Job) {
         let outcome = transact(self.pool.clone(), self.recheck.clone(), job.txn, job.until).await;
+        self.note(outcome.as_ref().err());
         // The caller may have stopped waiting.
         let _ = job.outcome.send(outcome.map_err(|error| error.after(job.unknown)));
     }
@@ -150,11 +166,14 @@ mod tests {
         Txn { then: keys.iter().map(put).collect(), ..Txn::default() }
     }
 
-    #[test]
-    fn no_key_is_written_twice_in_a_batch() {
-        let batcher = Batcher::new(Pool::new(Options::of_tests(1)), Rc::new(Notify::new()));
+    fn batcher() -> Rc<Batcher> {
+        Batcher::new(Pool::new(Options::of_tests(1)), Rc::new(Notify::new()))
+    }
+
+    /// What is written in each batch.
+    fn batches(batcher: &Batcher, all: &[&[&str]]) -> Vec<String> {
         let until = Instant::now() + Duration::from_secs(60);
-        for keys in [&["a", "mark"][..], &["lock"], &["b", "mark"], &["a"], &["candidacy"]] {
+        for keys in all {
             let (outcome, _) = oneshot::channel();
             let job = Job { txn: put(keys), until, unknown: false, outcome };
             batcher.waiting.borrow_mut().push_back(job);
@@ -164,6 +183,23 @@ mod tests {
             let keys = |job: &Job| job.txn.written_keys().join(" ");
             batches.push(jobs.iter().map(keys).collect::<Vec<_>>().join(", "));
         }
-        assert_eq!(batches, ["a mark, lock, candidacy", "b mark, a"]);
+        batches
+    }
+
+    #[test]
+    fn no_key_is_written_twice_in_a_batch() {
+        let all = [&["a", "mark"][..], &["lock"], &["b", "mark"], &["a"], &["candidacy"]];
+        assert_eq!(batches(&batcher(), &all), ["a mark, lock, candidacy", "b mark, a"]);
+    }
+
+    #[test]
+    fn nothing_is_nested_while_etcd_refuses() {
+        let batcher = batcher();
+        let all = [&["a"][..], &["b"]];
+        batcher.note(Some(&Error::no_etcd()));
+        batcher.note(None);
+        assert_eq!(batches(&batcher, &all), ["a, b"]);
+        batcher.note(Some(&Error::refused("no space")));
+        assert_eq!(batches(&batcher, &all), ["a", "b"]);
     }
 }

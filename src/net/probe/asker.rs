@@ -11,7 +11,6 @@ use crate::net::codec::ethernet::{BROADCAST, Mac};
 use crate::net::codec::{arp, ethernet, ndp};
 use crate::net::error::words;
 use crate::net::sys::PacketSocket;
-use crate::network::mac_text;
 use crate::vip::Cidr;
 
 /// From where it is asked about an address.
@@ -65,7 +64,6 @@ impl Asker {
             // A frame that is lost here may be lost on the way, too.
             let _ = self.socket.send(source.index, protocol, &frame);
         }
-        log::debug!("{cidr} announced for {}", mac_text(owner));
     }
 
     fn send(&self, ip: IpAddr, index: u32, mac: Mac, whom: Option<Mac>) -> Result<(), Errno> {
