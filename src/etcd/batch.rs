@@ -5,8 +5,10 @@
 //! collected until one of them returns. So none waits for others, and load makes the batches. In a
 //! batch each transaction is nested in one of etcd's, with its own conditions; etcd carries out all of
 //! them or, if one is impossible, none: then each is sent by itself, so that one does not fail the others.
-//! etcd 3.4 does not ask whether a user may do what is nested: as long as it refuses, nothing is nested, or some
-//! of it would be let through, now and then. etcd takes no key twice in a request: of two transactions that may write the same one, the second waits.
+//! etcd takes no key twice in a request: of two transactions that may write the same one, the second waits.
+//!
+//! etcd 3.4 does not ask whether a user may do what is nested. So as long as etcd refuses, nothing is nested:
+//! what it refuses would be let through now and then.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};

@@ -64,6 +64,7 @@ impl Asker {
             // A frame that is lost here may be lost on the way, too.
             let _ = self.socket.send(source.index, protocol, &frame);
         }
+        log::debug!("{cidr} announced for its owner");
     }
 
     fn send(&self, ip: IpAddr, index: u32, mac: Mac, whom: Option<Mac>) -> Result<(), Errno> {

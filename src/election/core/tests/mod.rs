@@ -368,9 +368,9 @@ fn a_retry_that_cannot_be_made_without_a_lease_is_not_waited_for() {
     let mut story = Story::started();
     story.unanswered();
     assert!(story.driver.deadline().is_some());
-    story.feed(Input::EtcdHeard(1));
-    story.feed(Input::Lease(Lease::Lost));
-    story.feed(Input::Bound(true));
+    for input in [Input::EtcdHeard(1), Input::Lease(Lease::Lost), Input::Bound(true)] {
+        story.feed(input);
+    }
     assert_eq!(story.driver.deadline(), None);
     assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), [acquire()]);
 }
