@@ -130,7 +130,9 @@ impl Keeper {
             (Some(id), None) => (id, self.resume(&mut client, id).await?),
             (None, _) => self.grant(&mut client).await?,
         };
-        let (mut keeper, mut answers) = self.open(&mut client, id, ttl).await?;
+        let until = self.attempt_deadline();
+        let mut stream = Some(self.open(&mut client, id, ttl, until).await?);
+        let mut answers = false;
         round.ended_at(member, &self.pool);
         loop {
             self.pool.works(member);
@@ -139,7 +141,18 @@ impl Keeper {
             if !self.pool.is_current(member) {
                 return Ok(());
             }
-            self.renew_once(&mut keeper, &mut answers).await?;
+            let Some(open) = &mut stream else {
+                let until = self.deadline(self.interval());
+                self.open(&mut client, id, ttl, until).await?;
+                continue;
+            };
+            match self.renew_once(open).await {
+                Ok(()) => answers = true,
+                // etcd's gRPC proxy answers the renewal that opens a stream within half a second, and
+                // others when it renews the lease for its own reasons: there each opens one.
+                Err(error) if !answers && error.kind == ErrorKind::Unreachable => stream = None,
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -187,8 +200,9 @@ impl Keeper {
         client: &mut Client,
         id: i64,
         ttl: Duration,
+        until: Instant,
     ) -> Result<(LeaseKeeper, LeaseKeepAliveStream), Error> {
-        let (sent, until) = (Instant::now(), self.attempt_deadline());
+        let sent = Instant::now();
         let opened = timeout_at(until, client.lease_keep_alive(id)).await;
         let opened = opened.map_err(|_| Error::deadline("renew the lease"))??;
         self.acknowledged(sent, ttl, Event::Held { id, ttl });
@@ -197,8 +211,7 @@ impl Keeper {
 
     async fn renew_once(
         &mut self,
-        keeper: &mut LeaseKeeper,
-        answers: &mut LeaseKeepAliveStream,
+        (keeper, answers): &mut (LeaseKeeper, LeaseKeepAliveStream),
     ) -> Result<(), Error> {
         let sent = Instant::now();
         let until = self.attempt_deadline();
