@@ -353,6 +353,17 @@ mod tests {
     }
 
     #[test]
+    fn what_others_did_to_an_address_before_an_order_is_not_told_of_after_it() {
+        let now = Instant::now();
+        let mut target = target();
+        target.order(Desired::Bound);
+        assert_eq!([(); 3].map(|()| target.interference.count(now)), [Some(1), None, None]);
+        target.order(Desired::Unbound);
+        assert_eq!(target.interference.tell(now + Duration::from_secs(60)), None);
+        assert_eq!(target.interference.count(now), Some(1));
+    }
+
+    #[test]
     fn a_failure_is_retried_later_each_time_up_to_five_seconds() {
         let now = Instant::now();
         let mut target = target();
