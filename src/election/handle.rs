@@ -190,6 +190,11 @@ impl Election {
         self.tell(Control::Input(Input::Paused));
     }
 
+    /// Other hosts may have become candidates.
+    pub fn candidates_outdated(&self) {
+        self.tell(Control::Input(Input::CandidatesOutdated));
+    }
+
     /// Has it hand the IP over, to the named host if one is named; ends with
     /// [`Notice::HandedOver`].
     pub fn failover(&self, target: Option<String>) {

@@ -41,6 +41,8 @@ pub enum Input {
     OwnerHeardAgain,
     /// This process did not run for a while: stopped, or its machine was suspended.
     Paused,
+    /// Other hosts may have become candidates since the candidates were read.
+    CandidatesOutdated,
     /// A round of health checks has ended; true if all have passed.
     Checked(bool),
     /// Other health checks are configured; true if there are any.

@@ -321,6 +321,7 @@ impl Actor {
             Order::OwnerDead(lease) => election.owner_dead(lease),
             Order::OwnerHeardAgain => election.owner_heard_again(),
             Order::Paused => election.paused(),
+            Order::CandidatesOutdated => election.candidates_outdated(),
             Order::Monitor(on) => election.monitor(self.params.monitoring.filter(|_| on)),
         }
     }

@@ -81,6 +81,19 @@ fn by_probe_the_owner_alone_keeps_the_ip_while_etcd_is_away() {
 }
 
 #[test]
+fn by_probe_the_owner_keeps_the_ip_though_a_stranger_claims_it() {
+    let mut lab = sharing("probe");
+    let owner = lab.await_owner(VIP);
+    lab.etcd.stop();
+    await_loss(&lab);
+    let mut capture = Capture::start(lab[owner].namespace());
+    // No host wins a tie-break against that one.
+    let _stranger = Stranger::start(lab.client.namespace(), Mac([0, 0, 0, 0, 0, 1]), VIP);
+    capture.wait_for_announcement(VIP.ip());
+    holds_for(Duration::from_secs(4), "the owner alone", || lab.bound_on(VIP) == [owner]);
+}
+
+#[test]
 fn by_probe_an_owner_that_restarts_without_etcd_keeps_the_ip_though_others_ask_for_it() {
     let mut lab = Lab::new(3);
     lab.start_all_with(&[("KEEPALIVE_INTERVAL", "500ms"), ("ETCD_LOSS_POLICY", "probe")]);

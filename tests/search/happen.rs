@@ -189,11 +189,7 @@ impl World {
                 self.announce(id);
                 self.host_mut(id).repeats = false;
             }
-            Step::Probed(id) => {
-                let result = self.probe(id);
-                self.host_mut(id).probing = Some(Some(result));
-                self.tell(id, Input::Probed(result));
-            }
+            Step::Probed(id) => self.probed(id),
             Step::Checked(id) => {
                 let passed = self.host(id).service;
                 self.host_mut(id).checked = Some(passed);
@@ -222,6 +218,17 @@ impl World {
             Step::Fault(fault) => self.begin(fault),
             Step::Heal(fault) => self.heal(fault),
         }
+    }
+
+    /// A host hears what the network says to its question. Who answers for what the kernel of this one has,
+    /// too, claims it.
+    fn probed(&mut self, id: HostId) {
+        let result = self.probe(id);
+        self.host_mut(id).probing = Some(Some(result));
+        if let Some(from) = self.claimant(id) {
+            self.tell(id, Input::Claimed { from: mac(from), wins_tie_break: from < id });
+        }
+        self.tell(id, Input::Probed(result));
     }
 
     fn claimed(&mut self, to: HostId, from: HostId) {

@@ -190,6 +190,12 @@ impl World {
         }
     }
 
+    /// Another host that answers for what the kernel of this one has, too.
+    pub(crate) fn claimant(&self, id: HostId) -> Option<HostId> {
+        let has_it = self.host(id).bound;
+        self.ids().find(|other| has_it && self.hears(id, *other) && self.host(*other).bound)
+    }
+
     /// The lock, as a read or a watch shows it now.
     pub(crate) fn view(&self, gap: Gap) -> LockView {
         let state = self.state.etcd.state_of(&lock::key(cidr()), etcd::Gap::None);

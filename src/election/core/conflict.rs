@@ -4,6 +4,7 @@
 
 use super::lock::Ownership;
 use super::{Core, Neighbours, Probe};
+use crate::fsm::State;
 use crate::network::Mac;
 
 /// Whether another machine claims the address.
@@ -29,7 +30,8 @@ impl Core {
         if self.handover.hears(from) {
             return;
         }
-        if self.wire.probe != Probe::Off {
+        let counts = self.state != State::Activated || !self.is_stranger(from);
+        if self.wire.probe != Probe::Off && counts {
             self.wire.probe = Probe::Claimed { wins_tie_break };
         }
         let owns = self.ownership() == Ownership::Mine && self.is_ordered();

@@ -1,8 +1,9 @@
 //! What is done without etcd: by policy, and by what the network says of the address.
 
-use super::{Action, Core, Probe};
+use super::{Action, Core, Departure, Probe};
 use crate::fsm::{Event, State};
-use crate::lock::Lease;
+use crate::lock::{Candidate, Lease};
+use crate::network::Mac;
 use crate::policy::LossPolicy;
 
 impl Core {
@@ -21,7 +22,10 @@ impl Core {
         let other_wins = self.other_wins();
         match self.state {
             State::Activated => {
-                let lets_go = self.loss() == LossPolicy::Probe && other_wins == Some(true);
+                // What the kernel has here, others have claimed in as many words.
+                let has_it = matches!(self.wire.probe, Probe::Claimed { .. });
+                let loses = other_wins == Some(true) && (has_it || !self.addresses.bound);
+                let lets_go = self.loss() == LossPolicy::Probe && loses;
                 lets_go.then_some(Event::Demoted)
             }
             State::Standby => match self.loss() {
@@ -34,6 +38,26 @@ impl Core {
                 let lets_go = other_wins.is_some() || !self.keeps_last();
                 (lets_go && self.has_address()).then_some(Event::Demoted)
             }
+        }
+    }
+
+    /// Whether a machine with this hardware address is known to be no candidate, and so no host of LinK:
+    /// an owner that has lost etcd lets go for none of those. As long as a candidate does not tell its
+    /// own, or the candidates are not known, it may be anybody.
+    pub(super) fn is_stranger(&self, mac: Mac) -> bool {
+        let is_other = |it: &Candidate| it.hardware_address.is_some_and(|known| known != mac);
+        self.etcd.candidates.as_ref().is_some_and(|others| others.iter().all(is_other))
+    }
+
+    /// An owner that may have to tell hosts of LinK from strangers knows who the candidates are.
+    pub(super) fn needs_candidates(&self) -> bool {
+        self.state == State::Activated && self.config.loss == LossPolicy::Probe
+    }
+
+    pub(super) fn on_candidates_outdated(&mut self) {
+        let settled = !self.handover.awaits_announcement() && self.departure == Departure::Stays;
+        if settled && self.needs_candidates() && matches!(self.lease, Lease::Held(_)) {
+            self.etcd.candidates = None;
         }
     }
 

@@ -194,6 +194,7 @@ impl Core {
             Input::OwnerDead(lease) => self.etcd.lock.owner_is_dead(lease),
             Input::OwnerHeardAgain => self.on_owner_heard_again(),
             Input::Paused => self.revalidate(),
+            Input::CandidatesOutdated => self.on_candidates_outdated(),
             Input::Checked(passed) => self.health.checked(passed),
             Input::ChecksReplaced(checked) => self.health.replace_checks(checked),
             Input::LossPolicy(policy) => self.config.loss = policy,

@@ -159,6 +159,9 @@ impl Core {
                 Some(Request::Campaign { lease, own })
             }
             Ownership::Other => self.next_takeover(lease),
+            Ownership::Mine if self.needs_candidates() && self.etcd.candidates.is_none() => {
+                Some(Request::ReadCandidates { lease })
+            }
             Ownership::Mine | Ownership::OwnStaleLease => None,
         }
     }

@@ -15,6 +15,7 @@ use super::stop::Life;
 use super::table::{RecordRequest, Stage};
 use super::{Core, Failure, Order, Timer};
 use crate::lock::{self, Lease};
+use crate::policy::LossPolicy;
 use crate::store::{self, At, Found, Request};
 use crate::vip::{Cidr, Slot};
 
@@ -108,6 +109,13 @@ impl Core {
     pub(super) fn compare_keys(&mut self) {
         if self.comparison.step == Step::None && self.life == Life::Running {
             self.read_lease_keys(Step::KeysAlone);
+        }
+        // Like the keys of the lease, candidacies have no prefix that a host could watch.
+        for slot in self.table.slots() {
+            let own = self.table.get(slot).and_then(|vip| vip.record.loss);
+            if own.unwrap_or(self.config.loss) == LossPolicy::Probe {
+                self.tell(slot, Order::CandidatesOutdated);
+            }
         }
     }
 

@@ -189,6 +189,8 @@ pub enum Order {
     OwnerHeardAgain,
     /// This process did not run for a while.
     Paused,
+    /// Other hosts may have become candidates.
+    CandidatesOutdated,
     /// Monitor the host of the owner on the network, or no longer.
     Monitor(bool),
 }

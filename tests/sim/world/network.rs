@@ -243,6 +243,7 @@ impl World {
             // The kernel of a host that has the address answers, whatever its agent does.
             if asked.has(ip) {
                 if asked.reaches(asker) {
+                    self.claimed(host, ip, other);
                     self.hear(host, ip, other);
                 }
             } else if host < other {

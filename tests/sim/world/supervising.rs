@@ -167,6 +167,7 @@ impl World {
             Order::OwnerDead(lease) => Input::OwnerDead(lease),
             Order::OwnerHeardAgain => Input::OwnerHeardAgain,
             Order::Paused => Input::Paused,
+            Order::CandidatesOutdated => Input::CandidatesOutdated,
             Order::Monitor(on) => return self.set_monitoring(host, slot, on),
         };
         self.tell_election(host, slot, input);

@@ -71,9 +71,9 @@ fn what_the_network_says_counts_only_while_it_is_asked() {
 
 #[test]
 fn by_probe_and_by_hold_an_owner_keeps_the_ip() {
-    for (policy, asks) in [(LossPolicy::Probe, true), (LossPolicy::Hold, false)] {
-        let mut story = starting(policy).win();
-        assert_eq!(story.feed(lost()).contains(&Action::Probe(true)), asks);
+    let mut by_hold = starting(LossPolicy::Hold).win();
+    assert_eq!(by_hold.feed(lost()), []);
+    for mut story in [by_hold, owner_among(&[])] {
         assert_eq!(story.core().state(), State::Activated);
         assert!(story.feed(held()).contains(&acquire()));
         assert!(story.answer(Some(("h1", LEASE))).contains(&Action::Announce));
@@ -170,4 +170,54 @@ fn by_probe_a_failing_host_that_recovers_with_the_ip_has_it() {
     let well = transition(State::Failing, State::Standby, Event::HealthCheckSuccess);
     assert_eq!(story.feed(Input::Checked(true)), [well, fault()]);
     assert!(story.core().is_ordered());
+}
+
+/// An owner by `probe` that has read who the candidates are, and then lost etcd.
+fn owner_among(others: &[Candidate]) -> Story {
+    let mut story = starting(LossPolicy::Probe);
+    let reads = Action::Ask(Request::ReadCandidates { lease: LEASE });
+    assert_eq!(story.answer(Some(("h1", LEASE))), [elected(), Action::Bind, reads]);
+    story.feed(Input::Bound(true));
+    assert_eq!(story.find(Some(("h1", LEASE)), others), []);
+    assert_eq!(story.feed(lost()), [Action::Probe(true)]);
+    story
+}
+
+fn claim(from: Mac, wins_tie_break: bool) -> Input {
+    Input::Claimed { from, wins_tie_break }
+}
+
+#[test]
+fn by_probe_an_owner_lets_go_for_candidates_only() {
+    let lets_go = [demoted(), Action::Unbind, Action::Probe(false), Action::Probe(true)];
+    let known = Candidate { hardware_address: Some(OTHER_MAC), ..h2() };
+    let mut story = owner_among(&[known]);
+    for _ in 0..3 {
+        assert_eq!(story.feed(claim(MAC, true)), []);
+        assert_eq!(story.feed(ANSWERED), [], "whoever answers says so in as many words, too");
+    }
+    assert_eq!(story.feed(claim(OTHER_MAC, false)), []);
+    assert_eq!(story.feed(claim(OTHER_MAC, true)), lets_go);
+    // One that is alone knows no candidate at all.
+    assert_eq!(owner_among(&[]).feed(claim(MAC, true)), []);
+    // A Go LinK and an older agent do not tell their hardware address.
+    let silent = Candidate { hardware_address: None, ..h2() };
+    assert_eq!(owner_among(&[silent]).feed(claim(MAC, true)), lets_go);
+}
+
+#[test]
+fn by_probe_an_owner_reads_the_candidates_again_when_others_may_have_come() {
+    let mut story = starting(LossPolicy::Probe);
+    story.answer(Some(("h1", LEASE)));
+    story.feed(Input::Bound(true));
+    story.find(Some(("h1", LEASE)), &[]);
+    let reads = [Action::Ask(Request::ReadCandidates { lease: LEASE })];
+    assert_eq!(story.feed(Input::CandidatesOutdated), reads);
+    story.find(Some(("h1", LEASE)), &[]);
+    story.feed(lost());
+    assert_eq!(story.feed(Input::CandidatesOutdated), []);
+    assert_eq!(story.feed(claim(MAC, true)), [], "what it knew holds while etcd is lost");
+    let mut story = starting(LossPolicy::Take);
+    assert_eq!(story.answer(Some(("h1", LEASE))), [elected(), Action::Bind]);
+    assert_eq!(story.feed(Input::CandidatesOutdated), []);
 }

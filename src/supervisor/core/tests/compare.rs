@@ -132,6 +132,16 @@ fn a_candidacy_that_is_gone_is_written_again() {
 }
 
 #[test]
+fn by_probe_an_election_reads_the_candidates_as_often() {
+    let by_probe = Record { loss: Some(LossPolicy::Probe), ..record(2, 5) };
+    let mut story = Story::running(&[record(1, 5), by_probe]);
+    let outdated = |slot| move |it: &Action| *it == Action::Tell(slot, Order::CandidatesOutdated);
+    let (by_take, by_probe) = (story.slot(1), story.slot(2));
+    story.feed(Event::Timer(Timer::CompareKeys));
+    assert!(story.did(outdated(by_probe)) && !story.did(outdated(by_take)));
+}
+
+#[test]
 fn an_owner_whose_lock_is_gone_looks_who_has_it() {
     let mut story = Story::running(&[record(1, 5)]);
     let slot = story.slot(1);
