@@ -24,7 +24,7 @@ pub(crate) fn duplicate(number: RawFd) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// A socket of `NETLINK_ROUTE`, closed when dropped.
+/// A netlink socket, closed when dropped.
 #[derive(Debug)]
 pub(super) struct NetlinkSocket(OwnedFd);
 
@@ -40,14 +40,15 @@ pub(super) struct Datagram {
 }
 
 impl NetlinkSocket {
-    /// A socket that hears the multicast groups in `groups` (`RTMGRP_*`, 0 for none).
-    pub(super) fn open(groups: u32, flags: SockFlag) -> Result<NetlinkSocket, Errno> {
-        let fd = socket(
-            AddressFamily::Netlink,
-            SockType::Raw,
-            flags | SockFlag::SOCK_CLOEXEC,
-            SockProtocol::NetlinkRoute,
-        )?;
+    /// A socket to a part of the kernel that hears the multicast groups in `groups` (`RTMGRP_*`, 0 for
+    /// none).
+    pub(super) fn open(
+        protocol: SockProtocol,
+        groups: u32,
+        flags: SockFlag,
+    ) -> Result<NetlinkSocket, Errno> {
+        let flags = flags | SockFlag::SOCK_CLOEXEC;
+        let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
         // Port 0: the kernel chooses one that no other socket has.
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
         Ok(NetlinkSocket(fd))

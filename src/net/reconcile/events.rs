@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::SockFlag;
+use nix::sys::socket::{SockFlag, SockProtocol};
 
 use crate::net::codec::netlink;
 use crate::net::codec::rtnetlink::Change;
@@ -33,7 +33,8 @@ pub(crate) struct Events {
 impl Events {
     /// Subscribes; whatever changes from now on will be noticed.
     pub(crate) fn subscribe() -> Result<Events, Errno> {
-        let socket = NetlinkSocket::open(GROUPS, SockFlag::SOCK_NONBLOCK)?;
+        let protocol = SockProtocol::NetlinkRoute;
+        let socket = NetlinkSocket::open(protocol, GROUPS, SockFlag::SOCK_NONBLOCK)?;
         socket.set_receive_buffer(RECEIVE_BUFFER)?;
         Ok(Events { socket, buffer: vec![0; BUFFER] })
     }

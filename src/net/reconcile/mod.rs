@@ -4,10 +4,11 @@
 //! the actuator's thread. `observe` reads the kernel's state and compares, `apply` changes what
 //! differs, and `hear` finds whom it concerns what other hosts say. What has to be reported and
 //! announced is collected in an [`Outbox`] and fetched by the actuator. All of it blocks only in
-//! [`Route`].
+//! [`Exchange`](exchange::Exchange).
 
 mod apply;
 mod events;
+mod exchange;
 mod hear;
 mod interface;
 mod observe;
