@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::contender::Contender;
-use super::harness::{H1, HostId, Lab, VIP, Vip, eventually, read_response};
+use super::harness::{H1, HostId, Lab, Response, VIP, Vip, eventually, read_response};
 
 /// The number of IPs where many are measured: as many as a host may have by default.
 pub(crate) const MANY: u16 = 1000;
@@ -63,19 +63,38 @@ pub(crate) fn start_agents(lab: &mut Lab, variables: &[(&str, &str)]) {
     }
 }
 
-/// Registers the many IPs on a host, one after the other, by one client on one connection.
+/// Registers the many IPs on a host, one after the other, by one client on one connection, without a
+/// look at the network before each.
 pub(crate) fn offer_many(lab: &Lab, host: HostId) {
-    let api = SocketAddr::from((Ipv4Addr::LOCALHOST, 1313));
-    let connection = lab[host].namespace().run(|| TcpStream::connect(api));
-    let mut connection = connection.expect("connect to the API");
-    connection.set_nodelay(true).expect("send requests at once");
+    let mut connection = Connection::to(lab, host);
     for number in 1..=MANY {
-        let body = json!({ "ip": Vip::v4(number).to_string() }).to_string();
+        let body = json!({ "ip": Vip::v4(number).to_string(), "force": true });
+        connection.send("POST", "/ips", Some(&body)).expect(201);
+    }
+}
+
+/// A connection to an agent's API that stays open.
+pub(crate) struct Connection(TcpStream);
+
+impl Connection {
+    /// From the host itself.
+    pub(crate) fn to(lab: &Lab, host: HostId) -> Connection {
+        let api = SocketAddr::from((Ipv4Addr::LOCALHOST, 1313));
+        let connection = lab[host].namespace().run(|| TcpStream::connect(api));
+        let connection = connection.expect("connect to the API");
+        connection.set_nodelay(true).expect("send requests at once");
+        Connection(connection)
+    }
+
+    /// Sends a request and waits for its answer.
+    pub(crate) fn send(&mut self, method: &str, path: &str, body: Option<&Value>) -> Response {
+        let body = body.map(Value::to_string).unwrap_or_default();
         let length = body.len();
-        let request =
-            format!("POST /ips HTTP/1.1\r\nHost: link\r\nContent-Length: {length}\r\n\r\n{body}");
-        connection.write_all(request.as_bytes()).expect("send a request");
-        read_response(&mut connection).expect("read an answer").expect(201);
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: link\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        self.0.write_all(request.as_bytes()).expect("send a request");
+        read_response(&mut self.0).expect("read an answer")
     }
 }
 

@@ -21,6 +21,7 @@ mod contender;
 mod cost;
 mod crash;
 mod cut;
+mod growth;
 #[allow(dead_code, unused_imports, reason = "the tests use the rest of the lab")]
 #[path = "../../tests/lab/harness/mod.rs"]
 mod harness;
@@ -70,8 +71,11 @@ const CASES: [Case; 20] = [
     Case { name: "size", run: cost::size },
 ];
 
-/// What is measured only when it is named: a table of another kind.
-const EXTRA: [Case; 1] = [Case { name: "wire", run: wire::matrix }];
+/// What is measured only when it is named: a table of another kind, and one that takes long.
+const EXTRA: [Case; 2] = [
+    Case { name: "wire", run: wire::matrix },
+    Case { name: "cost-per-ip", run: growth::cost_per_ip },
+];
 
 fn main() -> ExitCode {
     let names: Vec<&str> = CASES.iter().chain(&EXTRA).map(|case| case.name).collect();
