@@ -27,7 +27,7 @@ use crossbeam_channel::{Sender, TryRecvError};
 use nix::errno::Errno;
 
 use super::announce::{Announce, Announcer, Schedule};
-use super::order::{AddressOrder, Order, Orders, Token};
+use super::order::{AddressOrder, Order, Orders, Question, Token};
 use super::presence::Presence;
 use super::probe::{Asker, Duplicates, HostMonitor, Listener, Prober};
 use super::reconcile::{Events, LeftOvers, Reconciler, Route};
@@ -52,8 +52,6 @@ const HOLD: Duration = Duration::from_secs(2);
 /// noticed. Four rounds a second cost a ten-thousandth of a CPU.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
-type Question = (String, Sender<Result<Looked, NetError>>);
-
 /// The thread's state.
 #[derive(Debug)]
 pub(super) struct Actuator {
@@ -65,7 +63,7 @@ pub(super) struct Actuator {
     prober: Prober,
     monitor: HostMonitor,
     duplicates: Duplicates,
-    questions: Vec<Question>,
+    questions: Vec<(Question, Sender<Result<Looked, NetError>>)>,
     presence: Presence,
     stopping: bool,
 }
@@ -118,8 +116,8 @@ impl Actuator {
     fn round(&mut self) {
         self.take_orders();
         let now = Instant::now();
-        let reconciler = &self.reconciler;
-        let changed = self.events.drain(|change| reconciler.matters(change));
+        let reconciler = &mut self.reconciler;
+        let changed = self.events.drain(|change| reconciler.note(change));
         // That this host itself has lost its carrier is noticed up to a second late
         // (net/core/link_watch.c), and must not be taken for somebody's silence.
         if changed || self.monitor.is_silence_due(now) {
@@ -175,7 +173,7 @@ impl Actuator {
                 let alone = !self.presence.has_company();
                 self.reconciler.remove_left_overs(LeftOvers { known, alone }, Instant::now());
             }
-            Order::Addresses { interface, reply } => self.questions.push((interface, reply)),
+            Order::Look { question, reply } => self.questions.push((question, reply)),
             Order::Ping(ping) => drop(ping),
             Order::Stop => self.stopping = true,
         }
@@ -253,9 +251,9 @@ impl Actuator {
     }
 
     fn answer(&mut self) {
-        for (interface, reply) in self.questions.drain(..) {
+        for (question, reply) in self.questions.drain(..) {
             // Whoever does not wait any longer has no use for the answer.
-            let _ = reply.try_send(self.reconciler.look_at(&interface));
+            let _ = reply.try_send(self.reconciler.look_at(&question));
         }
     }
 

@@ -6,6 +6,7 @@
 //! [`Net`] sends the last order and joins the thread: orders sent before it are still carried out.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -16,9 +17,9 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::actuator::Actuator;
 use super::announce::Announce;
-use super::order::{AddressOrder, Order, Orders, Token};
+use super::order::{AddressOrder, Order, Orders, Question, Token};
 use super::probe::{Found, MonitorTiming};
-use super::{Address, Desired, Looked, NetError, Reports};
+use super::{Desired, Looked, NetError, Reports};
 use crate::network::Mac;
 use crate::ping::Ping;
 use crate::thread;
@@ -34,7 +35,7 @@ pub struct Net {
     thread: Option<JoinHandle<()>>,
 }
 
-/// The way to the actuator; cheap to clone. Nothing here waits but [`NetClient::addresses`].
+/// The way to the actuator; cheap to clone. Nothing here waits but for the answer to a question.
 #[derive(Clone, Debug)]
 pub struct NetClient {
     orders_tx: Sender<Order>,
@@ -104,20 +105,21 @@ impl NetClient {
         self.send(Order::LookFor { cidr, found });
     }
 
-    /// The addresses on all interfaces of the host; waits a second at most.
-    pub fn addresses(&self) -> Result<Vec<Address>, NetError> {
-        Ok(self.look_at("lo")?.1)
+    /// This address, with whatever prefix length, if one of the host's interfaces has it and it does not
+    /// carry LinK's mark (`IFA_PROTO`, Linux 5.18); waits a second at most.
+    pub fn own_address(&self, ip: IpAddr) -> Result<Option<Cidr>, NetError> {
+        Ok(self.ask(Question::OwnAddress(ip))?.1)
     }
 
     /// The hardware address of an interface, none if it does not exist or has none; waits a second at
     /// most.
     pub fn hardware_address(&self, interface: &str) -> Result<Option<Mac>, NetError> {
-        Ok(self.look_at(interface)?.0)
+        Ok(self.ask(Question::HardwareAddress(interface.to_owned()))?.0)
     }
 
-    fn look_at(&self, interface: &str) -> Result<Looked, NetError> {
+    fn ask(&self, question: Question) -> Result<Looked, NetError> {
         let (reply, reply_rx) = bounded(1);
-        self.send(Order::Addresses { interface: interface.to_owned(), reply });
+        self.send(Order::Look { question, reply });
         match reply_rx.recv_timeout(ANSWER_TIMEOUT) {
             Ok(answer) => answer,
             Err(RecvTimeoutError::Timeout) => Err(NetError(format!(

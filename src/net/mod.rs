@@ -41,17 +41,8 @@ pub(crate) use sys::duplicate;
 use crate::network::{Liveness, Mac, ProbeResult, Unusable};
 use crate::vip::Cidr;
 
-/// An address of the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    /// The address and its prefix length.
-    pub cidr: Cidr,
-    /// True when the address carries LinK's mark (`IFA_PROTO`, Linux 5.18).
-    pub ours: bool,
-}
-
-/// What was found: the hardware address of an interface, if it has one, and the addresses of the host.
-type Looked = (Option<Mac>, Vec<Address>);
+/// What was found: the hardware address of an interface, if it has one, or an address of the host.
+type Looked = (Option<Mac>, Option<Cidr>);
 
 /// Where an address should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! What the actuator is told, and for whom.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -24,9 +25,18 @@ pub(super) enum Order {
     Address(Token, AddressOrder),
     LookFor { cidr: Cidr, found: Found },
     RemoveLeftOvers { known: Vec<(Cidr, String)> },
-    Addresses { interface: String, reply: Sender<Result<Looked, NetError>> },
+    Look { question: Question, reply: Sender<Result<Looked, NetError>> },
     Ping(Ping),
     Stop,
+}
+
+/// What the actuator may be asked.
+#[derive(Debug)]
+pub(super) enum Question {
+    /// For the hardware address of an interface.
+    HardwareAddress(String),
+    /// Whether the host has this address itself.
+    OwnAddress(IpAddr),
 }
 
 /// What it is told of an address that is managed.

@@ -292,10 +292,8 @@ impl Actor {
     /// The address that the host itself has, with whatever prefix length, if it has this one: that is
     /// not LinK's to move.
     fn own_address(&self, record: &Record) -> Result<Option<Cidr>, StartError> {
-        let addresses = self.params.net.addresses();
-        let addresses = addresses.map_err(|error| StartError::Failed(error.to_string()))?;
-        let own = addresses.iter().find(|it| it.cidr.addr() == record.cidr.addr() && !it.ours);
-        Ok(own.map(|own| own.cidr))
+        let own = self.params.net.own_address(record.cidr.addr());
+        own.map_err(|error| StartError::Failed(error.to_string()))
     }
 
     /// When an IP is checked that says so many seconds (0: the agent's default).

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use link::net::{Address, Announce, Desired, Net, Report};
+use link::net::{Announce, Desired, Net, Report};
 
 use super::capture::{Capture, announcement};
 use super::lab::{
@@ -19,8 +19,7 @@ fn an_ipv4_address_is_bound_and_unbound() {
         vip.expect(Report::Bound(true));
         let shown = address("v0", "10.0.0.1/32").unwrap();
         assert_eq!(shown["scope"], "global");
-        let ours = Address { cidr: cidr("10.0.0.1/32"), ours: true };
-        assert!(vip.client.addresses().unwrap().contains(&ours));
+        assert_eq!(vip.client.own_address(cidr("10.0.0.1/32").addr()), Ok(None), "it is LinK's");
 
         vip.set(Desired::Unbound);
         vip.expect(Report::Bound(false));
@@ -284,7 +283,7 @@ fn what_was_ordered_before_the_end_is_done_and_stays() {
         assert!(has("v0", "10.0.0.2/32"));
 
         vip.address.set(Desired::Unbound);
-        let answer = vip.client.addresses().unwrap_err();
+        let answer = vip.client.own_address(cidr("10.0.0.1/32").addr()).unwrap_err();
         assert_eq!(answer.to_string(), "the network actuator has ended");
     });
 }
@@ -304,15 +303,25 @@ fn an_actuator_that_has_nothing_to_do_ends_when_it_is_told() {
 }
 
 #[test]
-fn the_addresses_of_all_interfaces_are_told() {
+fn an_address_that_the_host_has_itself_is_told_the_moment_it_is_there_or_gone() {
     run(|| {
         ip("addr add 10.0.0.9/24 dev v0");
         let net = Net::start(Announce::default()).unwrap();
         let client = net.client();
-        let theirs = Address { cidr: cidr("10.0.0.9/24"), ours: false };
-        let loopback = Address { cidr: cidr("127.0.0.1/8"), ours: false };
-        let addresses = client.addresses().unwrap();
-        assert!(addresses.contains(&theirs) && addresses.contains(&loopback), "{addresses:?}");
+        let own = |text: &str| client.own_address(cidr(text).addr()).unwrap();
+        assert_eq!(own("127.0.0.1/32"), Some(cidr("127.0.0.1/8")), "on another interface");
+        assert_eq!(own("10.0.0.9/32"), Some(cidr("10.0.0.9/24")));
+        for added in ["10.0.0.8/24", "10.0.0.8 peer 10.0.0.7/32", "fd00::8/64"] {
+            let address = added.split([' ', '/']).next().unwrap();
+            assert_eq!(own(address), None);
+            // One of IPv6 is tentative, and the kernel tells nothing of it yet.
+            ip(&format!("addr add {added} dev v0"));
+            assert!(own(address).is_some(), "{added}");
+            ip(&format!("addr del {added} dev v0"));
+            assert_eq!(own(address), None, "{added}");
+        }
+        ip("link del v0");
+        assert_eq!(own("10.0.0.9/32"), None);
     });
 }
 

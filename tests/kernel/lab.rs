@@ -241,7 +241,7 @@ impl Managed {
 /// Waits until everything that was ordered is done: a question is answered after that. It may be
 /// asked in vain while the kernel tears other tests' namespaces down, behind the same lock.
 pub(crate) fn settle(client: &NetClient) {
-    eventually("an answer", || client.addresses().is_ok());
+    eventually("an answer", || client.hardware_address("lo").is_ok());
 }
 
 /// `ip monitor address`: every change that the kernel announces.

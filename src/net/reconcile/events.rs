@@ -1,7 +1,8 @@
 //! The kernel's notices about links and addresses.
 //!
-//! They are hints: what they say may be old by the time it is read, and some may be lost. So they
-//! decide only *when* the kernel is asked again, never what is believed.
+//! What they say may be old by the time it is read, and some may be lost. So what they say of addresses
+//! that are managed, and of links, decides only *when* the kernel is asked again, never what is believed;
+//! and when some were lost, that is told.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -40,30 +41,30 @@ impl Events {
     }
 
     /// Reads what has come, and tells whether the kernel has to be asked again: because a notice
-    /// matters, or because one was lost.
-    pub(crate) fn drain(&mut self, matters: impl Fn(&Change) -> bool) -> bool {
+    /// matters. Nothing is noted in the place of notices that were lost, or are not read yet.
+    pub(crate) fn drain(&mut self, mut note: impl FnMut(Option<&Change>) -> bool) -> bool {
         let mut ask = false;
         for _ in 0..MAX_AT_ONCE {
             match self.socket.receive(&mut self.buffer) {
                 Ok(datagram) if !datagram.from_kernel => {}
+                Ok(datagram) if datagram.truncated => ask |= note(None),
                 Ok(datagram) => {
-                    ask |= datagram.truncated;
                     let read = netlink::messages(&self.buffer[..datagram.length]).flatten();
-                    ask |= read
-                        .filter_map(|message| Change::decode(&message))
-                        .any(|change| matters(&change));
+                    for change in read.filter_map(|message| Change::decode(&message)) {
+                        ask |= note(Some(&change));
+                    }
                 }
                 Err(Errno::EAGAIN) => return ask,
-                Err(Errno::ENOBUFS) => {
-                    log::info!("netlink events were lost, everything is compared again");
-                    ask = true;
-                }
                 Err(errno) => {
-                    log::warn!("netlink events: {}", words(errno));
-                    return true;
+                    log::info!("netlink events ({}): everything is compared again", words(errno));
+                    ask |= note(None);
+                    if errno != Errno::ENOBUFS {
+                        return ask;
+                    }
                 }
             }
         }
+        note(None);
         ask
     }
 }

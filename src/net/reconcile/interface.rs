@@ -66,7 +66,11 @@ impl Interfaces {
         let known = |index| self.links.values().flatten().find(|link| link.index == index);
         match change {
             Change::Link(link) => match known(link.index) {
-                Some(old) => old != link,
+                // Whether it promotes secondaries is asked when that matters.
+                Some(old) => {
+                    let promotes_secondaries = old.promotes_secondaries;
+                    *old != Link { promotes_secondaries, ..link.clone() }
+                }
                 None => self.links.contains_key(&link.name),
             },
             Change::LinkGone(link) => known(link.index).is_some(),
@@ -239,6 +243,8 @@ mod tests {
         interfaces.see("eth9", None);
         let named = |index, name: &str| Link { name: name.to_owned(), ..link(index, UP) };
         assert!(!interfaces.matters(&Change::Link(link(3, UP))));
+        let promotes = Link { promotes_secondaries: Some(true), ..link(3, UP) };
+        assert!(!interfaces.matters(&Change::Link(promotes)), "it is asked when that matters");
         assert!(!interfaces.matters(&Change::Link(named(8, "other"))));
         assert!(!interfaces.matters(&Change::LinkGone(named(8, "other"))));
         assert!(interfaces.matters(&Change::Link(link(3, DOWN))));

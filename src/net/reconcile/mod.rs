@@ -10,6 +10,7 @@ mod apply;
 mod events;
 mod exchange;
 mod hear;
+mod host_addresses;
 mod interface;
 mod observe;
 mod repeats;
@@ -22,6 +23,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 pub(super) use self::events::Events;
+use self::host_addresses::HostAddresses;
 use self::interface::Interfaces;
 pub(super) use self::route::Route;
 pub use self::route::keeps_marks;
@@ -29,9 +31,10 @@ use self::secondaries::{lacks_connected_route, same_subnet};
 use self::target::{Found, Target};
 use crate::net::announce::{AnnounceSource, Cause, Extent};
 use crate::net::codec::rtnetlink::{AddressInfo, Change, MARK, Neighbour};
-use crate::net::order::Token;
+use crate::net::error::RouteError;
+use crate::net::order::{Question, Token};
 use crate::net::probe::ProbeSource;
-use crate::net::{Address, Desired, Looked, NetError, Report, Reports};
+use crate::net::{Desired, Looked, NetError, Report, Reports};
 use crate::vip::Cidr;
 
 /// The managed addresses.
@@ -40,6 +43,7 @@ pub(super) struct Reconciler {
     route: Route,
     targets: BTreeMap<Cidr, Target>,
     interfaces: Interfaces,
+    host: HostAddresses,
     /// The addresses to be looked after, in the order in which that became necessary.
     queue: VecDeque<Cidr>,
     /// The addresses of which a change was put off, and maybe some of which none is any more.
@@ -83,6 +87,7 @@ impl Reconciler {
             route,
             targets: BTreeMap::new(),
             interfaces: Interfaces::default(),
+            host: HostAddresses::default(),
             queue: VecDeque::new(),
             delayed: BTreeSet::new(),
             observe_at: None,
@@ -174,8 +179,17 @@ impl Reconciler {
         self.outbox.reports.push((cidr, report));
     }
 
+    /// Takes note of a notice of the kernel, or that one was lost; whether everything has to be compared.
+    pub(super) fn note(&mut self, change: Option<&Change>) -> bool {
+        match change {
+            Some(change) => self.host.note(change),
+            None => self.host.forget(),
+        }
+        change.is_none_or(|change| self.matters(change))
+    }
+
     /// Whether a notice of the kernel says something that is not known.
-    pub(super) fn matters(&self, change: &Change) -> bool {
+    fn matters(&self, change: &Change) -> bool {
         let differs = |address: &AddressInfo, here: Option<&AddressInfo>| {
             let target = self.targets.get(&address.cidr);
             let differs = |it: &Target| it.found != Some(it.what_is(here));
@@ -282,13 +296,33 @@ impl Reconciler {
         Some((source, neighbours))
     }
 
-    /// The hardware address of an interface, and the addresses of the host, read anew.
-    pub(super) fn look_at(&mut self, interface: &str) -> Result<Looked, NetError> {
-        let failed = |error| NetError(format!("read {interface} and the addresses: {error}"));
-        let link = self.route.link_by_name(interface).map_err(failed)?;
-        let addresses = self.route.addresses().map_err(failed)?;
-        let ours = |address: AddressInfo| Address { cidr: address.cidr, ours: is_ours(&address) };
-        Ok((link.and_then(|link| link.mac), addresses.into_iter().map(ours).collect()))
+    /// Answers a question.
+    pub(super) fn look_at(&mut self, question: &Question) -> Result<Looked, NetError> {
+        let found = match question {
+            Question::HardwareAddress(interface) => self
+                .route
+                .link_by_name(interface)
+                .map(|link| (link.and_then(|link| link.mac), None)),
+            Question::OwnAddress(ip) => self.own_address(*ip).map(|own| (None, own)),
+        };
+        found.map_err(|error| NetError(format!("read interfaces and addresses: {error}")))
+    }
+
+    fn own_address(&mut self, ip: IpAddr) -> Result<Option<Cidr>, RouteError> {
+        self.know(ip)?;
+        Ok(self.host.of_the_host(ip).map(|address| address.cidr))
+    }
+
+    /// Has the host's addresses looked at, unless it is known whether this one is there.
+    fn know(&mut self, ip: IpAddr) -> Result<(), RouteError> {
+        if !self.host.are_known() {
+            let all = self.route.addresses()?;
+            self.host.see(&all);
+        } else if ip.is_ipv6() && !self.host.has(ip) {
+            let found = self.route.address(ip)?;
+            found.into_iter().for_each(|it| self.host.note(&Change::Address(it)));
+        }
+        Ok(())
     }
 
     /// Has left-overs removed that are not managed.

@@ -1,7 +1,6 @@
 //! Reads what the kernel has, and compares it with what was known and with what is desired.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::net::IpAddr;
+use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
 use super::route::keeps_marks;
@@ -48,16 +47,12 @@ impl Reconciler {
     }
 
     /// Compares the addresses that are new, on interfaces that are known: with a thousand there, to
-    /// compare all of them each time that one comes would take longer than all else.
+    /// compare or to read all of them each time that one comes would take longer than all else.
     fn observe_new(&mut self, now: Instant) -> Result<(), RouteError> {
-        if self.new.is_empty() {
-            return Ok(());
-        }
-        let addresses = self.route.addresses()?;
-        let new = std::mem::take(&mut self.new);
-        let found = Addresses::of(&addresses, |cidr| new.contains(&cidr));
-        for cidr in new {
-            self.compare(cidr, &found, &BTreeSet::new(), now);
+        while let Some(cidr) = self.new.last().copied() {
+            self.know(cidr.addr())?;
+            self.new.pop();
+            self.compare(cidr, &BTreeSet::new(), now);
         }
         Ok(())
     }
@@ -66,8 +61,8 @@ impl Reconciler {
     /// together with its interface, and is not taken for one that somebody removed.
     fn observe(&mut self, now: Instant) -> Result<(), RouteError> {
         let addresses = self.route.addresses()?;
-        let found = Addresses::of(&addresses, |_| true);
         let renewed = self.observe_interfaces()?;
+        self.host.see(&addresses);
         let cidrs: Vec<Cidr> = self.targets.keys().copied().collect();
         let without_route: Vec<Cidr> = addresses
             .iter()
@@ -75,7 +70,7 @@ impl Reconciler {
             .map(|address| address.cidr)
             .collect();
         for cidr in cidrs {
-            self.compare(cidr, &found, &renewed, now);
+            self.compare(cidr, &renewed, now);
             if without_route.iter().any(|own| same_subnet(*own, cidr)) {
                 self.cede_primary(cidr, &addresses, now);
             }
@@ -198,22 +193,16 @@ impl Reconciler {
         }
     }
 
-    fn compare(
-        &mut self,
-        cidr: Cidr,
-        all: &Addresses<'_>,
-        renewed: &BTreeSet<String>,
-        now: Instant,
-    ) {
+    fn compare(&mut self, cidr: Cidr, renewed: &BTreeSet<String>, now: Instant) {
         let Some(target) = self.targets.get_mut(&cidr) else {
             return;
         };
         let standing = self.interfaces.standing(&target.interface);
         let usable = self.interfaces.usable_link(&target.interface).is_some();
         let link = self.interfaces.link(&target.interface);
-        let here = link.and_then(|link| all.by_place.get(&(link.index, cidr)));
-        let mut found = target.what_is(here.copied());
-        if found == Found::Absent && all.not_ours.contains(&cidr.addr()) {
+        let here = link.and_then(|link| self.host.at(link.index, cidr));
+        let mut found = target.what_is(here);
+        if found == Found::Absent && self.host.of_the_host(cidr.addr()).is_some() {
             found = Found::NotOurs;
         }
         let standing =
@@ -243,24 +232,6 @@ fn interval(addresses: usize) -> Duration {
     INTERVAL + FOR_EACH * u32::try_from(addresses).unwrap_or(u32::MAX)
 }
 
-/// The addresses of the host.
-struct Addresses<'a> {
-    /// By interface; one with a peer is another.
-    by_place: HashMap<(u32, Cidr), &'a AddressInfo>,
-    /// Those that do not carry LinK's mark, with whatever prefix length.
-    not_ours: HashSet<IpAddr>,
-}
-
-impl<'a> Addresses<'a> {
-    /// Of those that are asked for the places, and of all whether they are LinK's.
-    fn of(addresses: &'a [AddressInfo], asked: impl Fn(Cidr) -> bool) -> Addresses<'a> {
-        let here = addresses.iter().filter(|it| asked(it.cidr) && !it.has_peer);
-        let by_place = here.map(|address| ((address.index, address.cidr), address)).collect();
-        let not_ours = addresses.iter().filter(|address| !is_ours(address));
-        Addresses { by_place, not_ours: not_ours.map(|address| address.cidr.addr()).collect() }
-    }
-}
-
 /// Logs what another program did to an address, and that it is undone.
 fn note_interference(cidr: Cidr, target: &mut Target, before: Option<Found>, now: Instant) {
     let (happened, what) = match target.desired {
@@ -288,6 +259,28 @@ fn note_interference(cidr: Cidr, target: &mut Target, before: Option<Found>, now
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::order::{Question, Token};
+    use crate::net::reconcile::Route;
+
+    /// It reads only, of the machine's own loopback.
+    #[test]
+    fn the_kernel_is_asked_for_all_addresses_once_however_many_are_managed_and_asked_for() {
+        let mut reconciler = Reconciler::new(Route::open().unwrap());
+        let now = Instant::now();
+        for number in 0..=255 {
+            let cidr = Cidr::single([192, 0, 2, number].into());
+            let token = Token { cidr, number: 0 };
+            reconciler.manage(token, "lo".to_owned(), false, Box::new(|_| {}), now);
+            reconciler.observe_if_due(now);
+            assert!(reconciler.targets[&cidr].found.is_some(), "it was looked for");
+            let own = reconciler.look_at(&Question::OwnAddress([127, 0, 0, 1].into()));
+            assert_eq!(own.unwrap().1.map(|own| own.prefix()), Some(8));
+        }
+        assert_eq!(reconciler.route.dumps, 1);
+        assert!(reconciler.note(None), "notices were lost");
+        reconciler.look_at(&Question::OwnAddress([127, 0, 0, 1].into())).unwrap();
+        assert_eq!(reconciler.route.dumps, 2);
+    }
 
     #[test]
     fn a_thousand_addresses_are_compared_four_times_a_minute_and_one_twelve_times() {

@@ -22,7 +22,12 @@ const DUMP_TRIES: u32 = 5;
 
 /// The request socket.
 #[derive(Debug)]
-pub(crate) struct Route(Exchange);
+pub(crate) struct Route {
+    kernel: Exchange,
+    /// How often all addresses were asked for.
+    #[cfg(test)]
+    pub(super) dumps: u32,
+}
 
 /// Whether an address was there before it was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,14 +48,20 @@ pub fn keeps_marks() -> bool {
 impl Route {
     /// Opens the socket, which needs no capability.
     pub(crate) fn open() -> Result<Route, Errno> {
-        Exchange::open(SockProtocol::NetlinkRoute).map(Route)
+        let kernel = Exchange::open(SockProtocol::NetlinkRoute)?;
+        Ok(Route {
+            kernel,
+            #[cfg(test)]
+            dumps: 0,
+        })
     }
 
     /// Whether this process may change addresses: the kernel checks `CAP_NET_ADMIN` before it
     /// looks for the interface, and no interface has the index 0.
     pub(crate) fn may_change(&mut self) -> Result<bool, RouteError> {
         let nothing = Cidr::new([0, 0, 0, 0].into(), 32).expect("32 is a prefix length of IPv4");
-        match self.0.ask(&|sequence| rtnetlink::delete_address(sequence, 0, nothing), &mut |_| {}) {
+        let request = |sequence| rtnetlink::delete_address(sequence, 0, nothing);
+        match self.kernel.ask(&request, &mut |_| {}) {
             Err(RouteError::Refused(Errno::EPERM, _)) => Ok(false),
             Ok(()) | Err(RouteError::Refused(..)) => Ok(true),
             Err(error) => Err(error),
@@ -59,7 +70,8 @@ impl Route {
 
     /// Adds an address; that the interface has it already is a success.
     pub(super) fn add_address(&mut self, index: u32, cidr: Cidr) -> Result<Added, RouteError> {
-        match self.0.ask(&|sequence| rtnetlink::add_address(sequence, index, cidr), &mut |_| {}) {
+        let request = |sequence| rtnetlink::add_address(sequence, index, cidr);
+        match self.kernel.ask(&request, &mut |_| {}) {
             Ok(()) => Ok(Added::New),
             Err(RouteError::Refused(Errno::EEXIST, _)) => Ok(Added::Exists),
             Err(error) => Err(error),
@@ -68,13 +80,13 @@ impl Route {
 
     /// Makes an address that the interface has carry LinK's mark.
     pub(super) fn mark_address(&mut self, index: u32, cidr: Cidr) -> Result<(), RouteError> {
-        self.0.ask(&|sequence| rtnetlink::mark_address(sequence, index, cidr), &mut |_| {})
+        self.kernel.ask(&|sequence| rtnetlink::mark_address(sequence, index, cidr), &mut |_| {})
     }
 
     /// Removes an address; that the interface does not have it, or is gone, is a success.
     pub(super) fn delete_address(&mut self, index: u32, cidr: Cidr) -> Result<(), RouteError> {
         let request = |sequence| rtnetlink::delete_address(sequence, index, cidr);
-        match self.0.ask(&request, &mut |_| {}) {
+        match self.kernel.ask(&request, &mut |_| {}) {
             Err(RouteError::Refused(Errno::EADDRNOTAVAIL | Errno::ENODEV, _)) => Ok(()),
             result => result,
         }
@@ -83,9 +95,13 @@ impl Route {
     /// All addresses of all interfaces, as they were at one moment.
     pub(super) fn addresses(&mut self) -> Result<Vec<AddressInfo>, RouteError> {
         for _ in 0..DUMP_TRIES {
+            #[cfg(test)]
+            {
+                self.dumps += 1;
+            }
             let mut addresses = Vec::new();
             let mut interrupted = false;
-            self.0.ask(&rtnetlink::dump_addresses, &mut |message| {
+            self.kernel.ask(&rtnetlink::dump_addresses, &mut |message| {
                 interrupted |= message.flags & netlink::DUMP_INTERRUPTED != 0;
                 if let Some(Change::Address(address)) = Change::decode(message) {
                     addresses.push(address);
@@ -96,6 +112,23 @@ impl Route {
             }
         }
         Err(RouteError::Interrupted)
+    }
+
+    /// An IPv6 address, on whichever interface; IPv4 knows no such question.
+    pub(super) fn address(&mut self, ip: IpAddr) -> Result<Option<AddressInfo>, RouteError> {
+        let mut address = None;
+        let request = |sequence| rtnetlink::get_address(sequence, ip);
+        let result = self.kernel.ask(&request, &mut |message| {
+            if let Some(Change::Address(found)) = Change::decode(message) {
+                address = Some(found);
+            }
+        });
+        match result {
+            Ok(()) => Ok(address),
+            // There is none, or no IPv6 at all.
+            Err(RouteError::Refused(..)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The interface with this name, if there is one.
@@ -111,7 +144,7 @@ impl Route {
     /// The hardware addresses of all interfaces.
     pub(super) fn hardware_addresses(&mut self) -> Result<HashSet<Mac>, RouteError> {
         let mut macs = HashSet::new();
-        self.0.ask(&rtnetlink::dump_links, &mut |message| {
+        self.kernel.ask(&rtnetlink::dump_links, &mut |message| {
             if let Some(Change::Link(link)) = Change::decode(message) {
                 macs.extend(link.mac);
             }
@@ -128,7 +161,7 @@ impl Route {
     ) -> Result<Vec<Neighbour>, RouteError> {
         let mut neighbours = Vec::new();
         let request = |sequence| rtnetlink::dump_neighbours(sequence, index, like);
-        self.0.ask(&request, &mut |message| {
+        self.kernel.ask(&request, &mut |message| {
             neighbours.extend(Neighbour::decode(message).filter(|found| found.index == index));
         })?;
         Ok(neighbours)
@@ -141,12 +174,12 @@ impl Route {
         on: bool,
     ) -> Result<(), RouteError> {
         let request = |sequence| rtnetlink::set_promote_secondaries(sequence, index, on);
-        self.0.ask(&request, &mut |_| {})
+        self.kernel.ask(&request, &mut |_| {})
     }
 
     fn link(&mut self, request: &dyn Fn(u32) -> Vec<u8>) -> Result<Option<Link>, RouteError> {
         let mut link = None;
-        let result = self.0.ask(request, &mut |message| {
+        let result = self.kernel.ask(request, &mut |message| {
             if let Some(Change::Link(found)) = Change::decode(message) {
                 link = Some(found);
             }

@@ -15,13 +15,15 @@ use crate::net::codec::rtnetlink::{AddressInfo, MARK};
 use crate::net::error::RouteError;
 use crate::vip::Cidr;
 
-/// Removes exactly this address; if it is a primary, its secondaries stay.
+/// Removes exactly this address; if it is a primary, its secondaries stay. All addresses are read only
+/// where the kernel would remove others together with it.
 pub(super) fn delete_alone(route: &mut Route, index: u32, cidr: Cidr) -> Result<(), RouteError> {
-    if cidr.is_single_address() || !has_secondaries(&route.addresses()?, index, cidr) {
+    if cidr.is_single_address() || cidr.addr().is_ipv6() {
         return route.delete_address(index, cidr);
     }
     let link = route.link_by_index(index)?;
-    if link.and_then(|link| link.promotes_secondaries) != Some(false) {
+    let promotes = link.and_then(|link| link.promotes_secondaries) != Some(false);
+    if promotes || !has_secondaries(&route.addresses()?, index, cidr) {
         return route.delete_address(index, cidr);
     }
     route.set_promote_secondaries(index, true)?;

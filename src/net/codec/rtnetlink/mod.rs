@@ -231,6 +231,11 @@ pub fn delete_address(sequence: u32, index: u32, cidr: Cidr) -> Vec<u8> {
     address_request(RTM_DELADDR, netlink::ACK, sequence, index, cidr).finish()
 }
 
+/// Asks for an address, which is to be one of IPv6, on whichever interface.
+pub fn get_address(sequence: u32, ip: IpAddr) -> Vec<u8> {
+    address_request(RTM_GETADDR, netlink::ACK, sequence, 0, Cidr::single(ip)).finish()
+}
+
 /// Asks for all addresses of all interfaces.
 pub fn dump_addresses(sequence: u32) -> Vec<u8> {
     Builder::new(RTM_GETADDR, netlink::DUMP, sequence, &[AF_UNSPEC; ADDRESS_HEADER]).finish()
