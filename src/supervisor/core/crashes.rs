@@ -28,7 +28,9 @@ impl Core {
         if shortage.is_some() == before {
             return;
         }
-        let lack = self.table.iter().filter(|(_, vip)| vip.status.shortage.is_some()).count();
+        let lack = self.table.iter().filter(|(_, vip)| vip.status.shortage.is_some());
+        // Whether one lacks it, or several: it is not counted further, each time that one more does.
+        let lack = lack.take(2).count();
         match shortage {
             Some(why) if lack == 1 => {
                 let text = format!("{cidr}: {why}; what was found before holds");

@@ -20,8 +20,8 @@ impl Core {
     /// Brings the records in etcd to what the table says.
     pub(super) fn mend_records(&mut self, found: &Found) {
         let mut wrong = [Vec::new(), Vec::new(), Vec::new()];
-        for slot in self.table.slots() {
-            if let Some((what, name)) = self.mend_record(slot, found) {
+        for (slot, there) in self.table.with_records(&found.records) {
+            if let Some((what, name)) = self.mend_record(slot, there, found) {
                 wrong[what].push(name);
             }
         }
@@ -48,12 +48,16 @@ impl Core {
     }
 
     /// Has the record of an IP written again if it is wrong; says so if it was not known.
-    fn mend_record(&mut self, slot: Slot, found: &Found) -> Option<(usize, String)> {
+    fn mend_record(
+        &mut self,
+        slot: Slot,
+        there: Option<&Record>,
+        found: &Found,
+    ) -> Option<(usize, String)> {
         let vip = self.table.get_mut(slot)?;
         if matches!(vip.request, RecordRequest::Asked(_)) {
             return None;
         }
-        let there = found.records.iter().find(|record| record.id == vip.record.id);
         if vip.request != RecordRequest::None {
             self.resolve(slot, there);
             return None;

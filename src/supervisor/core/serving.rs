@@ -48,9 +48,10 @@ impl Core {
             | Request::SharedBy(_)
             | Request::OtherPrefixes(_) => false,
         };
-        let refuses = self.table.iter().any(|(_, vip)| vip.service == Service::Refused);
+        // Only in doubt: there may be thousands, and this follows each request.
+        let refuses = || self.table.iter().any(|(_, vip)| vip.service == Service::Refused);
         match &self.serving {
-            Serving::Doubted(_) if writes && !refuses => self.serves_again(),
+            Serving::Doubted(_) if writes && !refuses() => self.serves_again(),
             Serving::No(_) if writes => self.serves_again(),
             Serving::Yes | Serving::Doubted(_) | Serving::No(_) => {}
         }

@@ -5,6 +5,7 @@
 //! copy are treated like any others: as long as etcd is silent, this host takes them by the policy.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use log::Level;
@@ -129,7 +130,7 @@ impl Core {
         for slot in self.table.slots() {
             let Some(vip) = self.table.get(slot) else { continue };
             let address = vip.record.cidr.addr();
-            match wanted.iter().position(|record| record.cidr.addr() == address) {
+            match place_of(address, &wanted) {
                 Some(at) => known[at] |= self.refresh(slot, &wanted[at]),
                 None => self.leave(slot, Vec::new()),
             }
@@ -180,8 +181,8 @@ impl Core {
     /// What is to be served: etcd's records, and what the copy has and etcd has lost; as many as there
     /// may be.
     fn wanted(&mut self, found: &mut Found, cluster: u64) -> Vec<Record> {
-        let mut wanted = std::mem::take(&mut found.records);
-        found.records.clone_from(&wanted);
+        by_address(&mut found.records);
+        let mut wanted = found.records.clone();
         wanted.retain(|record| !self.copy.has_deleted(&record.id));
         if let Some(copy) = self.copy.former().cloned() {
             let lost = self.lost(&copy, found, cluster);
@@ -192,7 +193,7 @@ impl Core {
 
     /// As many of these as there may be.
     fn within_limit(&mut self, mut records: Vec<Record>) -> Vec<Record> {
-        records.sort_by_key(|record| record.cidr);
+        by_address(&mut records);
         let max = self.config.max_ips.unwrap_or(usize::MAX);
         let beyond = records.split_off(records.len().min(max));
         let text = format!(
@@ -225,9 +226,7 @@ impl Core {
     /// What the copy has and etcd lacks, if etcd has lost it: because etcd is another one, or older, or
     /// the record cannot be read. The others were deleted in etcd.
     fn lost(&mut self, copy: &LocalCopy, found: &Found, cluster: u64) -> Vec<Record> {
-        let has = |record: &Record| {
-            found.records.iter().any(|other| other.cidr.addr() == record.cidr.addr())
-        };
+        let has = |record: &Record| place_of(record.cidr.addr(), &found.records).is_some();
         let lacking = copy.records.iter().filter(|record| !has(record)).cloned();
         let another = copy.cluster != 0 && copy.cluster != cluster;
         // What this host wrote is not there: it was written in another history, whatever came since.
@@ -336,7 +335,7 @@ impl Core {
                 let lacks = |vip: &Vip| {
                     vip.not_started.as_ref().is_some_and(|why| why.starts_with(NOT_STARTED))
                 };
-                if first && self.table.iter().filter(|(_, vip)| lacks(vip)).count() == 1 {
+                if first && self.table.iter().filter(|(_, vip)| lacks(vip)).take(2).count() == 1 {
                     self.log(Level::Error, format!("{cidr}: {text}"));
                 }
             }
@@ -370,6 +369,16 @@ impl StartError {
             }
         }
     }
+}
+
+fn by_address(records: &mut [Record]) {
+    records.sort_by_key(|record| record.cidr);
+}
+
+/// The first with this address, of records that are ordered by address.
+fn place_of(address: IpAddr, ordered: &[Record]) -> Option<usize> {
+    let place = ordered.partition_point(|record| record.cidr.addr() < address);
+    ordered.get(place).filter(|record| record.cidr.addr() == address).map(|_| place)
 }
 
 pub(super) fn is_of_etcd(cidr: Cidr) -> String {

@@ -153,6 +153,24 @@ impl Table {
         self.vips.keys().copied().collect()
     }
 
+    /// All IPs, each with its record among these. Each record is looked up once: there may be thousands
+    /// of both.
+    pub(super) fn with_records<'a>(
+        &self,
+        records: &'a [Record],
+    ) -> Vec<(Slot, Option<&'a Record>)> {
+        let mut all: Vec<_> = self.vips.keys().map(|slot| (*slot, None)).collect();
+        for record in records {
+            let slot = self.slot(&record.id);
+            // They are in order: the keys of a map.
+            let place = slot.and_then(|slot| all.binary_search_by_key(&slot, |it| it.0).ok());
+            if let Some(place) = place {
+                all[place].1 = Some(record);
+            }
+        }
+        all
+    }
+
     pub(super) fn len(&self) -> usize {
         self.vips.len()
     }
