@@ -23,7 +23,7 @@ use crate::local_copy::{self, CopyFile};
 use crate::logging;
 use crate::net::{Announce, Net};
 use crate::ping::LivenessCheck;
-use crate::policy::{CrashDetection, StopPolicy};
+use crate::policy::{Connections, CrashDetection, StopPolicy};
 use crate::reload::{self, NotUsable, TRY_OUT, try_out};
 use crate::supervisor::{self, Supervisor};
 use crate::systemd::{Watchdog, notify};
@@ -117,7 +117,7 @@ fn unknown_variables() -> Option<String> {
 /// environment: what a former life has left, other hosts have by then. Not while another agent is here,
 /// whose addresses these may be.
 fn remove_left_overs() {
-    if let Ok(net) = Net::start(Announce { fixed: None, rate: Announce::RATE }) {
+    if let Ok(net) = Net::start(Announce::default(), Connections::default()) {
         net.client().remove_left_overs(Vec::new());
     }
 }
@@ -137,8 +137,8 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
     info!("LinK {VERSION}: {config}");
     info!("{}", times(&config));
     let program = reload::program().map_err(text("find the own program"))?;
-    let net = Net::start(Announce { fixed: config.announce, rate: config.announce_rate })
-        .map_err(text("network"))?;
+    let announce = Announce { fixed: config.announce, rate: config.announce_rate };
+    let net = Net::start(announce, config.connections).map_err(text("network"))?;
     let etcd = Etcd::start(config.etcd.clone()).map_err(text("etcd client"))?;
     let copy = CopyFile::open(&config.state_dir, &config.hostname).map_err(text("local copy"))?;
     let mut supervisor = Supervisor::start(supervisor::Params {

@@ -52,6 +52,16 @@ pub enum StopPolicy {
     Keep,
 }
 
+/// What becomes of the TCP connections at an address that leaves this host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Connections {
+    /// They are reset, so that both sides know.
+    #[default]
+    Reset,
+    /// Nothing: the other side knows when it says something.
+    Keep,
+}
+
 /// A text is none of a policy's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownWord {
@@ -85,6 +95,7 @@ words!(LossPolicy { "take" => Take, "probe" => Probe, "hold" => Hold });
 words!(AllFailingPolicy { "keep-last" => KeepLast, "none" => None });
 words!(CrashDetection { "strict" => Strict, "fast" => Fast, "off" => Off });
 words!(StopPolicy { "release" => Release, "keep" => Keep });
+words!(Connections { "reset" => Reset, "keep" => Keep });
 
 /// Only written: whoever reads one has to say what becomes of an unknown word.
 impl Serialize for LossPolicy {
@@ -124,6 +135,7 @@ mod tests {
         assert_has_words::<AllFailingPolicy>(&["keep-last", "none"]);
         assert_has_words::<CrashDetection>(&["strict", "fast", "off"]);
         assert_has_words::<StopPolicy>(&["release", "keep"]);
+        assert_has_words::<Connections>(&["reset", "keep"]);
     }
 
     #[test]

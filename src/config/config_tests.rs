@@ -29,6 +29,7 @@ fn an_interface_is_all_that_is_needed() {
     assert_eq!(config.loss_policy, LossPolicy::Take);
     assert_eq!(config.all_failing_policy, AllFailingPolicy::KeepLast);
     assert_eq!(config.stop_policy, StopPolicy::Release);
+    assert_eq!(config.connections, Connections::Reset);
     let listen: Vec<_> = config.listen.iter().map(SocketAddr::to_string).collect();
     assert_eq!(listen, ["127.0.0.1:1313", "[::1]:1313"]);
 }
@@ -55,6 +56,7 @@ fn all_mistakes_are_reported_together_each_naming_its_variable_and_value() {
         ("MAX_NUMBER_OF_ENDPOINTS", "-2"),
         ("ALL_FAILING_POLICY", "panic"),
         ("STOP_POLICY", "run"),
+        ("CONNECTIONS", "drop"),
     ];
     let ConfigErrors(mistakes) = read(&wrong).unwrap_err();
     assert_eq!(mistakes.len(), wrong.len() + 1, "{mistakes:#?}");
@@ -152,10 +154,12 @@ fn a_lease_lasts_whole_seconds_and_no_limit_is_no_limit() {
 fn policies_are_words_and_the_line_of_the_start_tells_them() {
     let config =
         good(&[("ETCD_LOSS_POLICY", "probe"), ("ALL_FAILING_POLICY", "none"), ("STOP_POLICY", "")]);
+    assert_eq!(good(&[("CONNECTIONS", "keep")]).connections, Connections::Keep);
     assert_eq!(config.loss_policy, LossPolicy::Probe);
     assert_eq!(config.all_failing_policy, AllFailingPolicy::None);
     let line = config.to_string();
-    assert!(line.ends_with("policies: etcd loss probe, all failing none, stop release"), "{line}");
+    let words = "policies: etcd loss probe, all failing none, stop release, connections reset";
+    assert!(line.ends_with(words), "{line}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::checks::CheckDefaults;
 use crate::etcd;
 use crate::failure_detector;
 use crate::net::MonitorTiming;
-use crate::policy::{AllFailingPolicy, CrashDetection, LossPolicy, StopPolicy};
+use crate::policy::{AllFailingPolicy, Connections, CrashDetection, LossPolicy, StopPolicy};
 use crate::secret::Credentials;
 use crate::text::clean;
 
@@ -64,6 +64,8 @@ pub struct Config {
     pub probes: MonitorTiming,
     /// `STOP_POLICY`.
     pub stop_policy: StopPolicy,
+    /// `CONNECTIONS`.
+    pub connections: Connections,
     /// `STATE_DIR`: where the local copy of this host's configuration is.
     pub state_dir: PathBuf,
 }
@@ -142,7 +144,8 @@ impl fmt::Display for Config {
             f,
             "host {}, interface {}, API on {} ({}), etcd {}, lease {:?} renewed every {:?}, \
              checks every {:?} (timeout {:?}, fall {}, rise {}), crash detection {} ({} probes every \
-             {:?}), policies: etcd loss {}, all failing {}, stop {}",
+             {:?}), policies: etcd loss {}, all failing {}, stop {}, \
+             connections {}",
             self.hostname,
             self.interface,
             listen.join(" and "),
@@ -160,6 +163,7 @@ impl fmt::Display for Config {
             self.loss_policy,
             self.all_failing_policy,
             self.stop_policy,
+            self.connections,
         )
     }
 }

@@ -58,6 +58,7 @@ impl Reader<'_> {
             crash_detection,
             probes: self.probes(crash_detection == CrashDetection::Fast),
             stop_policy: self.policy("STOP_POLICY"),
+            connections: self.policy("CONNECTIONS"),
             state_dir: self.state_dir(),
         }
     }

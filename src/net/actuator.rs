@@ -36,6 +36,7 @@ use super::wait::{STANDSTILL, wait};
 use super::{Looked, NetError, Report};
 use crate::clock;
 use crate::network::{Liveness, ProbeResult};
+use crate::policy::Connections;
 use crate::vip::Cidr;
 
 /// How many orders are taken before the kernel has its turn. Taking one costs a microsecond.
@@ -70,7 +71,11 @@ pub(super) struct Actuator {
 
 impl Actuator {
     /// Opens the sockets; the events first, so that no change goes unnoticed.
-    pub(super) fn open(orders: Orders, announce: &Announce) -> io::Result<Actuator> {
+    pub(super) fn open(
+        orders: Orders,
+        announce: &Announce,
+        connections: Connections,
+    ) -> io::Result<Actuator> {
         let events = Events::subscribe()?;
         let mut route = Route::open()?;
         let packets = open_packets(may_change(&mut route)?)?;
@@ -81,7 +86,7 @@ impl Actuator {
         Ok(Actuator {
             orders,
             events,
-            reconciler: Reconciler::new(route),
+            reconciler: Reconciler::new(route, connections),
             announcer: Announcer::new(packets, schedule, announce.rate),
             listener: Listener::new(),
             prober: Prober::new(Asker::new(PacketSocket::open()?)),

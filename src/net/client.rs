@@ -22,6 +22,7 @@ use super::probe::{Found, MonitorTiming};
 use super::{Desired, Looked, NetError, Reports};
 use crate::network::Mac;
 use crate::ping::Ping;
+use crate::policy::Connections;
 use crate::thread;
 use crate::vip::Cidr;
 
@@ -56,12 +57,12 @@ pub struct ManagedAddress {
 
 impl Net {
     /// Opens the sockets and starts the thread. The error names the capability that is missing.
-    pub fn start(announce: Announce) -> io::Result<Net> {
+    pub fn start(announce: Announce, connections: Connections) -> io::Result<Net> {
         let (orders_tx, orders_rx) = unbounded();
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let wake = Arc::new(EventFd::from_value_and_flags(0, flags)?);
         let orders = Orders { orders_rx, wake: Arc::clone(&wake) };
-        let actuator = Actuator::open(orders, &announce)?;
+        let actuator = Actuator::open(orders, &announce, connections)?;
         let thread = thread::spawn("net", move || actuator.run())?;
         let client = NetClient { orders_tx, wake, managements: Arc::default() };
         Ok(Net { client, thread: Some(thread) })

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use link::net::{Announce, Desired, Net, Report};
+use link::policy::Connections;
 
 use super::capture::{Capture, announcement};
 use super::lab::{
@@ -145,7 +146,7 @@ fn what_carries_the_mark_and_is_not_managed_is_a_left_over() {
 fn left_overs_are_removed_when_nothing_is_managed() {
     run(|| {
         manage("10.0.0.1/32").bind();
-        let net = Net::start(Announce::default()).unwrap();
+        let net = Net::start(Announce::default(), Connections::Reset).unwrap();
         net.client().remove_left_overs(Vec::new());
         eventually("the left-over is gone", || !has("v0", "10.0.0.1/32"));
     });
@@ -157,7 +158,7 @@ fn what_another_agent_on_this_host_has_is_no_left_over() {
         manage("10.0.0.3/32").bind();
         let other = manage("10.0.0.1/32");
         other.bind();
-        let net = Net::start(Announce::default()).unwrap();
+        let net = Net::start(Announce::default(), Connections::Reset).unwrap();
         net.client().remove_left_overs(vec![(cidr("10.0.0.3/32"), "v0".to_owned())]);
         eventually("its own is gone", || !has("v0", "10.0.0.3/32"));
         settle(&net.client());
@@ -187,7 +188,7 @@ fn an_address_that_is_forgotten_stays() {
 #[test]
 fn an_address_that_is_forgotten_as_soon_as_it_is_unwanted_is_removed() {
     run(|| {
-        let net = Net::start(Announce::default()).unwrap();
+        let net = Net::start(Announce::default(), Connections::Reset).unwrap();
         let client = net.client();
         for number in 1..=20 {
             let text = format!("10.0.0.{number}/32");
@@ -238,7 +239,7 @@ fn whoever_managed_an_address_before_has_no_say_in_it() {
 fn two_hundred_addresses_are_bound_at_once() {
     run(|| {
         let capture = Capture::on("v1");
-        let net = Net::start(Announce::default()).unwrap();
+        let net = Net::start(Announce::default(), Connections::Reset).unwrap();
         let client = net.client();
         let texts: Vec<_> = (1..=100)
             .flat_map(|n| [format!("10.0.1.{n}/32"), format!("fd00::{n:x}/128")])
@@ -291,7 +292,7 @@ fn what_was_ordered_before_the_end_is_done_and_stays() {
 #[test]
 fn an_actuator_that_has_nothing_to_do_ends_when_it_is_told() {
     run(|| {
-        let net = Net::start(Announce::default()).unwrap();
+        let net = Net::start(Announce::default(), Connections::Reset).unwrap();
         settle(&net.client());
         let (ended, end) = crossbeam_channel::bounded(1);
         std::thread::spawn(move || {
@@ -306,7 +307,7 @@ fn an_actuator_that_has_nothing_to_do_ends_when_it_is_told() {
 fn an_address_that_the_host_has_itself_is_told_the_moment_it_is_there_or_gone() {
     run(|| {
         ip("addr add 10.0.0.9/24 dev v0");
-        let net = Net::start(Announce::default()).unwrap();
+        let net = Net::start(Announce::default(), Connections::Reset).unwrap();
         let client = net.client();
         let own = |text: &str| client.own_address(cidr(text).addr()).unwrap();
         assert_eq!(own("127.0.0.1/32"), Some(cidr("127.0.0.1/8")), "on another interface");

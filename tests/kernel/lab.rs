@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, unbounded};
 use link::net::{Announce, Desired, ManagedAddress, Net, NetClient, Report, Reports};
 use link::network::Unusable;
+use link::policy::Connections;
 use link::vip::Cidr;
 use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
@@ -172,7 +173,7 @@ pub(crate) fn manage_with(announce: Announce, text: &str, interface: &str) -> Ma
 }
 
 fn manage_as(announce: Announce, text: &str, interface: &str, adopts: bool) -> Managed {
-    let net = Net::start(announce).unwrap();
+    let net = Net::start(announce, Connections::Reset).unwrap();
     let client = net.client();
     let (sink, reports) = sink();
     let address = client.manage(cidr(text), interface, adopts, sink);

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use link::net::{Announce, Net};
+use link::policy::Connections;
 
 use super::lab::{cidr, eventually, has, ip, manage, run, settle};
 
@@ -18,7 +19,7 @@ fn remove_two_that_have_no_mark() -> Net {
     for words in ["10.0.0.2/32 dev v0", "fd00::1/128 dev v0 nodad"] {
         ip(&format!("addr add {words}"));
     }
-    let net = Net::start(Announce::default()).unwrap();
+    let net = Net::start(Announce::default(), Connections::Reset).unwrap();
     let listed = [("10.0.0.1/32", "v0"), ("fd00::1/128", "v0"), ("10.0.0.2/32", "x0")];
     let listed = listed.map(|(text, interface)| (cidr(text), interface.to_owned()));
     net.client().remove_left_overs(listed.to_vec());

@@ -9,6 +9,7 @@
 mod announcing;
 mod binding;
 mod capture;
+mod connections;
 mod duplicates;
 mod hearing;
 mod interfaces;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use link::net::{Announce, Desired, Net, Report};
 use link::network::Unusable;
+use link::policy::Connections;
 
 use super::capture::{Capture, Seen};
 use super::lab::{
@@ -228,7 +229,7 @@ fn changes_that_are_no_business_of_the_actuator_are_not_reported() {
 #[test]
 fn the_actuator_ends_quickly_in_the_middle_of_work() {
     run(|| {
-        let net = Net::start(Announce::default()).unwrap();
+        let net = Net::start(Announce::default(), Connections::Reset).unwrap();
         let client = net.client();
         let manage = |n| {
             let vip = cidr(&format!("10.0.{}.{}/32", n / 250, n % 250));

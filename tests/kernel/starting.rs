@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use link::net::{Announce, Net};
+use link::policy::Connections;
 
 use super::lab::run_without_links;
 
@@ -13,7 +14,9 @@ const EXPECTED: &str = "LINK_TEST_EXPECTED_ERROR";
 fn start_without(test: &str, capabilities: &str, error: &str) {
     if let Ok(expected) = std::env::var(EXPECTED) {
         run_without_links(move || {
-            let error = Net::start(Announce::default()).err().map(|error| error.to_string());
+            let error = Net::start(Announce::default(), Connections::Reset)
+                .err()
+                .map(|error| error.to_string());
             assert_eq!(error, Some(expected));
         });
         return;

@@ -30,6 +30,8 @@ mod cluster;
 #[cfg(test)]
 mod conflicts;
 #[cfg(test)]
+mod connections;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod credentials;

@@ -28,7 +28,7 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("failure_detector", "network vip"),
     ("local_copy", "thread"),
     ("logging", "text thread"),
-    ("net", "clock network ping thread vip"),
+    ("net", "clock network ping policy thread vip"),
     ("systemd", "ping text"),
     ("wire", "vip"),
     ("command", "policy vip wire"),

@@ -9,3 +9,4 @@ pub(super) mod heard;
 pub mod ndp;
 pub mod netlink;
 pub mod rtnetlink;
+pub mod sock_diag;

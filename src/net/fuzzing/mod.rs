@@ -13,7 +13,8 @@ pub use frame::frame;
 
 use crate::net::codec::netlink::{Builder, Message};
 use crate::net::codec::rtnetlink::{AddressInfo, Change, Link, MARK, Neighbour};
-use crate::net::codec::{ethernet, netlink, rtnetlink};
+use crate::net::codec::sock_diag::Connection;
+use crate::net::codec::{ethernet, netlink, rtnetlink, sock_diag};
 
 /// The length of `struct nlmsghdr`, and of `struct nlattr`.
 const HEADER: usize = 16;
@@ -48,6 +49,7 @@ pub fn netlink(datagram: &[u8]) {
         check_outcome(&message);
         check_change(&message);
         check_neighbour(&message);
+        check_connection(&message);
     }
     assert_eq!(messages.next(), None, "behind what is malformed nothing can be found");
     let rest = datagram.get(start..).unwrap_or_default();
@@ -115,6 +117,20 @@ fn check_neighbour(message: &Message<'_>) {
     let payload = neighbour_payload(&neighbour);
     let written = Message { payload: &payload, ..*message };
     assert_eq!(Neighbour::decode(&written), Some(neighbour));
+}
+
+/// A connection is asked for by its address, and reset by what the kernel has said of it.
+fn check_connection(message: &Message<'_>) {
+    let Some(connection) = Connection::decode(message) else { return };
+    let request = sock_diag::reset(1, &connection);
+    assert_eq!(request[HEADER + 8..], message.payload[4..52]);
+    let ip = match connection.local() {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let request = sock_diag::dump_connections(1, &[connection.local()]);
+    let filter = netlink::find(&request[HEADER + 60..], 1).expect("the filter");
+    assert!(filter.ends_with(&ip), "{filter:?} lets {ip:?} through");
 }
 
 /// A neighbour as the kernel writes it.

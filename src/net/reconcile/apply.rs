@@ -18,6 +18,7 @@ impl Reconciler {
     /// Changes what is not as it should be: at most `limit` addresses, the rest next time.
     pub(crate) fn apply(&mut self, limit: usize, now: Instant) {
         self.enqueue_waiting(now);
+        self.reset_leaving(limit);
         for _ in 0..limit {
             let Some(cidr) = self.queue.pop_front() else {
                 return;

@@ -69,6 +69,12 @@ impl HostAddresses {
         self.by_ip.contains_key(&ip)
     }
 
+    /// Whether it is also where it is none of these, on their interfaces.
+    pub(super) fn has_besides(&self, ip: IpAddr, these: &[(u32, Cidr)]) -> bool {
+        let elsewhere = |it: &AddressInfo| !these.contains(&(it.index, it.cidr));
+        self.by_ip.get(&ip).is_some_and(|same| same.iter().any(elsewhere))
+    }
+
     /// This address, with whatever prefix length, where it does not carry LinK's mark.
     pub(super) fn of_the_host(&self, ip: IpAddr) -> Option<&AddressInfo> {
         self.by_ip.get(&ip)?.iter().find(|address| !is_ours(address))

@@ -2,11 +2,13 @@
 //!
 //! Owns the managed addresses, what is known of their interfaces, and the request socket; lives on
 //! the actuator's thread. `observe` reads the kernel's state and compares, `apply` changes what
-//! differs, and `hear` finds whom it concerns what other hosts say. What has to be reported and
-//! announced is collected in an [`Outbox`] and fetched by the actuator. All of it blocks only in
+//! differs, `connections` resets before that what is connected to an address that leaves, and `hear`
+//! finds whom it concerns what other hosts say. What has to be reported and announced is collected
+//! in an [`Outbox`] and fetched by the actuator. All of it blocks only in
 //! [`Exchange`](exchange::Exchange).
 
 mod apply;
+mod connections;
 mod events;
 mod exchange;
 mod hear;
@@ -22,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Instant;
 
+use self::connections::Resetter;
 pub(super) use self::events::Events;
 use self::host_addresses::HostAddresses;
 use self::interface::Interfaces;
@@ -35,6 +38,7 @@ use crate::net::error::RouteError;
 use crate::net::order::{Question, Token};
 use crate::net::probe::ProbeSource;
 use crate::net::{Desired, Looked, NetError, Report, Reports};
+use crate::policy::Connections;
 use crate::vip::Cidr;
 
 /// The managed addresses.
@@ -59,6 +63,7 @@ pub(super) struct Reconciler {
     /// The last look failed, and the log says so.
     blind: bool,
     own_macs: hear::OwnMacs,
+    resetter: Resetter,
     outbox: Outbox,
 }
 
@@ -82,7 +87,7 @@ struct Outbox {
 
 impl Reconciler {
     /// Nothing is managed yet.
-    pub(super) fn new(route: Route) -> Reconciler {
+    pub(super) fn new(route: Route, connections: Connections) -> Reconciler {
         Reconciler {
             route,
             targets: BTreeMap::new(),
@@ -96,6 +101,7 @@ impl Reconciler {
             left_overs: None,
             blind: false,
             own_macs: hear::OwnMacs::default(),
+            resetter: Resetter::new(connections),
             outbox: Outbox::default(),
         }
     }

@@ -96,11 +96,13 @@ impl Reconciler {
             let nobodys = address.protocol == 0 && !address.has_peer;
             is_ours(address) && (known || left_overs.alone) || nobodys && known && !keeps_marks
         };
-        for address in addresses.iter().filter(is_left_over) {
-            let (cidr, index) = (address.cidr, address.index);
-            if self.targets.get(&cidr).is_some_and(|target| self.is_on(target, index)) {
-                continue;
-            }
+        let is_managed = |&(index, cidr): &(u32, Cidr)| {
+            self.targets.get(&cidr).is_some_and(|target| self.is_on(target, index))
+        };
+        let left = addresses.iter().filter(is_left_over).map(|it| (it.index, it.cidr));
+        let left: Vec<(u32, Cidr)> = left.filter(|it| !is_managed(it)).collect();
+        self.reset_connections(&left);
+        for (index, cidr) in left {
             let name = self.name_of(index)?;
             match delete_alone(&mut self.route, index, cidr) {
                 Ok(()) => log::info!("left-over {cidr} removed from {name}"),
@@ -261,11 +263,12 @@ mod tests {
     use super::*;
     use crate::net::order::{Question, Token};
     use crate::net::reconcile::Route;
+    use crate::policy::Connections;
 
     /// It reads only, of the machine's own loopback.
     #[test]
     fn the_kernel_is_asked_for_all_addresses_once_however_many_are_managed_and_asked_for() {
-        let mut reconciler = Reconciler::new(Route::open().unwrap());
+        let mut reconciler = Reconciler::new(Route::open().unwrap(), Connections::Keep);
         let now = Instant::now();
         for number in 0..=255 {
             let cidr = Cidr::single([192, 0, 2, number].into());

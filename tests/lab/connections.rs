@@ -1,0 +1,184 @@
+//! Who is connected to an IP learns at once that it has left, also if nothing is said on the connection.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::harness::*;
+
+/// For IPv4 alone, and for both families: there IPv4 has addresses of IPv6 (RFC 4291, 2.5.5.2).
+const SERVICES: [(IpAddr, u16); 2] =
+    [(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 7001), (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 7002)];
+
+/// Nobody is told anything for so long. Without a reset it would be for ever.
+const NEVER: Duration = Duration::from_secs(12);
+
+/// A few milliseconds, on a machine that is busy with a dozen labs.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// A connection between the client and a host, which says nothing.
+struct Connection {
+    client: TcpStream,
+    server: TcpStream,
+}
+
+impl Connection {
+    /// Both ends can be heard from the other one.
+    fn is_alive(&mut self) -> bool {
+        let say = |from: &mut TcpStream, to: &mut TcpStream| {
+            from.write_all(b"x").and_then(|()| to.read_exact(&mut [0])).is_ok()
+        };
+        say(&mut self.client, &mut self.server) && say(&mut self.server, &mut self.client)
+    }
+
+    /// Waits at both ends until something is heard there: what that is, and when.
+    fn listen(self) -> [JoinHandle<(Option<ErrorKind>, Instant)>; 2] {
+        let wait = |mut end: TcpStream| {
+            thread::spawn(move || {
+                let error = end.read(&mut [0]).map_err(|error| error.kind()).err();
+                (error, Instant::now())
+            })
+        };
+        [wait(self.client), wait(self.server)]
+    }
+}
+
+/// The services of a host.
+struct Services(Vec<TcpListener>);
+
+impl Services {
+    fn start(lab: &Lab, host: HostId) -> Services {
+        let listen = |service| lab[host].namespace().run(|| TcpListener::bind(service));
+        Services(SERVICES.iter().map(|service| listen(*service).unwrap()).collect())
+    }
+
+    /// Connects the client to one of them, at an address of the host.
+    fn connect(&self, lab: &Lab, number: usize, ip: IpAddr) -> Connection {
+        let at = SocketAddr::from((ip, SERVICES[number].1));
+        let connect = || lab.client.namespace().run(|| TcpStream::connect_timeout(&at, AT_ONCE));
+        let mut client = Err(io::Error::from(ErrorKind::NotFound));
+        eventually("the client is connected", || {
+            client = connect();
+            client.is_ok()
+        });
+        let ends = (client.unwrap(), self.0[number].accept().unwrap().0);
+        for end in [&ends.0, &ends.1] {
+            end.set_read_timeout(Some(NEVER)).unwrap();
+        }
+        Connection { client: ends.0, server: ends.1 }
+    }
+}
+
+/// Both ends learn that the connection has ended; how long the client needed for it.
+fn told(ends: [JoinHandle<(Option<ErrorKind>, Instant)>; 2], since: Instant) -> Duration {
+    let [client, server] = ends.map(|end| end.join().unwrap());
+    assert_eq!(client.0, Some(ErrorKind::ConnectionReset));
+    assert_eq!(server.0, Some(ErrorKind::ConnectionAborted));
+    client.1.saturating_duration_since(since)
+}
+
+/// Has a host give its IPs up.
+type Leave = fn(&mut Lab, HostId);
+
+fn fail_over(lab: &mut Lab, owner: HostId) {
+    for vip in [VIP, VIP6] {
+        lab[owner].api().failover(vip).expect(204);
+    }
+}
+
+fn delete(lab: &mut Lab, owner: HostId) {
+    let api = lab[owner].api();
+    for vip in [VIP, VIP6] {
+        api.delete(&api.path(vip)).expect(204);
+    }
+}
+
+fn terminate(lab: &mut Lab, owner: HostId) {
+    assert!(lab[owner].terminate().success());
+}
+
+/// Two hosts that share three IPs, all with the first.
+fn sharing(settings: &[(&str, &str)]) -> (Lab, Services) {
+    let mut lab = Lab::new(2);
+    lab.start_all_with(settings);
+    [VIP, VIP2, VIP6].iter().for_each(|vip| lab.offer_in_order(*vip));
+    let services = Services::start(&lab, H1);
+    (lab, services)
+}
+
+#[test]
+fn an_idle_client_learns_at_once_that_the_ip_leaves_on_purpose() {
+    let moves: [(&str, Leave); 3] =
+        [("failover", fail_over), ("DELETE", delete), ("SIGTERM", terminate)];
+    for (name, leave) in moves {
+        let (mut lab, services) = sharing(&[]);
+        let idle = [(0, VIP), (1, VIP), (1, VIP6)];
+        let idle = idle.map(|(number, vip)| services.connect(&lab, number, vip.ip()));
+        let own = IpAddr::V4(lab[H1].address());
+        let staying = if name == "SIGTERM" { own } else { VIP2.ip() };
+        let others = [(0, own), (1, own), (0, staying)];
+        let mut others = others.map(|(number, ip)| services.connect(&lab, number, ip));
+        let waiting = idle.map(Connection::listen);
+        let asked = Instant::now();
+        leave(&mut lab, H1);
+        let left = asked.elapsed();
+        let after = waiting.map(|ends| told(ends, asked));
+        println!("{name}, which took {left:?}: the clients know after {after:?}");
+        assert!(after.iter().all(|after| *after < AT_ONCE), "{after:?}");
+        for other in &mut others {
+            assert!(other.is_alive(), "{name}: at another address of the host");
+        }
+        assert_eq!(lab.await_owner_other_than(H1, VIP), H2);
+        // What listens there goes on listening.
+        assert!(services.connect(&lab, 0, own).is_alive());
+    }
+}
+
+#[test]
+fn the_client_of_a_host_that_finds_another_owner_learns_it_when_that_lets_go() {
+    let (lab, services) = sharing(&[("KEEPALIVE_INTERVAL", "300ms")]);
+    let ends = services.connect(&lab, 0, VIP.ip()).listen();
+    lab[H1].agent().freeze();
+    eventually("another host has it", || lab.bound_on(VIP) == [H1, H2]);
+    lab[H1].agent().thaw();
+    let thawed = Instant::now();
+    lab.await_owner_other_than(H1, VIP);
+    println!("the client knows {:?} after the agent runs again", told(ends, thawed));
+}
+
+#[test]
+fn connections_are_kept_where_that_is_wanted() {
+    let (mut lab, services) = sharing(&[("CONNECTIONS", "keep")]);
+    let mut kept = services.connect(&lab, 0, VIP.ip());
+    fail_over(&mut lab, H1);
+    assert_eq!(lab.await_owner_other_than(H1, VIP), H2);
+    let short = Some(Duration::from_secs(2));
+    for end in [&mut kept.client, &mut kept.server] {
+        end.set_read_timeout(short).unwrap();
+        assert_eq!(end.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
+    // The other side knows nothing of it: what it still says is heard when the IP is back.
+    lab[H2].api().failover(VIP).expect(204);
+    assert_eq!(lab.await_owner_other_than(H2, VIP), H1);
+    eventually("it goes on", || kept.is_alive());
+}
+
+#[test]
+fn an_agent_that_can_reset_nothing_says_so_once_and_lets_go() {
+    let (mut lab, services) = sharing(&[]);
+    let mut ends = [VIP, VIP2].map(|vip| services.connect(&lab, 0, vip.ip()));
+    let pid = lab[H1].agent().pid().to_string();
+    let limit = Program::new("prlimit").args(["--pid", &pid, "--nofile=3:4096"]);
+    assert!(lab.run_on(H1, &limit).status.success());
+    terminate(&mut lab, H1);
+    for vip in [VIP, VIP2, VIP6] {
+        assert_eq!(lab.await_owner_other_than(H1, vip), H2);
+    }
+    let warnings = lab[H1].warnings(&["connections"]);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    for end in &mut ends {
+        end.server.set_read_timeout(Some(AT_ONCE)).unwrap();
+        assert_eq!(end.server.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
+}
