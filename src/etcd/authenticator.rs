@@ -10,7 +10,7 @@
 //! The password is sent when a member demands a token, so that an etcd without authentication can be
 //! used with a user configured, before it is turned on and after it is turned off.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::time::Duration;
@@ -48,8 +48,8 @@ pub(super) struct Authenticator {
     phase: watch::Sender<Phase>,
     /// When the token came.
     since: Cell<Option<Instant>>,
-    /// The members that have refused it.
-    refused_by: RefCell<Vec<usize>>,
+    /// A member has refused it. The second that does so is no exception.
+    refused: Cell<bool>,
     /// When the password was sent last.
     asked: Cell<Option<Instant>>,
     under_way: Cell<u32>,
@@ -88,7 +88,7 @@ impl Authenticator {
             token: watch::Sender::new(None),
             phase: watch::Sender::new(Phase::Settled),
             since: Cell::new(None),
-            refused_by: RefCell::default(),
+            refused: Cell::new(false),
             asked: Cell::new(None),
             under_way: Cell::new(0),
         })
@@ -111,16 +111,14 @@ impl Authenticator {
     }
 
     /// A member has refused a request for its token, or for having none.
-    pub(super) fn refused(&self, member: usize, members: usize) -> Refusal {
+    pub(super) fn refused(&self, members: usize) -> Refusal {
         if self.user.is_none() {
             return Refusal::Final;
         }
         if self.is_wanted() || self.since.get().is_some_and(|since| since.elapsed() < SETTLING) {
             return Refusal::Again;
         }
-        let mut refused_by = self.refused_by.borrow_mut();
-        if members > 1 && self.token.borrow().is_some() && !refused_by.contains(&member) {
-            refused_by.push(member);
+        if members > 1 && self.token.borrow().is_some() && !self.refused.replace(true) {
             return Refusal::Elsewhere;
         }
         self.demand();
@@ -201,7 +199,7 @@ impl Authenticator {
         match result {
             Ok(token) => {
                 self.since.set(Some(Instant::now()));
-                self.refused_by.borrow_mut().clear();
+                self.refused.set(false);
                 self.again_after.set(self.patience);
                 self.token.send_replace(token);
                 self.phase.send_replace(Phase::Settled);
@@ -239,4 +237,37 @@ fn random() -> f64 {
     let bits = RandomState::new().hash_one(0);
     let [a, b, ..] = bits.to_ne_bytes();
     f64::from(u16::from_ne_bytes([a, b])) / 65_536.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_token() -> Rc<Authenticator> {
+        let user = Some(("link".to_owned(), Secret::new("secret".to_owned())));
+        let authenticator = Authenticator::new(user, Duration::from_secs(1));
+        authenticator.token.send_replace(Some(HeaderValue::from_static("token.7")));
+        authenticator
+    }
+
+    #[test]
+    fn a_token_that_is_refused_for_the_second_time_is_replaced_whichever_member_refuses_it() {
+        let authenticator = with_token();
+        assert_eq!(authenticator.refused(3), Refusal::Elsewhere);
+        assert!(!authenticator.is_wanted(), "it may be one member that was started anew");
+        assert_eq!(authenticator.refused(3), Refusal::Again);
+        assert!(authenticator.is_wanted());
+        let of_one_member = with_token();
+        assert_eq!(of_one_member.refused(1), Refusal::Again);
+        assert!(of_one_member.is_wanted());
+    }
+
+    #[test]
+    fn a_token_that_is_ahead_of_a_member_is_replaced() {
+        for (index, is_wanted) in [(7, false), (8, false), (6, true)] {
+            let authenticator = with_token();
+            authenticator.compare(index);
+            assert_eq!(authenticator.is_wanted(), is_wanted, "{index}");
+        }
+    }
 }

@@ -289,7 +289,7 @@ impl Pool {
             ErrorKind::Unreachable => self.leave(member, error),
             ErrorKind::Auth => {
                 let unsent = Error::not_sent(error.to_string());
-                match self.auth.refused(member, self.members()) {
+                match self.auth.refused(self.members()) {
                     Refusal::Again => unsent.on(endpoint),
                     Refusal::Elsewhere => self.leave(member, unsent),
                     Refusal::Final => self.leave(member, error),
