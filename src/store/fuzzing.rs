@@ -49,7 +49,7 @@ fn load(host: &[Kv], records: &[Kv]) -> Found {
 }
 
 fn write(request: &store::Request) -> (String, Vec<u8>) {
-    let txn = store::txn_of(request, HOST, &Instance::default());
+    let txn = store::txn_of(request, HOST, &Instance::default(), "history");
     let [Op::Put { key, value, lease: 0 }, _] = &txn.then[..] else { panic!("{txn:?}") };
     (key.clone(), value.clone())
 }

@@ -24,7 +24,8 @@ pub fn config_prefix(host: &str) -> String {
 }
 
 /// The mark of a host: written with each of its records and with the host itself, so that its revision
-/// tells whether etcd still has what was written. It is where a role of etcd lets hosts write anyway;
+/// tells whether etcd still has what was written. Its value names the history that the host believes in:
+/// of two histories of one cluster, which came back from different snapshots, revisions say nothing. It is where a role of etcd lets hosts write anyway;
 /// what has a slash in its name is no host.
 pub(super) fn mark_key(host: &str) -> String {
     format!("{HOSTS}.written/{host}")

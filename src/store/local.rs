@@ -20,6 +20,8 @@ pub struct LocalCopy {
     pub cluster: u64,
     /// The revision at which this host wrote there last, of what the copy has; 0 if that is not known.
     pub written: i64,
+    /// In which history of etcd that was; empty if that is not known.
+    pub history: String,
     /// The machine that wrote the copy; nothing if the copy is older than machines are told apart.
     pub instance: Option<Instance>,
     /// IPs that were deleted while etcd was lost, so that their records may be there still.
@@ -38,6 +40,8 @@ struct LocalValue {
     cluster_id: u64,
     #[serde(default)]
     written: i64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    history: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     instance: Option<Instance>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -53,6 +57,7 @@ impl LocalCopy {
             ips: records.map(RecordValue::from).collect(),
             cluster_id: self.cluster,
             written: self.written,
+            history: self.history.clone(),
             instance: self.instance.clone(),
             deleted: self.deleted.iter().map(VipId::to_string).collect(),
         })
@@ -66,6 +71,7 @@ impl LocalCopy {
             lease: Some(value.lease_id).filter(|id| *id != 0),
             cluster: value.cluster_id,
             written: value.written,
+            history: value.history,
             instance: value.instance,
             deleted: value.deleted.iter().filter_map(|id| id.parse().ok()).collect(),
             ..LocalCopy::default()

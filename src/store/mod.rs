@@ -6,7 +6,7 @@
 //! | `/link/hosts/<host>/<id>` | a [`Record`] | none |
 //! | `/link/config/<host>` | the host: its lease, and which machine it is | none |
 //! | `/link/config/<host>/<instance>` | another machine that starts under this name | the host's |
-//! | `/link/config/.written/<host>` | what this host wrote last; its revision tells one history of etcd from another | none |
+//! | `/link/config/.written/<host>` | the name of the history of etcd in which this host wrote last; the revision tells when | none |
 //!
 //! The keys of the elections are the business of [`crate::lock`].
 //!
@@ -17,6 +17,7 @@
 pub mod fuzzing;
 mod host;
 mod local;
+mod mark;
 mod record;
 mod request;
 
@@ -24,6 +25,7 @@ use serde::Serialize;
 
 pub use self::host::{Claim, HostKey, Instance, config_prefix};
 pub use self::local::LocalCopy;
+pub use self::mark::Mark;
 pub use self::record::Record;
 pub use self::request::{Answer, At, Found, Obstacle, Request, Unreadable, answer_of, txn_of};
 

@@ -10,9 +10,13 @@ use crate::etcd::{Compare, Kv, Op, Reply, Txn};
 use crate::lock::{self, OtherPrefix};
 use crate::vip::{Cidr, VipId};
 
+/// Bytes of the name of a history, at most.
+const MAX_HISTORY: usize = 64;
+
 /// A request to etcd. Each is one transaction, guarded, and may be repeated after an unknown outcome:
-/// a write that finds its own value has succeeded. Each write of a record or of the host leaves a mark,
-/// so that an etcd that was restored to the time before is told from one that still has it.
+/// a write that finds its own value has succeeded. Each write of a record or of the host leaves a mark
+/// with the name of the history of etcd, so that an etcd that was restored to the time before is told from
+/// one that still has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Read all that etcd knows of this host.
@@ -106,6 +110,8 @@ pub struct Found {
     pub records: Vec<Record>,
     /// The revision at which this host wrote a record or itself last; 0 if it never did.
     pub written: i64,
+    /// The name of the history in which that was; empty if the mark has none, as those of older agents.
+    pub history: String,
     /// What could not be understood, or is there twice.
     pub unreadable: Vec<Unreadable>,
 }
@@ -121,8 +127,8 @@ pub struct Unreadable {
     pub why: String,
 }
 
-/// The transaction of a request, for this host.
-pub fn txn_of(request: &Request, host: &str, instance: &Instance) -> Txn {
+/// The transaction of a request, for this host, in the history that it believes in.
+pub fn txn_of(request: &Request, host: &str, instance: &Instance, history: &str) -> Txn {
     match request {
         Request::Load => Txn::unconditional(vec![
             Op::Get(host_key(host)),
@@ -130,7 +136,7 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance) -> Txn {
             Op::GetPrefix(records_prefix(host)),
             Op::Get(mark_key(host)),
         ]),
-        Request::WriteRecord(record) => write_record(host, record),
+        Request::WriteRecord(record) => write_record(host, record, history),
         Request::DeleteRecord(id, revision) => {
             let key = record_key(host, id);
             Txn {
@@ -140,7 +146,8 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance) -> Txn {
             }
         }
         Request::WriteHost { lease, revision } => {
-            guarded_write(host, host_key(host), *revision, host_value(host, *lease, instance))
+            let value = host_value(host, *lease, instance);
+            guarded_write(mark(host, history), host_key(host), *revision, value)
         }
         Request::Release { lease, keys } => {
             let release = |key: &String| {
@@ -225,9 +232,10 @@ pub(super) fn record_value(record: &Record) -> Vec<u8> {
     json(&RecordValue::from(record))
 }
 
-fn write_record(host: &str, record: &Record) -> Txn {
+fn write_record(host: &str, record: &Record, history: &str) -> Txn {
     let key = record_key(host, &record.id);
-    let mut txn = guarded_write(host, key, record.revision, record_value(record));
+    let mark = mark(host, history);
+    let mut txn = guarded_write(mark, key, record.revision, record_value(record));
     if record.revision == 0 {
         txn.when.extend(lock::no_other_prefix(record.cidr));
         txn.otherwise.push(lock::same_address(record.cidr));
@@ -246,17 +254,18 @@ fn record_written(record: &Record, reply: &Reply) -> Result<i64, Obstacle> {
     }
 }
 
-fn guarded_write(host: &str, key: String, revision: i64, value: Vec<u8>) -> Txn {
+fn mark(host: &str, history: &str) -> Op {
+    Op::Put { key: mark_key(host), value: history.into(), lease: 0 }
+}
+
+fn guarded_write(mark: Op, key: String, revision: i64, value: Vec<u8>) -> Txn {
     let unchanged = match revision {
         0 => Compare::Absent(key.clone()),
         revision => Compare::ModRevision(key.clone(), revision),
     };
     Txn {
         when: vec![unchanged],
-        then: vec![
-            Op::Put { key: key.clone(), value, lease: 0 },
-            Op::Put { key: mark_key(host), value: key.clone().into_bytes(), lease: 0 },
-        ],
+        then: vec![Op::Put { key: key.clone(), value, lease: 0 }, mark],
         otherwise: vec![Op::Get(key)],
     }
 }
@@ -286,7 +295,12 @@ fn found(host: &str, reply: &Reply) -> Found {
     for kv in reply.kvs(2) {
         found.add(host, kv);
     }
-    found.written = reply.kvs(3).first().map_or(0, |kv| kv.mod_revision);
+    if let Some(mark) = reply.kvs(3).first() {
+        found.written = mark.mod_revision;
+        let name = std::str::from_utf8(&mark.value).unwrap_or_default();
+        let is_one = name.len() <= MAX_HISTORY && !name.contains('/');
+        found.history = if is_one { name.to_owned() } else { String::new() };
+    }
     found
 }
 

@@ -151,7 +151,7 @@ fn an_interface_that_cannot_be_one_makes_a_record_unreadable() {
 
 #[test]
 fn a_new_record_is_written_only_where_nobody_offers_the_address_with_another_mask() {
-    let txn = txn_of(&Request::WriteRecord(record()), "h1", &machine());
+    let txn = txn_of(&Request::WriteRecord(record()), "h1", &machine(), "history");
     let key = format!("/link/hosts/h1/{ID}");
     let none_in = |from: &str, to: &str| {
         let key = |end: &str| format!("/link/ips/10.0.0.1{end}");
@@ -164,7 +164,7 @@ fn a_new_record_is_written_only_where_nobody_offers_the_address_with_another_mas
     );
     let mark = Op::Put {
         key: "/link/config/.written/h1".to_owned(),
-        value: key.clone().into_bytes(),
+        value: b"history".to_vec(),
         lease: 0,
     };
     assert_eq!(txn.then, [Op::Put { key, value: value.into_bytes(), lease: 0 }, mark]);
@@ -178,10 +178,10 @@ fn a_new_record_is_written_only_where_nobody_offers_the_address_with_another_mas
 #[test]
 fn a_record_that_is_known_is_guarded_by_its_revision_alone() {
     let known = Record { revision: 5, ..record() };
-    let txn = txn_of(&Request::WriteRecord(known), "h1", &machine());
+    let txn = txn_of(&Request::WriteRecord(known), "h1", &machine(), "history");
     assert_eq!(txn.when, [Compare::ModRevision(format!("/link/hosts/h1/{ID}"), 5)]);
     let delete = Request::DeleteRecord(ID.parse().unwrap(), 5);
-    assert_eq!(txn_of(&delete, "h1", &machine()).when, txn.when);
+    assert_eq!(txn_of(&delete, "h1", &machine(), "history").when, txn.when);
     let answer = |succeeded, found| answer_of(&delete, "h1", &machine(), &reply(succeeded, found));
     assert_eq!(answer(true, vec![vec![]]), Answer::Deleted(Ok(())));
     assert_eq!(answer(false, vec![vec![]]), Answer::Deleted(Ok(())), "it was gone before");
@@ -201,6 +201,7 @@ fn a_local_copy_is_read_as_it_was_written() {
         lease: Some(7),
         cluster: u64::MAX,
         written: 9,
+        history: "one".to_owned(),
         instance: Some(machine()),
         ..LocalCopy::default()
     };
@@ -233,7 +234,7 @@ fn the_host_of_a_former_life_is_read_and_garbage_is_not() {
     let stored = config("rubbish");
     assert_eq!(stored.host, Some(HostKey { lease: None, instance: None, revision: 5 }));
     assert_eq!(stored.unreadable.len(), 1);
-    let txn = txn_of(&Request::WriteHost { lease: 7, revision: 5 }, "h1", &machine());
+    let txn = txn_of(&Request::WriteHost { lease: 7, revision: 5 }, "h1", &machine(), "history");
     let [Op::Put { value, .. }, _] = &txn.then[..] else { panic!("{txn:?}") };
     let host = config(std::str::from_utf8(value).unwrap()).host;
     assert_eq!(host, Some(HostKey { lease: Some(7), instance: Some(machine()), revision: 5 }));
@@ -254,7 +255,8 @@ fn a_machine_is_known_by_its_hardware_address_or_by_its_id_as_long_as_it_runs() 
 #[test]
 fn what_is_released_is_still_attached_to_that_lease() {
     let keys = vec!["/link/default/10.0.0.1_32".to_owned()];
-    let txn = txn_of(&Request::Release { lease: 7, keys: keys.clone() }, "h1", &machine());
+    let txn =
+        txn_of(&Request::Release { lease: 7, keys: keys.clone() }, "h1", &machine(), "history");
     let [Op::Nested(nested)] = &txn.then[..] else { panic!("{txn:?}") };
     assert_eq!(nested.when, [Compare::Lease(keys[0].clone(), 7)]);
     assert_eq!(nested.then, [Op::Delete(keys[0].clone())]);

@@ -184,7 +184,7 @@ impl Actor {
 
     fn ask(&self, request: store::Request) {
         let (host, instance) = (self.params.host.clone(), self.instance.clone());
-        let txn = store::txn_of(&request, &host, &instance);
+        let txn = store::txn_of(&request, &host, &instance, self.core.history());
         let event_tx = self.inbox.event_tx.clone();
         let reply = move |result: Result<etcd::Reply, etcd::Error>| {
             let outcome = result.map_err(|error| failure(&error)).map(|reply| {

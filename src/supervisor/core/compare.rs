@@ -149,7 +149,7 @@ impl Core {
                 if self.comparison.is_outdated(at) {
                     return self.ask(Request::Load);
                 }
-                self.copy.is_at(At { revision: found.written, ..at });
+                self.note_mark(&found, at);
                 self.found_host(found.host.as_ref(), &found.claims);
                 if self.start == Start::Loaded {
                     self.found_records(&found);

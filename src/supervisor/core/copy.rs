@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::start::Start;
 use super::stop::Life;
 use super::{Action, Core, Timer};
-use crate::store::{At, Instance, LocalCopy, Record};
+use crate::store::{At, Found, Instance, LocalCopy, Mark, Record};
 use crate::vip::VipId;
 
 /// Between two copies, for each IP.
@@ -20,11 +20,13 @@ pub(super) struct CopyState {
     /// What a former life has left.
     former: Option<LocalCopy>,
     instance: Instance,
-    /// When in the history of etcd this host wrote last.
-    at: At,
+    /// The name of the history that goes into marks; empty until it is known.
+    history: String,
+    /// This host's mark in etcd: when in which history it wrote last.
+    mark: Mark,
     /// The same, when etcd had all that is registered here. What etcd lacks after that was deleted there;
     /// what it lacks before, it has lost.
-    complete: At,
+    complete: Mark,
     /// IPs that were deleted while etcd was lost, until their records are seen to be gone.
     deleted: Vec<VipId>,
     due: bool,
@@ -33,13 +35,20 @@ pub(super) struct CopyState {
 
 impl CopyState {
     pub(super) fn of(instance: &Instance) -> CopyState {
-        let (at, instance) = (At::default(), instance.clone());
-        let (complete, deleted) = (at, Vec::new());
-        CopyState { former: None, instance, at, complete, deleted, due: false, pausing: false }
+        CopyState {
+            former: None,
+            instance: instance.clone(),
+            history: String::new(),
+            mark: Mark::default(),
+            complete: Mark::default(),
+            deleted: Vec::new(),
+            due: false,
+            pausing: false,
+        }
     }
 
     pub(super) fn found(&mut self, copy: LocalCopy) {
-        self.complete = At { cluster: copy.cluster, revision: copy.written };
+        self.complete = Mark::of_copy(&copy);
         self.deleted.clone_from(&copy.deleted);
         self.former = Some(copy);
     }
@@ -68,20 +77,38 @@ impl CopyState {
         self.former.as_ref()
     }
 
+    /// The name of the history that goes into marks.
+    pub(super) fn history(&self) -> &str {
+        &self.history
+    }
+
     /// Takes note of a write of this host.
     pub(super) fn wrote(&mut self, at: At) {
-        if at.cluster != self.at.cluster || at.revision > self.at.revision {
-            self.is_at(at);
+        let before = self.mark.at;
+        if at.cluster != before.cluster || at.revision > before.revision {
+            self.mark = Mark { at, history: self.history.clone() };
+            self.due = true;
         }
     }
 
-    /// Takes note of when this host wrote last, as etcd says; also if that was later before: etcd was
-    /// restored.
-    pub(super) fn is_at(&mut self, at: At) {
-        if self.at != at {
-            self.at = at;
+    /// Takes note of the mark as etcd has it. An etcd that lacks what this host wrote was restored or began
+    /// anew: another history begins, with a name of its own. Tells whether a mark with it has still to be
+    /// written.
+    pub(super) fn mark_is(&mut self, found: Mark, name: impl FnOnce() -> String) -> bool {
+        let starts = self.history.is_empty();
+        let is_lost = if starts { &self.complete } else { &self.mark }.is_lost_in(&found);
+        if starts && !is_lost {
+            self.history.clone_from(&found.history);
+        }
+        // One that has begun and is in no mark yet is as good as another.
+        if self.history.is_empty() || is_lost && self.mark.history == self.history {
+            self.history = name();
+        }
+        if self.mark != found {
+            self.mark = found;
             self.due = true;
         }
+        self.mark.history != self.history
     }
 
     /// What a former life has left was taken over.
@@ -118,19 +145,33 @@ impl Core {
             return;
         }
         if self.table.iter().all(|(_, vip)| vip.stored || !vip.is_registered()) {
-            self.copy.complete = self.copy.at;
+            self.copy.complete = self.copy.mark.clone();
         }
         let copy = LocalCopy {
             host: self.config.host.clone(),
             lease: self.lease.saved,
-            cluster: self.copy.complete.cluster,
-            written: self.copy.complete.revision,
+            cluster: self.copy.complete.at.cluster,
+            written: self.copy.complete.at.revision,
+            history: self.copy.complete.history.clone(),
             instance: Some(self.copy.instance.clone()),
             deleted: self.copy.deleted.clone(),
             ..LocalCopy::default()
         };
         let bytes = copy.to_bytes(self.table.registered());
         self.out.push(Action::WriteCopy(bytes));
+    }
+
+    /// Takes note of the mark of this host as etcd has it.
+    pub(super) fn note_mark(&mut self, found: &Found, at: At) {
+        let name = || (self.config.new_id)().to_string();
+        if self.copy.mark_is(Mark::of(found, at), name) {
+            self.lease.stale = true;
+        }
+    }
+
+    /// The name of the history of etcd in which this host believes; its writes carry it.
+    pub fn history(&self) -> &str {
+        self.copy.history()
     }
 
     /// Writes what the former life has left, but for what was deleted since: etcd was not read yet.

@@ -15,7 +15,7 @@ use super::table::{Stage, Vip};
 use super::{Action, Copies, Core, Failure, Order, Origin, StartError, Timer};
 use crate::command::Refusal;
 use crate::network::mac_text;
-use crate::store::{self, At, Found, LocalCopy, Record, Request};
+use crate::store::{self, At, Found, LocalCopy, Mark, Record, Request};
 use crate::text::first_of;
 use crate::vip::{Cidr, Slot, VipId};
 
@@ -123,7 +123,7 @@ impl Core {
         self.start = Start::Loaded;
         let skipped: Vec<String> = found.unreadable.iter().map(|it| it.why.clone()).collect();
         self.warn_of("skipped", &skipped);
-        let wanted = self.wanted(&mut found, at.cluster);
+        let wanted = self.wanted(&mut found, at);
         let text = format!("{} IPs are registered on {}", wanted.len(), self.config.host);
         self.log(Level::Info, text);
         let mut known = vec![false; wanted.len()];
@@ -144,7 +144,6 @@ impl Core {
         self.insert_all(new, self.origin(found.host.as_ref()));
         self.out.push(Action::RemoveLeftOvers(self.formerly_managed()));
         self.copy.forget_former();
-        self.copy.is_at(At { revision: found.written, ..at });
         let host = found.host.as_ref();
         self.lease.saved = host.and_then(|host| host.lease);
         self.lease.trouble = Some("etcd has granted no lease yet".to_owned());
@@ -152,6 +151,7 @@ impl Core {
             self.ask(Request::Hosts);
         }
         self.note_machine(host);
+        self.note_mark(&found, at);
         self.begin_lease(self.lease.saved, Duration::ZERO);
         self.hold_or_save();
         self.copy.changed();
@@ -180,12 +180,12 @@ impl Core {
 
     /// What is to be served: etcd's records, and what the copy has and etcd has lost; as many as there
     /// may be.
-    fn wanted(&mut self, found: &mut Found, cluster: u64) -> Vec<Record> {
+    fn wanted(&mut self, found: &mut Found, at: At) -> Vec<Record> {
         by_address(&mut found.records);
         let mut wanted = found.records.clone();
         wanted.retain(|record| !self.copy.has_deleted(&record.id));
         if let Some(copy) = self.copy.former().cloned() {
-            let lost = self.lost(&copy, found, cluster);
+            let lost = self.lost(&copy, found, at);
             wanted.extend(lost);
         }
         self.within_limit(wanted)
@@ -225,21 +225,21 @@ impl Core {
 
     /// What the copy has and etcd lacks, if etcd has lost it: because etcd is another one, or older, or
     /// the record cannot be read. The others were deleted in etcd.
-    fn lost(&mut self, copy: &LocalCopy, found: &Found, cluster: u64) -> Vec<Record> {
+    fn lost(&mut self, copy: &LocalCopy, found: &Found, at: At) -> Vec<Record> {
         let has = |record: &Record| place_of(record.cidr.addr(), &found.records).is_some();
         let lacking = copy.records.iter().filter(|record| !has(record)).cloned();
-        let another = copy.cluster != 0 && copy.cluster != cluster;
-        // What this host wrote is not there: it was written in another history, whatever came since.
-        let older = found.written < copy.written;
+        let (before, now) = (Mark::of_copy(copy), Mark::of(found, at));
+        let another = before.is_of_another_cluster(&now);
+        let restored = before.is_lost_in(&now);
         let garbled = |record: &Record| {
             found.unreadable.iter().any(|unreadable| unreadable.id.as_ref() == Some(&record.id))
         };
         let (lost, deleted): (Vec<Record>, Vec<Record>) =
-            lacking.partition(|record| another || older || garbled(record));
+            lacking.partition(|record| restored || garbled(record));
         if !lost.is_empty() {
-            let why = match (another, older) {
+            let why = match (another, restored) {
                 (true, _) => "etcd is another cluster than before",
-                (_, true) => "etcd is older than the local copy",
+                (_, true) => "etcd lacks what this host wrote there last",
                 (false, false) => "records in etcd cannot be read",
             };
             let text = format!("{why}: from the local copy are registered again: {}", names(&lost));

@@ -28,7 +28,8 @@ impl World {
         let Some(agent) = &machine.agent else { return };
         let (call, within) = match &asker {
             Asker::Supervisor(request) => {
-                let txn = store::txn_of(request, &machine.name, &agent.instance);
+                let txn =
+                    store::txn_of(request, &machine.name, &agent.instance, agent.core.history());
                 (Call::Transact(txn), DEADLINE)
             }
             Asker::Election(slot, request) => {

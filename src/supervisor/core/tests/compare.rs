@@ -337,7 +337,8 @@ fn what_a_restored_etcd_lacks_is_not_forgotten_by_a_restart_before_it_is_written
     story.feed(Event::Timer(Timer::Copy));
     let copy = story.copy().expect("it says that etcd has all");
     let mut next = Story::begin(Some(copy));
-    next.answer_load(Found { written: 101, ..found(&[]) });
+    let history = story.core.history().to_owned();
+    next.answer_load(Found { written: 101, history, ..found(&[]) });
     assert_eq!(next.listed(), [""; 0]);
 }
 

@@ -46,6 +46,9 @@ fn record(number: u8, revision: i64) -> Record {
     }
 }
 
+/// The history of etcd in which this host has written.
+const HISTORY: &str = "one";
+
 fn at(revision: i64) -> At {
     At { cluster: CLUSTER, revision }
 }
@@ -301,7 +304,8 @@ impl Story {
 /// What etcd has of a host that has these IPs.
 fn found(records: &[Record]) -> Found {
     let host = HostKey { lease: Some(LEASE), instance: Some(machine(1)), revision: 50 };
-    Found { host: Some(host), records: records.to_vec(), written: 90, ..Found::default() }
+    let history = HISTORY.to_owned();
+    Found { host: Some(host), records: records.to_vec(), written: 90, history, ..Found::default() }
 }
 
 /// A copy that this machine wrote of these IPs, the last of which it had registered at 90.
@@ -313,6 +317,7 @@ fn copy_of(records: &[Record]) -> LocalCopy {
         records: records.iter().map(|it| Record { revision: 0, ..it.clone() }).collect(),
         cluster: CLUSTER,
         written: 90,
+        history: HISTORY.to_owned(),
         instance: Some(machine(1)),
         skipped: Vec::new(),
     }

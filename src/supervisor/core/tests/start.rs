@@ -94,10 +94,17 @@ fn what_was_deleted_in_etcd_is_given_up_and_named() {
 #[test]
 fn what_another_or_an_older_etcd_lacks_is_registered_again_and_named() {
     // However far an older etcd has gone on since, it has not what this host wrote last.
-    for (cluster, revision, written_there) in [(2, 500, 90), (CLUSTER, 89, 80), (CLUSTER, 500, 80)]
-    {
+    // Of another history the revision says nothing.
+    for (cluster, revision, written_there, history) in [
+        (2, 500, 90, HISTORY),
+        (CLUSTER, 89, 80, HISTORY),
+        (CLUSTER, 500, 80, HISTORY),
+        (CLUSTER, 500, 95, "another"),
+        (CLUSTER, 500, 95, ""),
+    ] {
         let mut story = Story::begin(Some(copy_of(&[record(1, 5), record(2, 6)])));
-        let found = Found { written: written_there, ..found(&[record(1, 5)]) };
+        let history = history.to_owned();
+        let found = Found { written: written_there, history, ..found(&[record(1, 5)]) };
         let answer = store::Answer::Loaded(Box::new(found));
         let at = At { cluster, revision };
         story.feed(Event::Answered(Request::Load, Ok((answer, at))));
@@ -114,6 +121,42 @@ fn what_another_or_an_older_etcd_lacks_is_registered_again_and_named() {
         let copy = story.copy().unwrap();
         assert_eq!((copy.records.len(), copy.cluster, copy.written), (2, cluster, 101));
     }
+}
+
+/// An etcd that began anew, and then comes back with what it had before, may have a later revision of
+/// this host's mark than it had meanwhile.
+#[test]
+fn each_time_that_etcd_lacks_what_this_host_wrote_its_writes_get_another_name() {
+    let mut story = Story::running(&[record(1, 5)]);
+    let mut names = vec![story.core.history().to_owned()];
+    assert_eq!(names, [HISTORY]);
+    for (written_there, history) in [(0, ""), (200, HISTORY), (201, HISTORY)] {
+        story.feed(Event::WatchOpened(Gap::Restored));
+        let history = history.to_owned();
+        story.answer_load(Found { written: written_there, history, ..found(&[record(1, 5)]) });
+        story.settle_comparison(&[record(1, 5)]);
+        let name = story.core.history().to_owned();
+        if written_there == 201 {
+            assert_eq!(names.last(), Some(&name), "it is in no mark yet");
+            continue;
+        }
+        assert!(!names.contains(&name), "{names:?}: {name}");
+        names.push(name);
+        // The next renewal writes the key of the host again, and so the mark.
+        story.feed(Event::LeaseHeld { id: LEASE, ttl: Duration::from_secs(5) });
+        let write = Request::WriteHost { lease: LEASE, revision: 50 };
+        story.expect_ask(&write);
+        if written_there == 0 {
+            story.feed(Event::Answered(write, Ok((written(150), at(150)))));
+        }
+    }
+}
+
+#[test]
+fn a_host_without_a_copy_goes_on_in_the_history_that_it_finds() {
+    let mut story = Story::begin(None);
+    story.load(&[record(1, 5)]);
+    assert_eq!(story.core.history(), HISTORY);
 }
 
 #[test]
