@@ -4,16 +4,16 @@
 //! A watch only makes changes known sooner. It may end, be cancelled or compacted, or stay silent on a
 //! member that has lost the cluster; etcd has lost events of watches and repeated old ones. So the reads
 //! decide: an event that is older than the last read is dropped, and a watch that does not tell what
-//! they find is opened again ([`Tally`]). While the lease is held, the repetition reads the keys only
-//! if etcd says that one has changed, so that it costs the same however many keys there are.
+//! they find is opened again ([`Tally`]). While the lease is held, the repetition reads what has changed,
+//! and all keys only if the watch falls short of that, so that it costs the same however many keys there are.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use etcd_client::{
-    self as proto, Client, EventType, GetOptions, KeyValue, ResponseHeader, TxnOp, TxnOpResponse,
-    WatchOptions, WatchResponse, WatchStream,
+    self as proto, Client, EventType, GetOptions, KeyValue, ResponseHeader, SortOrder, SortTarget,
+    TxnOp, TxnOpResponse, WatchOptions, WatchResponse, WatchStream,
 };
 use log::{debug, warn};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
@@ -27,6 +27,9 @@ use super::subscriptions::Subscriptions;
 use super::tally::{Change, Keys, Tally};
 use super::txn::{Kv, Op, Reply, Txn};
 use super::{Event, Events, Gap, KeyState};
+
+/// How many keys that have changed are read by themselves; if there are more, all are read.
+const CHANGED: i64 = 100;
 
 /// Between two reads while the watch works.
 const SAFETY_READ: Duration = Duration::from_secs(10);
@@ -57,16 +60,22 @@ pub(super) struct Watcher {
 struct Seen {
     /// The revision at which it was so.
     revision: i64,
+    /// The revision at which all keys were read and told.
+    read: i64,
     /// How many keys there were under the prefix that is read.
     count: usize,
 }
 
 /// What there is, as far as it is newer than what was seen before.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Look {
     revision: i64,
     read: Keys,
     own: Keys,
+    /// The keys under the prefix that is read, the newest first.
+    changed: Vec<Kv>,
+    /// There are more of them.
+    more: bool,
 }
 
 impl Watcher {
@@ -140,11 +149,11 @@ impl Watcher {
         loop {
             tokio::select! {
                 message = stream.message() => match message? {
-                    Some(response) => self.on_response(&response, opened_after, seen.revision)?,
+                    Some(response) => self.on_response(&response, opened_after, seen.read)?,
                     None => return Err(Error::unreachable("the stream has ended")),
                 },
                 () = sleep_until(next_read) => {
-                    seen = self.read_again(client, seen).await?;
+                    seen = self.read_again(client, seen, opened_after).await?;
                     if self.gap.get() != Gap::None {
                         // This watch waits for revisions that are a long way off.
                         return Ok(());
@@ -160,30 +169,41 @@ impl Watcher {
         }
     }
 
-    /// Reads all keys if one has changed, and in any case while the lease is not held: without it no
-    /// election asks etcd by itself.
-    async fn read_again(&self, client: &Client, seen: Seen) -> Result<Seen, Error> {
+    /// Reads what has changed, and tells of it. Reads and tells of all keys if the watch falls short of
+    /// that, and in any case while the lease is not held: without it no election asks etcd by itself.
+    async fn read_again(
+        &self,
+        client: &Client,
+        seen: Seen,
+        opened_after: i64,
+    ) -> Result<Seen, Error> {
         // An etcd with an older revision was restored from a snapshot, or its answer is an old one.
         let known = self.pool.revision();
         let now = self.look(client, seen).await?;
-        let went_back = now.revision < known;
-        if !went_back {
-            let mut tally = self.tally.get();
-            tally.found(now.read, now.own);
-            self.tally.set(tally);
+        if now.revision < known {
+            return self.read(client, Gap::None).await;
         }
-        let unchanged = !went_back && now.read.count == seen.count && now.read.newest == 0;
-        if self.pool.holds_lease() && unchanged {
-            return Ok(seen);
+        let mut tally = self.tally.get();
+        tally.found(now.read, now.own);
+        self.tally.set(tally);
+        let unchanged = now.read.count == seen.count && now.read.newest == 0;
+        // Of keys that have gone the watch has told: their number is right.
+        let told = !tally.is_short() && !now.more;
+        if !self.pool.holds_lease() || !unchanged && !told {
+            return self.read(client, Gap::None).await;
         }
-        self.read(client, Gap::None).await
+        for kv in now.changed {
+            self.on_event(kv, Change::Written, opened_after, seen.read);
+        }
+        Ok(Seen { revision: now.revision, count: now.read.count, ..seen })
     }
 
     /// Looks which keys have come, changed or gone since, by a linearizable read. etcd counts all keys,
-    /// also those that it leaves out because they are older (`count` in its rpc.proto).
+    /// also those that it leaves out because they are older (`count` in its rpc.proto), or too many.
     async fn look(&self, client: &Client, seen: Seen) -> Result<Look, Error> {
         let newer = |prefix: &String| {
-            let options = GetOptions::new().with_prefix().with_keys_only();
+            let options = GetOptions::new().with_prefix().with_limit(CHANGED);
+            let options = options.with_sort(SortTarget::Mod, SortOrder::Descend);
             let options = options.with_min_mod_revision(seen.revision + 1);
             TxnOp::get(prefix.as_str(), Some(options))
         };
@@ -199,6 +219,10 @@ impl Watcher {
         let mut look = Look { revision, ..Look::default() };
         for (place, response) in answer.op_responses().iter().enumerate() {
             let TxnOpResponse::Get(found) = response else { continue };
+            if place == 0 {
+                look.changed = found.kvs().iter().map(Kv::from_proto).collect();
+                look.more = found.more();
+            }
             let keys = if place == 0 { &mut look.read } else { &mut look.own };
             keys.count += usize::try_from(found.count()).unwrap_or(usize::MAX);
             let newest = found.kvs().iter().map(KeyValue::mod_revision).max();
@@ -231,7 +255,8 @@ impl Watcher {
         self.subscriptions.tell_all(reply.kvs(0), reply.revision, gap);
         self.tell_strays(&reply);
         self.gap.set(gap.max(self.gap.get()));
-        Ok(Seen { revision: reply.revision, count: reply.kvs(0).len() })
+        let revision = reply.revision;
+        Ok(Seen { revision, read: revision, count: reply.kvs(0).len() })
     }
 
     fn tell_strays(&self, reply: &Reply) {

@@ -85,6 +85,7 @@ mod selftest;
 mod serving;
 #[cfg(test)]
 mod shim;
+mod shim_watch;
 #[cfg(test)]
 mod shortage;
 #[cfg(test)]

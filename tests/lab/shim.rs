@@ -1,6 +1,6 @@
 //! What the etcd client does with a real etcd.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
@@ -38,10 +38,10 @@ fn keys(lab: &Lab, endpoint: &str, prefix: &str) -> usize {
 }
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A client of these members on the first host, as the agent has it.
-fn client_on(lab: &Lab, endpoints: &[&str]) -> Etcd {
+pub(crate) fn client_on(lab: &Lab, endpoints: &[&str]) -> Etcd {
     let options = Options {
         endpoints: endpoints.iter().copied().map(str::to_owned).collect(),
         tls: None,
@@ -56,7 +56,7 @@ fn client_on(lab: &Lab, endpoints: &[&str]) -> Etcd {
 }
 
 /// What happens to a lease that is kept from now on, and to the watch.
-fn keep_lease(etcd: &Etcd) -> Receiver<Event> {
+pub(crate) fn keep_lease(etcd: &Etcd) -> Receiver<Event> {
     let (tx, rx) = unbounded();
     etcd.client().keep_lease(None, Instant::now(), Box::new(move |event| drop(tx.send(event))));
     rx
@@ -64,7 +64,7 @@ fn keep_lease(etcd: &Etcd) -> Receiver<Event> {
 
 /// The first event of which something is wanted.
 #[track_caller]
-fn await_event<T>(events: &Receiver<Event>, wanted: impl Fn(Event) -> Option<T>) -> T {
+pub(crate) fn await_event<T>(events: &Receiver<Event>, wanted: impl Fn(Event) -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let event = events.recv_deadline(deadline).expect("what is awaited happens");
@@ -75,7 +75,7 @@ fn await_event<T>(events: &Receiver<Event>, wanted: impl Fn(Event) -> Option<T>)
 }
 
 /// The cluster and the gap of a watch that was opened.
-fn opened(event: Event) -> Option<(u64, Gap)> {
+pub(crate) fn opened(event: Event) -> Option<(u64, Gap)> {
     match event {
         Event::WatchOpened { gap, cluster, .. } => Some((cluster, gap)),
         Event::Granted { .. }
@@ -86,7 +86,7 @@ fn opened(event: Event) -> Option<(u64, Gap)> {
     }
 }
 
-fn put(key: &str, lease: i64) -> Txn {
+pub(crate) fn put(key: &str, lease: i64) -> Txn {
     let put = Op::Put { key: key.to_owned(), value: b"x".to_vec(), lease };
     Txn { then: vec![put], ..Txn::default() }
 }
@@ -178,56 +178,6 @@ fn a_lease_is_told_with_its_ttl_and_its_keys() {
     rx.recv_timeout(PATIENCE).expect("an answer in time").expect("revoked");
     let info = ask(id);
     assert_eq!((info.left, info.keys), (-1, vec![]));
-}
-
-#[test]
-fn a_watch_that_is_opened_again_is_told_with_what_lies_between() {
-    let mut lab = Lab::new(1);
-    let etcd = client_on(&lab, &[&lab.etcd.endpoints()]);
-    let reply = etcd.client().call(put("/test/a", 0), PATIENCE).expect("written");
-    let saved = lab.folder().join("saved");
-    lab.etcd.save(&saved);
-    for _ in 0..5 {
-        etcd.client().call(put("/test/a", 0), PATIENCE).expect("written");
-    }
-    let events = keep_lease(&etcd);
-    assert_eq!(await_event(&events, opened), (reply.cluster, Gap::Reconnected));
-    lab.etcd.restart();
-    assert_eq!(await_event(&events, opened), (reply.cluster, Gap::Reconnected));
-    lab.etcd.restore(&saved);
-    let restored = |event| opened(event).filter(|(_, gap)| *gap != Gap::Reconnected);
-    assert_eq!(await_event(&events, restored), (reply.cluster, Gap::Restored));
-}
-
-#[test]
-fn a_watch_that_tells_nothing_of_what_changes_is_opened_again() {
-    let lab = Lab::new(1);
-    let proxy = Proxy::start(lab[H1].namespace(), SocketAddr::new(lab.etcd.addresses()[0], 2379));
-    let etcd = client_on(&lab, &[&proxy.url()]);
-    let events = keep_lease(&etcd);
-    let changed = |event| match event {
-        Event::KeyChanged { key, .. } => Some(key),
-        Event::Granted { .. }
-        | Event::Held { .. }
-        | Event::Lost { .. }
-        | Event::WatchOpened { .. }
-        | Event::Paused(_) => None,
-    };
-    await_event(&events, opened);
-    lab.etcd.put("/own/a", "x");
-    assert_eq!(await_event(&events, changed), "/own/a");
-    // A key that comes, one that goes, and one of those that are read.
-    let changes: [&dyn Fn(); 3] =
-        [&|| lab.etcd.put("/own/b", "x"), &|| assert!(lab.etcd.delete("/own/b")), &|| {
-            lab.etcd.put("/watched/a", "x")
-        }];
-    for change in changes {
-        proxy.silence_watches();
-        change();
-        await_event(&events, opened);
-    }
-    lab.etcd.put("/own/c", "x");
-    assert_eq!(await_event(&events, changed), "/own/c");
 }
 
 #[test]
