@@ -21,7 +21,7 @@ use crate::config::{Config, Reading, unknown_names};
 use crate::etcd::Etcd;
 use crate::local_copy::{self, CopyFile};
 use crate::logging;
-use crate::net::{Announce, Net};
+use crate::net::{Announce, Net, expect_threads};
 use crate::ping::LivenessCheck;
 use crate::policy::{Connections, CrashDetection, StopPolicy};
 use crate::reload::{self, NotUsable, TRY_OUT, try_out};
@@ -137,6 +137,8 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
     info!("LinK {VERSION}: {config}");
     info!("{}", times(&config));
     let program = reload::program().map_err(text("find the own program"))?;
+    // One for each IP.
+    expect_threads(config.max_ips.unwrap_or(usize::MAX));
     let announce = Announce { fixed: config.announce, rate: config.announce_rate };
     let net = Net::start(announce, config.connections).map_err(text("network"))?;
     let etcd = Etcd::start(config.etcd.clone()).map_err(text("etcd client"))?;

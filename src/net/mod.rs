@@ -36,7 +36,7 @@ pub use client::{ManagedAddress, Net, NetClient};
 pub use error::{NetError, OrderError};
 pub use probe::{Found, MonitorTiming};
 pub use reconcile::keeps_marks;
-pub(crate) use sys::duplicate;
+pub(crate) use sys::{duplicate, expect_threads};
 
 use crate::network::{Liveness, Mac, ProbeResult, Unusable};
 use crate::vip::Cidr;

@@ -1,4 +1,5 @@
-//! The actuator's system calls: netlink and packet sockets. The only file with `unsafe`.
+//! The actuator's system calls, netlink and packet sockets, and what others need. The only file with
+//! `unsafe`.
 //!
 //! It moves bytes and knows no format: what a message or a frame means is said elsewhere. nix's
 //! safe wrappers are used where they exist; what is left is two socket options and one address.
@@ -23,6 +24,23 @@ pub(crate) fn duplicate(number: RawFd) -> Result<OwnedFd, Errno> {
     // SAFETY: the kernel has just made this descriptor, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
+
+/// `prctl(2)` and its question, which libc does not have (`linux/prctl.h`).
+const PR_FUTEX_HASH: libc::c_int = 78;
+const PR_FUTEX_HASH_SET_SLOTS: libc::c_ulong = 1;
+
+/// Has the kernel find sleeping threads fast among so many, in so many places. By itself, since Linux 6.16,
+/// it has 16 for all threads of a process on a machine with few cores, and each wake-up looks through all threads in
+/// one of them. An older kernel has one table for all processes, and refuses this.
+pub(crate) fn expect_threads(number: usize) {
+    let places = number.clamp(16, MOST_PLACES).next_power_of_two();
+    let places = libc::c_ulong::try_from(places).unwrap_or_default();
+    // SAFETY: no pointer is passed, and the kernel checks what it is asked.
+    unsafe { libc::prctl(PR_FUTEX_HASH, PR_FUTEX_HASH_SET_SLOTS, places, 0) };
+}
+
+/// Half a megabyte of the kernel's.
+const MOST_PLACES: usize = 8192;
 
 /// A netlink socket, closed when dropped.
 #[derive(Debug)]
@@ -200,6 +218,25 @@ fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> Result<T, Errno> {
         match call() {
             Err(Errno::EINTR) => {}
             result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_are_expected_have_places_to_sleep() {
+        const PR_FUTEX_HASH_GET_SLOTS: libc::c_ulong = 2;
+        // SAFETY: no pointer is passed.
+        let places = || unsafe { libc::prctl(PR_FUTEX_HASH, PR_FUTEX_HASH_GET_SLOTS, 0, 0) };
+        if places() < 0 {
+            return;
+        }
+        for (expected, there) in [(1000, 1024), (usize::MAX, 8192)] {
+            expect_threads(expected);
+            assert_eq!(places(), there);
         }
     }
 }
