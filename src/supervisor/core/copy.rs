@@ -1,7 +1,7 @@
 //! The local copy of what is registered: it follows the table, at a pace that grows with it.
 //!
 //! Each copy is of all IPs, so that a thousand that are registered one after the other would cost half
-//! a million records; at a few microseconds a record, so long a pause makes it a few percent of the time.
+//! a million records; at a few microseconds a record, so long a pause makes it half a percent of the time.
 
 use std::time::Duration;
 
@@ -11,8 +11,9 @@ use super::{Action, Core, Timer};
 use crate::store::{At, Found, Instance, LocalCopy, Mark, Record};
 use crate::vip::VipId;
 
-/// Between two copies, for each IP.
-const PAUSE: Duration = Duration::from_micros(200);
+/// Between two copies, and how much longer for each IP. A disk takes milliseconds for the shortest.
+const PAUSE: Duration = Duration::from_millis(10);
+const FOR_EACH: Duration = Duration::from_micros(800);
 
 /// What is known of the local copy.
 #[derive(Clone, Debug)]
@@ -135,7 +136,7 @@ impl Core {
         self.copy_now();
         self.copy.pausing = true;
         let ips = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
-        self.arm(Timer::Copy, PAUSE * ips);
+        self.arm(Timer::Copy, PAUSE + FOR_EACH * ips);
     }
 
     /// Writes the copy if it is not what is registered. An agent that stops has given up IPs that are.
