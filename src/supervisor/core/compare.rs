@@ -4,8 +4,9 @@
 //! the key of the host. *Found* are the records and the key of the host, the keys that are attached to
 //! its lease, and candidacies of other hosts with another prefix length. They are compared at a start,
 //! when a lease is held, when the watch was opened again, when a key of this host was written by
-//! another, after requests whose outcome is not known, once more ten seconds after each of these and
-//! after an IP was given up, and slowly otherwise. What differs is mended, and a warning says what it was.
+//! another, after requests whose outcome is not known, once more ten seconds after each of these, and
+//! slowly otherwise. What differs is mended, and a warning says what it was. Of an IP that was given up, only
+//! its own keys are looked after, ten seconds later: that costs the same however many there are.
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub(super) struct Comparison {
     has_reason: bool,
     /// Keys on the own lease that no registered IP explains, until etcd has deleted them.
     releasing: BTreeSet<String>,
+    /// IPs that were given up: what their elections asked for before may be carried out yet.
+    left: Vec<Cidr>,
     /// IPs whose elections had a candidacy in etcd when the keys were asked for.
     candidates: Vec<Slot>,
     /// Addresses that are still to be looked for with another prefix length.
@@ -119,12 +122,25 @@ impl Core {
         }
     }
 
-    /// Has them compared when nothing can be under way any more.
-    pub(super) fn compare_late(&mut self) {
-        if self.comparison.step == Step::None {
-            self.arm(Timer::CompareLate, LATE);
-        } else {
-            self.comparison.has_reason = true;
+    /// Has the keys of an IP that was given up released when nothing can be under way any more.
+    pub(super) fn release_late(&mut self, cidr: Cidr) {
+        self.comparison.left.push(cidr);
+        self.arm(Timer::ReleaseLate, LATE);
+    }
+
+    /// Releases what the elections of IPs that were given up have asked for too late. With another lease, all is compared.
+    pub(super) fn release_left(&mut self) {
+        let left = std::mem::take(&mut self.comparison.left);
+        let Lease::Held(lease) = self.lease.told else { return };
+        let is_here =
+            |cidr: Cidr| self.table.at(cidr.addr()).is_some_and(|(_, vip)| vip.record.cidr == cidr);
+        let gone = left.into_iter().filter(|cidr| !is_here(*cidr));
+        let host = &self.config.host;
+        let keys = gone.flat_map(|cidr| [lock::key(cidr), lock::candidacy_key(cidr, host)]);
+        let keys: Vec<String> = keys.collect();
+        for keys in keys.chunks(AT_ONCE) {
+            self.comparison.releasing.extend(keys.iter().cloned());
+            self.ask(Request::Release { lease, keys: keys.to_vec() });
         }
     }
 

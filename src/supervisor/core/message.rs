@@ -204,6 +204,8 @@ pub enum Timer {
     Compare,
     /// Wanted and found are compared once more: what was under way the last time is done by now.
     CompareLate,
+    /// The keys of IPs that were given up are released once more.
+    ReleaseLate,
     /// The keys of the lease are compared.
     CompareKeys,
     /// Requests whose outcome is unknown are sent again.

@@ -151,6 +151,7 @@ impl Core {
         match timer {
             Timer::Load => self.ask(Request::Load),
             Timer::Compare | Timer::CompareLate => self.compare(),
+            Timer::ReleaseLate => self.release_left(),
             Timer::CompareKeys => self.compare_keys(),
             Timer::Retry => self.table.retry(),
             Timer::Answer(token) => self.answer_unknown(token),

@@ -57,7 +57,7 @@ impl Core {
         if cleanup_pending {
             self.compare_soon();
         } else {
-            self.compare_late();
+            self.release_late(vip.record.cidr);
         }
     }
 

@@ -74,7 +74,7 @@ impl World {
             event,
             SupervisorEvent::KeyChanged { .. }
                 | SupervisorEvent::WatchOpened(_)
-                | SupervisorEvent::Timer(Timer::Compare | Timer::CompareLate)
+                | SupervisorEvent::Timer(Timer::Compare | Timer::CompareLate | Timer::ReleaseLate)
         );
         if compares && self.bug == Some(Bug::EtcdIsNotReconciled) {
             return;

@@ -163,15 +163,7 @@ fn an_owner_whose_lock_is_gone_looks_who_has_it() {
 fn an_ip_that_is_being_registered_is_not_released() {
     let mut story = Story::running(&[]);
     story.compare(found(&[]));
-    let new = crate::command::NewVip {
-        cidr: record(1, 0).cidr,
-        checks: Vec::new(),
-        healthcheck_interval: 0,
-        interface: None,
-        loss: None,
-        force: false,
-    };
-    story.command(Command::Create(new));
+    story.command(super::commands::new(1));
     story.feed(Event::LeaseKeys(LEASE, Ok(vec![LOCK.to_owned()])));
     assert_eq!(story.take_ask(|request| matches!(request, Request::Release { .. })), None);
 }
@@ -292,8 +284,28 @@ fn what_a_former_election_has_asked_for_may_be_carried_out_after_it_has_left() {
     story.command(Command::Delete(id(1)));
     story.answer(Request::DeleteRecord(id(1), 5), store::Answer::Deleted(Ok(())));
     story.notice(slot, Notice::Left { cleanup_pending: false });
-    assert_eq!(story.take_ask(|request| *request == Request::Load), None, "there is time");
-    story.expect(&Action::Arm(Timer::CompareLate, Duration::from_secs(10)));
+    let looks = |it: &Request| matches!(it, Request::Load | Request::Release { .. });
+    assert_eq!(story.take_ask(looks), None, "there is time");
+    story.expect(&Action::Arm(Timer::ReleaseLate, Duration::from_secs(10)));
+    story.feed(Event::Timer(Timer::ReleaseLate));
+    let keys = ["/link/default/10.0.0.1_32", "/link/ips/10.0.0.1_32/h1"].map(str::to_owned);
+    let release = Request::Release { lease: LEASE, keys: keys.into() };
+    assert_eq!(story.take_ask(looks), Some(release.clone()));
+    story.answer(release, store::Answer::Done);
+    story.feed(Event::Timer(Timer::ReleaseLate));
+    assert_eq!(story.take_ask(looks), None, "it is done, and nothing else is looked at");
+}
+
+#[test]
+fn what_is_registered_again_keeps_what_it_has() {
+    let mut story = Story::running(&[record(1, 5)]);
+    let slot = story.slot(1);
+    story.command(Command::Delete(id(1)));
+    story.answer(Request::DeleteRecord(id(1), 5), store::Answer::Deleted(Ok(())));
+    story.notice(slot, Notice::Left { cleanup_pending: false });
+    story.command(super::commands::new(1));
+    story.feed(Event::Timer(Timer::ReleaseLate));
+    assert_eq!(story.take_ask(|request| matches!(request, Request::Release { .. })), None);
 }
 
 #[test]
@@ -373,5 +385,5 @@ fn deletions_one_after_the_other_do_not_put_a_comparison_off_that_is_to_be_tried
     story.answer(Request::DeleteRecord(id(1), 5), store::Answer::Deleted(Ok(())));
     story.notice(slot, Notice::Left { cleanup_pending: false });
     assert!(!story.did(|action| matches!(action, Action::Arm(Timer::Compare, _))));
-    assert!(story.did(|action| matches!(action, Action::Arm(Timer::CompareLate, _))));
+    assert!(story.did(|action| matches!(action, Action::Arm(Timer::ReleaseLate, _))));
 }
