@@ -1,11 +1,12 @@
 //! The local copy of what is registered on a host, for a start without etcd.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::host::Instance;
 use super::json;
 use super::record::{Found, Record, RecordValue};
-use crate::vip::VipId;
 
 /// What a host knows of itself without etcd.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct LocalCopy {
     /// The machine that wrote the copy; nothing if the copy is older than machines are told apart.
     pub instance: Option<Instance>,
     /// IPs that were deleted while etcd was lost, so that their records may be there still.
-    pub deleted: Vec<VipId>,
+    pub deleted: Vec<IpAddr>,
     /// What could not be understood: the id and why.
     pub skipped: Vec<String>,
 }
@@ -59,7 +60,7 @@ impl LocalCopy {
             written: self.written,
             history: self.history.clone(),
             instance: self.instance.clone(),
-            deleted: self.deleted.iter().map(VipId::to_string).collect(),
+            deleted: self.deleted.iter().map(IpAddr::to_string).collect(),
         })
     }
 
@@ -73,7 +74,7 @@ impl LocalCopy {
             written: value.written,
             history: value.history,
             instance: value.instance,
-            deleted: value.deleted.iter().filter_map(|id| id.parse().ok()).collect(),
+            deleted: value.deleted.iter().filter_map(|address| address.parse().ok()).collect(),
             ..LocalCopy::default()
         };
         for value in value.ips {

@@ -145,10 +145,10 @@ impl Cluster {
         }
     }
 
-    /// A snapshot comes back: the newest for 0, an older one for more.
+    /// A snapshot comes back: the newest for 0, an older one for more. It may be of a history that has
+    /// ended since: of before a wipe, or of before another snapshot came back.
     pub(crate) fn restore(&mut self, back: usize, now: Millis) {
         let index = self.snapshots.len().saturating_sub(back + 1);
-        self.snapshots.truncate(index + 1);
         self.data.restore(&self.snapshots[index], now);
         self.begin_anew();
     }
@@ -157,7 +157,6 @@ impl Cluster {
     pub(crate) fn wipe(&mut self, another: bool) {
         self.clusters += u64::from(another);
         self.data.wipe(self.clusters);
-        self.snapshots = VecDeque::from([self.data.clone()]);
         self.begin_anew();
     }
 

@@ -9,7 +9,7 @@
 //! for another reason.
 
 use super::lock::Ownership;
-use super::{Action, Core, Departure};
+use super::{Action, Core, Departure, Neighbours};
 use crate::fsm::State;
 
 /// Whether an owner is waited for.
@@ -105,20 +105,29 @@ impl Core {
             Phase::EtcdLost { .. } | Phase::Waits(_) => self.owner_wait.end(),
             Phase::Off => {}
         }
-        if self.hears_owner() {
+        if self.owner_answers() {
+            self.neighbours = Neighbours::Yielded;
+            self.owner_wait.end();
+        }
+        if self.owner_is_back() {
             self.owner_wait.end();
         }
     }
 
-    /// The owner has shown itself, on the network or in etcd.
-    fn hears_owner(&self) -> bool {
+    /// The owner has shown itself on the network.
+    fn owner_answers(&self) -> bool {
         let Phase::Waits(wait) = self.owner_wait.phase else { return false };
-        let on_wire = self.other_wins().is_some_and(|wins| wins || wait.agreed);
+        self.other_wins().is_some_and(|wins| wins || wait.agreed)
+    }
+
+    /// The owner has shown itself in etcd.
+    fn owner_is_back(&self) -> bool {
+        let Phase::Waits(wait) = self.owner_wait.phase else { return false };
         let holder = self.etcd.lock.known_holder().map(|holder| &holder.host);
         let mut candidates = self.etcd.candidates.iter().flatten();
         let owner = candidates.find(|other| Some(&other.host) == holder);
         let in_etcd = owner.is_none_or(|owner| owner.written > wait.heard);
-        on_wire || (in_etcd && !self.reads_for_owner())
+        in_etcd && !self.reads_for_owner()
     }
 
     /// The candidacies have to be read for a sign of the owner.

@@ -295,7 +295,8 @@ impl Core {
         let from = self.state;
         let (to, effects) = step(from, event);
         self.state = to;
-        if event == Event::Demoted && (from == State::Activated || self.addresses.bound) {
+        let had_it = from == State::Activated || self.addresses.bound;
+        if event == Event::Demoted && had_it && self.neighbours != Neighbours::Yielded {
             self.neighbours = Neighbours::Contested;
         }
         if event == Event::Fault && to == State::Activated {

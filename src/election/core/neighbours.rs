@@ -1,7 +1,8 @@
 //! To whom the neighbours send what is meant for the IP: to whichever host has announced it last. An owner
 //! announces it again when another host may have done so since, as soon as it is known whose the IP is; a
 //! host that lets go for an owner has it announced, by writing its lock again as it is. A Go LinK takes no
-//! notice of that: the host that has let go announces the IP for it.
+//! notice of that: the host that has let go announces the IP for it. So does one that lets go for an owner
+//! which it has heard: an etcd that is just back may be slow.
 
 use super::lock::Ownership;
 use super::{Action, Core};
@@ -14,7 +15,9 @@ pub(super) enum Neighbours {
     Settled,
     /// More than one host may have announced the IP, this one among them.
     Contested,
-    /// The same, and the owner does not announce it again.
+    /// The same, and this host lets go for an owner that it hears.
+    Yielded,
+    /// The same, and the owner does not announce it again, or not soon.
     Forsaken,
 }
 
@@ -48,9 +51,14 @@ impl Core {
             Acknowledgement::None | Acknowledgement::OfOwner(_) | Acknowledgement::OfReturn => {}
         }
         let others = ownership == Ownership::Other && self.lets_go();
-        if let (true, Neighbours::Contested, Some(holder)) = (others, self.neighbours, holder) {
+        let after = match self.neighbours {
+            Neighbours::Contested => Neighbours::Settled,
+            Neighbours::Yielded => Neighbours::Forsaken,
+            Neighbours::Settled | Neighbours::Forsaken => return,
+        };
+        if let Some(holder) = holder.filter(|_| others) {
             self.owed = Acknowledgement::OfOwner(holder);
-            self.neighbours = Neighbours::Settled;
+            self.neighbours = after;
         }
     }
 
@@ -61,7 +69,8 @@ impl Core {
             actions.push(Action::AnnounceOwner);
         }
         let confirmed = self.ownership() == Ownership::Mine && !self.etcd.lock.is_doubted();
-        if self.neighbours == Neighbours::Contested && confirmed && self.is_ordered() {
+        let is_contested = matches!(self.neighbours, Neighbours::Contested | Neighbours::Yielded);
+        if is_contested && confirmed && self.is_ordered() {
             self.neighbours = Neighbours::Settled;
             // Whoever adds an address announces it.
             if !actions.contains(&Action::Bind) {

@@ -204,14 +204,14 @@ impl Core {
     /// The address may be what keeps etcd away. The record is removed when etcd is there again.
     fn delete_without_etcd(&mut self, slot: Slot, token: Token) {
         let Some(vip) = self.table.get_mut(slot) else { return };
-        let (id, cidr) = (vip.record.id.clone(), vip.record.cidr);
+        let cidr = vip.record.cidr;
         let mut tokens = vec![token];
         if let Stage::Deleting(waiting) = &mut vip.stage {
             tokens.append(waiting);
         }
         tokens.iter().for_each(|token| self.disarm(Timer::Answer(*token)));
         self.log(Level::Warn, format!("{cidr}: deleted here; etcd is told when it answers again"));
-        self.copy.deleted_alone(id);
+        self.copy.deleted_alone(cidr.addr());
         if self.start == Start::FromCopy {
             self.copy_former();
         }

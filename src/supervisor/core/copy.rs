@@ -3,13 +3,13 @@
 //! Each copy is of all IPs, so that a thousand that are registered one after the other would cost half
 //! a million records; at a few microseconds a record, so long a pause makes it half a percent of the time.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::start::Start;
 use super::stop::Life;
 use super::{Action, Core, Timer};
 use crate::store::{At, Found, Instance, LocalCopy, Mark, Record};
-use crate::vip::VipId;
 
 /// Between two copies, and how much longer for each IP. A disk takes milliseconds for the shortest.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -28,8 +28,9 @@ pub(super) struct CopyState {
     /// The same, when etcd had all that is registered here. What etcd lacks after that was deleted there;
     /// what it lacks before, it has lost.
     complete: Mark,
-    /// IPs that were deleted while etcd was lost, until their records are seen to be gone.
-    deleted: Vec<VipId>,
+    /// IPs that were deleted while etcd was lost, until their records are seen to be gone. By their
+    /// addresses: an old copy may know an IP under another id than etcd.
+    deleted: Vec<IpAddr>,
     due: bool,
     pausing: bool,
 }
@@ -55,22 +56,28 @@ impl CopyState {
     }
 
     /// Takes note of an IP that etcd has still to be told is deleted.
-    pub(super) fn deleted_alone(&mut self, id: VipId) {
+    pub(super) fn deleted_alone(&mut self, address: IpAddr) {
         if let Some(former) = &mut self.former {
-            former.records.retain(|record| record.id != id);
+            former.records.retain(|record| record.cidr.addr() != address);
         }
-        self.deleted.push(id);
+        self.deleted.push(address);
         self.due = true;
     }
 
-    pub(super) fn has_deleted(&self, id: &VipId) -> bool {
-        self.deleted.contains(id)
+    /// Takes note of an IP that is registered anew.
+    pub(super) fn created(&mut self, address: IpAddr) {
+        self.deleted.retain(|deleted| *deleted != address);
+        self.due = true;
+    }
+
+    pub(super) fn has_deleted(&self, record: &Record) -> bool {
+        self.deleted.contains(&record.cidr.addr())
     }
 
     /// Of what was deleted alone, etcd has these records still.
     pub(super) fn deleted_are(&mut self, records: &[Record]) {
         let before = self.deleted.len();
-        self.deleted.retain(|id| records.iter().any(|record| record.id == *id));
+        self.deleted.retain(|address| records.iter().any(|it| it.cidr.addr() == *address));
         self.due |= self.deleted.len() != before;
     }
 

@@ -39,7 +39,7 @@ impl Core {
         });
         let mut removed = Vec::new();
         for record in extra.cloned().collect::<Vec<_>>() {
-            let deleted = self.copy.has_deleted(&record.id);
+            let deleted = self.copy.has_deleted(&record);
             let why = if deleted { "was deleted meanwhile" } else { "is not of this agent" };
             removed.push(format!("{} as {} ({why})", record.cidr, record.id));
             self.ask(Request::DeleteRecord(record.id, record.revision));

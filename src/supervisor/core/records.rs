@@ -130,6 +130,7 @@ impl Core {
         };
         vip.record.revision = revision;
         vip.stored = true;
+        self.copy.created(vip.record.cidr.addr());
         let text = format!("{}: registered as {}", vip.record.cidr, vip.record.id);
         self.log(Level::Info, text);
         self.tell(slot, Order::Lease(self.lease.told));

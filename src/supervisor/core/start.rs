@@ -183,7 +183,7 @@ impl Core {
     fn wanted(&mut self, found: &mut Found, at: At) -> Vec<Record> {
         by_address(&mut found.records);
         let mut wanted = found.records.clone();
-        wanted.retain(|record| !self.copy.has_deleted(&record.id));
+        wanted.retain(|record| !self.copy.has_deleted(record));
         if let Some(copy) = self.copy.former().cloned() {
             let lost = self.lost(&copy, found, at);
             wanted.extend(lost);

@@ -312,7 +312,7 @@ fn a_lock_that_comes_free_while_no_lease_is_held_is_a_fault_too() {
     let mut story = Story::standby();
     story.feed(Input::Lease(Lease::Lost));
     assert_eq!(story.see(Some(("h2", 9))), [Action::Probe(true)]);
-    let lets_go = [demoted(), Action::Unbind, Action::Probe(false)];
+    let lets_go = [demoted(), Action::Unbind, Action::AnnounceOwner, Action::Probe(false)];
     assert_eq!(story.feed(Input::Claimed { from: MAC, wins_tie_break: true }), lets_go);
     let fault = transition(State::Standby, State::Activated, Event::Fault);
     assert_eq!(story.see(None), [fault, Action::Bind]);
@@ -323,7 +323,7 @@ fn an_owner_of_whom_nothing_is_heard_any_more_is_not_believed_in_for_ever() {
     let mut story = Story::standby();
     story.feed(Input::Lease(Lease::Lost));
     assert_eq!(story.see(Some(("h2", 9))), [Action::Probe(true)]);
-    let lets_go = [demoted(), Action::Unbind, Action::Probe(false)];
+    let lets_go = [demoted(), Action::Unbind, Action::AnnounceOwner, Action::Probe(false)];
     assert_eq!(story.feed(Input::Claimed { from: MAC, wins_tie_break: true }), lets_go);
     let heard = story.now;
     let fault = transition(State::Standby, State::Activated, Event::Fault);
