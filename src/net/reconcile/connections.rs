@@ -59,7 +59,10 @@ impl Reconciler {
         }
         if let Err(error) = self.try_to_reset(leaving) {
             if !std::mem::replace(&mut self.resetter.complained, true) {
-                log::warn!("TCP connections at addresses that leave are not reset: {error}");
+                log::warn!(
+                    "TCP connections at addresses that leave are not reset, for which the kernel \
+                     needs CONFIG_INET_DIAG_DESTROY: {error}"
+                );
             }
         }
     }

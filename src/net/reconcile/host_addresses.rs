@@ -122,6 +122,9 @@ mod tests {
         let host = host();
         assert!(host.at(2, cidr("10.0.0.9/32")).is_some());
         assert!(host.at(1, cidr("10.0.0.9/32")).is_none(), "another interface");
+        let vip = (2, cidr("10.0.0.9/32"));
+        assert!(!host.has_besides(vip.1.addr(), &[vip]));
+        assert!(host.has_besides(vip.1.addr(), &[(1, vip.1), (2, cidr("10.0.0.9/24"))]));
         assert!(host.at(2, cidr("10.0.0.9/24")).is_none(), "another prefix length");
         let own = |ip: &str| host.of_the_host(ip.parse().unwrap()).map(|own| own.cidr);
         assert_eq!(own("10.0.0.1"), Some(cidr("10.0.0.1/24")));
