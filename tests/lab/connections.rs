@@ -1,8 +1,8 @@
 //! Who is connected to an IP learns at once that it has left, also if nothing is said on the connection.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::thread::{self, JoinHandle};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::harness::*;
@@ -14,35 +14,11 @@ const SERVICES: [(IpAddr, u16); 2] =
 /// Nobody is told anything for so long. Without a reset it would be for ever.
 const NEVER: Duration = Duration::from_secs(12);
 
+/// The id of the user.
+const NOBODY: u32 = 65_534;
+
 /// A few milliseconds, on a machine that is busy with a dozen labs.
 const AT_ONCE: Duration = Duration::from_secs(1);
-
-/// A connection between the client and a host, which says nothing.
-struct Connection {
-    client: TcpStream,
-    server: TcpStream,
-}
-
-impl Connection {
-    /// Both ends can be heard from the other one.
-    fn is_alive(&mut self) -> bool {
-        let say = |from: &mut TcpStream, to: &mut TcpStream| {
-            from.write_all(b"x").and_then(|()| to.read_exact(&mut [0])).is_ok()
-        };
-        say(&mut self.client, &mut self.server) && say(&mut self.server, &mut self.client)
-    }
-
-    /// Waits at both ends until something is heard there: what that is, and when.
-    fn listen(self) -> [JoinHandle<(Option<ErrorKind>, Instant)>; 2] {
-        let wait = |mut end: TcpStream| {
-            thread::spawn(move || {
-                let error = end.read(&mut [0]).map_err(|error| error.kind()).err();
-                (error, Instant::now())
-            })
-        };
-        [wait(self.client), wait(self.server)]
-    }
-}
 
 /// The services of a host.
 struct Services(Vec<TcpListener>);
@@ -54,24 +30,14 @@ impl Services {
     }
 
     /// Connects the client to one of them, at an address of the host.
+    #[track_caller]
     fn connect(&self, lab: &Lab, number: usize, ip: IpAddr) -> Connection {
-        let at = SocketAddr::from((ip, SERVICES[number].1));
-        let connect = || lab.client.namespace().run(|| TcpStream::connect_timeout(&at, AT_ONCE));
-        let mut client = Err(io::Error::from(ErrorKind::NotFound));
-        eventually("the client is connected", || {
-            client = connect();
-            client.is_ok()
-        });
-        let ends = (client.unwrap(), self.0[number].accept().unwrap().0);
-        for end in [&ends.0, &ends.1] {
-            end.set_read_timeout(Some(NEVER)).unwrap();
-        }
-        Connection { client: ends.0, server: ends.1 }
+        Connection::open(&lab.client, &self.0[number], ip, NEVER)
     }
 }
 
 /// Both ends learn that the connection has ended; how long the client needed for it.
-fn told(ends: [JoinHandle<(Option<ErrorKind>, Instant)>; 2], since: Instant) -> Duration {
+fn told(ends: [JoinHandle<Heard>; 2], since: Instant) -> Duration {
     let [client, server] = ends.map(|end| end.join().unwrap());
     assert_eq!(client.0, Some(ErrorKind::ConnectionReset));
     assert_eq!(server.0, Some(ErrorKind::ConnectionAborted));
@@ -100,7 +66,17 @@ fn terminate(lab: &mut Lab, owner: HostId) {
 
 /// Two hosts that share three IPs, all with the first.
 fn sharing(settings: &[(&str, &str)]) -> (Lab, Services) {
+    share(Lab::new(2), settings)
+}
+
+/// The same; the first one's agent has the two capabilities that it needs, and is nobody besides.
+fn sharing_as_nobody(settings: &[(&str, &str)]) -> (Lab, Services) {
     let mut lab = Lab::new(2);
+    lab[H1].run_as_nobody(NOBODY);
+    share(lab, settings)
+}
+
+fn share(mut lab: Lab, settings: &[(&str, &str)]) -> (Lab, Services) {
     lab.start_all_with(settings);
     [VIP, VIP2, VIP6].iter().for_each(|vip| lab.offer_in_order(*vip));
     let services = Services::start(&lab, H1);
@@ -112,7 +88,7 @@ fn an_idle_client_learns_at_once_that_the_ip_leaves_on_purpose() {
     let moves: [(&str, Leave); 3] =
         [("failover", fail_over), ("DELETE", delete), ("SIGTERM", terminate)];
     for (name, leave) in moves {
-        let (mut lab, services) = sharing(&[]);
+        let (mut lab, services) = sharing_as_nobody(&[]);
         let idle = [(0, VIP), (1, VIP), (1, VIP6)];
         let idle = idle.map(|(number, vip)| services.connect(&lab, number, vip.ip()));
         let own = IpAddr::V4(lab[H1].address());
@@ -153,11 +129,8 @@ fn connections_are_kept_where_that_is_wanted() {
     let mut kept = services.connect(&lab, 0, VIP.ip());
     fail_over(&mut lab, H1);
     assert_eq!(lab.await_owner_other_than(H1, VIP), H2);
-    let short = Some(Duration::from_secs(2));
-    for end in [&mut kept.client, &mut kept.server] {
-        end.set_read_timeout(short).unwrap();
-        assert_eq!(end.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
-    }
+    kept.wait_for(AT_ONCE);
+    assert!(kept.is_silent());
     // The other side knows nothing of it: what it still says is heard when the IP is back.
     lab[H2].api().failover(VIP).expect(204);
     assert_eq!(lab.await_owner_other_than(H2, VIP), H1);
@@ -167,7 +140,7 @@ fn connections_are_kept_where_that_is_wanted() {
 #[test]
 fn an_agent_that_can_reset_nothing_says_so_once_and_lets_go() {
     let (mut lab, services) = sharing(&[]);
-    let mut ends = [VIP, VIP2].map(|vip| services.connect(&lab, 0, vip.ip()));
+    let mut connections = [VIP, VIP2].map(|vip| services.connect(&lab, 0, vip.ip()));
     let pid = lab[H1].agent().pid().to_string();
     let limit = Program::new("prlimit").args(["--pid", &pid, "--nofile=3:4096"]);
     assert!(lab.run_on(H1, &limit).status.success());
@@ -177,8 +150,8 @@ fn an_agent_that_can_reset_nothing_says_so_once_and_lets_go() {
     }
     let warnings = lab[H1].warnings(&["connections"]);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    for end in &mut ends {
-        end.server.set_read_timeout(Some(AT_ONCE)).unwrap();
-        assert_eq!(end.server.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    for connection in &mut connections {
+        connection.wait_for(AT_ONCE);
+        assert!(connection.is_silent());
     }
 }
