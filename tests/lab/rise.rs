@@ -66,7 +66,7 @@ fn a_host_whose_service_has_recovered_is_a_candidate_again() {
     let (lab, [first, _second]) = checked_pair();
     drop(first);
     lab[H1].await_status(VIP, "FAILING");
-    assert_eq!(lab.await_owner(VIP), H2);
+    lab.await_owner_other_than(H1, VIP);
     let _again = lab[H1].listen(PORT);
     lab[H1].await_status(VIP, "STANDBY");
     lab[H2].api().failover(VIP).expect(204);
