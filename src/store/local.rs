@@ -74,9 +74,14 @@ impl LocalCopy {
             written: value.written,
             history: value.history,
             instance: value.instance,
-            deleted: value.deleted.iter().filter_map(|address| address.parse().ok()).collect(),
             ..LocalCopy::default()
         };
+        for text in &value.deleted {
+            match text.parse() {
+                Ok(address) => copy.deleted.push(address),
+                Err(_) => copy.skipped.push(format!("deleted {text}: not an address")),
+            }
+        }
         for value in value.ips {
             let name = value.id.clone();
             match value.into_record(0) {

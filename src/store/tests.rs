@@ -213,6 +213,17 @@ fn a_local_copy_is_read_as_it_was_written() {
 }
 
 #[test]
+fn what_a_local_copy_says_of_deletions_is_read_or_named() {
+    let text =
+        r#"{"hostname":"h1","lease_id":7,"ips":[],"deleted":["10.0.0.1","fd00::1","vip-1"]}"#;
+    let read = LocalCopy::read(text.as_bytes()).unwrap();
+    let expected: Vec<std::net::IpAddr> =
+        ["10.0.0.1", "fd00::1"].map(|ip| ip.parse().unwrap()).into();
+    assert_eq!(read.deleted, expected);
+    assert_eq!(read.skipped, ["deleted vip-1: not an address"]);
+}
+
+#[test]
 fn a_local_copy_of_the_version_before_is_read() {
     let old =
         format!(r#"{{"hostname":"h1","lease_id":7,"ips":[{{"id":"{ID}","ip":"10.0.0.1/32"}}]}}"#);

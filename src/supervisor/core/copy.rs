@@ -171,7 +171,8 @@ impl Core {
 
     /// Takes note of the mark of this host as etcd has it.
     pub(super) fn note_mark(&mut self, found: &Found, at: At) {
-        let name = || (self.config.new_id)().to_string();
+        // Only what is unique of an id: it names no IP.
+        let name = || (self.config.new_id)().to_string().replace("vip-", "");
         if self.copy.mark_is(Mark::of(found, at), name) {
             self.lease.stale = true;
         }

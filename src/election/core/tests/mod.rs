@@ -394,7 +394,6 @@ fn asking_for_the_lock_by_hand_reads_it_again() {
     let mut story = Story::owner();
     let read = Action::Ask(Request::ReadLock { lease: LEASE });
     assert_eq!(story.feed(Input::LockNow), [read]);
-    // What etcd has of this host is written anew, too.
-    assert_eq!(story.answer(Some(("h1", LEASE))), [acquire()]);
+    assert_eq!(story.answer(Some(("h1", LEASE))), [acquire()], "what it has of this host, too");
     assert_eq!(story.find(Some(("h1", LEASE)), &[]), []);
 }
