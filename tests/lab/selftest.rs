@@ -66,9 +66,14 @@ fn monitors_are_waited_for_and_tell_each_change_once() {
     bind(&lab, H2, VIP);
     // Much less than a minute, or the test is noticed.
     AddressMonitor::wait(&monitors, Duration::from_secs(60));
-    let [nothing, change] = monitors.each_mut().map(AddressMonitor::take);
-    assert_eq!((nothing, change), (vec![], vec![AddressChange::Set(VIP.ip())]));
-    assert_eq!(monitors[1].take(), []);
+    // The kernel may still tell of the host's own IPv6 address, which may be used only now.
+    let mut take = |host: usize| {
+        let mut changes = monitors[host].take();
+        changes.retain(|change| matches!(change, AddressChange::Set(ip) | AddressChange::Removed(ip) if *ip == VIP.ip()));
+        changes
+    };
+    assert_eq!((take(0), take(1)), (vec![], vec![AddressChange::Set(VIP.ip())]));
+    assert_eq!(take(1), []);
 }
 
 /// Makes the host's kernel announce all addresses of `eth0`.
