@@ -176,7 +176,8 @@ impl Actuator {
             }
             Order::RemoveLeftOvers { known } => {
                 let alone = !self.presence.has_company();
-                self.reconciler.remove_left_overs(LeftOvers { known, alone }, Instant::now());
+                let left_overs = LeftOvers { known, alone, spared: Vec::new() };
+                self.reconciler.remove_left_overs(left_overs, Instant::now());
             }
             Order::Look { question, reply } => self.questions.push((question, reply)),
             Order::Ping(ping) => drop(ping),

@@ -2,10 +2,11 @@
 
 use std::process::Command;
 
+use crossbeam_channel::bounded;
 use link::net::{Announce, Net};
 use link::policy::Connections;
 
-use super::lab::{cidr, eventually, has, ip, manage, run, settle};
+use super::lab::{PATIENCE, cidr, eventually, has, ip, manage, run, settle};
 
 /// Set in the child that takes the kernel for one of Linux 2.6.
 const OLD_KERNEL: &str = "LINK_TEST_OLD_KERNEL";
@@ -42,6 +43,32 @@ fn a_kernel_that_keeps_marks_loses_no_address_without_one() {
         assert!(has("v0", "10.0.0.1/32"));
         assert!(has("v0", "fd00::1/128"));
         assert_that_the_others_stay();
+    });
+}
+
+/// An agent that is told to leave everything as it is, a moment after it has started.
+#[test]
+fn what_is_given_up_before_the_left_overs_are_looked_for_stays() {
+    run(|| {
+        for owned in ["10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32"] {
+            manage(owned).bind();
+        }
+        let net = Net::start(Announce::default(), Connections::Reset).unwrap();
+        let client = net.client();
+        let (release, held) = bounded::<()>(0);
+        // Its first report holds the thread, so that the orders that follow come together.
+        let reports = Box::new(move |_| {
+            let _ = held.recv_timeout(PATIENCE);
+        });
+        let stays = client.manage(cidr("10.0.0.3/32"), "v0", false, reports);
+        let ended = client.manage(cidr("10.0.0.1/32"), "v0", false, Box::new(|_| {}));
+        client.remove_left_overs(Vec::new());
+        drop(ended);
+        drop(release);
+        eventually("what nobody has managed is gone", || !has("v0", "10.0.0.2/32"));
+        settle(&client);
+        assert!(has("v0", "10.0.0.1/32"));
+        drop(stays);
     });
 }
 

@@ -74,6 +74,8 @@ pub(super) struct LeftOvers {
     pub(super) known: Vec<(Cidr, String)>,
     /// No other agent is on this host: whatever carries the mark is left over.
     pub(super) alone: bool,
+    /// What was managed in this life, and left where it was before the look: it is nobody's left-over.
+    pub(super) spared: Vec<Cidr>,
 }
 
 /// What the actuator has to fetch.
@@ -138,7 +140,10 @@ impl Reconciler {
                 target.forgotten = true;
                 self.forgotten.insert(cidr);
             }
-            Some(_) | None => self.drop_target(cidr),
+            Some(_) | None => {
+                self.left_overs.iter_mut().for_each(|it| it.spared.push(cidr));
+                self.drop_target(cidr);
+            }
         }
     }
 
@@ -333,7 +338,10 @@ impl Reconciler {
 
     /// Has left-overs removed that are not managed.
     pub(super) fn remove_left_overs(&mut self, mut left_overs: LeftOvers, now: Instant) {
-        left_overs.known.extend(self.left_overs.take().into_iter().flat_map(|before| before.known));
+        if let Some(before) = self.left_overs.take() {
+            left_overs.known.extend(before.known);
+            left_overs.spared = before.spared;
+        }
         self.left_overs = Some(left_overs);
         self.observe_at = Some(now);
     }

@@ -100,6 +100,7 @@ impl Reconciler {
             self.targets.get(&cidr).is_some_and(|target| self.is_on(target, index))
         };
         let left = addresses.iter().filter(is_left_over).map(|it| (it.index, it.cidr));
+        let left = left.filter(|(_, cidr)| !left_overs.spared.contains(cidr));
         let left: Vec<(u32, Cidr)> = left.filter(|it| !is_managed(it)).collect();
         self.reset_connections(&left);
         for (index, cidr) in left {
