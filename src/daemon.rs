@@ -46,6 +46,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(BAD_CONFIGURATION);
         }
     }
+    let read = environment();
+    // One for each IP. Before the first thread: a kernel that has threads to take along takes 20 ms for it.
+    expect_threads(read.max_ips().unwrap_or(usize::MAX));
     // Before the first thread, so that all of them leave these signals to this one.
     let signals = match block_signals().and_then(|signals| start_log().map(|()| signals)) {
         Ok(signals) => signals,
@@ -54,14 +57,14 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = configured(&signals);
+    let code = configured(&signals, read);
     log::logger().flush();
     code
 }
 
 /// Runs the agent as the environment says.
-fn configured(signals: &SignalFd) -> ExitCode {
-    let read = environment().config();
+fn configured(signals: &SignalFd, read: Reading) -> ExitCode {
+    let read = read.config();
     if let Some(unknown) = unknown_variables() {
         warn!("{unknown}");
     }
@@ -137,8 +140,6 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
     info!("LinK {VERSION}: {config}");
     info!("{}", times(&config));
     let program = reload::program().map_err(text("find the own program"))?;
-    // One for each IP.
-    expect_threads(config.max_ips.unwrap_or(usize::MAX));
     let announce = Announce { fixed: config.announce, rate: config.announce_rate };
     let net = Net::start(announce, config.connections).map_err(text("network"))?;
     let etcd = Etcd::start(config.etcd.clone()).map_err(text("etcd client"))?;

@@ -103,6 +103,11 @@ impl Reading {
         &self.config.state_dir
     }
 
+    /// How many IPs there may be, as far as that is understood; no limit if none.
+    pub fn max_ips(&self) -> Option<usize> {
+        self.config.max_ips
+    }
+
     /// The configuration.
     ///
     /// # Errors
