@@ -54,12 +54,14 @@ pub enum ProbeResult {
 pub enum Liveness {
     /// It answers.
     Alive,
+    /// It has answered before, and has not answered the last question: the next one has just left. Told
+    /// once until it answers again.
+    Doubted,
     /// It has answered before, and does not any more: so many questions in a row were not answered,
     /// although this host's own interface has a carrier. A host that has not answered since that
     /// carrier came, or since this process stood still, is no suspect.
     Suspect,
     /// It is a suspect, and others are heard there at this moment: it is not this host that is deaf.
-    /// Told only where the network alone is to tell, and after `Suspect`, which is told again when the
-    /// others fall silent, too.
+    /// Told after `Suspect`, which is told again when the others fall silent, too.
     Dead,
 }

@@ -251,7 +251,7 @@ impl Reader<'_> {
     }
 
     fn probes(&mut self, alone: bool) -> MonitorTiming {
-        let interval = self.duration("PROBE_INTERVAL", "250ms", 10);
+        let interval = self.duration("PROBE_INTERVAL", "100ms", 10);
         if interval > LONGEST_PROBE_INTERVAL {
             let text = format!("{interval:?}");
             self.mistake("PROBE_INTERVAL", &text, "is out of range (10ms to 10s)");
@@ -260,10 +260,10 @@ impl Reader<'_> {
         if alone {
             return MonitorTiming { interval, doubt: interval, count, alone };
         }
-        // Silence on the network is only the reason to ask etcd: it may be found in a hurry, and need
-        // not be looked for as often.
+        // Silence on the network is only the reason to ask etcd: it need not be looked for as often, and
+        // may be found in a hurry, but with so many questions that it takes as long.
         let doubt = (interval / 2).max(SHORTEST_PROBE_INTERVAL);
-        MonitorTiming { interval: interval * 2, doubt, count, alone }
+        MonitorTiming { interval: interval * 7 / 4, doubt, count: 2 * count - 1, alone }
     }
 
     fn announce(&mut self) -> Option<(Duration, u32)> {

@@ -24,7 +24,7 @@ use crate::checks::Checks;
 use crate::etcd;
 use crate::lock::{self, Holder, LockAnswer, Request};
 use crate::net::{Desired, ManagedAddress, Report};
-use crate::network::{Mac, Unusable};
+use crate::network::{Liveness, Mac, Unusable};
 use crate::vip::Cidr;
 
 /// How long a request to etcd may take before it is tried anew.
@@ -63,6 +63,8 @@ pub(super) struct Actor {
     left: Option<Instant>,
     /// etcd has refused the last request.
     refused: bool,
+    /// The network alone tells that the host of the owner is dead.
+    alone: bool,
 }
 
 /// An address that comes with the lock.
@@ -115,6 +117,7 @@ impl Actor {
             holder: None,
             left: None,
             refused: false,
+            alone: false,
         }
     }
 
@@ -235,6 +238,7 @@ impl Actor {
             }
             // The host of the owner has all addresses or none.
             Control::Monitor(timing) => {
+                self.alone = timing.is_some_and(|timing| timing.alone);
                 if let Some(address) = self.addresses.first() {
                     address.managed.monitor(timing);
                 }
@@ -276,9 +280,12 @@ impl Actor {
             }
             // Only whoever has the host monitored is concerned.
             Report::Owner(liveness) => {
-                (self.notices)(Notice::Owner(liveness));
+                if liveness != Liveness::Dead || self.alone {
+                    (self.notices)(Notice::Owner(liveness));
+                }
                 None
             }
+            Report::AlsoMissed(_) => None,
         }
     }
 

@@ -176,6 +176,7 @@ impl FailureDetector {
         let Some(owner) = monitored else { return Vec::new() };
         match (liveness, &mut owner.sight) {
             (Liveness::Alive, _) => owner.is_heard(now),
+            (Liveness::Doubted, _) => Vec::new(),
             (Liveness::Suspect | Liveness::Dead, Sight::Unheard) => Vec::new(),
             (Liveness::Suspect, Sight::Alive) => {
                 owner.sight = Sight::Suspect { since: now, alone: false, late: None };

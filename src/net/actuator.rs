@@ -1,8 +1,8 @@
 //! The actuator: the thread `net`, which alone talks to the kernel about addresses.
 //!
 //! - Owns: the request socket and the table of managed addresses ([`Reconciler`]), the queue of
-//!   announcements ([`Announcer`]) and those of questions ([`Prober`], [`HostMonitor`]), each with a packet
-//!   socket, the packet sockets that hear other hosts ([`Listener`]), and the event socket
+//!   announcements ([`Announcer`]) and those of questions ([`Prober`], [`HostMonitor`]), each with
+//!   a packet socket, the packet sockets that hear other hosts ([`Listener`]), and the event socket
 //!   ([`Events`]).
 //! - Spoken to by: everybody who has a [`NetClient`](super::NetClient), over one channel without a
 //!   limit; by the kernel, over the event socket; and by other hosts. It answers through each
@@ -27,6 +27,7 @@ use crossbeam_channel::{Sender, TryRecvError};
 use nix::errno::Errno;
 
 use super::announce::{Announce, Announcer, Schedule};
+use super::codec::heard::Heard;
 use super::order::{AddressOrder, Order, Orders, Question, Token};
 use super::presence::Presence;
 use super::probe::{Asker, Duplicates, HostMonitor, Listener, Prober};
@@ -129,16 +130,13 @@ impl Actuator {
             self.reconciler.observe_soon(now);
         }
         self.reconciler.observe_if_due(now);
-        self.hear(now);
+        let heard = self.hear();
+        self.notice_silence(now, heard);
         let limit = if self.stopping { usize::MAX } else { MAX_CHANGES };
         self.reconciler.apply(limit, Instant::now());
         self.reconciler.drop_forgotten();
         self.announce();
-        let reconciler = &self.reconciler;
-        self.prober.ask_due(|cidr| reconciler.probe_source(cidr));
-        self.monitor.ask_due(|cidr| reconciler.probe_source(cidr));
-        self.duplicates.ask_due(|cidr| reconciler.probe_source(cidr));
-        self.monitor.ask_neighbours_due(|cidr| self.reconciler.neighbours_of(cidr));
+        self.ask();
         self.reconciler.make_reports();
         self.answer();
     }
@@ -208,27 +206,35 @@ impl Actuator {
     }
 
     /// Before anything is changed: what was said before an address was bound is not said against it.
-    /// After a look, at `looked`: by then the interfaces are known on which something is heard.
-    fn hear(&mut self, looked: Instant) {
+    /// After a look: by then the interfaces are known on which something is heard. Until when all that
+    /// has come was heard.
+    fn hear(&mut self) -> Instant {
         let now = Instant::now();
         for cidr in self.reconciler.take_renewed() {
             self.prober.probes.restart(cidr, now);
             self.monitor.restart(cidr, now);
         }
         for (index, heard) in self.listener.hear() {
-            self.monitor.overhear(index, &heard);
-            for (cidr, wins_tie_break) in self.reconciler.hear(index, &heard, now) {
-                self.duplicates.heard(cidr, &heard, self.reconciler.probe_source(cidr));
-                let probed = self.prober.probes.heard(cidr, heard.kind, wins_tie_break, now);
-                if let Some(result) = probed {
-                    self.reconciler.tell(cidr, Report::Probed(result));
-                }
-                if let Some(liveness) = self.monitor.heard(cidr, &heard, now) {
-                    self.reconciler.tell(cidr, Report::Owner(liveness));
-                }
+            self.take_in(index, &heard, now);
+        }
+        if !self.listener.has_heard_all() || self.reconciler.is_blind() {
+            self.monitor.recount(now);
+        }
+        now
+    }
+
+    fn take_in(&mut self, index: u32, heard: &Heard, now: Instant) {
+        self.monitor.overhear(index, heard, now);
+        for (cidr, wins_tie_break) in self.reconciler.hear(index, heard, now) {
+            self.duplicates.heard(cidr, heard, self.reconciler.probe_source(cidr));
+            let probed = self.prober.probes.heard(cidr, heard.kind, wins_tie_break, now);
+            if let Some(result) = probed {
+                self.reconciler.tell(cidr, Report::Probed(result));
+            }
+            if let Some(liveness) = self.monitor.heard(cidr, heard, now) {
+                self.reconciler.tell(cidr, Report::Owner(liveness));
             }
         }
-        self.notice_silence(looked, now);
     }
 
     fn notice_silence(&mut self, looked: Instant, now: Instant) {
@@ -236,15 +242,20 @@ impl Actuator {
         for cidr in self.prober.take_silent(now, |cidr| reconciler.probe_source(cidr)) {
             reconciler.tell(cidr, Report::Probed(ProbeResult::Silent));
         }
-        if !self.listener.has_heard_all() || reconciler.is_blind() {
-            self.monitor.recount(now);
-        }
-        for cidr in self.monitor.take_silent(looked, |cidr| reconciler.probe_source(cidr)) {
-            reconciler.tell(cidr, Report::Owner(Liveness::Suspect));
-        }
-        for (cidr, liveness) in self.monitor.take_references(now) {
+        let silent = self.monitor.take_silent(looked, |cidr| reconciler.probe_source(cidr));
+        for (cidr, liveness) in silent.into_iter().chain(self.monitor.take_references(now)) {
             reconciler.tell(cidr, Report::Owner(liveness));
         }
+    }
+
+    fn ask(&mut self) {
+        let reconciler = &mut self.reconciler;
+        self.prober.ask_due(|cidr| reconciler.probe_source(cidr));
+        self.duplicates.ask_due(|cidr| reconciler.probe_source(cidr));
+        for cidr in self.monitor.ask_due(|cidr| reconciler.probe_source(cidr)) {
+            reconciler.tell(cidr, Report::Owner(Liveness::Doubted));
+        }
+        self.monitor.ask_neighbours_due(|cidr| reconciler.neighbours_of(cidr));
     }
 
     fn announce(&mut self) {

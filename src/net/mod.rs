@@ -77,6 +77,9 @@ pub enum Report {
     },
     /// What is seen on the network of the host that has the address: see [`ManagedAddress::monitor`].
     Owner(Liveness),
+    /// The host with this hardware address asks everybody for the address, which is not bound here: it
+    /// misses the owner, too. A host that goes on asking is told of at most forty times a second.
+    AlsoMissed(Mac),
 }
 
 /// Receives reports; called on the actuator's thread, so it must not block.

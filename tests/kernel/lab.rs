@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use link::net::{Announce, Desired, ManagedAddress, Net, NetClient, Report, Reports};
-use link::network::Unusable;
+use link::network::{Liveness, Unusable};
 use link::policy::Connections;
 use link::vip::Cidr;
 use nix::sched::{CloneFlags, unshare};
@@ -180,10 +180,36 @@ fn manage_as(announce: Announce, text: &str, interface: &str, adopts: bool) -> M
     Managed { address, client, reports, net, cidr: cidr(text), interface: interface.to_owned() }
 }
 
-/// Reports and the channel on which they arrive.
+/// Reports and the channel on which they arrive; without those of what is heard by the way, and of an
+/// owner that has missed a question and answers the next.
 pub(crate) fn sink() -> (Reports, Receiver<Report>) {
+    let (doubted, (tx, rx)) = (AtomicBool::new(false), unbounded());
+    let send = move |report| match report {
+        Report::AlsoMissed(_) => {}
+        Report::Owner(Liveness::Doubted) => doubted.store(true, Ordering::Relaxed),
+        Report::Owner(Liveness::Alive) if doubted.swap(false, Ordering::Relaxed) => {}
+        report @ (Report::Interface(_)
+        | Report::Bound(_)
+        | Report::Failed(_)
+        | Report::Probed(_)
+        | Report::Claimed { .. }
+        | Report::Owner(_)) => {
+            doubted.fetch_and(!matches!(report, Report::Owner(_)), Ordering::Relaxed);
+            tx.send(report).unwrap();
+        }
+    };
+    (Box::new(send), rx)
+}
+
+/// Reports of one kind and the channel on which they arrive.
+pub(crate) fn sink_of(wanted: fn(&Report) -> bool) -> (Reports, Receiver<Report>) {
     let (tx, rx) = unbounded();
-    (Box::new(move |report| tx.send(report).unwrap()), rx)
+    let send = move |report| {
+        if wanted(&report) {
+            tx.send(report).unwrap();
+        }
+    };
+    (Box::new(send), rx)
 }
 
 impl Managed {

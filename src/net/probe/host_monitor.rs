@@ -1,14 +1,15 @@
 //! Monitors hosts by asking them for an address that they have, and the neighbours of those that are
 //! silent.
 //!
-//! Owns the schedule of these questions; lives on the actuator's thread. Nothing here blocks. The
-//! answers come in through the listener.
+//! Owns the schedule of these questions, and memberships of the groups in which others ask the same;
+//! lives on the actuator's thread. Nothing here blocks. The answers come in through the listener.
 
 use std::collections::hash_map::RandomState;
 use std::net::IpAddr;
 use std::time::Instant;
 
 use super::asker::{Asker, ProbeSource};
+use super::groups::Groups;
 use super::monitored::{MonitorTiming, Monitored};
 use super::reference_probes::{NEIGHBOURS, ReferenceProbes};
 use crate::net::codec::ethernet::Mac;
@@ -26,13 +27,15 @@ pub(crate) struct HostMonitor {
     asker: Asker,
     monitored: Monitored,
     reference_probes: ReferenceProbes,
+    groups: Groups,
 }
 
 impl HostMonitor {
     /// A monitor that monitors nobody yet.
     pub(crate) fn new(asker: Asker) -> HostMonitor {
         let monitored = Monitored::new(RandomState::new());
-        HostMonitor { asker, monitored, reference_probes: ReferenceProbes::default() }
+        let (reference_probes, groups) = (ReferenceProbes::default(), Groups::default());
+        HostMonitor { asker, monitored, reference_probes, groups }
     }
 
     /// Monitors the host that has an address from now on, or monitors it at another pace.
@@ -44,6 +47,7 @@ impl HostMonitor {
     pub(crate) fn stop(&mut self, cidr: Cidr) {
         self.monitored.stop(cidr);
         self.reference_probes.end(cidr);
+        self.groups.leave(cidr);
     }
 
     /// Starts afresh, if that host is monitored: the neighbours may be others.
@@ -73,8 +77,8 @@ impl HostMonitor {
     }
 
     /// Takes note of what another host says of whatever address, on the interface with this index.
-    pub(crate) fn overhear(&mut self, index: u32, heard: &Heard) {
-        self.reference_probes.heard(index, heard);
+    pub(crate) fn overhear(&mut self, index: u32, heard: &Heard, now: Instant) {
+        self.reference_probes.heard(index, heard, now);
     }
 
     /// Whether `take_silent` may find somebody at that time.
@@ -82,22 +86,21 @@ impl HostMonitor {
         self.monitored.is_silence_due(now)
     }
 
-    /// The addresses whose owners are silent. All that has come until `now` must have been heard.
+    /// What is new of owners that are silent. All that has come until `now` must have been heard.
     /// Without a `source`, nobody can be heard.
     pub(crate) fn take_silent(
         &mut self,
         now: Instant,
         source: impl Fn(Cidr) -> Option<ProbeSource>,
-    ) -> Vec<Cidr> {
+    ) -> Vec<(Cidr, Liveness)> {
         let silent = self.monitored.take_silent(now, |cidr| source(cidr).is_some());
-        silent.iter().for_each(|cidr| self.begin_references(*cidr, now));
+        silent.iter().for_each(|(cidr, _)| self.begin_references(*cidr, now));
         silent
     }
 
-    /// Its neighbours are to be asked, too, if the network alone is to tell.
+    /// Its neighbours are to be asked, too, if that is not being done.
     fn begin_references(&mut self, cidr: Cidr, now: Instant) {
-        let owner = self.monitored.owner(cidr).filter(|(_, timing)| timing.alone);
-        if let Some((owner, timing)) = owner {
+        if let Some((owner, timing)) = self.monitored.owner(cidr) {
             self.reference_probes.begin(cidr, owner, timing, now);
         }
     }
@@ -111,8 +114,8 @@ impl HostMonitor {
         news.into_iter().map(|(cidr, others)| (cidr, liveness(others))).collect()
     }
 
-    /// Asks the neighbours of owners that are silent, and then each of these owners once more. `look`
-    /// tells from where, and who they are; the ones to be preferred come first.
+    /// Asks the neighbours of owners that are doubted, and then each of these that is silent once more.
+    /// `look` tells from where, and who they are; the ones to be preferred come first.
     pub(crate) fn ask_neighbours_due(
         &mut self,
         mut look: impl FnMut(Cidr) -> Option<(ProbeSource, Vec<Neighbour>)>,
@@ -122,7 +125,10 @@ impl HostMonitor {
             match look(cidr) {
                 Some((source, neighbours)) => {
                     let asked = self.ask_neighbours(source, owner, neighbours);
-                    self.asker.ask(cidr, source, None);
+                    // Until it is silent, it is asked anyway.
+                    if self.monitored.is_silent(cidr) {
+                        self.asker.ask(cidr, source, None);
+                    }
                     self.reference_probes.asked(cidr, source.index, asked, Instant::now());
                 }
                 // Nobody can be heard there.
@@ -145,17 +151,22 @@ impl HostMonitor {
         asked.map(|neighbour| neighbour.ip).collect()
     }
 
-    /// Asks whom it is time to ask. Just before each question `source` is asked.
-    pub(crate) fn ask_due(&mut self, source: impl Fn(Cidr) -> Option<ProbeSource>) {
-        let now = Instant::now();
+    /// Asks whom it is time to ask; the addresses whose owners are doubted from now on. Just before each
+    /// question `source` is asked.
+    pub(crate) fn ask_due(&mut self, source: impl Fn(Cidr) -> Option<ProbeSource>) -> Vec<Cidr> {
+        let (now, mut doubted) = (Instant::now(), Vec::new());
         for _ in 0..MAX_AT_ONCE {
             let Some((cidr, owner)) = self.monitored.pop(now) else {
                 break;
             };
             match source(cidr) {
                 Some(source) if self.asker.ask(cidr, source, owner) => {
+                    self.groups.join(cidr, source.index);
+                    if self.monitored.doubt(cidr) {
+                        doubted.push(cidr);
+                    }
                     // By the time of silence, the neighbours have answered.
-                    if self.monitored.is_last_of_several(cidr) {
+                    if self.monitored.is_doubted(cidr) {
                         self.begin_references(cidr, now);
                     }
                 }
@@ -163,6 +174,7 @@ impl HostMonitor {
                 None => self.monitored.suspend(cidr, now),
             }
         }
+        doubted
     }
 
     /// When one of those that take or ask something will have something to do.

@@ -23,15 +23,16 @@ pub(super) struct OwnMacs {
 impl Reconciler {
     /// The managed addresses of which another host says something on their interface, each with
     /// whether that host wins the tie-break against this one: its hardware address is lower. That it has what is bound
-    /// here is reported.
+    /// here is reported, and that it asks for what is not.
     pub(crate) fn hear(&mut self, index: u32, heard: &Heard, now: Instant) -> Vec<(Cidr, bool)> {
         let concerned = self.concerned(index, heard);
         if concerned.is_empty() || self.is_this_host(heard.mac, now) {
             return Vec::new();
         }
-        if heard.kind == Kind::Claim {
-            for (cidr, wins_tie_break) in &concerned {
-                self.note_claim(*cidr, heard.mac, *wins_tie_break, now);
+        for (cidr, wins_tie_break) in &concerned {
+            match heard.kind {
+                Kind::Claim => self.note_claim(*cidr, heard.mac, *wins_tie_break, now),
+                Kind::Probe => self.note_missed(*cidr, heard.mac, now),
             }
         }
         concerned
@@ -72,6 +73,10 @@ impl Reconciler {
         if report.is_some() {
             log::debug!("{cidr} is claimed by {}", ethernet::text(mac));
         }
+        self.report(cidr, report);
+    }
+    fn note_missed(&mut self, cidr: Cidr, by: Mac, now: Instant) {
+        let report = self.targets.get_mut(&cidr).and_then(|target| target.tell_missed(by, now));
         self.report(cidr, report);
     }
 }

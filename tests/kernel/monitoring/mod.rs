@@ -1,5 +1,6 @@
 //! Monitoring the host that has an address.
 
+mod doubt;
 mod neighbours;
 mod questions;
 
@@ -27,6 +28,14 @@ const SILENT: Report = Report::Owner(Liveness::Suspect);
 const NOTHING: Duration = Duration::from_secs(2);
 
 const TIMING: MonitorTiming = every(50, 3);
+
+/// The default.
+const STRICT: MonitorTiming = MonitorTiming {
+    interval: Duration::from_millis(175),
+    doubt: Duration::from_millis(50),
+    count: 5,
+    alone: false,
+};
 
 const fn every(millis: u64, count: u32) -> MonitorTiming {
     let interval = Duration::from_millis(millis);
@@ -138,7 +147,7 @@ fn the_count_is_honoured() {
             let start = Instant::now();
             ip_there(&neighbour, "del", "10.0.0.1/32");
             vip.expect(SILENT);
-            let shortest = timing.interval * count;
+            let shortest = timing.doubt * (count - 1) + timing.patience();
             assert!((shortest..UNASKED).contains(&start.elapsed()), "{:?}", start.elapsed());
         });
     }

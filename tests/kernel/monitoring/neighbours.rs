@@ -1,11 +1,13 @@
 //! Whether others are heard where the host that has an address is silent.
 
+use std::time::{Duration, Instant, SystemTime};
+
 use link::net::{MonitorTiming, Report};
 use link::network::Liveness;
 use link::vip::Cidr;
 
 use super::{
-    BOTH, PRESENT, SILENT, TIMING, expect_nothing, monitor_present, question, run_bridged,
+    BOTH, PRESENT, SILENT, STRICT, TIMING, expect_nothing, monitor_present, question, run_bridged,
 };
 use crate::capture::Capture;
 use crate::lab::{Managed, PATIENCE, cidr, ip, ip_json, mac};
@@ -15,6 +17,9 @@ const GONE: Report = Report::Owner(Liveness::Dead);
 
 /// The network alone is to tell.
 const ALONE: MonitorTiming = MonitorTiming { alone: true, ..TIMING };
+
+/// Two frames that leave together leave within this.
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// The address of the router, which is of the family of the other one.
 fn router(text: &str) -> Cidr {
@@ -74,11 +79,19 @@ fn a_silent_host_is_asked_again_just_after_its_neighbours() {
             let router = router(text).to_string();
             let of_router = question(&router, Some(mac("b0")));
             let of_owner = question(text, None);
-            for _ in 0..3 {
-                capture.await_frame(&of_router);
-                let (_, next) = capture.frames.recv_timeout(PATIENCE).expect("another frame");
-                assert_eq!(next, of_owner);
+            // By then it is asked once a second otherwise.
+            std::thread::sleep(Duration::from_millis(5500));
+            let from = SystemTime::now();
+            let mut frames = Vec::new();
+            while from.elapsed().unwrap() < Duration::from_secs(4) {
+                frames.extend(capture.frames.recv_timeout(PATIENCE));
             }
+            let together = frames.windows(2).filter(|pair| {
+                let [(asked, one), (asked_again, other)] = pair else { return false };
+                let gap = asked_again.duration_since(*asked).unwrap_or_default();
+                *asked >= from && gap < MOMENT && *one == of_router && *other == of_owner
+            });
+            assert!((2..=4).contains(&together.count()), "{frames:x?}");
         });
     }
 }
@@ -114,15 +127,23 @@ fn nobody_is_gone_where_no_neighbour_is_known_or_nobody_else() {
     });
 }
 
+/// By default.
 #[test]
-fn who_is_not_to_tell_alone_asks_no_neighbour() {
-    run_bridged(|| {
-        let neighbour = Neighbour::start();
-        route("add", "10.0.0.1/32");
-        know("10.0.0.1/32", &mac_of("b0"));
-        let vip = monitor_present(&neighbour, "10.0.0.1/32", TIMING);
-        neighbour.run(|| ip("link set v1 down"));
-        vip.expect(SILENT);
-        expect_nothing(&vip);
-    });
+fn that_a_host_is_gone_is_told_as_soon_as_it_is_silent() {
+    for text in BOTH {
+        run_bridged(move || {
+            let neighbour = Neighbour::start();
+            route("add", text);
+            know(text, &mac_of("b0"));
+            let vip = monitor_present(&neighbour, text, STRICT);
+            let start = Instant::now();
+            neighbour.run(|| ip("link set v1 down"));
+            vip.expect(SILENT);
+            let silent = Instant::now();
+            vip.expect(GONE);
+            let times = (silent - start, silent.elapsed());
+            assert!(times.0 >= Duration::from_millis(225), "{times:?}");
+            assert!(times.1 < Duration::from_millis(100), "{times:?}");
+        });
+    }
 }

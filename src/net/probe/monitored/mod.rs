@@ -3,7 +3,9 @@
 //! Pure: time comes in as an argument. A host is known by an address that it has. It is asked for that
 //! at its hardware address, once in an interval, and at another pace once it has not answered; until that
 //! address is known, all hosts are asked, once a second. Silence is a number of questions in a row that
-//! are not answered, and some time after the last of them.
+//! are not answered, and some time after the last of them. From the second of them on, everybody is
+//! asked: the others hear that this host misses the owner, too. A host that has been silent for a while
+//! is asked once a second.
 //!
 //! Only what was asked in time counts: a host that sends a question late, or looks for the answer late,
 //! has missed something itself and declares nobody dead.
@@ -24,6 +26,9 @@ use crate::vip::Cidr;
 /// asked where nobody can be heard.
 const GAP: Duration = Duration::from_secs(1);
 
+/// How long a silent host is asked as often as before: the others may be about to find it silent, too.
+const EAGERLY: Duration = Duration::from_secs(5);
+
 /// Frames per second and at once: twenty hosts at the shortest interval, 1 Mbit/s. Beyond that
 /// questions are late, and do not count.
 const RATE: (u32, u32) = (2000, 50);
@@ -38,18 +43,17 @@ pub struct MonitorTiming {
     pub interval: Duration,
     /// Between two questions, once one was not answered; no longer than that.
     pub doubt: Duration,
-    /// `PROBE_COUNT`: how many in a row are not answered when the host is silent, 1 to 100.
+    /// How many in a row are not answered when the host is silent, 1 to 199.
     pub count: u32,
-    /// `CRASH_DETECTION=fast`: the network alone is to tell, so that others are asked where a host is
-    /// silent: see [`Liveness::Dead`].
+    /// `CRASH_DETECTION=fast`: the network alone is to tell.
     pub alone: bool,
 }
 
 impl MonitorTiming {
-    /// How long the last answer is waited for. An answer takes less than a millisecond on an idle
-    /// network; who cannot wait for etcd does not wait for as long as between two questions.
+    /// How long the last answer is waited for: not as long as between two questions, for an answer takes
+    /// less than a millisecond on an idle network.
     pub fn patience(self) -> Duration {
-        if self.alone { self.doubt / 2 } else { self.doubt }
+        self.doubt / 2
     }
 
     /// How long after its last answer a host is silent, at the latest.
@@ -83,6 +87,8 @@ struct MonitoredHost {
     /// Who said last that he has the address; nobody, since it was started afresh.
     owner: Option<Mac>,
     told: Option<Liveness>,
+    /// Since when that was told, if that is silence.
+    silent_since: Option<Instant>,
 }
 
 impl Monitored {
@@ -126,18 +132,22 @@ impl Monitored {
         self.hosts.get(&cidr).is_some_and(|host| host.told == Some(Liveness::Suspect))
     }
 
-    /// Whether its host is silent, or will be if it does not answer the last question.
+    /// Whether its host is silent, or has not answered a question after which another has left.
     pub(super) fn is_doubted(&self, cidr: Cidr) -> bool {
-        self.is_silent(cidr) || self.is_asked_last(cidr)
+        let doubted = |host: &MonitoredHost| host.told == Some(Liveness::Doubted) && host.misses();
+        self.is_silent(cidr) || self.hosts.get(&cidr).is_some_and(doubted)
     }
 
-    /// Whether its host will be silent if it does not answer the last of several questions.
-    pub(super) fn is_last_of_several(&self, cidr: Cidr) -> bool {
-        self.is_asked_last(cidr) && self.hosts.get(&cidr).is_some_and(|host| host.timing.count > 1)
-    }
-
-    fn is_asked_last(&self, cidr: Cidr) -> bool {
-        self.hosts.get(&cidr).is_some_and(|host| host.silent_at.is_some())
+    /// The question that was due has left. Whether its host is doubted from now on.
+    pub(super) fn doubt(&mut self, cidr: Cidr) -> bool {
+        let present = |host: &&mut MonitoredHost| host.told == Some(Liveness::Alive);
+        match self.hosts.get_mut(&cidr).filter(present) {
+            Some(host) if host.misses() => {
+                host.told = Some(Liveness::Doubted);
+                true
+            }
+            Some(_) | None => false,
+        }
     }
 
     /// Starts afresh with all of them.
@@ -176,13 +186,13 @@ impl Monitored {
         self.hosts.values().any(|host| host.silent_at.is_some_and(|at| at <= now))
     }
 
-    /// The addresses of hosts that are silent now. All that has come until `now` must have been heard.
-    /// Where nobody `can_be_heard`, nobody is silent.
+    /// The addresses of hosts that are silent now, each with what is new of it. All that has come until
+    /// `now` must have been heard. Where nobody `can_be_heard`, nobody is silent.
     pub(super) fn take_silent(
         &mut self,
         now: Instant,
         can_be_heard: impl Fn(Cidr) -> bool,
-    ) -> Vec<Cidr> {
+    ) -> Vec<(Cidr, Liveness)> {
         let mut silent = Vec::new();
         for (cidr, host) in &mut self.hosts {
             let Some(at) = host.silent_at.filter(|at| *at <= now) else {
@@ -193,9 +203,12 @@ impl Monitored {
             } else if host.is_late(at, now) {
                 host.recount();
             } else {
-                host.silent_at = None;
-                host.told = Some(Liveness::Suspect);
-                silent.push(*cidr);
+                (host.silent_at, host.silent_since) = (None, Some(now));
+                // It is silent after a single question.
+                if host.told.replace(Liveness::Suspect) == Some(Liveness::Alive) {
+                    silent.push((*cidr, Liveness::Doubted));
+                }
+                silent.push((*cidr, Liveness::Suspect));
             }
         }
         silent
@@ -235,6 +248,7 @@ impl MonitoredHost {
             silent_at: None,
             owner: None,
             told: None,
+            silent_since: None,
         }
     }
 
@@ -259,17 +273,26 @@ impl MonitoredHost {
     }
 
     /// Between two questions, as long as they are not answered.
-    fn gap(&self) -> Duration {
-        if self.owner.is_some() { self.timing.doubt } else { GAP }
+    fn gap(&self, now: Instant) -> Duration {
+        let Some(_) = self.owner else { return GAP };
+        match self.silent_since {
+            Some(since) if now >= since + EAGERLY => self.timing.doubt.max(GAP),
+            Some(_) | None => self.timing.doubt,
+        }
     }
 
     /// Whether it is so late that answers may be missing for the same reason.
     fn is_late(&self, due: Instant, now: Instant) -> bool {
-        now.saturating_duration_since(due) > self.gap() / 2
+        now.saturating_duration_since(due) > self.gap(now) / 2
     }
 
-    /// Whom to ask. The last question before silence is for everybody: the owner may have got another
-    /// hardware address, and what he said of that may have been lost.
+    /// Whether the owner, who is known, has not answered the last question but one.
+    fn misses(&self) -> bool {
+        self.unanswered > 1 && self.owner.is_some()
+    }
+
+    /// Whom to ask. Who has not answered may have got another hardware address, and what he said of that
+    /// may have been lost.
     fn ask(&mut self, now: Instant) -> Option<Mac> {
         // The gaps do not grow by what each question is late.
         let mut asked = self.due;
@@ -278,13 +301,15 @@ impl MonitoredHost {
             self.recount();
         }
         self.asked = Some(asked);
-        self.due = asked + self.gap();
+        self.due = asked + self.gap(now);
         self.unanswered = self.unanswered.saturating_add(1);
+        let silent = self.told == Some(Liveness::Suspect);
         let is_last = self.unanswered == self.timing.count;
-        if is_last && self.owner.is_some() && self.told == Some(Liveness::Alive) {
+        if is_last && self.owner.is_some() && self.told.is_some() && !silent {
             self.silent_at = Some(now + self.timing.patience());
         }
-        self.owner.filter(|_| !is_last || self.timing.count == 1)
+        let for_all = (silent || self.misses()) && self.timing.count > 1;
+        self.owner.filter(|_| !for_all)
     }
 
     fn answered(&mut self, mac: Mac, now: Instant) -> Option<Liveness> {
@@ -294,6 +319,7 @@ impl MonitoredHost {
         } else if let Some(asked) = self.asked {
             self.due = asked + self.timing.interval;
         }
+        self.silent_since = None;
         let new = self.told.replace(Liveness::Alive) != Some(Liveness::Alive);
         new.then_some(Liveness::Alive)
     }

@@ -13,6 +13,7 @@ enum Event {
 use Event::{All, One, Told};
 
 const PRESENT: Option<Liveness> = Some(Liveness::Alive);
+const DOUBTED: Event = Told(Liveness::Doubted);
 const SILENT: Event = Told(Liveness::Suspect);
 
 const OWNER: Mac = [2, 0, 0, 0, 0, 1];
@@ -66,9 +67,11 @@ impl Bench {
     fn round(&mut self) -> Vec<(u128, Event)> {
         let (now, time) = (self.now, self.time());
         let silent = self.monitored.take_silent(now, |_| true);
-        let mut log: Vec<_> = silent.into_iter().map(|_| (time, SILENT)).collect();
-        let asked = std::iter::from_fn(|| self.monitored.pop(now));
-        log.extend(asked.map(|(_, whom)| (time, whom.map_or(All, One))));
+        let mut log: Vec<_> = silent.into_iter().map(|(_, told)| (time, Told(told))).collect();
+        while let Some((cidr, whom)) = self.monitored.pop(now) {
+            log.push((time, whom.map_or(All, One)));
+            log.extend(self.monitored.doubt(cidr).then_some((time, DOUBTED)));
+        }
         log
     }
 
@@ -110,7 +113,8 @@ fn all_are_asked_once_a_second_until_it_is_known_whom_to_ask() {
     assert_eq!(log, [0, 1000, 2000, 3000, 4000, 5000].map(|time| (time, All)));
     assert_eq!(bench.hear(OWNER), PRESENT);
     let log = bench.run(5700);
-    assert!(matches!(log[..], [(5500..5600, One(OWNER)), (5600..5700, One(OWNER))]), "{log:?}");
+    let expected = matches!(log[..], [(5500..5600, One(OWNER)), (5600..5700, All), (_, DOUBTED)]);
+    assert!(expected, "{log:?}");
 }
 
 #[test]
@@ -123,22 +127,47 @@ fn who_answers_is_asked_alone_at_every_interval_and_told_once() {
 }
 
 #[test]
-fn who_does_not_answer_so_many_questions_is_silent_an_interval_after_the_last() {
+fn who_does_not_answer_so_many_questions_is_silent_half_a_gap_after_the_last() {
     let mut bench = Bench::present(TIMING);
     let log = bench.run(500);
     let expected = [
         (0, One(OWNER)),
-        (100, One(OWNER)),
+        (100, All),
+        (100, DOUBTED),
         (200, All),
-        (300, SILENT),
-        (300, One(OWNER)),
-        (400, One(OWNER)),
+        (250, SILENT),
+        (300, All),
+        (400, All),
     ];
     assert_eq!(log, expected);
     assert_eq!(bench.hear(OWNER), PRESENT);
     bench.run(501);
     assert_eq!(bench.hear(OWNER), None);
-    assert!(bench.run(901).contains(&(900, SILENT)));
+    assert!(bench.run(901).contains(&(850, SILENT)));
+}
+
+#[test]
+fn who_is_doubted_is_told_once_until_he_is_heard() {
+    let mut bench = Bench::present(TIMING);
+    assert!(bench.run(201).contains(&(100, DOUBTED)));
+    assert!(bench.monitored.is_doubted(vip(0)));
+    bench.monitored.recount(vip(0));
+    assert!(!bench.monitored.is_doubted(vip(0)));
+    assert_eq!(bench.run(401), [(300, One(OWNER)), (400, All)]);
+    assert!(bench.monitored.is_doubted(vip(0)));
+    assert_eq!(bench.hear(OWNER), PRESENT);
+    assert!(!bench.monitored.is_doubted(vip(0)));
+    assert!(bench.run(601).contains(&(600, DOUBTED)));
+}
+
+#[test]
+fn who_has_been_silent_for_a_while_is_asked_once_a_second() {
+    let mut bench = Bench::present(TIMING);
+    let asked = bench.run(5300).iter().filter(|(_, event)| *event == All).count();
+    assert_eq!(asked, 52);
+    assert_eq!(bench.run(8000), [(5300, All), (6300, All), (7300, All)]);
+    assert_eq!(bench.hear(OWNER), PRESENT);
+    assert_eq!(bench.run(8200), [(8000, One(OWNER)), (8100, All), (8100, DOUBTED)]);
 }
 
 #[test]
@@ -146,18 +175,20 @@ fn the_count_is_honoured_and_a_single_question_is_for_one_host() {
     for count in [1, 2, 100] {
         let mut bench = Bench::present(MonitorTiming { count, ..TIMING });
         let log = bench.run(20_000);
-        let (asked, rest) = log.split_at(usize::try_from(count).unwrap());
-        assert_eq!(rest[0], (u128::from(count) * 100, SILENT));
-        assert_eq!(asked.contains(&(u128::from(count - 1) * 100, All)), count > 1);
-        assert_eq!(log.iter().filter(|(_, event)| *event == SILENT).count(), 1);
+        let silent = u128::from(count - 1) * 100 + 50;
+        let asked = log.iter().filter(|(time, event)| *time < silent && *event != DOUBTED);
+        assert_eq!(asked.count(), usize::try_from(count).unwrap());
+        let told: Vec<_> = log.iter().filter(|(_, event)| matches!(event, Told(_))).collect();
+        assert_eq!(told, [&(silent.min(100), DOUBTED), &(silent, SILENT)]);
+        assert_eq!(log.iter().any(|(_, event)| *event == All), count > 1);
     }
 }
 
 #[test]
-fn where_the_network_alone_is_to_tell_half_an_interval_after_the_last_question_is_silence() {
-    let mut bench = Bench::present(MonitorTiming { count: 2, alone: true, ..TIMING });
+fn who_the_owner_was_is_known_when_it_is_silent() {
+    let mut bench = Bench::present(MonitorTiming { count: 2, ..TIMING });
     let log = bench.run(201);
-    let expected = [(0, One(OWNER)), (100, All), (150, SILENT), (200, One(OWNER))];
+    let expected = [(0, One(OWNER)), (100, All), (100, DOUBTED), (150, SILENT), (200, All)];
     assert_eq!(log, expected);
     assert_eq!(bench.monitored.owner(vip(0)).map(|(owner, _)| owner), Some(OWNER));
 }
@@ -174,15 +205,16 @@ fn who_has_not_answered_is_asked_at_another_pace_until_he_is_heard() {
     let log = bench.run(2501);
     let expected = [
         (2000, One(OWNER)),
-        (2100, One(OWNER)),
+        (2100, All),
+        (2100, DOUBTED),
         (2200, All),
-        (2300, SILENT),
-        (2300, One(OWNER)),
-        (2400, One(OWNER)),
-        (2500, One(OWNER)),
+        (2250, SILENT),
+        (2300, All),
+        (2400, All),
+        (2500, All),
     ];
     assert_eq!(log, expected);
-    assert_eq!(timing.silence(), Duration::from_millis(700), "from the answer at 1600 on");
+    assert_eq!(timing.silence(), Duration::from_millis(650), "from the answer at 1600 on");
     assert_eq!(bench.hear(OWNER), PRESENT);
     assert_eq!(bench.run(2901), [(2900, One(OWNER))]);
 }
@@ -190,11 +222,11 @@ fn who_has_not_answered_is_asked_at_another_pace_until_he_is_heard() {
 #[test]
 fn an_answer_that_comes_before_silence_counts_however_late_it_is() {
     let mut bench = Bench::present(TIMING);
-    bench.run(300);
-    assert_eq!(bench.hear(OWNER), None);
+    bench.run(250);
+    assert_eq!(bench.hear(OWNER), PRESENT, "it was doubted");
     let log = bench.run(700);
     assert_eq!(log[0], (300, One(OWNER)));
-    assert_eq!(log[3], (600, SILENT));
+    assert_eq!(log[4], (550, SILENT));
 }
 
 #[test]
@@ -218,23 +250,23 @@ fn who_asks_too_late_does_not_count_what_was_asked_before() {
     bench.run(150);
     // Half an interval late is in time, and the next question is not late for that.
     assert_eq!(bench.oversleep(250), [(250, All)]);
-    assert_eq!(bench.run(400), [(300, One(OWNER)), (350, SILENT)]);
+    assert_eq!(bench.run(400), [(300, SILENT), (300, All)]);
 
     let mut bench = Bench::present(TIMING);
     bench.run(150);
     assert_eq!(bench.oversleep(251), [(251, One(OWNER))]);
-    assert_eq!(bench.run(551), [(351, One(OWNER)), (451, All)]);
-    assert_eq!(bench.run(552), [(551, SILENT), (551, One(OWNER))]);
+    assert_eq!(bench.run(551), [(351, All), (451, All), (501, SILENT)]);
 }
 
 #[test]
 fn who_looks_too_late_for_an_answer_does_not_find_silence() {
     for late in [51, 100, 1000, 3_600_000] {
         let mut bench = Bench::present(TIMING);
-        bench.run(250);
-        assert_eq!(bench.oversleep(300 + late), [(u128::from(300 + late), One(OWNER))]);
-        let log = bench.run(300 + late + 301);
-        assert_eq!(log[2], (u128::from(300 + late) + 300, SILENT));
+        bench.run(249);
+        assert_eq!(bench.oversleep(250 + late), [(u128::from(250 + late), One(OWNER))]);
+        let first = if late > 100 { 250 + late } else { 300 };
+        let log = bench.run(first + 251);
+        assert_eq!(log[2], (u128::from(first) + 250, SILENT));
     }
 }
 
@@ -247,7 +279,7 @@ fn after_a_new_start_nobody_is_silent_who_was_not_heard_again() {
     ];
     for restart in restarts {
         let mut bench = Bench::present(TIMING);
-        bench.run(250);
+        bench.run(50);
         restart(&mut bench.monitored, bench.now);
         assert!(bench.run(10_000).iter().all(|(_, event)| *event == All));
         assert_eq!(bench.hear(OWNER), None, "that was told");
@@ -260,12 +292,12 @@ fn after_a_new_start_nobody_is_silent_who_was_not_heard_again() {
 #[test]
 fn nobody_is_asked_for_a_second_where_nobody_can_be_heard() {
     let mut bench = Bench::present(TIMING);
-    bench.run(300);
+    bench.run(250);
     assert!(bench.monitored.is_silence_due(bench.now));
     assert_eq!(bench.monitored.take_silent(bench.now, |_| false), []);
     assert!(!bench.monitored.is_silence_due(bench.now));
-    assert_eq!(bench.run(1300), []);
-    assert!(matches!(bench.run(1400)[..], [(1300..1400, All)]));
+    assert_eq!(bench.run(1250), []);
+    assert!(matches!(bench.run(1350)[..], [(1250..1350, All)]));
 }
 
 #[test]
@@ -274,11 +306,10 @@ fn what_was_not_sent_or_may_have_been_lost_does_not_count() {
         [|monitored| monitored.recount(vip(0)), |monitored| monitored.recount_all()];
     for recount in recounts {
         let mut bench = Bench::present(TIMING);
-        bench.run(299);
+        bench.run(249);
         recount(&mut bench.monitored);
         let log = bench.run(601);
-        let expected =
-            [(300, One(OWNER)), (400, One(OWNER)), (500, All), (600, SILENT), (600, One(OWNER))];
+        let expected = [(300, One(OWNER)), (400, All), (500, All), (550, SILENT), (600, All)];
         assert_eq!(log, expected);
     }
 }
@@ -288,17 +319,17 @@ fn another_timing_holds_at_once_and_the_same_one_changes_nothing() {
     let mut bench = Bench::present(TIMING);
     bench.run(250);
     bench.monitored.start(vip(0), TIMING, bench.now);
-    assert_eq!(bench.run(301), [(300, SILENT), (300, One(OWNER))]);
+    assert_eq!(bench.run(301), [(250, SILENT), (300, All)]);
 
     let slow = every(10_000, 1);
     let mut bench = Bench::present(slow);
     bench.run(1);
     bench.monitored.start(vip(0), TIMING, bench.now);
     let log = bench.run(401);
-    assert!(matches!(log[3], (300..402, SILENT)), "{log:?}");
+    assert!(matches!(log[4], (250..353, SILENT)), "{log:?}");
     bench.hear(OWNER);
     bench.monitored.start(vip(0), slow, bench.now);
-    assert_eq!(bench.run(10_000).len(), 1);
+    assert_eq!(bench.run(4_000).len(), 1);
 }
 
 #[test]

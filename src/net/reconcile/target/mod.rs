@@ -27,6 +27,8 @@ const CHANGES: (u32, u32) = (4, 10);
 /// No longer: a host that lets go of the IP and takes it a few milliseconds later, in the next transfer,
 /// has to be heard both times.
 const CLAIM_GAP: Duration = Duration::from_millis(1);
+/// Between two reports that a host misses the owner, too: half of what is between two of its questions.
+const MISS_GAP: Duration = Duration::from_millis(25);
 /// Of so many hosts claims are reported within that time: an owner that hands over waits for that of
 /// one host, whatever others say, and a forger has any number of hardware addresses.
 const CLAIMANTS: usize = 8;
@@ -121,6 +123,7 @@ struct Told {
     bound: Option<bool>,
     failure: Option<OrderError>,
     claims: BTreeMap<Mac, Instant>,
+    misses: BTreeMap<Mac, Instant>,
 }
 
 impl Target {
@@ -220,19 +223,29 @@ impl Target {
         wins_tie_break: bool,
         now: Instant,
     ) -> Option<Report> {
-        let claims = &mut self.told.claims;
-        claims.retain(|_, at| now.saturating_duration_since(*at) < CLAIM_GAP);
-        if claims.contains_key(&from) || claims.len() >= CLAIMANTS {
-            return None;
-        }
-        claims.insert(from, now);
-        Some(Report::Claimed { from, wins_tie_break })
+        let new = is_new(&mut self.told.claims, from, CLAIM_GAP, now);
+        new.then_some(Report::Claimed { from, wins_tie_break })
+    }
+
+    /// The report to make of another host that misses the owner, if it has not asked a moment ago.
+    pub(super) fn tell_missed(&mut self, by: Mac, now: Instant) -> Option<Report> {
+        is_new(&mut self.told.misses, by, MISS_GAP, now).then_some(Report::AlsoMissed(by))
     }
 
     /// Makes a report.
     pub(super) fn report(&self, report: Report) {
         (self.reports)(report);
     }
+}
+
+/// Whether a host has not said the same just before; one of a few at most.
+fn is_new(said: &mut BTreeMap<Mac, Instant>, by: Mac, gap: Duration, now: Instant) -> bool {
+    said.retain(|_, at| now.saturating_duration_since(*at) < gap);
+    let new = !said.contains_key(&by) && said.len() < CLAIMANTS;
+    if new {
+        said.insert(by, now);
+    }
+    new
 }
 
 impl Pace {
@@ -267,125 +280,4 @@ impl fmt::Debug for Target {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::net::error::RouteError;
-
-    fn target() -> Target {
-        Target::new(0, "eth0".to_owned(), false, Box::new(|_| {}))
-    }
-
-    #[test]
-    fn an_interface_that_cannot_carry_an_address_gets_none_but_loses_one() {
-        for found in [Found::Absent, Found::Usable, Found::Unusable] {
-            assert_eq!(step(Desired::Bound, found, false), Step::Leave);
-        }
-        assert_eq!(step(Desired::Unbound, Found::Usable, false), Step::Remove);
-    }
-
-    #[test]
-    fn an_undecided_address_is_left_alone() {
-        for found in [Found::Absent, Found::Usable, Found::Unusable] {
-            assert_eq!(step(Desired::AsFound, found, true), Step::Leave);
-        }
-    }
-
-    #[test]
-    fn what_differs_from_what_should_be_is_changed() {
-        assert_eq!(step(Desired::Bound, Found::Absent, true), Step::Add);
-        assert_eq!(step(Desired::Bound, Found::Usable, true), Step::Leave);
-        assert_eq!(step(Desired::Bound, Found::Unusable, true), Step::Replace);
-        assert_eq!(step(Desired::Unbound, Found::Absent, true), Step::Leave);
-        assert_eq!(step(Desired::Unbound, Found::Unusable, true), Step::Remove);
-    }
-
-    #[test]
-    fn only_what_is_new_is_reported() {
-        let mut target = target();
-        assert_eq!(target.tell_bound(), None, "nothing was found yet");
-        target.found = Some(Found::Absent);
-        assert_eq!(target.tell_bound(), Some(Report::Bound(false)));
-        target.found = Some(Found::Unusable);
-        assert_eq!(target.tell_bound(), None);
-        target.found = Some(Found::Usable);
-        assert_eq!(target.tell_bound(), Some(Report::Bound(true)));
-
-        for standing in [Ok([2; 6]), Ok([3; 6]), Err(Unusable::Down), Err(Unusable::NoCarrier)] {
-            assert_eq!(target.tell_interface(standing), Some(Report::Interface(standing)));
-            assert_eq!(target.tell_interface(standing), None);
-        }
-
-        let [no, never] = [RouteError::Timeout, RouteError::Malformed].map(|cause| OrderError {
-            verb: "add",
-            cidr: "10.0.0.1/32".parse().unwrap(),
-            interface: "eth0".to_owned(),
-            cause,
-        });
-        assert_eq!(target.tell_failure(no.clone()), Some(Report::Failed(no.clone())));
-        assert_eq!(target.tell_failure(no.clone()), None);
-        assert!(target.tell_failure(never).is_some());
-        assert!(target.tell_failure(no.clone()).is_some());
-        target.relieve();
-        assert!(target.tell_failure(no).is_some());
-    }
-
-    #[test]
-    fn claims_that_come_together_are_reported_once() {
-        let now = Instant::now();
-        let mut target = target();
-        let from = [2; 6];
-        let claim = Some(Report::Claimed { from, wins_tie_break: true });
-        assert_eq!(target.tell_claim(from, true, now), claim);
-        assert_eq!(target.tell_claim(from, true, now + CLAIM_GAP / 2), None);
-        assert_eq!(target.tell_claim(from, true, now + CLAIM_GAP), claim);
-    }
-
-    #[test]
-    fn a_flood_of_claims_is_reported_slowly_and_does_not_hide_another_claimant() {
-        let start = Instant::now();
-        let mut target = target();
-        let at = |frame: u32| start + Duration::from_micros(100) * frame;
-        let told = (0..10_000).filter(|n| target.tell_claim([2; 6], true, at(*n)).is_some());
-        assert_eq!(told.count(), 1_000);
-        assert!(target.tell_claim([3; 6], false, at(9999)).is_some());
-        let forged = (0..200).filter(|n| target.tell_claim([*n; 6], true, at(20_000)).is_some());
-        assert_eq!(forged.count(), CLAIMANTS);
-    }
-
-    #[test]
-    fn what_others_did_to_an_address_before_an_order_is_not_told_of_after_it() {
-        let now = Instant::now();
-        let mut target = target();
-        target.order(Desired::Bound);
-        assert_eq!([(); 3].map(|()| target.interference.count(now)), [Some(1), None, None]);
-        target.order(Desired::Unbound);
-        assert_eq!(target.interference.tell(now + Duration::from_secs(60)), None);
-        assert_eq!(target.interference.count(now), Some(1));
-    }
-
-    #[test]
-    fn a_failure_is_retried_later_each_time_up_to_five_seconds() {
-        let now = Instant::now();
-        let mut target = target();
-        let mut waits = Vec::new();
-        for _ in 0..8 {
-            target.pace.put_off(now);
-            waits.push(target.pace.not_before.unwrap().duration_since(now).as_millis());
-        }
-        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert!(!target.pace.may_change(now));
-        target.order(Desired::Bound);
-        assert!(target.pace.may_change(now), "a new order does not wait");
-    }
-
-    #[test]
-    fn a_fight_with_another_program_is_fought_slowly() {
-        let now = Instant::now();
-        let mut target = target();
-        target.order(Desired::Bound);
-        assert_eq!((0..100).filter(|_| target.pace.may_change(now)).count(), 10);
-        let next = target.pace.not_before.unwrap();
-        assert!(next <= now + Duration::from_millis(250));
-        assert!(target.pace.may_change(next));
-    }
-}
+mod tests;
