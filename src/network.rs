@@ -65,3 +65,15 @@ pub enum Liveness {
     /// Told after `Suspect`, which is told again when the others fall silent, too.
     Dead,
 }
+
+/// Whether any other host is heard on an interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Hearing {
+    /// It is not known yet, or nobody can be heard there: the interface has no carrier, say.
+    #[default]
+    Unknown,
+    /// Another host is heard.
+    Others,
+    /// Nobody is heard, also not of those that were asked.
+    Nobody,
+}

@@ -285,7 +285,7 @@ impl Actor {
                 }
                 None
             }
-            Report::AlsoMissed(_) => None,
+            Report::AlsoMissed(_) | Report::Hearing(_) => None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The actuator: the thread `net`, which alone talks to the kernel about addresses.
 //!
 //! - Owns: the request socket and the table of managed addresses ([`Reconciler`]), the queue of
-//!   announcements ([`Announcer`]) and those of questions ([`Prober`], [`HostMonitor`]), each with
+//!   announcements ([`Announcer`]) and those of questions ([`Prober`], [`HostMonitor`], [`Ears`]), each with
 //!   a packet socket, the packet sockets that hear other hosts ([`Listener`]), and the event socket
 //!   ([`Events`]).
 //! - Spoken to by: everybody who has a [`NetClient`](super::NetClient), over one channel without a
@@ -30,7 +30,7 @@ use super::announce::{Announce, Announcer, Schedule};
 use super::codec::heard::Heard;
 use super::order::{AddressOrder, Order, Orders, Question, Token};
 use super::presence::Presence;
-use super::probe::{Asker, Duplicates, HostMonitor, Listener, Prober};
+use super::probe::{Asker, Duplicates, Ears, Frame, HostMonitor, Listener, Prober};
 use super::reconcile::{Events, LeftOvers, Reconciler, Route};
 use super::sys::PacketSocket;
 use super::wait::{STANDSTILL, wait};
@@ -65,6 +65,7 @@ pub(super) struct Actuator {
     prober: Prober,
     monitor: HostMonitor,
     duplicates: Duplicates,
+    ears: Ears,
     questions: Vec<(Question, Sender<Result<Looked, NetError>>)>,
     presence: Presence,
     stopping: bool,
@@ -93,6 +94,7 @@ impl Actuator {
             prober: Prober::new(Asker::new(PacketSocket::open()?)),
             monitor: HostMonitor::new(Asker::new(PacketSocket::open()?)),
             duplicates: Duplicates::new(Asker::new(PacketSocket::open()?)),
+            ears: Ears::new(Asker::new(PacketSocket::open()?)),
             questions: Vec::new(),
             presence: Presence::announce(),
             stopping: false,
@@ -121,6 +123,13 @@ impl Actuator {
 
     fn round(&mut self) {
         self.take_orders();
+        // Whoever wants to know who is heard does not wait for all else.
+        if self.ears.are_wanted() {
+            self.hear();
+            let reconciler = &self.reconciler;
+            self.ears.listen_anew(|cidr| reconciler.probe_source(cidr));
+            self.listen();
+        }
         let now = Instant::now();
         let reconciler = &mut self.reconciler;
         let changed = self.events.drain(|change| reconciler.note(change));
@@ -172,6 +181,9 @@ impl Actuator {
             Order::LookFor { cidr, found } => {
                 self.duplicates.look_for(cidr, found, Instant::now());
             }
+            Order::Listen(listen) => {
+                self.ears.listen(listen);
+            }
             Order::RemoveLeftOvers { known } => {
                 let alone = !self.presence.has_company();
                 let left_overs = LeftOvers { known, alone, spared: Vec::new() };
@@ -210,12 +222,20 @@ impl Actuator {
     /// has come was heard.
     fn hear(&mut self) -> Instant {
         let now = Instant::now();
+        self.ears.attend(&self.reconciler.audible(), now);
         for cidr in self.reconciler.take_renewed() {
             self.prober.probes.restart(cidr, now);
             self.monitor.restart(cidr, now);
+            if let Some(source) = self.reconciler.probe_source(cidr) {
+                self.ears.restart(source.index, now);
+            }
         }
-        for (index, heard) in self.listener.hear() {
-            self.take_in(index, &heard, now);
+        for Frame { index, source, heard } in self.listener.hear() {
+            let reconciler = &mut self.reconciler;
+            self.ears.heard(index, source, now, |mac| reconciler.is_this_host(mac, now));
+            if let Some(heard) = heard {
+                self.take_in(index, &heard, now);
+            }
         }
         if !self.listener.has_heard_all() || self.reconciler.is_blind() {
             self.monitor.recount(now);
@@ -246,6 +266,10 @@ impl Actuator {
         for (cidr, liveness) in silent.into_iter().chain(self.monitor.take_references(now)) {
             reconciler.tell(cidr, Report::Owner(liveness));
         }
+        self.ears.go_on(looked);
+        for (index, hearing) in self.ears.take_news() {
+            self.reconciler.hears(index, hearing);
+        }
     }
 
     fn ask(&mut self) {
@@ -256,6 +280,14 @@ impl Actuator {
             reconciler.tell(cidr, Report::Owner(Liveness::Doubted));
         }
         self.monitor.ask_neighbours_due(|cidr| reconciler.neighbours_of(cidr));
+        self.listen();
+    }
+
+    /// Asks others whether they are there, and opens the ears for them.
+    fn listen(&mut self) {
+        let reconciler = &mut self.reconciler;
+        self.ears.ask_due(|index| reconciler.askable(index));
+        self.listener.open(self.ears.open());
     }
 
     fn announce(&mut self) {
@@ -295,11 +327,14 @@ impl Actuator {
     /// What the network has said is old, also what was not heard yet; but a host that claims an address
     /// that is bound here may have it still.
     fn ask_anew(&mut self, now: Instant) {
-        for (index, heard) in self.listener.hear() {
-            self.reconciler.hear(index, &heard, now);
+        for Frame { index, heard, .. } in self.listener.hear() {
+            if let Some(heard) = heard {
+                self.reconciler.hear(index, &heard, now);
+            }
         }
         self.prober.probes.restart_all(now);
         self.monitor.restart_all(now);
+        self.ears.restart_all(now);
     }
 
     fn timeout(&self, now: Instant) -> Option<Duration> {
@@ -313,6 +348,7 @@ impl Actuator {
             self.prober.probes.next_due(now),
             self.monitor.next_due(now),
             self.duplicates.next_due(),
+            self.ears.next_due(),
         ];
         let due = due.into_iter().flatten().min()?;
         Some(due.saturating_duration_since(now))

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded, unbounded};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -18,7 +18,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::actuator::Actuator;
 use super::announce::Announce;
 use super::order::{AddressOrder, Order, Orders, Question, Token};
-use super::probe::{Found, MonitorTiming};
+use super::probe::{Found, Listen, Listened, MonitorTiming};
 use super::{Desired, Looked, NetError, Reports};
 use crate::network::Mac;
 use crate::ping::Ping;
@@ -104,6 +104,14 @@ impl NetClient {
     /// Looks on the network for a machine that has an address, which is managed, for a tenth of a second.
     pub fn look_for(&self, cidr: Cidr, found: Found) {
         self.send(Order::LookFor { cidr, found });
+    }
+
+    /// Listens from now on whether others are heard on the interface of an address, and asks neighbours
+    /// there. `Others` is told at the first frame, and `Nobody` when the time is over; `Unknown` if the
+    /// address is not managed, if its interface cannot be used or changes meanwhile, or if the actuator
+    /// comes to it only when half of the time is over.
+    pub fn listen(&self, cidr: Cidr, within: Duration, reply: Listened) {
+        self.send(Order::Listen(Listen { cidr, since: Instant::now(), within, reply }));
     }
 
     /// This address, with whatever prefix length, if one of the host's interfaces has it and it does not

@@ -34,11 +34,11 @@ mod wait;
 pub use announce::Announce;
 pub use client::{ManagedAddress, Net, NetClient};
 pub use error::{NetError, OrderError};
-pub use probe::{Found, MonitorTiming};
+pub use probe::{Found, Listened, MonitorTiming};
 pub use reconcile::keeps_marks;
 pub(crate) use sys::{duplicate, expect_threads};
 
-use crate::network::{Liveness, Mac, ProbeResult, Unusable};
+use crate::network::{Hearing, Liveness, Mac, ProbeResult, Unusable};
 use crate::vip::Cidr;
 
 /// What was found: the hardware address of an interface, if it has one, or an address of the host.
@@ -80,6 +80,9 @@ pub enum Report {
     /// The host with this hardware address asks everybody for the address, which is not bound here: it
     /// misses the owner, too. A host that goes on asking is told of at most forty times a second.
     AlsoMissed(Mac),
+    /// Whether others are heard on the interface of the address; at once when that begins to be managed,
+    /// too.
+    Hearing(Hearing),
 }
 
 /// Receives reports; called on the actuator's thread, so it must not block.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 use nix::sys::eventfd::EventFd;
 
-use super::probe::{Found, MonitorTiming};
+use super::probe::{Found, Listen, MonitorTiming};
 use super::{Desired, Looked, NetError, Reports};
 use crate::ping::Ping;
 use crate::vip::Cidr;
@@ -24,6 +24,7 @@ pub(super) enum Order {
     Manage { token: Token, interface: String, adopts: bool, reports: Reports },
     Address(Token, AddressOrder),
     LookFor { cidr: Cidr, found: Found },
+    Listen(Listen),
     RemoveLeftOvers { known: Vec<(Cidr, String)> },
     Look { question: Question, reply: Sender<Result<Looked, NetError>> },
     Ping(Ping),

@@ -151,7 +151,8 @@ impl PacketSocket {
         Ok(socket)
     }
 
-    fn attach(&self, filter: &[libc::sock_filter]) -> Result<(), Errno> {
+    /// Has the kernel drop what this filter does not accept, instead of the one before.
+    pub(super) fn attach(&self, filter: &[libc::sock_filter]) -> Result<(), Errno> {
         let program = libc::sock_fprog {
             len: libc::c_ushort::try_from(filter.len()).map_err(|_| Errno::EINVAL)?,
             filter: filter.as_ptr().cast_mut(),

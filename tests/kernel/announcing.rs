@@ -24,7 +24,9 @@ fn an_ipv4_address_is_announced_by_request_and_reply() {
         let mac = mac("v0");
         let arp = || {
             let frames = std::iter::from_fn(|| capture.frames.recv_timeout(PATIENCE).ok());
-            let mut arp = frames.filter(|(_, frame)| frame[12..14] == [0x08, 0x06]);
+            // Before it is bound, everybody is asked for a sign, in the name of nobody.
+            let is_arp = |frame: &[u8]| frame[12..14] == [0x08, 0x06] && frame[28..32] != [0; 4];
+            let mut arp = frames.filter(|(_, frame)| is_arp(frame));
             arp.next().unwrap().1
         };
         let ethernet = [&[0xff; 6][..], &mac, &[0x08, 0x06]].concat();

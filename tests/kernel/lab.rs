@@ -185,7 +185,7 @@ fn manage_as(announce: Announce, text: &str, interface: &str, adopts: bool) -> M
 pub(crate) fn sink() -> (Reports, Receiver<Report>) {
     let (doubted, (tx, rx)) = (AtomicBool::new(false), unbounded());
     let send = move |report| match report {
-        Report::AlsoMissed(_) => {}
+        Report::Hearing(_) | Report::AlsoMissed(_) => {}
         Report::Owner(Liveness::Doubted) => doubted.store(true, Ordering::Relaxed),
         Report::Owner(Liveness::Alive) if doubted.swap(false, Ordering::Relaxed) => {}
         report @ (Report::Interface(_)

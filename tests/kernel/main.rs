@@ -18,6 +18,7 @@ mod left_overs;
 mod monitoring;
 mod neighbour;
 mod not_ours;
+mod others;
 mod prefixes;
 mod probing;
 mod restoring;

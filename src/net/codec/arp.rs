@@ -66,6 +66,19 @@ pub fn probe(vip: Ipv4Addr, mac: Mac, destination: Mac) -> Vec<u8> {
     ethernet::encode(destination, mac, ethernet::ARP, &probe.encode())
 }
 
+/// The same for everybody, if it is asked only to hear anybody: whoever sends it neither wants the
+/// address nor misses its owner. The target's hardware address, which nobody reads in a request, tells so.
+pub fn sign_question(ip: Ipv4Addr, mac: Mac) -> Vec<u8> {
+    let question = Packet {
+        operation: Operation::Request,
+        sender_mac: mac,
+        sender_ip: Ipv4Addr::UNSPECIFIED,
+        target_mac: mac,
+        target_ip: ip,
+    };
+    ethernet::encode(BROADCAST, mac, ethernet::ARP, &question.encode())
+}
+
 impl Packet {
     /// The packet as RFC 826 lays it out.
     pub fn encode(&self) -> [u8; LENGTH] {
@@ -149,6 +162,13 @@ mod tests {
         assert_eq!((read.operation, read.sender_mac), (Operation::Request, MAC));
         assert_eq!((read.sender_ip, read.target_ip), (Ipv4Addr::UNSPECIFIED, VIP));
         assert_eq!(ethernet::source(&PROBE), Some(MAC));
+    }
+
+    #[test]
+    fn a_question_for_a_sign_is_a_probe_but_for_what_nobody_reads() {
+        let question = sign_question(VIP, MAC);
+        assert_eq!(question[32..38], MAC);
+        assert_eq!((&question[..32], &question[38..]), (&PROBE[..32], &PROBE[38..]));
     }
 
     #[test]

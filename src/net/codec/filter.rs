@@ -3,13 +3,45 @@
 //!
 //! Pure data. They let through what [`heard`](super::heard) understands, and drop in the kernel what
 //! an interface receives all day: ordinary requests, ordinary traffic, what is for others, and the
-//! questions of other agents whether this host is still there.
+//! questions of other agents whether this host is still there. All that is about addresses is let
+//! through where that is [wanted](Filter::program).
 
 use libc::sock_filter;
 
+/// What one socket hears.
+#[derive(Debug)]
+pub(crate) struct Filter {
+    usual: &'static [sock_filter],
+    open: &'static [sock_filter],
+}
+
+/// Of frames with ARP.
+pub(crate) const ARP: Filter = Filter { usual: &USUAL_ARP, open: &OPEN_ARP };
+/// Of frames with IPv6.
+pub(crate) const NDP: Filter = Filter { usual: &USUAL_NDP, open: &OPEN_NDP };
+
+/// On so many interfaces at most everything is let through: a jump skips 255 instructions.
+const MOST_OPEN: usize = 200;
+
+impl Filter {
+    /// The program that lets everything about addresses through on the interfaces with these indexes,
+    /// and what is usual on the others.
+    pub(crate) fn program(&self, open: &[u32]) -> Vec<sock_filter> {
+        let open = &open[..open.len().min(MOST_OPEN)];
+        let mut program = vec![load(WORD, INTERFACE)];
+        for (place, index) in open.iter().enumerate() {
+            let skipped = open.len() - place - 1 + self.usual.len();
+            program.push(jump(EQUAL, *index, u8::try_from(skipped).unwrap_or(0), 0));
+        }
+        program.extend(self.usual);
+        program.extend(self.open);
+        program
+    }
+}
+
 /// ARP replies, announcements (sender and target are one) and probes (the sender has no address) that
 /// are for all.
-pub(crate) const ARP: [sock_filter; 14] = [
+const USUAL_ARP: [sock_filter; 14] = [
     load(WORD, FOR_WHOM),
     jump(GREATER, MULTICAST, 11, 0),
     load(HALF, 20), // operation
@@ -27,7 +59,7 @@ pub(crate) const ARP: [sock_filter; 14] = [
 ];
 
 /// Neighbour advertisements, and solicitations from the unspecified address that are for all.
-pub(crate) const NDP: [sock_filter; 19] = [
+const USUAL_NDP: [sock_filter; 19] = [
     load(WORD, FOR_WHOM),
     jump(GREATER, MULTICAST, 16, 0),
     load(HALF, 20), // next header and hop limit
@@ -49,6 +81,25 @@ pub(crate) const NDP: [sock_filter; 19] = [
     DROP,
 ];
 
+/// All of ARP that is not for others.
+const OPEN_ARP: [sock_filter; 4] =
+    [load(WORD, FOR_WHOM), jump(GREATER, MULTICAST, 1, 0), ACCEPT, DROP];
+
+/// The same of Neighbour Discovery: ICMPv6 of the types 133 to 137.
+const OPEN_NDP: [sock_filter; 9] = [
+    load(WORD, FOR_WHOM),
+    jump(GREATER, MULTICAST, 6, 0),
+    load(HALF, 20), // next header and hop limit
+    jump(EQUAL, 0x3aff, 0, 4),
+    load(HALF, 54), // type and code
+    jump(GREATER, 0x84ff, 0, 2),
+    jump(GREATER, 0x89ff, 1, 0),
+    ACCEPT,
+    DROP,
+];
+
+/// `SKF_AD_OFF + SKF_AD_IFINDEX`: where a filter finds the interface of a frame.
+const INTERFACE: u32 = 0xffff_f008;
 /// `SKF_AD_OFF + SKF_AD_PKTTYPE`: where a filter finds for whom a frame is (packet(7)).
 const FOR_WHOM: u32 = 0xffff_f004;
 /// `PACKET_MULTICAST`. What is greater is for another host, or for a VLAN that has no interface here,
@@ -87,9 +138,16 @@ const fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
     sock_filter { code, jt, jf, k }
 }
 
-/// Runs a program as the kernel does, as far as programs here go.
+/// Runs the usual program as the kernel does.
 #[cfg(any(test, fuzzing))]
-pub(crate) fn accepts(program: &[sock_filter], for_whom: u32, frame: &[u8]) -> bool {
+pub(crate) fn accepts(filter: &Filter, for_whom: u32, frame: &[u8]) -> bool {
+    runs(&filter.program(&[]), (for_whom, 1), frame)
+}
+
+/// Runs a program as the kernel does, as far as programs here go, for a frame that came for somebody on
+/// an interface.
+#[cfg(any(test, fuzzing))]
+fn runs(program: &[sock_filter], (for_whom, interface): (u32, u32), frame: &[u8]) -> bool {
     let (mut position, mut a, mut x) = (0, 0, 0);
     loop {
         let sock_filter { code, jt, jf, k } = program[position];
@@ -97,6 +155,7 @@ pub(crate) fn accepts(program: &[sock_filter], for_whom: u32, frame: &[u8]) -> b
         position += 1;
         match code {
             WORD if k == FOR_WHOM => a = for_whom,
+            WORD if k == INTERFACE => a = interface,
             WORD | HALF => {
                 let length = if code == WORD { 4 } else { 2 };
                 let Some(bytes) = frame.get(k as usize..k as usize + length) else {
@@ -177,7 +236,7 @@ mod tests {
         let vip = "fd00::1".parse().unwrap();
         let arp = arp::probe([10, 0, 0, 1].into(), MAC, MAC);
         let ndp = ndp::probe(vip, MAC, MAC);
-        for (program, frame) in [(&ARP[..], arp), (&NDP[..], ndp)] {
+        for (program, frame) in [(&ARP, arp), (&NDP, ndp)] {
             assert!(!accepts(program, 0, &frame), "{frame:x?}");
             assert_eq!(Heard::from_frame(&frame), None);
         }
@@ -188,11 +247,53 @@ mod tests {
     }
 
     #[test]
+    fn where_the_ear_is_open_all_about_addresses_is_let_through() {
+        let vip = "fd00::1".parse().unwrap();
+        let ordinary = arp_frame(arp::Operation::Request, [10, 0, 0, 1], [10, 0, 0, 2]);
+        let to_one = arp::probe([10, 0, 0, 1].into(), MAC, MAC);
+        let solicitation = ndp::probe(vip, MAC, MAC);
+        let frames = [(&ARP, ordinary), (&ARP, to_one), (&NDP, solicitation)];
+        for (filter, frame) in frames {
+            for open in [&[7, 3][..], &[3], &[3, 7, 8]] {
+                let program = filter.program(open);
+                for (for_whom, interface) in [(0, 3), (1, 3), (2, 3)] {
+                    assert!(runs(&program, (for_whom, interface), &frame), "{frame:x?}");
+                }
+                for elsewhere in [(3, 3), (4, 3), (0, 4)] {
+                    assert!(!runs(&program, elsewhere, &frame), "{frame:x?}");
+                }
+            }
+        }
+        // Whatever else there is of ICMPv6, and not with the hop limit of the segment.
+        let open = NDP.program(&[3]);
+        for (position, value) in [(54, 132), (54, 138), (54, 1), (21, 64), (20, 6)] {
+            let mut frame = ndp::probe(vip, MAC, MAC);
+            frame[position] = value;
+            assert!(!runs(&open, (0, 3), &frame), "{value} at {position}");
+        }
+        for kind in 133..138 {
+            let mut frame = ndp::probe(vip, MAC, MAC);
+            frame[54] = kind;
+            assert!(runs(&open, (0, 3), &frame), "type {kind}");
+        }
+    }
+
+    #[test]
+    fn so_many_ears_can_be_open_that_no_jump_is_too_far() {
+        let ordinary = arp_frame(arp::Operation::Request, [10, 0, 0, 1], [10, 0, 0, 2]);
+        let indexes: Vec<u32> = (1..=1000).collect();
+        let program = ARP.program(&indexes);
+        let heard = indexes.iter().filter(|index| runs(&program, (1, **index), &ordinary));
+        assert_eq!(heard.count(), MOST_OPEN);
+        assert!(NDP.program(&indexes).len() < 256);
+    }
+
+    #[test]
     fn what_is_for_others_or_cut_short_is_dropped() {
         let vip = "fd00::1".parse().unwrap();
         let reply = arp_frame(arp::Operation::Reply, [10, 0, 0, 1], [10, 0, 0, 2]);
         let advertisement = ndp::announcement(vip, MAC, false);
-        for (program, frame) in [(&ARP[..], reply), (&NDP[..], advertisement)] {
+        for (program, frame) in [(&ARP, reply), (&NDP, advertisement)] {
             // For this host, for all, for a group; for another host, sent by this host, looped back.
             let accepted = (0..6).map(|for_whom| accepts(program, for_whom, &frame));
             assert!(accepted.eq([true, true, true, false, false, false]));

@@ -53,11 +53,15 @@ impl Heard {
     }
 }
 
-/// An ordinary request says that its sender has an address too, but it is sent far too often.
+/// An ordinary request says that its sender has an address too, but it is sent far too often. A question
+/// that only wants an answer from anybody ([`arp::sign_question`]) says nothing of the address.
 fn arp_kind(packet: &arp::Packet) -> Option<(IpAddr, Kind)> {
     let (sender, target) = (packet.sender_ip, packet.target_ip);
+    let wants_a_sign = packet.target_mac == packet.sender_mac;
     match packet.operation {
-        Operation::Request if sender.is_unspecified() => Some((target.into(), Kind::Probe)),
+        Operation::Request if sender.is_unspecified() => {
+            (!wants_a_sign).then_some((target.into(), Kind::Probe))
+        }
         Operation::Request if sender != target => None,
         Operation::Request | Operation::Reply => Some((sender.into(), Kind::Claim)),
     }
@@ -99,6 +103,12 @@ mod tests {
         assert_eq!(Heard::from_frame(&probe), None);
         let probe = ndp::probe("fd00::1".parse().unwrap(), MAC, [2; 6]);
         assert_eq!(Heard::from_frame(&probe), None);
+    }
+
+    #[test]
+    fn a_question_for_a_sign_says_nothing_of_the_address() {
+        let question = arp::sign_question(Ipv4Addr::new(10, 0, 0, 1), MAC);
+        assert_eq!(Heard::from_frame(&question), None);
     }
 
     #[test]

@@ -85,7 +85,7 @@ fn check_solicitation(solicitation: &Solicitation) {
 fn check_heard(heard: &Heard, frame: &[u8]) {
     assert_eq!(heard.source, frame[6..12]);
     assert_eq!(Heard::from_frame(&[frame, &[0; 18]].concat()).as_ref(), Some(heard), "padded");
-    let program = if heard.ip.is_ipv4() { &filter::ARP[..] } else { &filter::NDP };
+    let program = if heard.ip.is_ipv4() { &filter::ARP } else { &filter::NDP };
     assert!(FOR_US.iter().all(|whom| filter::accepts(program, *whom, frame)), "{heard:?}");
     assert!(!filter::accepts(program, FOR_OTHERS, frame), "{heard:?}");
 }

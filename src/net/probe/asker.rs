@@ -3,7 +3,8 @@
 //! Owns a packet socket; lives on the actuator's thread. Sending never blocks: a question that the
 //! interface cannot take is lost, as one may be on the wire. The answers come in through the listener.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 
 use nix::errno::Errno;
 
@@ -42,10 +43,23 @@ impl Asker {
             return false;
         };
         let sent = self.send(cidr.addr(), source.index, mac, whom);
+        self.has_left(sent, format_args!("who has {cidr}"))
+    }
+
+    /// Asks all hosts for an address, only to hear somebody; whether the question has left.
+    pub(crate) fn ask_for_a_sign(&mut self, ip: Ipv4Addr, source: ProbeSource) -> bool {
+        let Some(mac) = source.mac else {
+            return false;
+        };
+        let sent = self.socket.send(source.index, ethernet::ARP, &arp::sign_question(ip, mac));
+        self.has_left(sent, format_args!("whether anybody is there"))
+    }
+
+    fn has_left(&mut self, sent: Result<(), Errno>, question: fmt::Arguments<'_>) -> bool {
         let failed_before = std::mem::replace(&mut self.failing, sent.is_err());
         match sent {
-            Ok(()) => log::debug!("asked who has {cidr}"),
-            Err(errno) if !failed_before => log::warn!("ask who has {cidr}: {}", words(errno)),
+            Ok(()) => log::debug!("asked {question}"),
+            Err(errno) if !failed_before => log::warn!("ask {question}: {}", words(errno)),
             Err(_) => {}
         }
         sent.is_ok()

@@ -2,13 +2,16 @@
 //!
 //! Owns the packet sockets that receive, one for ARP and one for neighbour messages, both of all
 //! interfaces and each opened when an address of its family is managed; lives on the actuator's
-//! thread. Receiving never blocks. What is said is not believed here, only handed on.
+//! thread. Receiving never blocks. What is said is not believed here, only handed on. The kernel drops
+//! what says nothing of interest, but for interfaces on which anybody at all is listened for.
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
 
+use crate::net::codec::ethernet::Mac;
+use crate::net::codec::filter::Filter;
 use crate::net::codec::heard::Heard;
 use crate::net::codec::{ethernet, filter};
 use crate::net::error::words;
@@ -26,30 +29,62 @@ pub(crate) struct Listener {
     ndp: Option<PacketSocket>,
     buffer: Vec<u8>,
     heard_all: bool,
+    /// The indexes of the interfaces on which everything about addresses is heard.
+    open: Vec<u32>,
+}
+
+/// A frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame {
+    /// The index of the interface on which it came.
+    pub(crate) index: u32,
+    /// Who has sent it.
+    pub(crate) source: Mac,
+    /// What it says, if that is of interest.
+    pub(crate) heard: Option<Heard>,
 }
 
 impl Listener {
     /// A listener that hears nothing yet.
     pub(crate) fn new() -> Listener {
-        Listener { arp: None, ndp: None, buffer: vec![0; BUFFER], heard_all: true }
+        let (buffer, open) = (vec![0; BUFFER], Vec::new());
+        Listener { arp: None, ndp: None, buffer, heard_all: true, open }
     }
 
     /// Hears from now on what is said of addresses of this one's family.
     pub(crate) fn listen_for(&mut self, ip: IpAddr) {
         let (socket, ethertype, filter) = match ip {
-            IpAddr::V4(_) => (&mut self.arp, ethernet::ARP, &filter::ARP[..]),
-            IpAddr::V6(_) => (&mut self.ndp, ethernet::IPV6, &filter::NDP[..]),
+            IpAddr::V4(_) => (&mut self.arp, ethernet::ARP, filter::ARP),
+            IpAddr::V6(_) => (&mut self.ndp, ethernet::IPV6, filter::NDP),
         };
         if socket.is_none() {
-            match PacketSocket::listen(ethertype, filter) {
+            match PacketSocket::listen(ethertype, &filter.program(&self.open)) {
                 Ok(open) => *socket = Some(open),
                 Err(errno) => log::warn!("listen to others that have {ip}: {}", words(errno)),
             }
         }
     }
 
-    /// What was heard since the last time, each with the index of the interface.
-    pub(crate) fn hear(&mut self) -> Vec<(u32, Heard)> {
+    /// Hears everything about addresses on the interfaces with these indexes, and only what is of
+    /// interest on the others. What is waiting to be heard has come as it was before.
+    pub(crate) fn open(&mut self, indexes: impl Iterator<Item = u32>) {
+        let indexes: Vec<u32> = indexes.collect();
+        if indexes == self.open {
+            return;
+        }
+        self.open = indexes;
+        let attach = |socket: &Option<PacketSocket>, filter: &Filter| match socket {
+            Some(socket) => socket.attach(&filter.program(&self.open)),
+            None => Ok(()),
+        };
+        let attached = attach(&self.arp, &filter::ARP).and(attach(&self.ndp, &filter::NDP));
+        if let Err(errno) = attached {
+            log::warn!("listen to others: {}", words(errno));
+        }
+    }
+
+    /// What was heard since the last time.
+    pub(crate) fn hear(&mut self) -> Vec<Frame> {
         let mut all = Vec::new();
         self.heard_all = true;
         for socket in [&self.arp, &self.ndp].into_iter().flatten() {
@@ -71,11 +106,12 @@ impl Listener {
 }
 
 /// Reads what a socket has received, and tells whether that was all.
-fn drain(socket: &PacketSocket, buffer: &mut [u8], all: &mut Vec<(u32, Heard)>) -> bool {
+fn drain(socket: &PacketSocket, buffer: &mut [u8], all: &mut Vec<Frame>) -> bool {
     for _ in 0..MAX_AT_ONCE {
         match socket.receive(buffer) {
             Ok((index, frame)) => {
-                all.extend(Heard::from_frame(frame).map(|heard| (index, heard)));
+                let heard = Heard::from_frame(frame);
+                all.extend(ethernet::source(frame).map(|source| Frame { index, source, heard }));
             }
             Err(Errno::EAGAIN) => return true,
             Err(errno) => {

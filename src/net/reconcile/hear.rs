@@ -1,12 +1,15 @@
-//! Whom it concerns what another host says on the wire.
+//! Whom it concerns what another host says on the wire, or that others are heard at all.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::Reconciler;
 use crate::net::codec::ethernet;
 use crate::net::codec::ethernet::Mac;
 use crate::net::codec::heard::{Heard, Kind};
+use crate::net::probe::Askable;
+use crate::network::Hearing;
 use crate::vip::Cidr;
 
 /// How long the hardware addresses of this host are believed to be those that were read. They are
@@ -53,7 +56,7 @@ impl Reconciler {
     /// Whether one of this host's interfaces has this hardware address: by default a host answers
     /// for its addresses on all interfaces on which it is asked (`arp_ignore`, ip-sysctl.rst), and
     /// two of them may be attached to one segment.
-    fn is_this_host(&mut self, mac: Mac, now: Instant) -> bool {
+    pub(crate) fn is_this_host(&mut self, mac: Mac, now: Instant) -> bool {
         let own = &mut self.own_macs;
         if own.read_at.is_none_or(|at| now.saturating_duration_since(at) >= OWN_MACS) {
             own.read_at = Some(now);
@@ -78,5 +81,46 @@ impl Reconciler {
     fn note_missed(&mut self, cidr: Cidr, by: Mac, now: Instant) {
         let report = self.targets.get_mut(&cidr).and_then(|target| target.tell_missed(by, now));
         self.report(cidr, report);
+    }
+
+    /// The indexes of the interfaces on which others can be heard.
+    pub(crate) fn audible(&self) -> Vec<u32> {
+        self.interfaces.audible()
+    }
+
+    /// Takes note of whether others are heard on the interface with this index, and has that reported of
+    /// each address there.
+    pub(crate) fn hears(&mut self, index: u32, hearing: Hearing) {
+        let Reconciler { interfaces, targets, outbox, .. } = self;
+        interfaces.hears(index, hearing);
+        for (cidr, target) in targets.iter_mut().filter(|(_, target)| target.found.is_some()) {
+            let name = &target.interface;
+            if interfaces.link(name).is_some_and(|link| link.index == index) {
+                let report = target.tell_hearing(interfaces.hearing(name));
+                outbox.reports.extend(report.map(|report| (*cidr, report)));
+            }
+        }
+    }
+
+    /// Whom one can ask on the interface with this index whether anybody is there.
+    pub(crate) fn askable(&mut self, index: u32) -> Option<Askable> {
+        let there = || self.targets.iter().filter(|(_, target)| self.is_on(target, index));
+        let v4 = there().find(|(cidr, _)| cidr.addr().is_ipv4());
+        let v6 = there().find(|(cidr, _)| cidr.addr().is_ipv6());
+        let families = [v4, v6].map(|found| found.map(|(cidr, _)| *cidr));
+        let elsewhere = there().find_map(|(cidr, target)| match cidr.addr() {
+            IpAddr::V4(ip) if target.is_elsewhere() => Some(ip),
+            IpAddr::V4(_) | IpAddr::V6(_) => None,
+        });
+        let mut askable = None;
+        for cidr in families.into_iter().flatten() {
+            let (source, neighbours) = self.neighbours_of(cidr)?;
+            let somebody = !neighbours.is_empty();
+            askable = Some(Askable { source, neighbours, elsewhere });
+            if somebody {
+                break;
+            }
+        }
+        askable
     }
 }

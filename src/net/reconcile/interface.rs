@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 
 use crate::net::codec::rtnetlink::{Change, Link};
-use crate::network::{Mac, Unusable};
+use crate::network::{Hearing, Mac, Unusable};
 
 /// The interfaces by the name under which they are asked for.
 #[derive(Debug, Default)]
 pub(super) struct Interfaces {
     /// A name without a link is an interface that does not exist.
     links: BTreeMap<String, Option<Link>>,
+    /// Whether others are heard, by the indexes of those of which that is known.
+    hearing: Vec<(u32, Hearing)>,
 }
 
 /// What is new about an interface.
@@ -54,6 +56,27 @@ impl Interfaces {
     /// The interface, if somebody may be at its other end.
     pub(super) fn connected_link(&self, name: &str) -> Option<&Link> {
         self.usable_link(name).filter(|link| link.has_carrier())
+    }
+
+    /// The indexes of those on which others can be heard.
+    pub(super) fn audible(&self) -> Vec<u32> {
+        let up = self.links.values().flatten().filter(|link| link.is_up() && link.has_carrier());
+        up.filter(|link| link.announces_from().is_some()).map(|link| link.index).collect()
+    }
+
+    /// Takes note of whether others are heard on the interface with this index.
+    pub(super) fn hears(&mut self, index: u32, hearing: Hearing) {
+        self.hearing.retain(|(known, _)| *known != index);
+        if hearing != Hearing::Unknown {
+            self.hearing.push((index, hearing));
+        }
+    }
+
+    /// Whether others are heard on an interface.
+    pub(super) fn hearing(&self, name: &str) -> Hearing {
+        let index = self.connected_link(name).map(|link| link.index);
+        let known = self.hearing.iter().find(|(known, _)| Some(*known) == index);
+        known.map_or(Hearing::Unknown, |(_, hearing)| *hearing)
     }
 
     /// The interface's hardware address, zeros if it has none, or why an address on it is of no use.
@@ -234,6 +257,25 @@ mod tests {
             assert_eq!(interfaces.connected_link("eth0").is_some(), connected);
             assert_eq!(interfaces.standing("eth0").is_ok(), connected);
         }
+    }
+
+    #[test]
+    fn others_are_heard_only_where_there_is_a_carrier_and_addresses_are_resolved() {
+        let mut interfaces = Interfaces::default();
+        for (flags, hearing) in
+            [(UP, Hearing::Others), (NO_CARRIER, Hearing::Unknown), (DOWN, Hearing::Unknown)]
+        {
+            interfaces.see("eth0", Some(link(3, flags)));
+            interfaces.hears(3, Hearing::Others);
+            assert_eq!(interfaces.hearing("eth0"), hearing);
+            assert_eq!(interfaces.audible().contains(&3), hearing == Hearing::Others);
+        }
+        interfaces.see("eth0", Some(link(3, UP | 0x80)));
+        assert!(interfaces.audible().is_empty());
+        interfaces.hears(3, Hearing::Unknown);
+        interfaces.see("eth0", Some(link(3, UP)));
+        assert_eq!(interfaces.hearing("eth0"), Hearing::Unknown);
+        assert_eq!(interfaces.hearing("eth1"), Hearing::Unknown);
     }
 
     #[test]

@@ -223,7 +223,8 @@ impl Reconciler {
         if target.is_bound() && (renewed || appeared) {
             self.outbox.announcements.push((cidr, Extent::Full, Cause::Change));
         }
-        let reports = [target.tell_interface(standing), target.tell_bound()];
+        let hearing = target.tell_hearing(self.interfaces.hearing(&target.interface));
+        let reports = [target.tell_interface(standing), target.tell_bound(), hearing];
         self.outbox.reports.extend(reports.into_iter().flatten().map(|report| (cidr, report)));
         if target.ordered_from.is_some() || step(target.desired, found, usable) != Step::Leave {
             self.enqueue(cidr);

@@ -13,7 +13,7 @@ use crate::net::bucket::Bucket;
 use crate::net::codec::rtnetlink::AddressInfo;
 use crate::net::error::OrderError;
 use crate::net::{Desired, Report, Reports};
-use crate::network::{Mac, Unusable};
+use crate::network::{Hearing, Mac, Unusable};
 
 /// The first wait after a failure, and the longest; each is twice the one before.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -122,6 +122,7 @@ struct Told {
     interface: Option<Result<Mac, Unusable>>,
     bound: Option<bool>,
     failure: Option<OrderError>,
+    hearing: Option<Hearing>,
     claims: BTreeMap<Mac, Instant>,
     misses: BTreeMap<Mac, Instant>,
 }
@@ -184,6 +185,11 @@ impl Target {
         self.found == Some(Found::Usable)
     }
 
+    /// It is not here, and is not to be: another host may have it.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.desired != Desired::Bound && self.found == Some(Found::Absent)
+    }
+
     /// What was ordered last is not done, or nobody has looked.
     pub(super) fn is_to_be_removed(&self) -> bool {
         let gone = matches!(self.found, Some(Found::Absent | Found::NotOurs));
@@ -230,6 +236,12 @@ impl Target {
     /// The report to make of another host that misses the owner, if it has not asked a moment ago.
     pub(super) fn tell_missed(&mut self, by: Mac, now: Instant) -> Option<Report> {
         is_new(&mut self.told.misses, by, MISS_GAP, now).then_some(Report::AlsoMissed(by))
+    }
+
+    /// The report to make of who is heard on the interface, if that is new.
+    pub(super) fn tell_hearing(&mut self, hearing: Hearing) -> Option<Report> {
+        let new = self.told.hearing.replace(hearing) != Some(hearing);
+        new.then_some(Report::Hearing(hearing))
     }
 
     /// Makes a report.

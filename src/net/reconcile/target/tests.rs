@@ -82,6 +82,15 @@ fn who_misses_the_owner_is_told_forty_times_a_second_at_most() {
 }
 
 #[test]
+fn who_is_heard_is_told_when_it_changes_and_at_first() {
+    let mut target = target();
+    for hearing in [Hearing::Unknown, Hearing::Others, Hearing::Nobody, Hearing::Unknown] {
+        assert_eq!(target.tell_hearing(hearing), Some(Report::Hearing(hearing)));
+        assert_eq!(target.tell_hearing(hearing), None);
+    }
+}
+
+#[test]
 fn a_flood_of_claims_is_reported_slowly_and_does_not_hide_another_claimant() {
     let start = Instant::now();
     let mut target = target();

@@ -1,0 +1,189 @@
+//! Listens whether anybody else is there.
+//!
+//! Owns what is known of each interface, and those who want to know it now; lives on the actuator's
+//! thread. Nothing here blocks. What comes in is heard by the listener, for which `open` tells on which
+//! interfaces it is to let everything through.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use super::asker::{Asker, ProbeSource};
+use super::hearing::Hearings;
+use super::reference_probes::NEIGHBOURS;
+use crate::net::codec::ethernet;
+use crate::net::codec::rtnetlink::Neighbour;
+use crate::network::{Hearing, Mac};
+use crate::vip::Cidr;
+
+/// Hears whether others are heard; called on the actuator's thread, must not block.
+pub type Listened = Box<dyn FnOnce(Hearing) + Send>;
+
+/// Somebody wants to know who is heard on the interface of an address.
+pub(crate) struct Listen {
+    /// The address, if it is managed.
+    pub(crate) cidr: Cidr,
+    /// When it was asked.
+    pub(crate) since: Instant,
+    /// How long it may take.
+    pub(crate) within: Duration,
+    /// Who asks.
+    pub(crate) reply: Listened,
+}
+
+/// Whom one can ask on an interface.
+#[derive(Debug)]
+pub(crate) struct Askable {
+    /// From where.
+    pub(crate) source: ProbeSource,
+    /// The neighbours; the ones to be preferred come first.
+    pub(crate) neighbours: Vec<Neighbour>,
+    /// An address that another host may have.
+    pub(crate) elsewhere: Option<Ipv4Addr>,
+}
+
+/// The ears.
+#[derive(Debug)]
+pub(crate) struct Ears {
+    asker: Asker,
+    hearings: Hearings,
+    /// Those who have asked since the last time that something was heard.
+    new: Vec<Listen>,
+    /// Those who wait, each with the index of the interface.
+    waiting: Vec<(u32, Listen)>,
+}
+
+impl fmt::Debug for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Listen").field(&self.cidr).field(&self.within).finish()
+    }
+}
+
+impl Listen {
+    fn until(&self) -> Instant {
+        self.since + self.within
+    }
+}
+
+impl Ears {
+    /// Listens nowhere yet.
+    pub(crate) fn new(asker: Asker) -> Ears {
+        Ears { asker, hearings: Hearings::default(), new: Vec::new(), waiting: Vec::new() }
+    }
+
+    /// Listens on these interfaces, and on no others.
+    pub(crate) fn attend(&mut self, indexes: &[u32], now: Instant) {
+        self.hearings.attend(indexes, now);
+        self.answer(|at, _| (!indexes.contains(&at)).then_some(Hearing::Unknown));
+    }
+
+    /// Starts afresh on an interface: its neighbours may be others.
+    pub(crate) fn restart(&mut self, index: u32, now: Instant) {
+        self.hearings.restart(index, now);
+        self.answer(|at, _| (at == index).then_some(Hearing::Unknown));
+    }
+
+    /// This process stood still: what was heard before is old.
+    pub(crate) fn restart_all(&mut self, now: Instant) {
+        self.hearings.restart_all(now);
+        self.answer(|_, _| Some(Hearing::Unknown));
+    }
+
+    /// Somebody asks who is heard: see [`Ears::listen_anew`].
+    pub(crate) fn listen(&mut self, listen: Listen) {
+        self.new.push(listen);
+    }
+
+    /// Whether somebody has asked who is heard, for whom nothing was done yet.
+    pub(crate) fn are_wanted(&self) -> bool {
+        !self.new.is_empty()
+    }
+
+    /// Takes note of who has sent a frame, unless that is this host itself.
+    pub(crate) fn heard(
+        &mut self,
+        index: u32,
+        mac: Mac,
+        now: Instant,
+        is_own: impl FnOnce(Mac) -> bool,
+    ) {
+        let Some(known) = self.hearings.is_known(index, mac) else { return };
+        if !known && (ethernet::is_for_many(&mac) || is_own(mac)) {
+            return;
+        }
+        self.hearings.heard(index, mac, now);
+        self.answer(|at, _| (at == index).then_some(Hearing::Others));
+    }
+
+    /// Goes on where the time is over. All that has come until `now` must have been heard.
+    pub(crate) fn go_on(&mut self, now: Instant) {
+        self.hearings.go_on(now);
+        self.answer(|_, listen| (listen.until() <= now).then_some(Hearing::Nobody));
+    }
+
+    fn answer(&mut self, answer: impl Fn(u32, &Listen) -> Option<Hearing>) {
+        let mut at = 0;
+        while let Some((index, listen)) = self.waiting.get(at) {
+            match answer(*index, listen) {
+                None => at += 1,
+                Some(hearing) => {
+                    let (_, listen) = self.waiting.swap_remove(at);
+                    (listen.reply)(hearing);
+                }
+            }
+        }
+    }
+
+    /// Begins to listen for those who have asked since the last time: all that came before that must have
+    /// been heard. `source` tells the interface of an address.
+    pub(crate) fn listen_anew(&mut self, source: impl Fn(Cidr) -> Option<ProbeSource>) {
+        let now = Instant::now();
+        for listen in std::mem::take(&mut self.new) {
+            let index = source(listen.cidr).map(|source| source.index);
+            let index = index.filter(|index| self.hearings.listen(*index, now));
+            // Whoever comes to it so late has not listened, and cannot say that nobody is there.
+            match index.filter(|_| now <= listen.since + listen.within / 2) {
+                Some(index) => self.waiting.push((index, listen)),
+                None => (listen.reply)(Hearing::Unknown),
+            }
+        }
+    }
+
+    /// Asks where it is due. `look` tells whom one can ask on an interface.
+    pub(crate) fn ask_due(&mut self, mut look: impl FnMut(u32) -> Option<Askable>) {
+        let now = Instant::now();
+        for (index, times) in self.hearings.due(now) {
+            let anybody = look(index).is_some_and(|askable| self.ask(askable, times));
+            self.hearings.asked(index, anybody, Instant::now());
+        }
+    }
+
+    /// Asks a few neighbours, each alone, and if they do not answer everybody as well; whether a question
+    /// has left.
+    fn ask(&mut self, askable: Askable, times: u32) -> bool {
+        let Askable { source, neighbours, elsewhere } = askable;
+        let asked = neighbours.iter().take(NEIGHBOURS).filter(|neighbour| {
+            self.asker.ask(Cidr::single(neighbour.ip), source, Some(neighbour.mac))
+        });
+        let asked = asked.count();
+        let everybody = elsewhere.filter(|_| times > 0 || asked == 0);
+        let all_asked = everybody.is_some_and(|ip| self.asker.ask_for_a_sign(ip, source));
+        asked > 0 || all_asked
+    }
+
+    /// The interfaces on which every frame about addresses is to be let through.
+    pub(crate) fn open(&self) -> impl Iterator<Item = u32> {
+        self.hearings.open()
+    }
+
+    /// What is new of the interfaces, by their indexes.
+    pub(crate) fn take_news(&mut self) -> Vec<(u32, Hearing)> {
+        self.hearings.take_news()
+    }
+
+    /// When there is something to do next, if nothing is heard until then.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        let waiting = self.waiting.iter().map(|(_, listen)| listen.until());
+        waiting.chain(self.hearings.next_due()).min()
+    }
+}
