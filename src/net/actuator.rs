@@ -21,6 +21,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, TryRecvError};
@@ -45,6 +46,8 @@ const MAX_ORDERS: usize = 10_000;
 /// How many addresses are changed before announcements have their turn: 0.1 s for IPv4 and a
 /// quarter of a second for IPv6, as measured.
 const MAX_CHANGES: usize = 1024;
+/// How long changes go on while somebody waits for what is heard.
+const SLICE: Duration = Duration::from_millis(10);
 
 /// How long announcements wait after a standstill. An election renews its lease within a second, or hears
 /// that it has none.
@@ -141,13 +144,22 @@ impl Actuator {
         self.reconciler.observe_if_due(now);
         let heard = self.hear();
         self.notice_silence(now, heard);
-        let limit = if self.stopping { usize::MAX } else { MAX_CHANGES };
-        self.reconciler.apply(limit, Instant::now());
-        self.reconciler.drop_forgotten();
+        self.change();
         self.announce();
         self.ask();
         self.reconciler.make_reports();
         self.answer();
+    }
+
+    /// Whoever waits for what is heard does not wait for a thousand addresses.
+    fn change(&mut self) {
+        let (now, stopping) = (Instant::now(), self.stopping);
+        let limit = if stopping { usize::MAX } else { MAX_CHANGES };
+        let (orders, awaited) = (&self.orders, self.ears.is_awaited());
+        let is_interrupted =
+            || !stopping && (orders.are_urgent() || awaited && now.elapsed() >= SLICE);
+        self.reconciler.apply(limit, now, &is_interrupted);
+        self.reconciler.drop_forgotten();
     }
 
     fn take_orders(&mut self) {
@@ -182,6 +194,7 @@ impl Actuator {
                 self.duplicates.look_for(cidr, found, Instant::now());
             }
             Order::Listen(listen) => {
+                self.orders.urgent.fetch_sub(1, Ordering::Relaxed);
                 self.ears.listen(listen);
             }
             Order::RemoveLeftOvers { known } => {

@@ -43,6 +43,8 @@ pub struct NetClient {
     wake: Arc<EventFd>,
     /// Counts the managements of addresses.
     managements: Arc<AtomicU64>,
+    /// Counts the orders that are urgent, and wait.
+    urgent: Arc<AtomicU64>,
 }
 
 /// The management of an address; dropping it ends that, and what the kernel has stays as it is.
@@ -61,10 +63,11 @@ impl Net {
         let (orders_tx, orders_rx) = unbounded();
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let wake = Arc::new(EventFd::from_value_and_flags(0, flags)?);
-        let orders = Orders { orders_rx, wake: Arc::clone(&wake) };
+        let urgent = Arc::new(AtomicU64::new(0));
+        let orders = Orders { orders_rx, wake: Arc::clone(&wake), urgent: Arc::clone(&urgent) };
         let actuator = Actuator::open(orders, &announce, connections)?;
         let thread = thread::spawn("net", move || actuator.run())?;
-        let client = NetClient { orders_tx, wake, managements: Arc::default() };
+        let client = NetClient { orders_tx, wake, managements: Arc::default(), urgent };
         Ok(Net { client, thread: Some(thread) })
     }
 
@@ -109,8 +112,10 @@ impl NetClient {
     /// Listens from now on whether others are heard on the interface of an address, and asks neighbours
     /// there. `Others` is told at the first frame, and `Nobody` when the time is over; `Unknown` if the
     /// address is not managed, if its interface cannot be used or changes meanwhile, or if the actuator
-    /// comes to it only when half of the time is over.
+    /// comes to it only when half of the time is over. It is told in that time, but for a request to the
+    /// kernel that is under way, and 10 ms.
     pub fn listen(&self, cidr: Cidr, within: Duration, reply: Listened) {
+        self.urgent.fetch_add(1, Ordering::Relaxed);
         self.send(Order::Listen(Listen { cidr, since: Instant::now(), within, reply }));
     }
 

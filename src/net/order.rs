@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
 use nix::sys::eventfd::EventFd;
@@ -57,4 +58,13 @@ pub(super) struct Orders {
     pub(super) orders_rx: Receiver<Order>,
     /// Readable when an order may be waiting.
     pub(super) wake: Arc<EventFd>,
+    /// How many of those that wait are urgent: long work is interrupted for them.
+    pub(super) urgent: Arc<AtomicU64>,
+}
+
+impl Orders {
+    /// Whether one of those that wait is urgent.
+    pub(super) fn are_urgent(&self) -> bool {
+        self.urgent.load(Ordering::Relaxed) > 0
+    }
 }

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 use link::net::codec::arp;
 use link::net::codec::ethernet::{self, BROADCAST, Mac};
-use link::net::{Announce, ManagedAddress, Net, NetClient, Report};
+use link::net::{Announce, Desired, ManagedAddress, Net, NetClient, Report};
 use link::network::Hearing;
 use link::network::Hearing::{Nobody, Others, Unknown};
 use link::policy::Connections;
 
 use super::capture::Capture;
 use super::lab::{
-    PATIENCE, cidr, eventually, ip, link, mac, run, run_without_links, sink_of, sysctl,
+    PATIENCE, cidr, eventually, ip, link, mac, run, run_without_links, settle, sink_of, sysctl,
 };
 use super::neighbour::{Neighbour, ip_there, speak};
 
@@ -239,5 +239,26 @@ fn of_an_address_that_is_not_managed_nothing_is_known() {
         let vip = Managed::new();
         let (heard, took) = vip.listen("10.0.0.2/32", WITHIN * 20);
         assert!(heard == Unknown && took < LATE, "{heard:?} after {took:?}");
+    });
+}
+
+#[test]
+fn who_listens_is_answered_in_time_while_addresses_are_added_and_removed() {
+    run(|| {
+        let net = Net::start(Announce::default(), Connections::Reset).unwrap();
+        let client = net.client();
+        let manage = |n: u32| {
+            let text = format!("10.1.{}.{}/32", n / 250, n % 250 + 1);
+            client.manage(cidr(&text), "v0", false, Box::new(|_| {}))
+        };
+        let addresses: Vec<_> = (0..4000).map(manage).collect();
+        settle(&client);
+        for desired in [Desired::Bound, Desired::Unbound] {
+            addresses.iter().for_each(|address| address.set(desired));
+            let (heard, took) = listen(&client, "10.1.0.1/32", WITHIN);
+            assert_eq!(heard, Nobody, "{desired:?}: {took:?}");
+            assert!((WITHIN..LATE).contains(&took), "{desired:?}: {took:?}");
+            settle(&client);
+        }
     });
 }

@@ -99,6 +99,11 @@ impl Ears {
         !self.new.is_empty()
     }
 
+    /// Whether somebody waits for an answer.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Takes note of who has sent a frame, unless that is this host itself.
     pub(crate) fn heard(
         &mut self,

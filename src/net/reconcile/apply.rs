@@ -15,15 +15,22 @@ use crate::net::{Desired, Report};
 use crate::vip::Cidr;
 
 impl Reconciler {
-    /// Changes what is not as it should be: at most `limit` addresses, the rest next time.
-    pub(crate) fn apply(&mut self, limit: usize, now: Instant) {
+    /// Changes what is not as it should be: at most `limit` addresses, and fewer if that `is_interrupted`;
+    /// the rest next time.
+    pub(crate) fn apply(&mut self, limit: usize, now: Instant, is_interrupted: &dyn Fn() -> bool) {
         self.enqueue_waiting(now);
-        self.reset_leaving(limit);
+        if !self.reset_leaving(limit, is_interrupted) {
+            return;
+        }
         for _ in 0..limit {
             let Some(cidr) = self.queue.pop_front() else {
                 return;
             };
+            self.resetter.ready = self.resetter.ready.saturating_sub(1);
             self.apply_to(cidr, now);
+            if is_interrupted() {
+                return;
+            }
         }
     }
 

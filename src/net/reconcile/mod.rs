@@ -129,6 +129,8 @@ impl Reconciler {
         if let Some(target) = self.targets.get_mut(&cidr) {
             target.order(desired);
         }
+        // It may leave now, and is in the queue already.
+        self.resetter.ready = 0;
         self.enqueue(cidr);
     }
 

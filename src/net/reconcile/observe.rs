@@ -102,7 +102,7 @@ impl Reconciler {
         let left = addresses.iter().filter(is_left_over).map(|it| (it.index, it.cidr));
         let left = left.filter(|(_, cidr)| !left_overs.spared.contains(cidr));
         let left: Vec<(u32, Cidr)> = left.filter(|it| !is_managed(it)).collect();
-        self.reset_connections(&left);
+        self.reset_connections(&left, &|| false);
         for (index, cidr) in left {
             let name = self.name_of(index)?;
             match delete_alone(&mut self.route, index, cidr) {
