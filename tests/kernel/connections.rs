@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use link::net::{Announce, Desired, Net, Report};
@@ -101,6 +103,35 @@ fn of_several_addresses_that_leave_together_none_is_forgotten_and_none_between_t
             assert!(connection.is_reset(), "{text}");
         }
         assert!(stay.iter_mut().all(Connection::is_alive));
+    });
+}
+
+/// What is under way is interrupted for that, again and again.
+#[test]
+fn all_connections_are_reset_though_somebody_always_wants_to_know_who_is_heard() {
+    run(|| {
+        let vip = manage("10.0.0.1/32");
+        vip.bind();
+        let listener = listen(EVERYWHERE[0]);
+        let mut gone: Vec<_> = (0..300).map(|_| Connection::new(&listener, "10.0.0.1")).collect();
+        let answers = Arc::new(AtomicU32::new(0));
+        let ask = || {
+            let answers = Arc::clone(&answers);
+            let count = move |_| {
+                answers.fetch_add(1, Ordering::Relaxed);
+            };
+            vip.client.listen(vip.cidr, Duration::from_millis(20), Box::new(count));
+        };
+        ask();
+        vip.set(Desired::Unbound);
+        let mut asked = 1;
+        while vip.reports.try_recv() != Ok(Report::Bound(false)) {
+            ask();
+            asked += 1;
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        assert!(gone.iter_mut().all(Connection::is_reset));
+        eventually("all are answered", || answers.load(Ordering::Relaxed) == asked);
     });
 }
 
