@@ -28,7 +28,7 @@ use crossbeam_channel::{Sender, TryRecvError};
 use nix::errno::Errno;
 
 use super::announce::{Announce, Announcer, Schedule};
-use super::codec::heard::Heard;
+use super::codec::heard::{Heard, Kind};
 use super::order::{AddressOrder, Order, Orders, Question, Token};
 use super::presence::Presence;
 use super::probe::{Asker, Duplicates, Ears, Frame, HostMonitor, Listener, Prober};
@@ -259,6 +259,11 @@ impl Actuator {
     fn take_in(&mut self, index: u32, heard: &Heard, now: Instant) {
         self.monitor.overhear(index, heard, now);
         for (cidr, wins_tie_break) in self.reconciler.hear(index, heard, now) {
+            if heard.kind == Kind::Sign {
+                let source = self.reconciler.probe_source(cidr);
+                source.into_iter().for_each(|it| self.ears.give_a_sign(cidr, it, heard.mac));
+                continue;
+            }
             self.duplicates.heard(cidr, heard, self.reconciler.probe_source(cidr));
             let probed = self.prober.probes.heard(cidr, heard.kind, wins_tie_break, now);
             if let Some(result) = probed {

@@ -12,8 +12,9 @@ use link::policy::Connections;
 
 use super::capture::Capture;
 use super::lab::{
-    PATIENCE, cidr, eventually, ip, link, mac, run, run_without_links, settle, sink_of, sysctl,
+    PATIENCE, cidr, eventually, has, ip, link, mac, run, run_without_links, settle, sink_of, sysctl,
 };
+use super::monitoring::STRICT;
 use super::neighbour::{Neighbour, ip_there, speak};
 
 const VIP: &str = "10.0.0.1/32";
@@ -24,19 +25,23 @@ const LATE: Duration = Duration::from_millis(300);
 /// What is not told within this is not told.
 const NOTHING: Duration = Duration::from_secs(3);
 
-/// An address that is managed on `v0`.
+/// An address that is managed.
 struct Managed {
     net: Net,
-    _address: ManagedAddress,
+    address: ManagedAddress,
     told: Receiver<Report>,
 }
 
 impl Managed {
     fn new() -> Managed {
+        Managed::on("v0")
+    }
+
+    fn on(interface: &str) -> Managed {
         let net = Net::start(Announce::default(), Connections::Reset).unwrap();
         let (sink, told) = sink_of(|report| matches!(report, Report::Hearing(_)));
-        let _address = net.client().manage(cidr(VIP), "v0", false, sink);
-        let managed = Managed { net, _address, told };
+        let address = net.client().manage(cidr(VIP), interface, false, sink);
+        let managed = Managed { net, address, told };
         managed.expect(Unknown);
         managed
     }
@@ -102,7 +107,7 @@ fn know(neighbour: &Neighbour) {
 
 /// The question for a sign of anybody.
 fn question() -> Vec<u8> {
-    arp::sign_question([10, 0, 0, 1].into(), mac("v0"))
+    arp::sign_question([10, 0, 0, 1].into(), mac("v0"), BROADCAST)
 }
 
 /// An ordinary question for something else.
@@ -168,6 +173,45 @@ fn who_has_the_address_is_heard_though_no_neighbour_is_known() {
         vip.expect_nothing();
         let (heard, took) = vip.listen(VIP, WITHIN * 20);
         assert!(heard == Others && took < LATE, "{heard:?} after {took:?}");
+    });
+}
+
+/// No neighbour is known, and nobody has the address that they ask for.
+#[test]
+fn two_hosts_that_wait_for_an_owner_hear_each_other() {
+    run_switched(|neighbour| {
+        neighbour.run(|| sysctl("net/ipv6/conf/v1/disable_ipv6", "1"));
+        sysctl("net/ipv6/conf/v0/disable_ipv6", "1");
+        let here = Managed::new();
+        here.expect(Nobody);
+        let there = neighbour.run(|| Managed::on("v1"));
+        here.expect(Others);
+        there.expect(Others);
+        here.expect_nothing();
+        there.expect_nothing();
+    });
+}
+
+/// What it hears costs nothing but a look now and then.
+#[test]
+fn an_owner_whose_host_is_monitored_hears_that_and_asks_nobody() {
+    run_switched(|neighbour| {
+        let vip = Managed::new();
+        vip.address.set(Desired::Bound);
+        eventually("it is bound", || has("v0", VIP));
+        let standby = neighbour.run(|| {
+            let net = Net::start(Announce::default(), Connections::Reset).unwrap();
+            let address = net.client().manage(cidr(VIP), "v1", false, Box::new(|_| {}));
+            address.monitor(Some(STRICT));
+            (net, address)
+        });
+        vip.expect(Others);
+        let capture = neighbour.run(|| Capture::on("v1"));
+        vip.expect_nothing();
+        let asks = |frame: &[u8]| frame[12..14] == [0x08, 0x06] && frame[28..32] == [0; 4];
+        let asked: Vec<_> = capture.frames.try_iter().filter(|(_, frame)| asks(frame)).collect();
+        assert!(asked.is_empty(), "{asked:x?}");
+        drop(standby);
     });
 }
 

@@ -66,9 +66,10 @@ pub fn probe(vip: Ipv4Addr, mac: Mac, destination: Mac) -> Vec<u8> {
     ethernet::encode(destination, mac, ethernet::ARP, &probe.encode())
 }
 
-/// The same for everybody, if it is asked only to hear anybody: whoever sends it neither wants the
-/// address nor misses its owner. The target's hardware address, which nobody reads in a request, tells so.
-pub fn sign_question(ip: Ipv4Addr, mac: Mac) -> Vec<u8> {
+/// The same, if it is asked only to hear anybody: whoever sends it neither wants the address nor misses
+/// its owner. The target's hardware address, which nobody reads in a request, tells so. An agent that
+/// hears that answers with the same, for the one host at `destination`.
+pub fn sign_question(ip: Ipv4Addr, mac: Mac, destination: Mac) -> Vec<u8> {
     let question = Packet {
         operation: Operation::Request,
         sender_mac: mac,
@@ -76,7 +77,7 @@ pub fn sign_question(ip: Ipv4Addr, mac: Mac) -> Vec<u8> {
         target_mac: mac,
         target_ip: ip,
     };
-    ethernet::encode(BROADCAST, mac, ethernet::ARP, &question.encode())
+    ethernet::encode(destination, mac, ethernet::ARP, &question.encode())
 }
 
 impl Packet {
@@ -166,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_question_for_a_sign_is_a_probe_but_for_what_nobody_reads() {
-        let question = sign_question(VIP, MAC);
+        let question = sign_question(VIP, MAC, BROADCAST);
         assert_eq!(question[32..38], MAC);
         assert_eq!((&question[..32], &question[38..]), (&PROBE[..32], &PROBE[38..]));
     }

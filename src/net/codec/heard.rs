@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Claim,
     /// "Does anybody have it? I want it."
     Probe,
+    /// "Is anybody there?" Of the address it says nothing.
+    Sign,
 }
 
 impl Heard {
@@ -53,14 +55,13 @@ impl Heard {
     }
 }
 
-/// An ordinary request says that its sender has an address too, but it is sent far too often. A question
-/// that only wants an answer from anybody ([`arp::sign_question`]) says nothing of the address.
+/// An ordinary request says that its sender has an address too, but it is sent far too often.
 fn arp_kind(packet: &arp::Packet) -> Option<(IpAddr, Kind)> {
     let (sender, target) = (packet.sender_ip, packet.target_ip);
     let wants_a_sign = packet.target_mac == packet.sender_mac;
     match packet.operation {
         Operation::Request if sender.is_unspecified() => {
-            (!wants_a_sign).then_some((target.into(), Kind::Probe))
+            Some((target.into(), if wants_a_sign { Kind::Sign } else { Kind::Probe }))
         }
         Operation::Request if sender != target => None,
         Operation::Request | Operation::Reply => Some((sender.into(), Kind::Claim)),
@@ -106,9 +107,11 @@ mod tests {
     }
 
     #[test]
-    fn a_question_for_a_sign_says_nothing_of_the_address() {
-        let question = arp::sign_question(Ipv4Addr::new(10, 0, 0, 1), MAC);
-        assert_eq!(Heard::from_frame(&question), None);
+    fn a_question_for_a_sign_is_told_from_a_probe_and_its_answer_says_nothing() {
+        let ip = Ipv4Addr::new(10, 0, 0, 1);
+        let question = arp::sign_question(ip, MAC, ethernet::BROADCAST);
+        assert_eq!(Heard::from_frame(&question), heard("10.0.0.1", Kind::Sign));
+        assert_eq!(Heard::from_frame(&arp::sign_question(ip, MAC, [2; 6])), None);
     }
 
     #[test]

@@ -46,12 +46,19 @@ impl Asker {
         self.has_left(sent, format_args!("who has {cidr}"))
     }
 
-    /// Asks all hosts for an address, only to hear somebody; whether the question has left.
-    pub(crate) fn ask_for_a_sign(&mut self, ip: Ipv4Addr, source: ProbeSource) -> bool {
+    /// Asks all hosts for an address, only to hear somebody, or answers one that has asked so; whether
+    /// that has left.
+    pub(crate) fn ask_for_a_sign(
+        &mut self,
+        ip: Ipv4Addr,
+        source: ProbeSource,
+        whom: Option<Mac>,
+    ) -> bool {
         let Some(mac) = source.mac else {
             return false;
         };
-        let sent = self.socket.send(source.index, ethernet::ARP, &arp::sign_question(ip, mac));
+        let question = arp::sign_question(ip, mac, whom.unwrap_or(BROADCAST));
+        let sent = self.socket.send(source.index, ethernet::ARP, &question);
         self.has_left(sent, format_args!("whether anybody is there"))
     }
 

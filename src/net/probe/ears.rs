@@ -5,16 +5,21 @@
 //! interfaces it is to let everything through.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use super::asker::{Asker, ProbeSource};
 use super::hearing::Hearings;
 use super::reference_probes::NEIGHBOURS;
+use crate::net::bucket::Bucket;
 use crate::net::codec::ethernet;
 use crate::net::codec::rtnetlink::Neighbour;
 use crate::network::{Hearing, Mac};
 use crate::vip::Cidr;
+
+/// Answers to other hosts that want to hear somebody, per second and at once: more than a hundred of them
+/// need, which ask once a second.
+const SIGNS: (u32, u32) = (200, 50);
 
 /// Hears whether others are heard; called on the actuator's thread, must not block.
 pub type Listened = Box<dyn FnOnce(Hearing) + Send>;
@@ -47,6 +52,7 @@ pub(crate) struct Askable {
 pub(crate) struct Ears {
     asker: Asker,
     hearings: Hearings,
+    signs: Bucket,
     /// Those who have asked since the last time that something was heard.
     new: Vec<Listen>,
     /// Those who wait, each with the index of the interface.
@@ -68,7 +74,8 @@ impl Listen {
 impl Ears {
     /// Listens nowhere yet.
     pub(crate) fn new(asker: Asker) -> Ears {
-        Ears { asker, hearings: Hearings::default(), new: Vec::new(), waiting: Vec::new() }
+        let (hearings, signs) = (Hearings::default(), Bucket::new(SIGNS.0, SIGNS.1));
+        Ears { asker, hearings, signs, new: Vec::new(), waiting: Vec::new() }
     }
 
     /// Listens on these interfaces, and on no others.
@@ -172,8 +179,18 @@ impl Ears {
         });
         let asked = asked.count();
         let everybody = elsewhere.filter(|_| times > 0 || asked == 0);
-        let all_asked = everybody.is_some_and(|ip| self.asker.ask_for_a_sign(ip, source));
+        let all_asked = everybody.is_some_and(|ip| self.asker.ask_for_a_sign(ip, source, None));
         asked > 0 || all_asked
+    }
+
+    /// Answers another host that wants to hear somebody. Of two hosts that do not have what they ask for,
+    /// neither would hear the other's kernel.
+    pub(crate) fn give_a_sign(&mut self, cidr: Cidr, source: ProbeSource, whom: Mac) {
+        if let IpAddr::V4(ip) = cidr.addr() {
+            if self.signs.take(1, Instant::now()).is_ok() {
+                self.asker.ask_for_a_sign(ip, source, Some(whom));
+            }
+        }
     }
 
     /// The interfaces on which every frame about addresses is to be let through.

@@ -36,6 +36,7 @@ impl Reconciler {
             match heard.kind {
                 Kind::Claim => self.note_claim(*cidr, heard.mac, *wins_tie_break, now),
                 Kind::Probe => self.note_missed(*cidr, heard.mac, now),
+                Kind::Sign => {}
             }
         }
         concerned
@@ -47,7 +48,7 @@ impl Reconciler {
             let own = link.announces_from().filter(|_| link.index == index)?;
             let others = heard.mac != own && heard.source != own;
             // Who asks for what is here is answered by the kernel, and does not get it.
-            let answered = heard.kind == Kind::Probe && target.is_there();
+            let answered = heard.kind != Kind::Claim && target.is_there();
             (others && !answered).then_some((*cidr, heard.mac < own))
         });
         concerned.collect()

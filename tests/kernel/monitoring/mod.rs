@@ -30,7 +30,7 @@ const NOTHING: Duration = Duration::from_secs(2);
 const TIMING: MonitorTiming = every(50, 3);
 
 /// The default.
-const STRICT: MonitorTiming = MonitorTiming {
+pub(crate) const STRICT: MonitorTiming = MonitorTiming {
     interval: Duration::from_millis(175),
     doubt: Duration::from_millis(50),
     count: 5,

@@ -224,7 +224,7 @@ impl Monitored {
     ) -> Option<Liveness> {
         match kind {
             Kind::Claim => self.hosts.get_mut(&cidr)?.answered(mac, now),
-            Kind::Probe => None,
+            Kind::Probe | Kind::Sign => None,
         }
     }
 

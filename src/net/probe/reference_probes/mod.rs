@@ -196,6 +196,7 @@ impl ReferenceProbe {
         let told = match heard.kind {
             Kind::Claim => self.asked.as_ref().is_some_and(|asked| asked.ips.contains(&heard.ip)),
             Kind::Probe => heard.ip == silent && self.is_missed_by(heard.mac, now),
+            Kind::Sign => false,
         };
         told && self.asked.is_some()
     }
