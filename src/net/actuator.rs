@@ -296,6 +296,7 @@ impl Actuator {
         self.duplicates.ask_due(|cidr| reconciler.probe_source(cidr));
         for cidr in self.monitor.ask_due(|cidr| reconciler.probe_source(cidr)) {
             reconciler.tell(cidr, Report::Owner(Liveness::Doubted));
+            reconciler.probe_source(cidr).into_iter().for_each(|it| self.ears.check(it.index));
         }
         self.monitor.ask_neighbours_due(|cidr| reconciler.neighbours_of(cidr));
         self.listen();

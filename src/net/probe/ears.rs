@@ -96,6 +96,11 @@ impl Ears {
         self.answer(|_, _| Some(Hearing::Unknown));
     }
 
+    /// Others are asked at once on an interface where a host is doubted: it may be this one that is deaf.
+    pub(crate) fn check(&mut self, index: u32) {
+        self.hearings.listen(index, Instant::now());
+    }
+
     /// Somebody asks who is heard: see [`Ears::listen_anew`].
     pub(crate) fn listen(&mut self, listen: Listen) {
         self.new.push(listen);
