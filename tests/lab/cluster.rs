@@ -57,7 +57,7 @@ fn an_owner_that_dies_with_the_member_it_uses_is_replaced_when_its_lease_ends() 
     for leader_too in [false, true] {
         let owner = lab.await_owner(VIP);
         let member = lab.member_in_use(owner);
-        lead(&lab, if leader_too { member } else { (member + 1) % 3 });
+        lab.etcd.lead(if leader_too { member } else { (member + 1) % 3 });
         lab.isolate_member(member);
         lab[owner].power_off();
         let took = within(ELECTION_AND_LEASE + LOAD, "another host has it", || {
@@ -71,12 +71,6 @@ fn an_owner_that_dies_with_the_member_it_uses_is_replaced_when_its_lease_ends() 
         lab[owner].restart();
         await_one_owner(&lab);
     }
-}
-
-/// Has a member lead.
-fn lead(lab: &Lab, member: usize) {
-    eventually("it leads", || lab.etcd.leader() == Some(member) || !lab.etcd.move_leader(member));
-    lab.etcd.await_ready();
 }
 
 /// What can be done to all members at once.
@@ -190,7 +184,7 @@ fn leaders_may_come_and_go_without_a_move() {
     let lock = lab.lock(VIP);
     let mut addresses: Vec<_> = lab.ids().iter().map(|id| lab[*id].monitor_addresses()).collect();
     for round in 0..9 {
-        lead(&lab, round % 3);
+        lab.etcd.lead(round % 3);
     }
     for _ in 0..3 {
         let leader = lab.etcd.leader().expect("there is a leader");

@@ -2,6 +2,7 @@
 
 mod disasters;
 mod etcd;
+mod layouts;
 mod moments;
 
 use std::net::{Ipv4Addr, Ipv6Addr};

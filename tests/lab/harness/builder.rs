@@ -13,13 +13,18 @@ use super::namespace::{self, Namespace};
 use super::scratch::{self, Scratch};
 use super::switch::{LAN, MANAGEMENT, Nic, Switch};
 
+/// The client's number.
+const CLIENT: u8 = 99;
+
 /// What a lab has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Builder {
     hosts: u8,
     members: u8,
     protection: Protection,
+    on_hosts: bool,
     management: bool,
+    gateway: bool,
     etcd_flags: &'static [&'static str],
     disk: bool,
 }
@@ -31,7 +36,9 @@ impl Builder {
             hosts,
             members: 1,
             protection: Protection::default(),
+            on_hosts: false,
             management: false,
+            gateway: false,
             etcd_flags: &[],
             disk: false,
         }
@@ -40,6 +47,14 @@ impl Builder {
     /// With so many etcd members, 0 for none.
     pub(crate) fn etcd_members(mut self, members: u8) -> Builder {
         self.members = members;
+        self
+    }
+
+    /// With so many etcd members, each on a host, from the first host on: see [`Lab::power_off`]. An
+    /// agent's first endpoint is the member of its own host, if there is one.
+    pub(crate) fn etcd_on_hosts(mut self, members: u8) -> Builder {
+        self.members = members;
+        self.on_hosts = true;
         self
     }
 
@@ -58,6 +73,12 @@ impl Builder {
     /// With etcd on a network of its own.
     pub(crate) fn management_network(mut self) -> Builder {
         self.management = true;
+        self
+    }
+
+    /// With the client as the gateway of all hosts.
+    pub(crate) fn gateway(mut self) -> Builder {
+        self.gateway = true;
         self
     }
 
@@ -85,19 +106,22 @@ impl Builder {
         let namespace = |name: &str| Namespace::create(format!("{}-{name}", folder.name()));
         let switch = Arc::new(Switch::new(namespace("switch")));
         let client = namespace("client");
-        let client_nic = nic("client", 99, LAN);
+        let client_nic = nic("client", CLIENT, LAN);
         switch.plug_in(&client, &client_nic);
         let client = Client::new(client, client_nic.ipv4);
         let hosts = self.host_ids().map(|id| {
             let (name, nics) = (id.to_string(), self.host_nics(id));
             Host::new(id, namespace(&name), &switch, nics, folder.path())
         });
-        let hosts = hosts.collect();
+        let hosts: Vec<Host> = hosts.collect();
         let members = (1..=self.members).map(|number| {
+            if self.on_hosts {
+                return hosts[usize::from(number) - 1].place_of_etcd();
+            }
             let name = format!("etcd{number}");
             let (member, nic) = (namespace(&name), nic(&name, 80 + number, self.etcd_bridge()));
             switch.plug_in(&member, &nic);
-            (member, nic)
+            (Arc::new(member), nic)
         });
         let members = members.collect();
         let disk = self.disk.then(|| Disk::new(folder.path()));
@@ -114,7 +138,10 @@ impl Builder {
     fn host_nics(self, id: HostId) -> Vec<Nic> {
         let bridges: &[&str] = if self.management { &[LAN, MANAGEMENT] } else { &[LAN] };
         let (name, number) = (id.to_string(), 10 + id.0);
-        bridges.iter().map(|bridge| nic(&name, number, bridge)).collect()
+        let nics = bridges.iter().map(|bridge| nic(&name, number, bridge));
+        let mut nics: Vec<Nic> = nics.collect();
+        nics[0].gateway = self.gateway.then(|| nic("client", CLIENT, LAN).ipv4);
+        nics
     }
 
     fn etcd_bridge(self) -> &'static str {
@@ -135,5 +162,6 @@ pub(super) fn nic(owner: &str, number: u8, bridge: &'static str) -> Nic {
         mac: Mac([2, 0, 0, 0, network, number]),
         ipv4: Ipv4Addr::new(10, network, 0, number),
         ipv6: Ipv6Addr::new(0xfd00 + u16::from(network), 0, 0, 0, 0, 0, 0, last),
+        gateway: None,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions};
@@ -40,7 +41,7 @@ pub(crate) struct Etcd {
 impl Etcd {
     /// Starts a member in each namespace and waits until they are one cluster.
     pub(crate) fn start(
-        namespaces: Vec<(Namespace, Nic)>,
+        namespaces: Vec<(Arc<Namespace>, Nic)>,
         protection: Protection,
         flags: &[&str],
         folder: &Path,
@@ -71,6 +72,11 @@ impl Etcd {
         self.members.iter_mut().for_each(Member::start);
     }
 
+    /// Starts one member, if it does not run, and waits for nothing; the first is 0.
+    pub(crate) fn start_member(&mut self, member: usize) {
+        self.members[member].start();
+    }
+
     /// True when all running members answer and agree on a leader.
     pub(crate) fn is_ready(&self) -> bool {
         self.serving().all(Member::is_healthy)
@@ -94,6 +100,12 @@ impl Etcd {
     pub(crate) fn restart(&mut self) {
         self.stop();
         self.start_all();
+    }
+
+    /// Stops one member in order (SIGTERM); the first is 0.
+    pub(crate) fn stop_member(&mut self, member: usize) {
+        self.members[member].signal(Signal::SIGTERM);
+        self.members[member].await_end();
     }
 
     /// Kills one member (SIGKILL); the first is 0.
@@ -130,25 +142,6 @@ impl Etcd {
         self.members.iter().for_each(|member| member.set_in_service(true));
     }
 
-    /// The member that leads, if all that serve answer; the first is 0.
-    pub(crate) fn leader(&self) -> Option<usize> {
-        let status = self.status()?;
-        let leader = status.iter().find(|status| status.leads())?;
-        self.members.iter().position(|member| member.url() == leader.endpoint)
-    }
-
-    /// Has the leader hand its leadership to that member; false when that cannot be done now.
-    pub(crate) fn move_leader(&self, heir: usize) -> bool {
-        let status = self.status().unwrap_or_default();
-        let leader = status.iter().find(|status| status.leads());
-        let heir = status.iter().find(|status| status.endpoint == self.members[heir].url());
-        let (Some(leader), Some(heir)) = (leader, heir) else {
-            return false;
-        };
-        // Only the leader itself takes this order.
-        self.ask(&leader.endpoint, &["move-leader", &format!("{:x}", heir.member)]).is_ok()
-    }
-
     /// Forgets all revisions before the present one; false when that cannot be done now.
     pub(crate) fn compact(&self) -> bool {
         let now = self.revision();
@@ -161,7 +154,7 @@ impl Etcd {
         status.iter().map(|status| status.revision).max().unwrap_or_default()
     }
 
-    fn status(&self) -> Option<Vec<Status>> {
+    pub(super) fn status(&self) -> Option<Vec<Status>> {
         let answer = self.try_ctl(&["endpoint", "status", "-w", "json"]).ok()?;
         Some(parse_status(&answer))
     }
@@ -178,7 +171,13 @@ impl Etcd {
 
     /// The URLs of the members for clients, separated by commas.
     pub(crate) fn endpoints(&self) -> String {
-        urls(self.members.iter())
+        self.endpoints_from(0)
+    }
+
+    /// The same, that member first.
+    pub(super) fn endpoints_from(&self, member: usize) -> String {
+        let (others, first) = self.members.split_at(member);
+        urls(first.iter().chain(others))
     }
 
     /// What an agent needs in its environment to be let in.

@@ -89,6 +89,12 @@ impl Host {
         &self.namespace
     }
 
+    /// Where a member of etcd runs that this host has, and the card by which the others reach it.
+    pub(super) fn place_of_etcd(&self) -> (Arc<Namespace>, Nic) {
+        let nic = self.nics.last().expect("a host has a card");
+        (Arc::clone(&self.namespace), nic.clone())
+    }
+
     /// Its own IPv4 address on the LAN.
     pub(crate) fn address(&self) -> Ipv4Addr {
         self.nics[0].ipv4

@@ -3,6 +3,7 @@
 use std::ops::{Index, IndexMut};
 use std::process::{Command, Output};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::builder::{self, Builder};
 use super::client::Client;
@@ -16,7 +17,10 @@ use super::process::{self, Program};
 use super::scratch::Scratch;
 use super::switch::{LAN, Switch};
 use super::vip::Vip;
-use super::wait::eventually;
+use super::wait::{eventually, holds_for};
+
+/// Long enough for each standby to hear the owner's host, and for leases that begin again to go on.
+const CALM: Duration = Duration::from_secs(2);
 
 /// The laboratory. Fields are dropped from top to bottom: agents first.
 pub(crate) struct Lab {
@@ -49,8 +53,11 @@ impl Lab {
         folder: Scratch,
     ) -> Lab {
         let mut lab = Lab { hosts, etcd, client, switch, folder };
-        for host in &mut lab.hosts {
-            host.set_defaults(&lab.etcd.environment());
+        for id in lab.ids() {
+            let own = lab.member_on(id).unwrap_or_default();
+            let mut environment = lab.etcd.environment();
+            environment.insert("ETCD_HOSTS".to_owned(), lab.etcd.endpoints_from(own));
+            lab[id].set_defaults(&environment);
         }
         lab
     }
@@ -137,6 +144,21 @@ impl Lab {
         owner.expect("there is one")
     }
 
+    /// Waits until a host owns the VIP, the others with agents stand by, and nothing moves for a while;
+    /// all of them know the client then.
+    #[track_caller]
+    pub(crate) fn await_calm(&self, vip: Vip) -> HostId {
+        let owner = self.await_owner(vip);
+        self.await_reachable(vip);
+        for host in self.hosts.iter().filter(|host| host.has_agent()) {
+            let status = if host.id() == owner { "ACTIVATED" } else { "STANDBY" };
+            host.await_status(vip, status);
+            eventually("it is there", || self.client.reaches(host.address().into()));
+        }
+        holds_for(CALM, "nothing moves", || self.bound_on(vip) == [owner]);
+        owner
+    }
+
     /// The host that owns the VIP, if it is the only one that binds it and holds the lock.
     pub(crate) fn owner(&self, vip: Vip) -> Option<HostId> {
         let &[only] = self.bound_on(vip).as_slice() else {
@@ -158,6 +180,36 @@ impl Lab {
         other.expect("the lab has more than one host")
     }
 
+    /// The member of etcd on that host; the first is 0.
+    pub(crate) fn member_on(&self, host: HostId) -> Option<usize> {
+        let (_, nic) = self[host].place_of_etcd();
+        self.etcd.ports().iter().position(|port| *port == nic.port)
+    }
+
+    /// Has the member of etcd on that host lead, if there is one.
+    #[track_caller]
+    pub(crate) fn lead_on(&self, host: HostId) {
+        if let Some(member) = self.member_on(host) {
+            self.etcd.lead(member);
+        }
+    }
+
+    /// Takes a host out at once, as [`Host::power_off`] does, with its member of etcd.
+    pub(crate) fn power_off(&mut self, host: HostId) {
+        self[host].power_off();
+        if let Some(member) = self.member_on(host) {
+            self.etcd.kill(member);
+        }
+    }
+
+    /// Powers a host on again, with its member of etcd, and without an agent.
+    pub(crate) fn power_on(&mut self, host: HostId) {
+        self[host].power_on();
+        if let Some(member) = self.member_on(host) {
+            self.etcd.start_member(member);
+        }
+    }
+
     /// Drops, silently, what goes between a host and etcd: a black hole.
     pub(crate) fn cut_from_etcd(&self, host: HostId, way: Way) {
         self[host].cut(&self.etcd.addresses(), way);
@@ -175,7 +227,21 @@ impl Lab {
 
     /// Drops, silently, what comes in from the LAN, what goes out to it, or both.
     pub(crate) fn isolate_one_way(&self, host: HostId, way: Way) {
-        self.switch.isolate(&host.to_string(), way);
+        let port = host.to_string();
+        self.switch.isolate(&port, way);
+        if let Some(member) = self.etcd.ports().iter().position(|other| *other == port) {
+            self.etcd.expect_nothing_of(member);
+        }
+    }
+
+    /// Drops, silently, what comes in from the LAN and what goes out to it, for exactly that long.
+    pub(crate) fn pause_wire(&self, host: HostId, duration: Duration) {
+        self.switch.pause(&host.to_string(), duration);
+    }
+
+    /// Loses so many of a hundred frames at random from now on, ARP too.
+    pub(crate) fn lose_frames(&self, percent: u8) {
+        self.switch.lose(percent);
     }
 
     /// Cuts a member of etcd off everything silently, as if it had lost its power; the first is 0.
@@ -225,7 +291,7 @@ impl Lab {
         let (name, nic) = ("another", builder::nic("another", 90, LAN));
         let namespace = Namespace::create(format!("{}-{name}", self.folder.name()));
         self.switch.plug_in(&namespace, &nic);
-        Etcd::start(vec![(namespace, nic)], Protection::default(), &[], &folder)
+        Etcd::start(vec![(Arc::new(namespace), nic)], Protection::default(), &[], &folder)
     }
 
     /// A folder for files of the test, gone with the lab.

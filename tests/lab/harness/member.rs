@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::Signal;
@@ -22,7 +23,7 @@ pub(crate) struct Pki {
 /// Where a member is.
 pub(crate) struct Place<'a> {
     /// It runs there.
-    pub(crate) namespace: Namespace,
+    pub(crate) namespace: Arc<Namespace>,
     /// The port of the switch to which it is connected.
     pub(crate) port: String,
     /// For its files.
@@ -31,7 +32,7 @@ pub(crate) struct Place<'a> {
 
 /// One member, running or not.
 pub(crate) struct Member {
-    namespace: Namespace,
+    namespace: Arc<Namespace>,
     port: String,
     address: Ipv4Addr,
     url: String,

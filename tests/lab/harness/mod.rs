@@ -8,7 +8,8 @@
 //! ```
 //!
 //! With [`builder::Builder::management_network`], etcd is on a second bridge (10.1.0.0/16) to which each
-//! host has a second card, `eth1`: the LAN and etcd can then fail apart from each other.
+//! host has a second card, `eth1`: the LAN and etcd can then fail apart from each other. With
+//! [`builder::Builder::etcd_on_hosts`], each member is on a host, and dies with it.
 //!
 //! Everything is made when it is asked for and gone on drop, after a panic too; what a killed test
 //! process left behind, the next one removes. The machine's own namespace is not touched.
@@ -31,6 +32,7 @@ mod golink;
 mod holders;
 mod host;
 mod lab;
+mod leader;
 mod log_pipe;
 mod member;
 mod monitor;
@@ -59,7 +61,7 @@ pub(crate) use fake_member::{FakeAnswer, FakeMember};
 pub(crate) use fault::Way;
 pub(crate) use golink::GoLink;
 #[allow(unused_imports, reason = "the benchmark names it")]
-pub(crate) use holders::Holders;
+pub(crate) use holders::{HolderChange, Holders};
 pub(crate) use host::{H1, H2, H3, Host, HostId};
 pub(crate) use lab::Lab;
 pub(crate) use log_pipe::LogPipe;

@@ -1,6 +1,7 @@
 //! The switch that joins the namespaces: bridges in a namespace of their own.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use super::capture::Mac;
 use super::fault::Way;
@@ -31,6 +32,8 @@ pub(crate) struct Nic {
     pub(crate) ipv4: Ipv4Addr,
     /// Its address, in a /64.
     pub(crate) ipv6: Ipv6Addr,
+    /// To whom its owner sends what is for elsewhere.
+    pub(crate) gateway: Option<Ipv4Addr>,
 }
 
 impl Switch {
@@ -69,6 +72,29 @@ impl Switch {
         }
     }
 
+    /// Drops, silently, all frames from and to a port for that long, by the kernel's clock. A pause that
+    /// lasts is over.
+    pub(crate) fn pause(&self, port: &str, duration: Duration) {
+        let nft = |command: &str| self.namespace.nft(command);
+        nft("add table bridge pause");
+        nft("delete table bridge pause");
+        nft("add table bridge pause");
+        nft("add set bridge pause ports { type ifname ; flags timeout ; }");
+        nft("add chain bridge pause forward { type filter hook forward priority 0 ; }");
+        nft("add rule bridge pause forward iifname @ports drop");
+        nft("add rule bridge pause forward oifname @ports drop");
+        let milliseconds = duration.as_millis();
+        nft(&format!("add element bridge pause ports {{ {port} timeout {milliseconds}ms }}"));
+    }
+
+    /// Loses so many of a hundred frames at random from now on, whoever sends them.
+    pub(crate) fn lose(&self, percent: u8) {
+        let nft = |command: &str| self.namespace.nft(command);
+        nft("add table bridge loss");
+        nft("add chain bridge loss forward { type filter hook forward priority 0 ; }");
+        nft(&format!("add rule bridge loss forward numgen random mod 100 < {percent} drop"));
+    }
+
     /// Undoes all blocks.
     pub(crate) fn unblock(&self) {
         self.namespace.nft("add table bridge lab");
@@ -94,11 +120,14 @@ impl Switch {
 }
 
 impl Nic {
-    /// Takes the card up and gives it its addresses, those that it does not have.
+    /// Takes the card up and gives it its addresses, those that it does not have, and its gateway.
     pub(crate) fn configure(&self, namespace: &Namespace) {
-        let Nic { name, ipv4, ipv6, .. } = self;
+        let Nic { name, ipv4, ipv6, gateway, .. } = self;
         namespace.ip(&format!("link set {name} up"));
         namespace.ip(&format!("addr replace {ipv4}/16 dev {name}"));
         namespace.ip(&format!("addr replace {ipv6}/64 dev {name} nodad"));
+        if let Some(gateway) = gateway {
+            namespace.ip(&format!("route replace default via {gateway} dev {name}"));
+        }
     }
 }
