@@ -175,6 +175,7 @@ impl Reader<'_> {
             retries: self.count("KEEPALIVE_RETRY", 5, 1000),
             watch_prefix: lock::PREFIX.to_owned(),
             own_prefixes: Vec::new(),
+            followed_prefix: None,
             stray: |key| lock::misspelled(key).is_some(),
         }
     }

@@ -6,6 +6,7 @@
 //! batch each transaction is nested in one of etcd's, with its own conditions; etcd carries out all of
 //! them or, if one is impossible, none: then each is sent by itself, so that one does not fail the others.
 //! etcd takes no key twice in a request: of two transactions that may write the same one, the second waits.
+//! A transaction that is urgent goes beside all of that, at once.
 //!
 //! etcd 3.4 does not ask whether a user may do what is nested. So as long as etcd refuses, nothing is nested:
 //! what it refuses would be let through now and then.
@@ -81,6 +82,12 @@ impl Batcher {
         });
     }
 
+    /// Has a transaction carried out now, whatever waits or is under way; `reply` is called once, by `until`.
+    pub(super) fn submit_at_once(self: &Rc<Self>, txn: Txn, until: Instant, reply: ReplySink) {
+        let batcher = self.clone();
+        spawn_local(async move { reply(batcher.transact(txn, until).await) });
+    }
+
     /// Sends the transactions that wait, one request after the other, until there are none. It begins
     /// after all calls of this moment: a task runs when the one before it has nothing more to do.
     async fn send_all(self: Rc<Self>) {
@@ -150,9 +157,15 @@ impl Batcher {
         }
     }
 
-    async fn send_one(&self, job: Job) {
-        let outcome = transact(self.pool.clone(), self.recheck.clone(), job.txn, job.until).await;
+    /// Sends a transaction by itself.
+    async fn transact(&self, txn: Txn, until: Instant) -> Result<Reply, Error> {
+        let outcome = transact(self.pool.clone(), self.recheck.clone(), txn, until).await;
         self.note(outcome.as_ref().err());
+        outcome
+    }
+
+    async fn send_one(&self, job: Job) {
+        let outcome = self.transact(job.txn, job.until).await;
         // The caller may have stopped waiting.
         let _ = job.outcome.send(outcome.map_err(|error| error.after(job.unknown)));
     }

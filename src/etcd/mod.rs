@@ -5,10 +5,12 @@
 //! named `etcd-io`, which runs one current-thread runtime in one `block_on` for as long as
 //! [`Etcd`] lives:
 //!
-//! - transactions, from any thread, each with a deadline ([`Client::call`], [`Client::submit`]);
+//! - transactions, from any thread, each with a deadline ([`Client::call`], [`Client::submit`]), and
+//!   those that cannot wait for others ([`Client::submit_at_once`]);
 //! - one lease, granted or resumed and kept alive ([`Client::keep_lease`]);
 //! - one watch over one prefix on one stream, whose events go to the subscriptions of the key
-//!   ([`Client::subscribe`]). However many keys there are, it is one stream and one periodic read.
+//!   ([`Client::subscribe`]), and over another one, of which one hears everything ([`Client::follow`]).
+//!   However many keys there are, it is one stream and one periodic read.
 //!
 //! The deadlines and the choice of the member are the shim's: a member that does not answer in time is
 //! left for the next one, by all requests and streams at once. Callbacks run on the runtime's thread
@@ -20,7 +22,9 @@ mod cluster;
 mod connection;
 mod error;
 mod event;
+mod follow;
 mod lease;
+mod look;
 mod name;
 mod page;
 mod pool;
@@ -48,6 +52,8 @@ use self::event::Events;
 pub use self::event::{
     Event, EventSink, Gap, KeySink, KeyState, LeaseInfo, LeaseSink, ReplySink, TimeToLive, TtlSink,
 };
+use self::follow::Follower;
+pub use self::follow::{FollowSink, Followed};
 use self::lease::{Keeper, lease_info, revoke};
 use self::pool::Pool;
 use self::subscriptions::Subscriptions;
@@ -79,6 +85,9 @@ pub struct Options {
     pub stray: fn(&str) -> bool,
     /// Prefixes of keys of which only changes are told ([`Event::KeyChanged`]), on the same stream.
     pub own_prefixes: Vec<String>,
+    /// The prefix of keys of which everything is told, with values ([`Client::follow`]), on the same
+    /// stream.
+    pub followed_prefix: Option<String>,
 }
 
 impl Options {
@@ -86,6 +95,11 @@ impl Options {
     pub fn ttl(&self) -> Duration {
         let ttl = self.renewal * 5;
         Duration::from_secs(ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0))
+    }
+
+    /// All prefixes but the one that can be subscribed to.
+    fn other_prefixes(&self) -> impl Iterator<Item = &String> {
+        self.own_prefixes.iter().chain(&self.followed_prefix)
     }
 
     #[cfg(test)]
@@ -99,6 +113,7 @@ impl Options {
             watch_prefix: "/locks/".to_owned(),
             stray: |_| false,
             own_prefixes: vec!["/hosts/".to_owned()],
+            followed_prefix: Some("/agents/".to_owned()),
         }
     }
 
@@ -136,6 +151,9 @@ pub struct Subscription {
     key: String,
     token: u64,
 }
+
+/// How a transaction gets its turn.
+type Way = fn(&Rc<Batcher>, Txn, Instant, ReplySink);
 
 /// What the runtime's thread is asked to do.
 type Call = Box<dyn FnOnce(&mut Server) + Send>;
@@ -182,10 +200,20 @@ impl Client {
 
     /// Sends a transaction; `reply` is called once, `within` the time given.
     pub fn submit(&self, txn: Txn, within: Duration, reply: ReplySink) {
+        self.submit_by(Batcher::submit, txn, within, reply);
+    }
+
+    /// The same for one that is urgent: it goes by itself, ahead of all that wait, and waits for none that
+    /// is under way. Of two that write the same key, none is known to be the first.
+    pub fn submit_at_once(&self, txn: Txn, within: Duration, reply: ReplySink) {
+        self.submit_by(Batcher::submit_at_once, txn, within, reply);
+    }
+
+    fn submit_by(&self, way: Way, txn: Txn, within: Duration, reply: ReplySink) {
         let until = Instant::now() + within;
         match self.calls.upgrade() {
             Some(calls) => {
-                let call: Call = Box::new(move |server| server.batcher.submit(txn, until, reply));
+                let call: Call = Box::new(move |server| way(&server.batcher, txn, until, reply));
                 drop(calls.send(call));
             }
             None => reply(Err(Error::not_sent("the etcd client has ended"))),
@@ -252,6 +280,11 @@ impl Client {
         subscription
     }
 
+    /// Has `sink` hear of everything under the followed prefix, from what was read last on. To be called once.
+    pub fn follow(&self, sink: FollowSink) {
+        self.send(move |server| server.follower.go_to(sink));
+    }
+
     /// Asks for a sign of life of the runtime, whatever etcd does.
     pub fn ping(&self, pong: Pong) {
         self.send(|_| pong());
@@ -280,11 +313,12 @@ async fn serve(options: Options, mut inbox: mpsc::UnboundedReceiver<Call>) {
         pool,
         events: Rc::default(),
         subscriptions: Rc::default(),
+        follower: Rc::default(),
         recheck,
         keeper: None,
     };
-    let Server { pool, subscriptions, events, .. } = &server;
-    spawn_local(Watcher::new(pool.clone(), subscriptions.clone(), events.clone()).run());
+    let told = (server.subscriptions.clone(), server.follower.clone(), server.events.clone());
+    spawn_local(Watcher::new(server.pool.clone(), told).run());
     while let Some(call) = inbox.recv().await {
         call(&mut server);
     }
@@ -296,6 +330,7 @@ struct Server {
     batcher: Rc<Batcher>,
     events: Rc<Events>,
     subscriptions: Rc<Subscriptions>,
+    follower: Rc<Follower>,
     /// Notified when a request finds that the lease does not exist.
     recheck: Rc<Notify>,
     keeper: Option<Task<()>>,

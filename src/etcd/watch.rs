@@ -1,4 +1,4 @@
-//! The keys under one prefix, as they change: a read, a watch from the revision after it, and a
+//! The keys under the watched prefixes, as they change: a read, a watch from the revision after it, and a
 //! slow repetition of the read as a safety net. Each failure begins that again.
 //!
 //! A watch only makes changes known sooner. It may end, be cancelled or compacted, or stay silent on a
@@ -11,39 +11,33 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use etcd_client::{
-    self as proto, Client, EventType, GetOptions, KeyValue, ResponseHeader, SortOrder, SortTarget,
-    TxnOp, TxnOpResponse, WatchOptions, WatchResponse, WatchStream,
-};
+use etcd_client::{Client, EventType, WatchOptions, WatchResponse, WatchStream};
 use log::{debug, warn};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::error::{Error, ErrorKind};
+use super::follow::{Followed, Follower};
+use super::look::{ANSWER, look};
 use super::page::MESSAGE;
 use super::pool::Pool;
 use super::request::transact_once;
 use super::round::Round;
 use super::subscriptions::Subscriptions;
-use super::tally::{Change, Keys, Tally};
+use super::tally::{Change, Tally};
 use super::txn::{Kv, Op, Reply, Txn};
 use super::{Event, Events, Gap, KeyState};
-
-/// How many keys that have changed are read by themselves; if there are more, all are read.
-const CHANGED: i64 = 100;
 
 /// Between two reads while the watch works.
 const SAFETY_READ: Duration = Duration::from_secs(10);
 
-/// How long a read or the opening of a watch may take.
-const ANSWER: Duration = Duration::from_secs(1);
-
 /// The first and the longest pause before a watch that failed is opened again.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// Watches the prefix, for as long as the runtime lives.
+/// Watches the prefixes, for as long as the runtime lives.
 pub(super) struct Watcher {
     pool: Rc<Pool>,
     subscriptions: Rc<Subscriptions>,
+    follower: Rc<Follower>,
     events: Rc<Events>,
     /// The cluster that was read last; 0 before the first read.
     cluster: Cell<u64>,
@@ -66,27 +60,14 @@ struct Seen {
     count: usize,
 }
 
-/// What there is, as far as it is newer than what was seen before.
-#[derive(Debug, Default)]
-struct Look {
-    revision: i64,
-    read: Keys,
-    own: Keys,
-    /// The keys under the prefix that is read, the newest first.
-    changed: Vec<Kv>,
-    /// There are more of them.
-    more: bool,
-}
+/// Who hears of keys: of those under the watched prefix, of those under the followed one, and of the others.
+type Told = (Rc<Subscriptions>, Rc<Follower>, Rc<Events>);
 
 impl Watcher {
-    pub(super) fn new(
-        pool: Rc<Pool>,
-        subscriptions: Rc<Subscriptions>,
-        events: Rc<Events>,
-    ) -> Watcher {
+    pub(super) fn new(pool: Rc<Pool>, (subscriptions, follower, events): Told) -> Watcher {
         let (cluster, gap, tally) = (Cell::new(0), Cell::new(Gap::None), Cell::default());
         let strays = RefCell::default();
-        Watcher { pool, subscriptions, events, cluster, gap, tally, strays }
+        Watcher { pool, subscriptions, follower, events, cluster, gap, tally, strays }
     }
 
     /// Reads and watches until the runtime ends.
@@ -123,7 +104,7 @@ impl Watcher {
         let client = self.pool.connect(member, Instant::now() + ANSWER).await?;
         let watching = async {
             let seen = self.read(&client, Gap::Reconnected).await?;
-            let now = self.look(&client, seen).await?;
+            let now = look(&self.pool, &client, seen.revision).await?;
             self.tally.set(Tally::of((seen.count, seen.revision), (now.own.count, now.revision)));
             let stream = self.open(&client, seen.revision + 1).await?;
             round.ended_at(member, &self.pool);
@@ -179,7 +160,7 @@ impl Watcher {
     ) -> Result<Seen, Error> {
         // An etcd with an older revision was restored from a snapshot, or its answer is an old one.
         let known = self.pool.revision();
-        let now = self.look(client, seen).await?;
+        let now = look(&self.pool, client, seen.revision).await?;
         if now.revision < known {
             return self.read(client, Gap::None).await;
         }
@@ -196,39 +177,6 @@ impl Watcher {
             self.on_event(kv, Change::Written, opened_after, seen.read);
         }
         Ok(Seen { revision: now.revision, count: now.read.count, ..seen })
-    }
-
-    /// Looks which keys have come, changed or gone since, by a linearizable read. etcd counts all keys,
-    /// also those that it leaves out because they are older (`count` in its rpc.proto), or too many.
-    async fn look(&self, client: &Client, seen: Seen) -> Result<Look, Error> {
-        let newer = |prefix: &String| {
-            let options = GetOptions::new().with_prefix().with_limit(CHANGED);
-            let options = options.with_sort(SortTarget::Mod, SortOrder::Descend);
-            let options = options.with_min_mod_revision(seen.revision + 1);
-            TxnOp::get(prefix.as_str(), Some(options))
-        };
-        let options = self.pool.options();
-        let prefixes = std::iter::once(&options.watch_prefix).chain(&options.own_prefixes);
-        let looks: Vec<TxnOp> = prefixes.map(newer).collect();
-        let mut client = client.kv_client().max_decoding_message_size(MESSAGE);
-        let asking = client.txn(proto::Txn::new().and_then(looks));
-        let answered = timeout_at(Instant::now() + ANSWER, asking).await;
-        let answer = answered.map_err(|_| Error::deadline("read the keys again"))??;
-        self.pool.check(answer.header())?;
-        let revision = answer.header().map_or(0, ResponseHeader::revision);
-        let mut look = Look { revision, ..Look::default() };
-        for (place, response) in answer.op_responses().iter().enumerate() {
-            let TxnOpResponse::Get(found) = response else { continue };
-            if place == 0 {
-                look.changed = found.kvs().iter().map(Kv::from_proto).collect();
-                look.more = found.more();
-            }
-            let keys = if place == 0 { &mut look.read } else { &mut look.own };
-            keys.count += usize::try_from(found.count()).unwrap_or(usize::MAX);
-            let newest = found.kvs().iter().map(KeyValue::mod_revision).max();
-            keys.newest = keys.newest.max(newest.unwrap_or(0));
-        }
-        Ok(look)
     }
 
     /// Reads all keys and reports them.
@@ -255,8 +203,12 @@ impl Watcher {
         self.subscriptions.tell_all(reply.kvs(0), reply.revision, gap);
         self.tell_strays(&reply);
         self.gap.set(gap.max(self.gap.get()));
-        let revision = reply.revision;
-        Ok(Seen { revision, read: revision, count: reply.kvs(0).len() })
+        let (revision, count) = (reply.revision, reply.kvs(0).len());
+        if self.pool.options().followed_prefix.is_some() {
+            let kvs = reply.found.pop().unwrap_or_default();
+            self.follower.tell(Followed::All { kvs, revision });
+        }
+        Ok(Seen { revision, read: revision, count })
     }
 
     fn tell_strays(&self, reply: &Reply) {
@@ -276,7 +228,9 @@ impl Watcher {
     }
 
     async fn read_keys(&self, client: &Client) -> Result<Reply, Error> {
-        let txn = Txn::unconditional(vec![Op::GetPrefix(self.prefix().to_owned())]);
+        let prefixes = [Some(self.prefix()), self.pool.options().followed_prefix.as_deref()];
+        let reads = prefixes.into_iter().flatten().map(|prefix| Op::GetPrefix(prefix.to_owned()));
+        let txn = Txn::unconditional(reads.collect());
         let late = |_| Error::deadline("read the keys");
         let reading = timeout(ANSWER, transact_once(&self.pool, client, &txn)).await;
         let (mut reply, mut rests) = reading.map_err(late)??;
@@ -298,7 +252,7 @@ impl Watcher {
             let opened = stream.message().await?;
             let opened = opened.ok_or_else(|| Error::unreachable("the stream has ended"))?;
             self.on_response(&opened, revision - 1, revision - 1)?;
-            for prefix in &self.pool.options().own_prefixes {
+            for prefix in self.pool.options().other_prefixes() {
                 stream.watch(prefix.as_str(), Some(options.clone())).await?;
             }
             Ok(stream)
@@ -308,7 +262,8 @@ impl Watcher {
     }
 
     /// Reports events, but those up to a read: `opened_after`, at the revision of the read before the
-    /// watch was opened, and `seen`, at that of the last one, which read only the keys of subscriptions.
+    /// watch was opened, and `seen`, at that of the last one, which read only the keys that are subscribed
+    /// to or followed.
     fn on_response(
         &self,
         response: &WatchResponse,
@@ -344,6 +299,13 @@ impl Watcher {
             tally.told(is_own, revision, change);
             self.tally.set(tally);
         }
+        if self.pool.options().followed_prefix.as_ref().is_some_and(|it| key.starts_with(it)) {
+            if revision > seen {
+                let deleted = Followed::Deleted { key, revision };
+                self.follower.tell(if exists { Followed::Written(kv) } else { deleted });
+            }
+            return;
+        }
         let is_stray = (self.pool.options().stray)(&key);
         if is_stray && !self.strays.borrow().contains(&key) {
             self.strays.borrow_mut().push(key.clone());
@@ -372,17 +334,24 @@ mod tests {
         subscriptions.add("/locks/a".to_owned(), 1, sink);
         let (tx, changed) = crossbeam_channel::unbounded();
         events.go_to(Box::new(move |event| drop(tx.send(event))));
-        let watcher = Watcher::new(Pool::new(Options::of_tests(1)), subscriptions, events);
+        let (tx, followed) = crossbeam_channel::unbounded();
+        let follower = Rc::new(Follower::default());
+        follower.go_to(Box::new(move |what| drop(tx.send(what))));
+        let told = (subscriptions, follower, events);
+        let watcher = Watcher::new(Pool::new(Options::of_tests(1)), told);
         let own = |revision| Kv { key: "/hosts/h1".to_owned(), ..kv(revision) };
+        let agent = |revision| Kv { key: "/agents/h2".to_owned(), ..kv(revision) };
         // The watch was opened after revision 3, and the keys under the prefix were read again at 7.
         for revision in [2, 3, 4, 7, 8] {
             watcher.on_event(kv(revision), Change::Deleted, 3, 7);
             watcher.on_event(own(revision), Change::Written, 3, 7);
+            watcher.on_event(agent(revision), Change::Written, 3, 7);
         }
         let states: Vec<KeyState> = heard.try_iter().collect();
         assert_eq!(states, [KeyState { kv: None, revision: 8, gap: Gap::None }]);
         let event = |revision| Event::KeyChanged { key: own(0).key, exists: true, revision };
         assert_eq!(changed.try_iter().collect::<Vec<_>>(), [4, 7, 8].map(event));
+        assert_eq!(followed.try_iter().collect::<Vec<_>>(), [Followed::Written(agent(8))]);
     }
 
     fn kv(revision: i64) -> Kv {

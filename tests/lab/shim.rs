@@ -50,6 +50,7 @@ pub(crate) fn client_on(lab: &Lab, endpoints: &[&str]) -> Etcd {
         retries: 5,
         watch_prefix: "/watched/".to_owned(),
         own_prefixes: vec!["/own/".to_owned()],
+        followed_prefix: Some("/followed/".to_owned()),
         stray: |_| false,
     };
     lab[H1].namespace().run(|| Etcd::start(options).expect("start a client"))
@@ -117,6 +118,34 @@ fn transactions_that_come_together_go_together_and_an_impossible_one_fails_alone
     assert_eq!(lab.etcd.list("/test/").len(), COUNT - 1);
     // What goes in one request gets one revision; the batch of the impossible one was taken apart.
     assert!(revisions.len() < COUNT / 2, "{} requests", revisions.len());
+}
+
+#[test]
+fn an_urgent_transaction_overtakes_those_that_wait() {
+    const COUNT: usize = 2000;
+    let lab = Lab::new(1);
+    let etcd = client_on(&lab, &[&lab.etcd.endpoints()]);
+    etcd.client().call(put("/test/first", 0), PATIENCE).expect("it is connected");
+    let (tx, answers) = unbounded();
+    let reply = |name: usize| -> link::etcd::ReplySink {
+        let tx = tx.clone();
+        Box::new(move |outcome| drop(tx.send((name, outcome.map(|reply| reply.revision)))))
+    };
+    for number in 0..COUNT {
+        etcd.client().submit(put(&format!("/test/{number}"), 0), PATIENCE, reply(number));
+    }
+    etcd.client().submit_at_once(put("/test/urgent", 0), PATIENCE, reply(COUNT));
+    let before = answers.len();
+    let mut order = Vec::new();
+    for _ in 0..=COUNT {
+        let (name, outcome) = answers.recv_timeout(PATIENCE).expect("each is answered");
+        outcome.expect("it is carried out");
+        order.push(name);
+    }
+    let place = order.iter().position(|name| *name == COUNT);
+    // Four requests with a hundred each may be under way, and be followed by as many.
+    let is_early = place.is_some_and(|place| place <= before + 800);
+    assert!(is_early && before < COUNT / 2, "after {place:?} others, {before} of them before");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crossbeam_channel::unbounded;
-use link::etcd::{Event, Gap};
+use link::etcd::{Event, Followed, Gap};
 
 use crate::harness::*;
 use crate::shim::{PATIENCE, await_event, client_on, keep_lease, opened, put};
@@ -77,4 +77,34 @@ fn the_next_read_tells_of_what_has_changed_and_nobody_else() {
     // What the read tells is told by then.
     etcd.client().call(put("/test/a", 0), PATIENCE).expect("written");
     assert_eq!(others.try_recv().ok(), None);
+}
+
+#[test]
+fn all_that_happens_under_the_followed_prefix_is_told_with_values() {
+    let mut lab = Lab::new(1);
+    let text = |number: usize| format!("/followed/{number:04}");
+    // More than a page.
+    lab.etcd.fill("/followed/", 150, 10);
+    let etcd = client_on(&lab, &[&lab.etcd.endpoints()]);
+    let events = keep_lease(&etcd);
+    await_event(&events, opened);
+    // What was read before somebody listened is told, too.
+    let (tx, heard) = unbounded();
+    etcd.client().follow(Box::new(move |what| drop(tx.send(what))));
+    let next = || heard.recv_timeout(PATIENCE).expect("it is told");
+    let all = |what| match what {
+        Followed::All { kvs, .. } => Some(kvs.into_iter().map(|kv| kv.key).collect::<Vec<_>>()),
+        Followed::Written(_) | Followed::Deleted { .. } => None,
+    };
+    let expected: Vec<String> = (0..150).map(text).collect();
+    assert_eq!(all(next()), Some(expected));
+    // No other keys are.
+    lab.etcd.put("/watched/a", "x");
+    lab.etcd.put(&text(3), "new");
+    assert!(matches!(next(), Followed::Written(kv) if kv.key == text(3) && kv.value == b"new"));
+    assert!(lab.etcd.delete(&text(3)));
+    assert!(matches!(next(), Followed::Deleted { key, .. } if key == text(3)));
+    lab.etcd.restart();
+    let again = std::iter::repeat_with(next).find_map(all);
+    assert_eq!(again.map(|keys| keys.len()), Some(149));
 }

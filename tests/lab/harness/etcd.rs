@@ -285,6 +285,7 @@ impl Etcd {
             retries: 3,
             watch_prefix: "/link/".to_owned(),
             own_prefixes: Vec::new(),
+            followed_prefix: None,
             stray: |_| false,
         };
         let etcd = member.namespace().run(|| link::etcd::Etcd::start(options));
