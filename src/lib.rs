@@ -36,12 +36,15 @@
 //!                                                   └─────────────┘
 //! ```
 //!
+//! A call of another host goes from `etcd-io` to `net` and back, past the supervisor.
+//!
 //! Downward edges may be waited for, with a deadline; upward edges never block. A thread ends when
 //! the channel that feeds it does: stopping is disconnection, from the top down, or a last message where
 //! others keep the channel open. No thread polls a flag, and none outlives its handle but for a
 //! health check or a look-up of a name that is under way, and the idle threads of tiny_http. `ARCHITECTURE.md` tells what each part may and may not do.
 
 pub mod api;
+pub mod call;
 pub mod checks;
 mod clock;
 pub mod command;

@@ -48,6 +48,22 @@ pub enum ProbeResult {
     Silent,
 }
 
+/// An owner is silent on the network, and etcd is silent, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// The lease of the owner.
+    pub lease: i64,
+    /// The hardware addresses of the hosts that miss it as well, and are heard by this one; not this
+    /// one itself.
+    pub by: Vec<Mac>,
+    /// Neighbours are heard, be they candidates or not.
+    pub neighbours: bool,
+    /// How many hosts have had their turn to take the IP.
+    pub turn: u32,
+    /// The agents, and at which revision of etcd their candidacies have last changed.
+    pub agents: Vec<(String, i64)>,
+}
+
 /// What is seen on the network of a host that is being monitored, in the words of SWIM (Das, Gupta,
 /// Motivala, 2002).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

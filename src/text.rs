@@ -14,6 +14,12 @@ pub(crate) fn first_of<T: Display>(
     if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
+/// Whether a host can be called that: its name is part of keys in etcd.
+pub(crate) fn is_host_name(name: &str) -> bool {
+    let plain = |c: char| c != '/' && !c.is_whitespace() && !c.is_control();
+    !name.is_empty() && name.len() <= 253 && name.chars().all(plain)
+}
+
 /// A text from elsewhere on one line, with everything that a terminal would obey instead of showing spelled out
 /// (`\u{1b}`): control characters, and those that reorder or hide what stands around them.
 pub(crate) fn clean(text: &str) -> String {

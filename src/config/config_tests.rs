@@ -169,8 +169,7 @@ fn how_soon_a_crash_is_found_depends_on_who_is_asked() {
         good(&[&[("CRASH_DETECTION", detection)], &probes[..]].concat()).crash_detection()
     };
     assert_eq!(found("fast", "2"), Some(Duration::from_millis(250)));
-    // A second between two renewals of a lease of 5 s, and how late one is at least.
-    assert_eq!(found("strict", "2"), Some(Duration::from_millis(1350)));
+    assert_eq!(found("strict", "2"), Some(Duration::from_millis(300)));
     assert_eq!(found("strict", "30"), Some(Duration::from_millis(3100)));
     assert_eq!(found("off", "2"), None);
 }

@@ -19,7 +19,6 @@ pub use self::names::unknown as unknown_names;
 use self::reader::Reader;
 use crate::checks::CheckDefaults;
 use crate::etcd;
-use crate::failure_detector;
 use crate::net::MonitorTiming;
 use crate::policy::{AllFailingPolicy, Connections, CrashDetection, LossPolicy, StopPolicy};
 use crate::secret::Credentials;
@@ -129,15 +128,10 @@ impl Config {
         self.etcd.ttl().max(SHORTEST_TTL) + EXPIRY_DELAY
     }
 
-    /// The same if its host is found dead: by the network and etcd, or by the network alone.
+    /// The same if its host is found dead: by the network and etcd, or by the network alone. etcd may take
+    /// longer.
     pub fn crash_detection(&self) -> Option<Duration> {
-        let silent = self.probes.silence();
-        let unrenewed = failure_detector::unrenewed_after(self.etcd.ttl().max(SHORTEST_TTL));
-        match self.crash_detection {
-            CrashDetection::Strict => Some(silent.max(unrenewed)),
-            CrashDetection::Fast => Some(silent),
-            CrashDetection::Off => None,
-        }
+        (self.crash_detection != CrashDetection::Off).then(|| self.probes.silence())
     }
 }
 

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{Config, duration, endpoint};
+use crate::call;
 use crate::checks::CheckDefaults;
 use crate::etcd::{self, TlsFiles};
 use crate::interface_name;
@@ -15,6 +16,7 @@ use crate::net::{Announce, MonitorTiming};
 use crate::policy::{CrashDetection, UnknownWord};
 use crate::secret::{Credentials, Secret};
 use crate::store;
+use crate::text::is_host_name;
 
 /// Where the authorities that a system trusts are, on Debian, Fedora and Alpine.
 const SYSTEM_CA: [&str; 3] =
@@ -112,8 +114,7 @@ impl Reader<'_> {
 
     fn hostname(&mut self, kernel_name: &str) -> String {
         let name = self.text("HOSTNAME").unwrap_or_else(|| kernel_name.to_owned());
-        let plain = name.chars().all(|c| c != '/' && !c.is_whitespace() && !c.is_control());
-        if name.is_empty() || name.len() > 253 || !plain {
+        if !is_host_name(&name) {
             self.mistake("HOSTNAME", &name, "is not a host name (no '/' and no white space)");
         }
         name
@@ -175,7 +176,7 @@ impl Reader<'_> {
             retries: self.count("KEEPALIVE_RETRY", 5, 1000),
             watch_prefix: lock::PREFIX.to_owned(),
             own_prefixes: Vec::new(),
-            followed_prefix: None,
+            followed_prefix: Some(call::PREFIX.to_owned()),
             stray: |key| lock::misspelled(key).is_some(),
         }
     }

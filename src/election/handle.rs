@@ -14,7 +14,7 @@ use crate::etcd;
 use crate::fsm::State;
 use crate::lock::Lease;
 use crate::net::{MonitorTiming, NetClient};
-use crate::network::Liveness;
+use crate::network::{Liveness, Mac, Missed};
 use crate::ping::Ping;
 use crate::policy::{AllFailingPolicy, LossPolicy};
 use crate::thread;
@@ -68,6 +68,8 @@ pub struct Status {
     pub candidate: bool,
     /// Whether the interface can carry the address, as last seen.
     pub interface_usable: bool,
+    /// Whether other hosts are heard on the interface.
+    pub hears_others: bool,
     /// What is wrong on this host, for which the agent is to blame or its surroundings.
     pub trouble: Vec<String>,
     /// Why its health checks cannot be made; what they have found before holds.
@@ -86,6 +88,7 @@ impl Status {
             bound: false,
             candidate: false,
             interface_usable: false,
+            hears_others: false,
             trouble: Vec::new(),
             shortage: None,
         }
@@ -99,6 +102,8 @@ pub enum Notice {
     Status(Status),
     /// The host of the owner, which is monitored, is heard on the network, or not.
     Owner(Liveness),
+    /// The host with this hardware address misses the owner, too.
+    AlsoMissed(Mac),
     /// The lock was written again as it was: a host that had the IP has let go of it, a host did not
     /// hear the owner for a while, or the owner has lost etcd and is back.
     Acknowledged,
@@ -174,9 +179,14 @@ impl Election {
         self.tell(Control::Monitor(timing));
     }
 
-    /// The owner with this lease is dead.
+    /// The owner with this lease is dead, or as good as dead.
     pub fn owner_dead(&self, lease: i64) {
         self.tell(Control::Input(Input::OwnerDead(lease)));
+    }
+
+    /// The owner is silent, and so is etcd.
+    pub fn owner_missed(&self, missed: Missed) {
+        self.tell(Control::Input(Input::OwnerMissed(missed)));
     }
 
     /// The owner was not heard on the network for a while, and is heard again: it may have been isolated,

@@ -6,7 +6,7 @@ use std::fmt;
 use super::core::Timer;
 use crate::fsm::{Event, State};
 use crate::lock::{Lease, LockAnswer, LockView, Request};
-use crate::network::{Mac, ProbeResult, Unusable};
+use crate::network::{Hearing, Mac, Missed, ProbeResult, Unusable};
 use crate::policy::LossPolicy;
 
 /// What the core is told.
@@ -35,8 +35,12 @@ pub enum Input {
         /// Of two hosts that have the address, the other is the one that keeps it.
         wins_tie_break: bool,
     },
-    /// The owner with this lease is dead: neither the network nor etcd hears of its host.
+    /// The owner with this lease is dead, or hears nobody on the network itself.
     OwnerDead(i64),
+    /// The owner is silent, and so is etcd.
+    OwnerMissed(Missed),
+    /// Whether anybody is heard on the interface.
+    Hearing(Hearing),
     /// The owner was not heard on the network for a while, and is heard again.
     OwnerHeardAgain,
     /// This process did not run for a while: stopped, or its machine was suspended.

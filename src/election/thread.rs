@@ -24,7 +24,7 @@ use crate::checks::Checks;
 use crate::etcd;
 use crate::lock::{self, Holder, LockAnswer, Request};
 use crate::net::{Desired, ManagedAddress, Report};
-use crate::network::{Liveness, Mac, Unusable};
+use crate::network::{Mac, Unusable};
 use crate::vip::Cidr;
 
 /// How long a request to etcd may take before it is tried anew.
@@ -63,8 +63,6 @@ pub(super) struct Actor {
     left: Option<Instant>,
     /// etcd has refused the last request.
     refused: bool,
-    /// The network alone tells that the host of the owner is dead.
-    alone: bool,
 }
 
 /// An address that comes with the lock.
@@ -117,7 +115,6 @@ impl Actor {
             holder: None,
             left: None,
             refused: false,
-            alone: false,
         }
     }
 
@@ -238,7 +235,6 @@ impl Actor {
             }
             // The host of the owner has all addresses or none.
             Control::Monitor(timing) => {
-                self.alone = timing.is_some_and(|timing| timing.alone);
                 if let Some(address) = self.addresses.first() {
                     address.managed.monitor(timing);
                 }
@@ -280,12 +276,14 @@ impl Actor {
             }
             // Only whoever has the host monitored is concerned.
             Report::Owner(liveness) => {
-                if liveness != Liveness::Dead || self.alone {
-                    (self.notices)(Notice::Owner(liveness));
-                }
+                (self.notices)(Notice::Owner(liveness));
                 None
             }
-            Report::AlsoMissed(_) | Report::Hearing(_) => None,
+            Report::AlsoMissed(mac) => {
+                (self.notices)(Notice::AlsoMissed(mac));
+                None
+            }
+            Report::Hearing(hearing) => Some(Input::Hearing(hearing)),
         }
     }
 
@@ -313,8 +311,9 @@ impl Actor {
     }
 
     fn answer(&mut self, request: &Request, answer: Result<LockAnswer, etcd::Error>) -> Input {
+        let needed = !self.driver.core().asks_at_leisure();
         let refused = answer.as_ref().is_err_and(|error| {
-            matches!(error.kind, etcd::ErrorKind::Refused | etcd::ErrorKind::Auth)
+            matches!(error.kind, etcd::ErrorKind::Refused | etcd::ErrorKind::Auth) && needed
         });
         let before = std::mem::replace(&mut self.refused, refused);
         match answer {
@@ -386,6 +385,7 @@ impl Actor {
             bound: self.is_bound(),
             candidate: core.is_candidate(),
             interface_usable: core.interface_is_usable(),
+            hears_others: core.hears_others(),
             trouble: self.words.trouble(core),
             shortage: self.words.shortage.clone(),
         };

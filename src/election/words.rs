@@ -82,6 +82,7 @@ impl Words {
             | Reason::OwnStaleLease
             | Reason::OtherHoldsLock(_)
             | Reason::OwnerNotHeard(_)
+            | Reason::OwnerMissed(_)
             | Reason::EtcdLost(_)
             | Reason::NotCheckedYet
             | Reason::GivenUp) => reason.to_string(),
@@ -92,7 +93,8 @@ impl Words {
     pub(super) fn trouble(&mut self, core: &Core) -> Vec<String> {
         let troubles = core.troubles();
         for trouble in troubles.iter().filter(|trouble| !self.logged.contains(trouble)) {
-            if matches!(trouble, Trouble::Conflict | Trouble::LockWithoutLease) {
+            if matches!(trouble, Trouble::Conflict | Trouble::LockWithoutLease | Trouble::Isolated)
+            {
                 warn!("{}: {}", self.cidr, self.text(*trouble, core));
             }
         }
@@ -106,6 +108,7 @@ impl Words {
         match trouble {
             Trouble::NotBound => self.why_not_bound(),
             Trouble::Interface(why) => format!("{}: {why}", self.interface),
+            Trouble::Isolated => format!("isolated on {}: nobody is heard there", self.interface),
             Trouble::Conflict => {
                 let claimant = mac_text(self.claimant.unwrap_or_default());
                 format!("another machine has {addr}, too: hardware address {claimant}")

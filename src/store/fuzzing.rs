@@ -1,9 +1,14 @@
 //! What holds for whatever stands in etcd, and in the local copy of it: a property for
 //! [`crate::fuzzing`].
 
-use crate::etcd::{Gap, KeyState, Kv, Op, Reply};
+use std::time::Instant;
+
+use crate::call::{Exchange, Step};
+use crate::etcd::{Followed, Gap, KeyState, Kv, Op, Reply};
+use crate::failure_detector::CallNews;
 use crate::lock;
 use crate::lock::{Advertisement, Candidacy, Request};
+use crate::network::Hearing;
 use crate::store::{self, Answer, Found, Instance, LocalCopy, Obstacle, Record};
 use crate::vip::{Cidr, LONGEST_INTERVAL};
 
@@ -22,6 +27,7 @@ pub fn store(input: &[u8]) {
     let kvs: Vec<Kv> = lines.zip(1..).map(|(line, revision)| kv(line, revision)).collect();
     let stored = check_records(&kvs);
     check_candidates(&kvs);
+    check_calls(&kvs);
     for kv in &kvs {
         check_host(kv, &kvs, &stored);
         check_lock(kv);
@@ -135,6 +141,26 @@ fn check_candidates(kvs: &[Kv]) {
         let others = answer.others.expect("a release reads the offers");
         assert!(others.iter().all(|other| other.host != HOST && candidates.contains(other)));
         assert_eq!(others.len(), names.iter().filter(|name| **name != HOST).count());
+    }
+}
+
+/// A call is listened for no longer than is sensible, and its caller reads the answer.
+fn check_calls(kvs: &[Kv]) {
+    let now = Instant::now();
+    let hear = |host: &str, kvs: &[Kv]| {
+        let all = Followed::All { kvs: kvs.to_vec(), revision: i64::MAX };
+        Exchange::new(host).hear(all, now)
+    };
+    for step in hear(HOST, kvs) {
+        let Step::Answer(call) = step else { continue };
+        assert!((10..=1000).contains(&call.within.as_millis()), "{call:?}");
+        let txn = call.answer_txn(Hearing::Others);
+        let [Op::Put { key, value, lease }] = &txn.then[..] else { panic!("{txn:?}") };
+        assert_eq!((key, *lease), (&call.kv.key, call.kv.lease));
+        let answer = Kv { value: value.clone(), ..call.kv.clone() };
+        let (_, caller) = key.rsplit_once('/').expect("it is the key of a call");
+        let read = Step::News(HOST.to_owned(), call.number, CallNews::Answered(Hearing::Others));
+        assert!(caller == HOST || hear(caller, &[answer]) == [read], "{call:?}");
     }
 }
 

@@ -8,7 +8,7 @@
 //! | `/link/config/<host>/<instance>` | another machine that starts under this name | the host's |
 //! | `/link/config/.written/<host>` | the name of the history of etcd in which this host wrote last; the revision tells when | none |
 //!
-//! The keys of the elections are the business of [`crate::lock`].
+//! The keys of the elections are the business of [`crate::lock`], and those of calls of [`crate::call`].
 //!
 //! Everything here is a pure function: from a [`Request`] to a transaction, from its outcome to an
 //! [`Answer`]. What is read is untrusted: what cannot be understood is named and skipped.

@@ -6,6 +6,7 @@ use super::host::{
 };
 use super::record::{self, Record, RecordValue};
 use super::{json, records_prefix};
+use crate::call;
 use crate::etcd::{Compare, Kv, Op, Reply, Txn};
 use crate::lock::{self, OtherPrefix};
 use crate::vip::{Cidr, VipId};
@@ -34,7 +35,9 @@ pub enum Request {
         /// The revision.
         revision: i64,
     },
-    /// Delete these keys, locks and candidacies, as far as they are attached to this lease.
+    /// Say that the agent of this host answers calls, as long as this lease lives.
+    WritePresence(i64),
+    /// Delete these keys, as far as they are attached to this lease.
     Release {
         /// The lease.
         lease: i64,
@@ -159,6 +162,7 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance, history: &str)
             };
             Txn::unconditional(keys.iter().map(release).collect())
         }
+        Request::WritePresence(lease) => call::presence_txn(host, *lease),
         Request::ClaimName { lease } => {
             let key = claim_key(host, instance);
             Txn::unconditional(vec![Op::Put { key, value: json(instance), lease: *lease }])
@@ -193,7 +197,10 @@ pub fn answer_of(request: &Request, host: &str, instance: &Instance, reply: &Rep
         Request::WriteHost { lease, .. } => {
             Answer::Written(written(&host_value(host, *lease, instance), reply))
         }
-        Request::Release { .. } | Request::ClaimName { .. } | Request::DropClaims => Answer::Done,
+        Request::WritePresence(_)
+        | Request::Release { .. }
+        | Request::ClaimName { .. }
+        | Request::DropClaims => Answer::Done,
         Request::Hosts => Answer::Hosts(reply.kvs(0).iter().filter_map(named_host).collect()),
         Request::RecordsOf(other) => {
             let records = reply.kvs(0).iter().map(|kv| record_of(other, kv));

@@ -9,17 +9,18 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
 use log::log;
 
-use super::Params;
 use super::core::{
     Action, Copies, Core, CoreConfig, Event, Failure, Order, Origin, Outcome, REVOKE, StartError,
     Timer, Token,
 };
+use super::{Params, calls};
 use crate::checks::{CheckDefaults, Timing};
 use crate::command::{Answer, Refusal, Request};
 use crate::election::{self, Election};
 use crate::etcd;
+use crate::failure_detector;
 use crate::machine;
-use crate::net;
+use crate::net::{self, MonitorTiming};
 use crate::network::Mac;
 use crate::ping::Ping;
 use crate::policy::StopPolicy;
@@ -75,10 +76,11 @@ impl Actor {
             loss: params.loss,
             renewal: params.renewal,
             loss_after: params.loss_after,
-            detects_crashes: params.monitoring.is_some(),
+            detection: params.monitoring.map(detection),
             new_id: VipId::random,
             etcd_addresses: params.etcd_addresses.clone(),
         };
+        calls::answer_calls(&params, event_tx.clone());
         // The channel was made here, so that it cannot be closed.
         let _ = event_tx.send(Box::new(Event::Begin(Box::new(copies))));
         Actor {
@@ -125,7 +127,10 @@ impl Actor {
         }
     }
 
+    /// What has come by now goes first: an answer that waits to be read is not one that is missing.
     fn on_time(&mut self) {
+        let waiting: Vec<_> = self.inbox.event_rx.try_iter().collect();
+        waiting.into_iter().for_each(|event| self.feed(*event));
         let now = Instant::now();
         let due: Vec<Timer> =
             self.timers.iter().filter(|(_, at)| now >= **at).map(|(timer, _)| *timer).collect();
@@ -158,6 +163,11 @@ impl Actor {
             Action::Ask(request) => self.ask(request),
             Action::ReadLeaseKeys(lease) => self.read_lease_keys(lease),
             Action::ReadLease(lease) => self.read_lease(lease),
+            Action::Call { host, lease, cidr, number } => {
+                let event_tx = self.inbox.event_tx.clone();
+                calls::call(&self.params, host, lease, (cidr, number), event_tx);
+            }
+            Action::EndCall(host) => calls::end_call(&self.params, &host),
             Action::KeepLease(resume, silent) => self.keep_lease(resume, silent),
             Action::Revoke(lease) => self.revoke(lease),
             Action::Start { slot, record, origin } => match self.start(slot, &record, origin) {
@@ -317,12 +327,19 @@ impl Actor {
             Order::Failover(target) => election.failover(target),
             Order::Leave => election.leave(),
             Order::OwnerDead(lease) => election.owner_dead(lease),
+            Order::OwnerMissed(missed) => election.owner_missed(missed),
             Order::OwnerHeardAgain => election.owner_heard_again(),
             Order::Paused => election.paused(),
             Order::CandidatesOutdated => election.candidates_outdated(),
             Order::Monitor(on) => election.monitor(self.params.monitoring.filter(|_| on)),
         }
     }
+}
+
+/// The pace of the detection that comes with that of the questions.
+fn detection(monitoring: MonitorTiming) -> failure_detector::Timing {
+    let MonitorTiming { doubt, alone, .. } = monitoring;
+    failure_detector::Timing { interval: if alone { doubt } else { doubt * 2 }, alone }
 }
 
 /// What is known of the outcome of a request that failed.

@@ -5,9 +5,10 @@
 //! The API sends it [`Request`]s, elections and etcd send it events. It never waits for any of them:
 //! what is asked of etcd is submitted and continues when the outcome comes back as an event; only the
 //! question for an interface's addresses, which the kernel answers, is waited for, one second at most.
-//! It stops when it is told to, with everything handed over, or when its handle is dropped.
+//! Calls of other hosts are answered beside it. It stops when it is told to, with everything handed over, or when its handle is dropped.
 
 mod actor;
+mod calls;
 pub mod core;
 
 use std::io;

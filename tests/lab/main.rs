@@ -24,6 +24,8 @@ mod authentication;
 #[cfg(test)]
 mod binding;
 #[cfg(test)]
+mod calls;
+#[cfg(test)]
 mod checks;
 #[cfg(test)]
 mod cluster;
@@ -53,6 +55,10 @@ mod health;
 mod hostile;
 #[cfg(test)]
 mod idle;
+#[cfg(test)]
+mod isolation;
+#[cfg(test)]
+mod layouts;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]

@@ -70,19 +70,30 @@ fn an_owner_cut_off_etcd_alone_is_replaced_and_lets_go_when_it_is_back() {
 }
 
 #[test]
-fn an_owner_off_the_lan_alone_keeps_the_ip_and_is_reached_when_it_is_back() {
+fn an_owner_that_hears_nobody_on_the_lan_is_replaced_and_lets_go() {
     let lab = three_hosts();
-    let owner = lab.await_owner(VIP);
-    let lock = lab.lock(VIP);
-    for way in [Way::Both, Way::In, Way::Out] {
+    for way in [Way::Both, Way::In] {
+        let owner = lab.await_owner(VIP);
         lab.isolate_one_way(owner, way);
-        eventually("the client does not reach it", || !lab.client.reaches(VIP.ip()));
-        // Nobody can know: its carrier is up, and etcd hears from it.
-        holds_for(LEASE_AND_MORE, "no move", || lab.bound_on(VIP) == [owner]);
+        // etcd hears from it, and it from etcd.
+        let heir = lab.await_owner_other_than(owner, VIP);
+        await_heard(&lab, heir);
+        assert_eq!(lab.bound_on(VIP), [heir]);
         lab.heal_wire();
-        assert_eq!(await_peace(&lab), owner);
+        assert_eq!(await_peace(&lab), heir);
     }
+}
+
+#[test]
+fn an_owner_that_is_not_heard_on_the_lan_but_hears_others_keeps_the_ip() {
+    let lab = three_hosts();
+    let (owner, lock) = (lab.await_owner(VIP), lab.lock(VIP));
+    lab.isolate_one_way(owner, Way::Out);
+    eventually("the client does not reach it", || !lab.client.reaches(VIP.ip()));
+    holds_for(LEASE_AND_MORE, "no move", || lab.bound_on(VIP) == [owner]);
     assert_eq!(lab.lock(VIP), lock);
+    lab.heal_wire();
+    assert_eq!(await_peace(&lab), owner);
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("checks", "tcp thread vip"),
     ("etcd", "clock secret tcp thread"),
     ("failure_detector", "network vip"),
+    ("call", "etcd failure_detector network text vip"),
     ("local_copy", "thread"),
     ("logging", "text thread"),
     ("net", "clock network ping policy thread vip"),
@@ -36,12 +37,12 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("lock", "etcd network vip"),
     ("api", "command http interface_name ping policy secret text thread vip wire"),
     ("election", "checks etcd fsm lock net network ping policy thread vip"),
-    ("store", "etcd interface_name lock network policy vip"),
-    ("config", "checks etcd failure_detector interface_name lock net policy secret store text"),
+    ("store", "call etcd interface_name lock network policy vip"),
+    ("config", "call checks etcd interface_name lock net policy secret store text"),
     ("machine", "network store"),
     (
         "supervisor",
-        "checks command election etcd failure_detector fsm local_copy lock \
+        "call checks command election etcd failure_detector fsm local_copy lock \
          machine net network ping policy store text thread vip wire",
     ),
     ("reload", "net"),
@@ -65,6 +66,7 @@ pub(crate) const PLACES: &[(&str, &[&str])] = &[
 
 /// What decides or only knows words: no clock, no log, no file, no socket, and neither edge.
 pub(crate) const PURE: &[&str] = &[
+    "src/call/",
     "src/command.rs",
     "src/election/core",
     "src/failure_detector/",

@@ -18,6 +18,8 @@ impl World {
         match fault {
             Fault::Kill(id) | Fault::Freeze(id) | Fault::Cut(id) | Fault::Leave(id) => runs(id),
             Fault::PowerOff(id) => self.host(id).life != Life::Off,
+            Fault::LeaderOff(id) => self.host(id).life != Life::Off && self.state.etcd_is_up,
+            Fault::Deaf(id) => !self.host(id).deaf,
             Fault::Revoke(id) => {
                 let lease = self.host(id).lease;
                 lease.is_some_and(|lease| self.state.etcd.has_lease(lease))
@@ -51,9 +53,15 @@ impl World {
         match fault {
             Fault::Kill(id) => self.host_mut(id).die(Life::Killed),
             Fault::PowerOff(id) => self.host_mut(id).die(Life::Off),
+            Fault::LeaderOff(id) => {
+                self.host_mut(id).die(Life::Off);
+                self.stop_etcd();
+            }
+            Fault::Deaf(id) => {
+                (self.host_mut(id).deaf, self.host_mut(id).claims) = (true, 0);
+            }
             Fault::Freeze(id) => {
-                self.host_mut(id).life = Life::Frozen;
-                self.host_mut(id).claims = 0;
+                (self.host_mut(id).life, self.host_mut(id).claims) = (Life::Frozen, 0);
             }
             Fault::Cut(id) => self.cut(id),
             Fault::Revoke(id) => self.end_lease(id),
@@ -106,6 +114,12 @@ impl World {
                     self.start(id);
                 }
             }
+            // There is another leader; the host stays away.
+            Fault::LeaderOff(_) | Fault::EtcdDown => self.state.etcd_is_up = true,
+            Fault::Deaf(id) => {
+                self.host_mut(id).deaf = false;
+                self.announce(id);
+            }
             Fault::Freeze(id) => {
                 if self.host(id).life == Life::Frozen {
                     self.host_mut(id).life = Life::Runs;
@@ -129,7 +143,6 @@ impl World {
                     self.tell(id, Input::Bound(true));
                 }
             }
-            Fault::EtcdDown => self.state.etcd_is_up = true,
             Fault::EtcdRefuses => self.state.etcd_refuses = false,
             Fault::Revoke(_)
             | Fault::Failover(_)
@@ -208,6 +221,8 @@ fn leaves_no_gap(fault: Fault) -> bool {
         | Fault::LockDeleted
         | Fault::Kill(_)
         | Fault::PowerOff(_)
+        | Fault::LeaderOff(_)
+        | Fault::Deaf(_)
         | Fault::Freeze(_)
         | Fault::Cut(_)
         | Fault::Revoke(_)
@@ -226,6 +241,8 @@ fn lasts(fault: Fault) -> bool {
     match fault {
         Fault::Kill(_)
         | Fault::PowerOff(_)
+        | Fault::LeaderOff(_)
+        | Fault::Deaf(_)
         | Fault::Freeze(_)
         | Fault::Cut(_)
         | Fault::CheckFails(_)

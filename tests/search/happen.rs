@@ -2,7 +2,7 @@
 
 use link::election::message::Input;
 use link::lock::{self, Advertisement, Candidacy, Gap, Lease, Request};
-use link::network::ProbeResult;
+use link::network::{Missed, ProbeResult};
 
 use crate::bugs::Bug;
 use crate::host::{Exchange, HostId, Life, Told, mac};
@@ -132,6 +132,12 @@ impl World {
         if host.runs() && connected && self.awaits_dead(id).is_some() {
             later.push(Step::OwnerDead(id));
         }
+        if host.runs() && host.hearing != host.truly_hears() {
+            soon.push(Step::Hears(id));
+        }
+        for (late, when) in [(false, &mut *soon), (true, &mut *later)] {
+            when.extend(self.misses(id, late).then_some(Step::OwnerMissed { host: id, late }));
+        }
         if host.life == Life::Left && connected && !refuses && self.has_left_overs(id) {
             soon.push(Step::CleansUp(id));
         }
@@ -145,11 +151,40 @@ impl World {
         }
     }
 
-    /// The lease of the owner that a host waits for, if that has no power.
+    /// The lease of the owner that a host waits for, if that has no power, or is cut off from the network on
+    /// which this host hears others.
     fn awaits_dead(&self, id: HostId) -> Option<i64> {
         let (_, lease) = self.host(id).core.awaited()?;
         let mut owners = self.state.hosts.iter().filter(|owner| owner.lease == Some(lease));
-        owners.any(|owner| owner.life == Life::Off).then_some(lease)
+        let deaf = self.host(id).deaf;
+        owners.any(|it| it.life == Life::Off || it.deaf && !deaf).then_some(lease)
+    }
+
+    /// What a host is told that misses the owner while it hears nothing of etcd. `late`, all others have had
+    /// their turn.
+    fn missed(&self, id: HostId, late: bool) -> Option<Missed> {
+        let (owner, lease) = self.host(id).core.awaited()?;
+        let owner = self.ids().find(|other| crate::host::name(*other) == owner)?;
+        let silent = !self.hears(id, owner) || !self.host(owner).bound;
+        if self.is_connected(id) || !silent || !self.host(id).runs() {
+            return None;
+        }
+        let others = self.ids().filter(|other| {
+            let (awaits, silent) = (self.host(*other).core.awaited(), !self.hears(*other, owner));
+            self.hears(id, *other) && silent && awaits.is_some_and(|(_, other)| other == lease)
+        });
+        let by = others.map(mac).collect();
+        let turn = if late { u32::MAX } else { 0 };
+        let neighbours = !self.host(id).deaf;
+        Some(Missed { lease, by, neighbours, turn, agents: Vec::new() })
+    }
+
+    /// Whether that makes a difference.
+    fn misses(&self, id: HostId, late: bool) -> bool {
+        self.missed(id, late).is_some_and(|missed| {
+            let mut core = self.host(id).core.clone();
+            !core.handle(Input::OwnerMissed(missed)).is_empty()
+        })
     }
 
     fn has_left_overs(&self, id: HostId) -> bool {
@@ -190,11 +225,7 @@ impl World {
                 self.host_mut(id).repeats = false;
             }
             Step::Probed(id) => self.probed(id),
-            Step::Checked(id) => {
-                let passed = self.host(id).service;
-                self.host_mut(id).checked = Some(passed);
-                self.tell(id, Input::Checked(passed));
-            }
+            Step::Checked(id) => self.checked(id),
             Step::Renewed(id) => {
                 let lease = self.renew(id);
                 self.host_mut(id).told = Told::Held(lease);
@@ -213,11 +244,28 @@ impl World {
                 let lease = self.awaits_dead(id).expect("it is dead");
                 self.tell(id, Input::OwnerDead(lease));
             }
+            Step::OwnerMissed { host, late } => {
+                let missed = self.missed(host, late).expect("it is missed");
+                self.tell(host, Input::OwnerMissed(missed));
+            }
+            Step::Hears(id) => self.tell_hearing(id),
             Step::CleansUp(id) => self.clean_up(id),
             Step::Timer(id, timer) => self.tell(id, Input::Timer(timer)),
             Step::Fault(fault) => self.begin(fault),
             Step::Heal(fault) => self.heal(fault),
         }
+    }
+
+    fn checked(&mut self, id: HostId) {
+        let passed = self.host(id).service;
+        self.host_mut(id).checked = Some(passed);
+        self.tell(id, Input::Checked(passed));
+    }
+
+    fn tell_hearing(&mut self, id: HostId) {
+        let hearing = self.host(id).truly_hears();
+        self.host_mut(id).hearing = hearing;
+        self.tell(id, Input::Hearing(hearing));
     }
 
     /// A host hears what the network says to its question. Who answers for what the kernel of this one has,

@@ -5,7 +5,7 @@ use std::fmt;
 
 use link::election::core::{Core, CoreConfig};
 use link::lock::{Gap, LockAnswer, LockView, Request};
-use link::network::{Mac, ProbeResult};
+use link::network::{Hearing, Mac, ProbeResult};
 use link::policy::{AllFailingPolicy, LossPolicy};
 
 /// Hosts are numbered from 0.
@@ -72,6 +72,9 @@ pub(crate) struct Host {
     pub(crate) bound: bool,
     pub(crate) takes_address: bool,
     pub(crate) carrier: bool,
+    /// It hears nobody on the network of the IP and is heard by nobody, and what the core was told of that.
+    pub(crate) deaf: bool,
+    pub(crate) hearing: Hearing,
     /// Whether the service is well, and what the core was told of that.
     pub(crate) service: bool,
     pub(crate) checked: Option<bool>,
@@ -108,6 +111,8 @@ impl Host {
             bound: false,
             takes_address: true,
             carrier: true,
+            deaf: false,
+            hearing: Hearing::Others,
             service: true,
             checked: None,
             cut: false,
@@ -154,6 +159,10 @@ impl Host {
 
     pub(crate) fn runs(&self) -> bool {
         self.life == Life::Runs
+    }
+
+    pub(crate) fn truly_hears(&self) -> Hearing {
+        if self.deaf { Hearing::Nobody } else { Hearing::Others }
     }
 
     /// It could serve the IP.

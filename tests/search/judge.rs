@@ -1,6 +1,6 @@
 //! What has to hold where nothing more happens by itself, and where nothing happens for a second.
 
-use link::election::core::Timer;
+use link::election::core::{Reason, Timer, WithoutEtcd};
 use link::fsm::State as Fsm;
 use link::lock;
 use link::policy::{AllFailingPolicy, LossPolicy};
@@ -17,9 +17,12 @@ impl World {
         let members: Vec<_> = self.ids().filter(|id| !self.host(*id).cut).collect();
         let bound = self.bound_of(&members);
         let able: Vec<_> = members.iter().copied().filter(|id| self.host(*id).is_able()).collect();
+        // Who is heard goes first.
+        let heard: Vec<_> = able.iter().copied().filter(|id| !self.host(*id).deaf).collect();
+        let owners = if heard.is_empty() { &able } else { &heard };
         match bound.as_slice() {
             [] if able.is_empty() => self.judge_nobody(&members)?,
-            [owner] if able.contains(owner) => self.judge_owner(*owner)?,
+            [owner] if owners.contains(owner) => self.judge_owner(*owner)?,
             [owner] if able.is_empty() => self.judge_last_one(*owner)?,
             _ => return Err(format!("the IP is on {}", names(&bound))),
         }
@@ -37,8 +40,12 @@ impl World {
     }
 
     /// A host whose kernel does not take the address goes on trying if no other host can have it, or if etcd
-    /// does not tell.
+    /// does not tell. One that fails goes on trying to hand over to a host that is not heard.
     pub(crate) fn goes_on_trying(&self) -> bool {
+        let mut able = self.ids().filter(|id| self.host(*id).is_able()).peekable();
+        if able.peek().is_some() && able.all(|id| self.host(id).deaf) {
+            return true;
+        }
         let able = self.ids().any(|id| self.host(id).is_able());
         self.ids().any(|id| {
             let host = self.host(id);
@@ -51,7 +58,12 @@ impl World {
         // A request without an answer holds the next one up for two.
         let asks = |id: HostId| self.host(id).exchange == Exchange::Unheard;
         let knows = |id| !self.host(id).cut && self.is_held(id) && !asks(id);
-        let held = self.ids().all(|id| !self.host(id).runs() || knows(id));
+        // A host that is cut off hears of another owner from etcd alone, and in this case late.
+        // So does one that took the IP while etcd was lost, of an owner that it does not hear.
+        let waits = |id: HostId| matches!(self.host(id).core.reason(), Reason::OwnerNotHeard(_));
+        let split = self.ids().any(|id| self.host(id).deaf);
+        let tells = |id: HostId| !(split && (self.host(id).missed || waits(id)));
+        let held = self.ids().all(|id| !self.host(id).runs() || knows(id) && tells(id));
         if !held || !self.state.etcd_is_up || self.state.etcd_refuses {
             return Ok(());
         }
@@ -67,7 +79,7 @@ impl World {
     /// ten seconds (RFC 5227), and one that was not told that another has let go reads that as late.
     fn may_be_slow_to_announce(&self, owner: HostId) -> bool {
         let host = self.host(owner);
-        !host.carrier || host.missed || host.core.is_armed(Timer::Defence)
+        !host.carrier || host.deaf || host.missed || host.core.is_armed(Timer::Defence)
     }
 
     /// Who has the IP, of these hosts. What a program that does not run has left is left out.
@@ -90,6 +102,10 @@ impl World {
 
     /// A host that announced the IP after its owner has had the owner announce it again.
     fn judge_neighbours(&self, owner: HostId) -> Result<(), String> {
+        // What it announces, it announces again when it is heard.
+        if self.host(owner).deaf {
+            return Ok(());
+        }
         let others = self.ids().any(|id| id != owner && self.host(id).bound);
         match self.state.neighbours_send_to {
             Some(other) if other != owner && !others => Err(format!(
@@ -146,7 +162,7 @@ impl World {
         let takes = self.policies.loss == LossPolicy::Take;
         let idle = |id: &HostId| {
             let host = self.host(*id);
-            takes && host.cut && host.is_able() && !host.bound
+            takes && host.cut && host.is_able() && !host.bound && !self.asks_first(*id)
         };
         match self.ids().find(idle) {
             Some(id) => Err(format!("{} has lost etcd and does not take the IP", name(id))),
@@ -158,12 +174,21 @@ impl World {
         let all: Vec<_> = self.ids().collect();
         let bound = self.bound_of(&all);
         let able: Vec<_> = self.ids().filter(|id| self.host(*id).is_able()).collect();
+        let split = self.ids().any(|id| self.host(id).deaf);
         let well = match self.policies.loss {
-            LossPolicy::Take => able.iter().all(|id| bound.contains(id)),
-            LossPolicy::Probe => able.is_empty() || self.is_somewhere() && bound.len() <= 1,
+            LossPolicy::Take => able.iter().all(|id| bound.contains(id) || self.asks_first(*id)),
+            LossPolicy::Probe => {
+                able.is_empty() || self.is_somewhere() && (split || bound.len() <= 1)
+            }
             LossPolicy::Hold => true,
         };
         if well { Ok(()) } else { Err(format!("without etcd, the IP is on {}", names(&bound))) }
+    }
+
+    /// A host that has not heard of etcd since it was started may be configured wrongly, and leaves the IP to
+    /// whoever answers.
+    fn asks_first(&self, id: HostId) -> bool {
+        self.host(id).core.reason() == Reason::EtcdLost(WithoutEtcd::OtherAnswers)
     }
 
     /// Some kernel has it, whether its agent runs or not.

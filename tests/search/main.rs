@@ -145,7 +145,8 @@ fn one_fault(hosts: usize, delays: u8, policies: &[Policies]) {
 
 /// What makes pairs large: retries, times that pass each other, and what each host does on its own.
 fn is_large(kind: &str) -> bool {
-    ["cut", "lock deleted", "etcd down", "etcd wiped", "etcd refuses"].contains(&kind)
+    let large = ["cut", "leader off", "lock deleted", "etcd down", "etcd wiped", "etcd refuses"];
+    large.contains(&kind)
 }
 
 /// Pairs of faults of two kinds, which may be the same.

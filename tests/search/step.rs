@@ -46,6 +46,13 @@ pub(crate) enum Step {
     FormerLeaseEnds(HostId),
     /// The failure detector declares the owner dead, for which this host waits.
     OwnerDead(HostId),
+    /// The failure detector finds that etcd is silent, too; and, a while later, that nobody has taken the IP.
+    OwnerMissed {
+        host: HostId,
+        late: bool,
+    },
+    /// A host finds out whether it hears anybody.
+    Hears(HostId),
     /// The supervisor releases what an election has left behind.
     CleansUp(HostId),
     /// A timer of the core comes due.
@@ -59,6 +66,10 @@ pub(crate) enum Step {
 pub(crate) enum Fault {
     Kill(HostId),
     PowerOff(HostId),
+    /// The same, and etcd has no leader any more, whose member was on it.
+    LeaderOff(HostId),
+    /// It is cut off the network of the IP.
+    Deaf(HostId),
     Freeze(HostId),
     Cut(HostId),
     Revoke(HostId),
@@ -82,9 +93,11 @@ impl Fault {
     /// All kinds, each for every host.
     pub(crate) fn all(hosts: usize) -> Vec<Fault> {
         let each = |kind: fn(HostId) -> Fault| (0..hosts).map(kind);
-        let kinds: [fn(HostId) -> Fault; 14] = [
+        let kinds: [fn(HostId) -> Fault; 16] = [
             Fault::Kill,
             Fault::PowerOff,
+            Fault::LeaderOff,
+            Fault::Deaf,
             Fault::Freeze,
             Fault::Cut,
             Fault::Revoke,
@@ -113,6 +126,8 @@ impl Fault {
         match self {
             Fault::Kill(_) => "kill",
             Fault::PowerOff(_) => "power off",
+            Fault::LeaderOff(_) => "leader off",
+            Fault::Deaf(_) => "deaf",
             Fault::Freeze(_) => "freeze",
             Fault::Cut(_) => "cut",
             Fault::Revoke(_) => "revoke",
@@ -137,6 +152,8 @@ impl Fault {
         match self {
             Fault::Kill(host)
             | Fault::PowerOff(host)
+            | Fault::LeaderOff(host)
+            | Fault::Deaf(host)
             | Fault::Freeze(host)
             | Fault::Cut(host)
             | Fault::Revoke(host)
@@ -189,6 +206,8 @@ impl fmt::Display for Step {
             Step::LeaseEnds(host) => (host, "'s lease ends"),
             Step::FormerLeaseEnds(host) => (host, "'s former lease ends"),
             Step::OwnerDead(host) => (host, " finds that the owner is dead"),
+            Step::OwnerMissed { host, .. } => (host, " misses the owner and etcd"),
+            Step::Hears(host) => (host, " finds out whether it hears anybody"),
             Step::CleansUp(host) => (host, " releases what its election has left behind"),
             Step::Timer(host, timer) => return write!(f, "{}: {timer:?} is due", name(host)),
             Step::Fault(fault) => return write!(f, "FAULT {fault}"),

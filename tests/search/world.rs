@@ -95,7 +95,9 @@ impl World {
         host.life = Life::Runs;
         host.leaves = false;
         host.core = crate::host::core(id, policies);
-        let found = host.bound;
+        host.hearing = host.truly_hears();
+        let (found, hearing) = (host.bound, host.hearing);
+        self.tell(id, Input::Hearing(hearing));
         self.tell(id, Input::Bound(found));
         self.tell_interface(id);
     }
@@ -160,7 +162,7 @@ impl World {
 
     /// Whoever has the address hears, some time, that this host has it.
     pub(crate) fn announce(&mut self, id: HostId) {
-        if self.host(id).bound && self.host(id).carrier {
+        if self.host(id).bound && self.host(id).carrier && !self.host(id).deaf {
             self.state.neighbours_send_to = Some(id);
             self.host_mut(id).repeats = true;
         }
@@ -173,7 +175,10 @@ impl World {
 
     /// Whether the network carries something from one host to another.
     pub(crate) fn hears(&self, to: HostId, from: HostId) -> bool {
-        let up = |id: HostId| self.host(id).carrier && self.host(id).life != Life::Off;
+        let up = |id: HostId| {
+            let host = self.host(id);
+            host.carrier && !host.deaf && host.life != Life::Off
+        };
         to != from && up(to) && up(from)
     }
 

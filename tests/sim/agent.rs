@@ -7,16 +7,19 @@ use std::time::{Duration, Instant};
 use link::election::Status;
 use link::election::core::{Core as ElectionCore, CoreConfig as ElectionConfig};
 use link::election::driver::Driver;
+use link::failure_detector::Timing;
 use link::lock::{self, Holder};
+use link::network::Hearing;
+use link::policy::CrashDetection;
 use link::store::{Instance, Record};
-use link::supervisor::core::{Core, CoreConfig, Timer};
+use link::supervisor::core::{Core, CoreConfig, Event as SupervisorEvent, Timer};
 use link::vip::{Cidr, Slot, VipId};
 
 use crate::client::Client;
 use crate::lan::{Monitoring, Probing};
 use crate::memory_etcd::Millis;
 use crate::setup::{IpId, Policies};
-use crate::times::{FALL, LOSS, RENEWAL, RISE};
+use crate::times::{FALL, INTERVAL, LOSS, RENEWAL, RISE};
 use crate::world::Process;
 
 #[derive(Debug)]
@@ -30,6 +33,12 @@ pub(crate) struct Agent {
     /// Since when it does not run, if so, and what has come since.
     pub(crate) frozen: Option<Millis>,
     pub(crate) held_up: VecDeque<Process>,
+    /// Until when its supervisor has other things to do, and what it has not looked at since.
+    pub(crate) busy_until: Millis,
+    pub(crate) unread: VecDeque<SupervisorEvent>,
+    /// What is heard on the interface of the IPs, and what will be found to be heard, and when.
+    pub(crate) hearing: Hearing,
+    pub(crate) hears: Option<(Hearing, Millis)>,
     /// It was told to stop.
     pub(crate) stopping: bool,
     /// It has read its records from etcd: it has written a copy of them.
@@ -86,7 +95,10 @@ impl Agent {
             loss: policies.loss,
             renewal: Duration::from_millis(RENEWAL),
             loss_after: Duration::from_millis(LOSS),
-            detects_crashes: policies.crash != link::policy::CrashDetection::Off,
+            detection: (policies.crash != CrashDetection::Off).then_some(Timing {
+                interval: Duration::from_millis(INTERVAL),
+                alone: policies.crash == CrashDetection::Fast,
+            }),
             new_id,
             etcd_addresses: Vec::new(),
         };
@@ -96,9 +108,13 @@ impl Agent {
             policies,
             timers: BTreeMap::new(),
             elections: BTreeMap::new(),
-            client: Client::new(),
+            client: Client::new(host),
             frozen: None,
             held_up: VecDeque::new(),
+            busy_until: 0,
+            unread: VecDeque::new(),
+            hearing: Hearing::Unknown,
+            hears: None,
             stopping: false,
             loaded: false,
         }
@@ -168,6 +184,7 @@ impl Election {
             bound,
             candidate: core.is_candidate(),
             interface_usable: core.interface_is_usable(),
+            hears_others: core.hears_others(),
             trouble: core.troubles().into_iter().map(|trouble| format!("{trouble:?}")).collect(),
         }
     }

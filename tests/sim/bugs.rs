@@ -34,8 +34,12 @@ pub(crate) enum Bug {
     BreakBeforeMake,
     /// The network is not asked: silence is all that is heard.
     NetworkIsNotHeard,
-    /// An owner that is silent on the network is taken for dead, whatever etcd says of it.
+    /// An owner that is silent on the network is taken for dead, though it answers in etcd.
     OneWitnessIsEnough,
+    /// Where etcd is silent, too, all others are counted as those that miss the owner.
+    MinoritiesTake,
+    /// A host that hears nobody does not notice, and does not leave a free lock to others.
+    DeafHostsGoFirst,
     /// Where the network alone is to tell, a standby that is deaf itself takes the owner for dead.
     DeafStandbysTakeIt,
     /// A failing owner gives an IP up though no other host could take it.
@@ -59,7 +63,7 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    pub(crate) const ALL: [Bug; 23] = [
+    pub(crate) const ALL: [Bug; 25] = [
         Bug::UnconditionalUnlock,
         Bug::OwnershipSurvivesTheLease,
         Bug::DeadLeaseLooksAlive,
@@ -74,6 +78,8 @@ impl Bug {
         Bug::BreakBeforeMake,
         Bug::NetworkIsNotHeard,
         Bug::OneWitnessIsEnough,
+        Bug::MinoritiesTake,
+        Bug::DeafHostsGoFirst,
         Bug::DeafStandbysTakeIt,
         Bug::LastOneLetsGo,
         Bug::LeftOversAreKept,

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use link::call::Exchange;
 use link::etcd::{Gap, Reply, Txn};
 use link::lock;
 use link::store;
@@ -19,6 +20,8 @@ pub(crate) struct Client {
     pub(crate) known: i64,
     pub(crate) keeper: Option<Keeper>,
     pub(crate) watch: Watch,
+    /// What it makes of calls.
+    pub(crate) exchange: Exchange,
     pub(crate) requests: BTreeMap<u64, Pending>,
     requested: u64,
 }
@@ -42,6 +45,10 @@ pub(crate) enum Asker {
     Election(Slot, lock::Request),
     LeaseKeys(i64),
     LeaseLeft(i64),
+    /// The call to this host, by its number.
+    Call(String, u64),
+    /// Nobody waits for it.
+    Nobody,
     Revoke,
 }
 
@@ -73,11 +80,12 @@ pub(crate) enum Failed {
 }
 
 impl Client {
-    pub(crate) fn new() -> Client {
+    pub(crate) fn new(host: &str) -> Client {
         Client {
             known: 0,
             keeper: None,
             watch: Watch::default(),
+            exchange: Exchange::new(host),
             requests: BTreeMap::new(),
             requested: 0,
         }

@@ -2,7 +2,7 @@
 
 use crate::cluster::Service;
 use crate::memory_etcd::Millis;
-use crate::setup::{HostId, IpId};
+use crate::setup::{Group, HOSTS, HostId, IpId};
 use crate::users::Want;
 
 /// Something that goes wrong, or that somebody does.
@@ -36,6 +36,16 @@ pub(crate) enum Fault {
     },
     /// The agent does not run for a while (SIGSTOP, a snapshot of a virtual machine).
     Freeze {
+        host: HostId,
+        lasts: Millis,
+    },
+    /// The whole machine stands still for a while (a virtual machine that migrates).
+    Suspend {
+        host: HostId,
+        lasts: Millis,
+    },
+    /// The supervisor of the agent has other things to do for a while.
+    Busy {
         host: HostId,
         lasts: Millis,
     },
@@ -74,6 +84,17 @@ pub(crate) enum Fault {
         to: HostId,
         lasts: Millis,
     },
+    /// Nothing gets through on that network between some hosts and the others, in one direction or in both.
+    Split {
+        group: Group,
+        out: bool,
+        in_: bool,
+        lasts: Millis,
+    },
+    /// Nothing gets through on that network at all, for a moment.
+    Pause {
+        lasts: Millis,
+    },
     /// The interface of the IPs has no carrier.
     Unplugged {
         host: HostId,
@@ -81,6 +102,10 @@ pub(crate) enum Fault {
     },
     /// etcd is down on all members.
     EtcdDown {
+        lasts: Millis,
+    },
+    /// etcd has no leader: nothing is answered; then all leases begin again.
+    Leaderless {
         lasts: Millis,
     },
     /// etcd answers, and does not carry everything out.
@@ -101,6 +126,11 @@ pub(crate) enum Fault {
     /// The watch of a host dies without a word.
     DeadWatch {
         host: HostId,
+    },
+    /// What the watch of a host tells comes late, while requests work.
+    LateWatch {
+        host: HostId,
+        lasts: Millis,
     },
     /// A deletion is not told to a host.
     LostDeletion {
@@ -191,8 +221,14 @@ impl Fault {
             | Fault::Stuck { lasts, .. }
             | Fault::Isolated { lasts, .. }
             | Fault::Parted { lasts, .. }
+            | Fault::Split { lasts, .. }
+            | Fault::Pause { lasts }
+            | Fault::Suspend { lasts, .. }
+            | Fault::Busy { lasts, .. }
+            | Fault::LateWatch { lasts, .. }
             | Fault::Unplugged { lasts, .. }
             | Fault::EtcdDown { lasts }
+            | Fault::Leaderless { lasts }
             | Fault::Refuses { lasts, .. }
             | Fault::StaleReads { lasts, .. }
             | Fault::Zombie { lasts, .. }
@@ -230,6 +266,9 @@ impl Fault {
             | Fault::Reload { host }
             | Fault::PowerOff { host, .. }
             | Fault::Freeze { host, .. }
+            | Fault::Suspend { host, .. }
+            | Fault::Busy { host, .. }
+            | Fault::LateWatch { host, .. }
             | Fault::Stop { host, .. }
             | Fault::Sick { host, .. }
             | Fault::Stuck { host, .. }
@@ -247,9 +286,14 @@ impl Fault {
             | Fault::LostCopy { host, .. }
             | Fault::Asks { host, .. }
             | Fault::KilledAtDelete { host, .. } => vec![host],
-            Fault::Parted { from, to, .. } => vec![from, to],
+            // The gateway is no host.
+            Fault::Parted { from, to, .. } => {
+                [from, to].into_iter().filter(|host| *host < HOSTS).collect()
+            }
+            Fault::Split { .. } => (0..HOSTS).collect(),
             Fault::AllSick { .. }
             | Fault::EtcdDown { .. }
+            | Fault::Leaderless { .. }
             | Fault::Refuses { .. }
             | Fault::LeaderChange
             | Fault::Restore { .. }
@@ -257,6 +301,8 @@ impl Fault {
             | Fault::MassRevoke
             | Fault::DeleteLock { .. }
             | Fault::WriteLock { .. }
+            // It moves nothing.
+            | Fault::Pause { .. }
             // It does nothing to anybody.
             | Fault::Twin { .. }
             | Fault::GoLink { .. } => Vec::new(),

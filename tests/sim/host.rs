@@ -51,6 +51,8 @@ pub(crate) struct Faults {
     pub(crate) stuck_until: [Millis; IPS],
     /// Who does not hear it: as often as that has happened.
     pub(crate) unheard_by: Vec<HostId>,
+    /// What its watch tells comes late.
+    pub(crate) late_watch: u32,
 }
 
 impl Host {
@@ -100,8 +102,8 @@ impl Host {
         self.power && to.power && self.faults.lan_out == 0 && to.faults.lan_in == 0 && heard
     }
 
-    /// True when it hears the gateway, and is heard by it.
-    pub(crate) fn hears_others(&self) -> bool {
-        self.faults.lan_out == 0 && self.faults.lan_in == 0
+    /// True when it hears another, and is heard by it.
+    pub(crate) fn talks_to(&self, other: &Host) -> bool {
+        self.id != other.id && self.reaches(other) && other.reaches(self)
     }
 }

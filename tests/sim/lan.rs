@@ -5,7 +5,7 @@ use link::network::{Liveness, ProbeResult};
 
 use crate::memory_etcd::Millis;
 use crate::times::{
-    EAGER, EAGER_GAP, MONITOR_COUNT, PRECEDENCE, PROBE_GAP, SILENCE, SILENCE_AFTER_ANSWER,
+    EAGER, EAGER_GAP, LONG_SILENT, PRECEDENCE, PROBE_GAP, Pace, SILENCE, SILENCE_AFTER_ANSWER,
     UNANSWERED,
 };
 
@@ -59,27 +59,44 @@ impl Probing {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Monitoring {
     /// Whether the owner was heard since it was started afresh.
-    known: bool,
+    pub(crate) known: bool,
     unanswered: u32,
     told: Option<Liveness>,
 }
 
 impl Monitoring {
-    /// What the next question brings, if that is news; where the network alone is to tell, `others` are
-    /// asked for, and are heard or not.
-    pub(crate) fn ask(&mut self, answered: bool, others: Option<bool>) -> Option<Liveness> {
+    /// What a question brings at once, if that is news; what its silence means is known later.
+    pub(crate) fn ask(&mut self, answered: bool) -> Option<Liveness> {
         if answered {
             *self = Monitoring { known: true, unanswered: 0, told: self.told };
             return self.tell(Liveness::Alive);
         }
         self.unanswered = self.unanswered.saturating_add(1);
-        if !self.known || self.unanswered < MONITOR_COUNT {
+        let doubts = self.known && self.unanswered == 2 && self.told == Some(Liveness::Alive);
+        if doubts { self.tell(Liveness::Doubted) } else { None }
+    }
+
+    /// After how long the next question is due.
+    pub(crate) fn gap(&self, pace: Pace) -> Millis {
+        match self.unanswered {
+            0 => pace.calm,
+            many if many > LONG_SILENT.0 => LONG_SILENT.1,
+            _ => pace.doubt,
+        }
+    }
+
+    /// The last question was for everybody: the one before it was not answered.
+    pub(crate) fn asks_everybody(&self) -> bool {
+        self.known && self.unanswered >= 2
+    }
+
+    /// The patience after the last question is over: silence, if it is and that is news. Other hosts are
+    /// heard there, or not.
+    pub(crate) fn silent(&mut self, pace: Pace, others: bool) -> Option<Liveness> {
+        if !self.known || self.unanswered < pace.count {
             return None;
         }
-        match others {
-            Some(true) => self.tell(Liveness::Dead),
-            Some(false) | None => self.tell(Liveness::Suspect),
-        }
+        self.tell(if others { Liveness::Dead } else { Liveness::Suspect })
     }
 
     /// Nobody can be heard, or the process stood still: the owner has to be heard before its silence

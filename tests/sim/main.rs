@@ -41,7 +41,7 @@ const BURSTS: u64 = 12;
 
 /// Within how many steps each known bug has to be found. Most are within a million; which seed finds one
 /// changes with the program.
-const BUG_STEPS: u64 = 3_000_000;
+const BUG_STEPS: u64 = 6_000_000;
 
 /// What came of many runs.
 #[derive(Debug, Default)]

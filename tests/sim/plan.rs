@@ -4,7 +4,7 @@ use crate::cluster::Service;
 use crate::fault::Fault;
 use crate::memory_etcd::Millis;
 use crate::random::Random;
-use crate::setup::{HOSTS, HostId, IPS, IpId, Wish};
+use crate::setup::{GATEWAY, Group, HOSTS, HostId, IPS, IpId, Wish};
 use crate::users::Want;
 
 /// Faults with their times, in order.
@@ -41,7 +41,7 @@ fn story(random: &mut Random, plan: &mut Plan, begin: Millis) -> Millis {
     let (host, ip) = (random.index(HOSTS), random.index(IPS));
     // What is to be alone begins when all is well, and ends before the next.
     let (calm, lasts) = (begin + 30_000, random.between(8_000, 20_000));
-    match random.between(0, 8) {
+    match random.between(0, 13) {
         0 => old_image(random, plan, begin, host, ip),
         1 => unheard_answer(random, plan, begin, host, ip),
         2 => unheard_owner(random, plan, begin, host, ip),
@@ -59,6 +59,11 @@ fn story(random: &mut Random, plan: &mut Plan, begin: Millis) -> Millis {
             plan.push((calm, Fault::Restart { host, after: random.between(100, 1_500) }));
             calm + lasts
         }
+        8 => leader_dies(random, plan, calm, host),
+        9 => leaderless_split(random, plan, calm, host),
+        10 => deaf_standby(random, plan, calm, host),
+        11 => deaf_boot(random, plan, begin, host),
+        12 => nothing(random, plan, calm, host),
         _ => {
             plan.push((begin, Fault::Stuck { host, ip, lasts: lasts * 3 }));
             let ask =
@@ -66,6 +71,70 @@ fn story(random: &mut Random, plan: &mut Plan, begin: Millis) -> Millis {
             plan.extend((0..HOSTS).filter(|other| *other != host).map(ask));
             begin + lasts * 3
         }
+    }
+}
+
+/// A host dies with the member of etcd on it, which led.
+fn leader_dies(random: &mut Random, plan: &mut Plan, begin: Millis, host: HostId) -> Millis {
+    let lasts = random.between(4_000, 20_000);
+    plan.push((begin, Fault::PowerOff { host, lasts }));
+    plan.push((begin, Fault::Leaderless { lasts: random.between(1_000, 3_000) }));
+    begin + lasts
+}
+
+/// A host, or its side of the network, is cut off while etcd has no leader.
+fn leaderless_split(random: &mut Random, plan: &mut Plan, begin: Millis, host: HostId) -> Millis {
+    let lasts = random.between(500, 6_000);
+    let (out, in_) = directions(random);
+    let group = if random.one_in(2) { Group(1 << host) } else { Group::random(random) };
+    plan.push((begin, Fault::Split { group, out, in_, lasts }));
+    let at = begin + random.between(0, 300);
+    plan.push((at, Fault::Leaderless { lasts: random.between(500, 3_000) }));
+    begin + lasts
+}
+
+/// A standby hears nobody, and then the owner dies.
+fn deaf_standby(random: &mut Random, plan: &mut Plan, begin: Millis, host: HostId) -> Millis {
+    let lasts = random.between(8_000, 20_000);
+    let (out, in_) = (random.one_in(2), true);
+    plan.push((begin, Fault::Split { group: Group(1 << host), out, in_, lasts }));
+    let other = (host + 1 + random.index(HOSTS - 1)) % HOSTS;
+    plan.push((begin + 3_000, Fault::PowerOff { host: other, lasts }));
+    begin + 3_000 + lasts
+}
+
+/// A host that hears nobody boots while the others are away for a moment.
+fn deaf_boot(random: &mut Random, plan: &mut Plan, begin: Millis, host: HostId) -> Millis {
+    let lasts = random.between(20_000, 40_000);
+    plan.push((begin, Fault::PowerOff { host, lasts: 2_000 }));
+    plan.push((begin, Fault::Isolated { host, out: true, in_: true, lasts }));
+    for other in (0..HOSTS).filter(|other| *other != host) {
+        let at = begin + random.between(500, 2_500);
+        plan.push((at, Fault::Restart { host: other, after: random.between(100, 8_000) }));
+    }
+    begin + lasts
+}
+
+/// The network, an agent and a supervisor stand still for a moment, which moves nothing.
+fn nothing(random: &mut Random, plan: &mut Plan, begin: Millis, host: HostId) -> Millis {
+    let mut at = begin;
+    for _ in 0..random.between(2, 5) {
+        plan.push(match random.between(0, 2) {
+            0 => (at, Fault::Pause { lasts: random.between(100, 200) }),
+            1 => (at, Fault::Freeze { host, lasts: random.between(100, 300) }),
+            _ => (at, Fault::Busy { host, lasts: random.between(100, 800) }),
+        });
+        at += random.between(1_200, 4_000);
+    }
+    at
+}
+
+/// One direction or the other, or both.
+fn directions(random: &mut Random) -> (bool, bool) {
+    match random.between(0, 3) {
+        0 => (true, false),
+        1 => (false, true),
+        _ => (true, true),
     }
 }
 
@@ -198,7 +267,7 @@ fn fault(random: &mut Random) -> Fault {
 }
 
 fn of_etcd(random: &mut Random, lasts: Millis) -> Fault {
-    match random.between(0, 9) {
+    match random.between(0, 12) {
         0 | 1 => Fault::EtcdDown { lasts },
         2 => Fault::EtcdDown { lasts: lasts * 2 },
         3 => Fault::LeaderChange,
@@ -207,12 +276,13 @@ fn of_etcd(random: &mut Random, lasts: Millis) -> Fault {
         6 => Fault::MassRevoke,
         7 => Fault::Refuses { service: Service::NoSpace, lasts },
         8 => Fault::Refuses { service: Service::ReadOnly, lasts },
-        _ => Fault::Refuses { service: Service::Corrupt, lasts },
+        9 => Fault::Refuses { service: Service::Corrupt, lasts },
+        _ => Fault::Leaderless { lasts: random.between(300, 3_500) },
     }
 }
 
 fn of_connection(random: &mut Random, host: HostId, lasts: Millis) -> Fault {
-    match random.between(0, 8) {
+    match random.between(0, 9) {
         0 => Fault::Cut { host, to_etcd: true, from_etcd: false, lasts },
         1 => Fault::Cut { host, to_etcd: false, from_etcd: true, lasts },
         2 | 3 => Fault::Cut { host, to_etcd: true, from_etcd: true, lasts },
@@ -220,6 +290,7 @@ fn of_connection(random: &mut Random, host: HostId, lasts: Millis) -> Fault {
         5 => Fault::DeadWatch { host },
         6 => Fault::LostDeletion { host },
         7 => Fault::OldEvents { host },
+        8 => Fault::LateWatch { host, lasts },
         _ if random.one_in(2) => {
             let reads = if random.one_in(2) { 1 } else { 2 };
             Fault::StaleReads { host, reads, lasts: lasts.min(5_000) }
@@ -240,21 +311,29 @@ fn by_hand(random: &mut Random, host: HostId, ip: IpId, lasts: Millis) -> Fault 
 }
 
 fn of_network(random: &mut Random, host: HostId, ip: IpId, lasts: Millis) -> Fault {
-    match random.between(0, 5) {
+    match random.between(0, 9) {
         0 => Fault::Isolated { host, out: true, in_: false, lasts },
         1 => Fault::Isolated { host, out: false, in_: true, lasts },
         2 => Fault::Isolated { host, out: true, in_: true, lasts },
         3 => Fault::Unplugged { host, lasts },
         4 => Fault::Stuck { host, ip, lasts: lasts * 3 },
-        _ => {
+        5 => {
             let to = (host + 1 + random.index(HOSTS - 1)) % HOSTS;
             Fault::Parted { from: host, to, lasts }
+        }
+        6 if random.one_in(2) => Fault::Parted { from: GATEWAY, to: host, lasts },
+        6 => Fault::Pause { lasts: random.between(50, 200) },
+        _ => {
+            let (out, in_) = directions(random);
+            let alone = random.one_in(3);
+            let group = if alone { Group(1 << host) } else { Group::random(random) };
+            Fault::Split { group, out, in_, lasts }
         }
     }
 }
 
 fn of_agent(random: &mut Random, host: HostId, ip: IpId, lasts: Millis) -> Fault {
-    match random.between(0, 9) {
+    match random.between(0, 11) {
         0 | 1 => Fault::Restart { host, after: lasts },
         2 => Fault::Restart { host, after: lasts.min(1_500) },
         3 => Fault::Reload { host },
@@ -263,6 +342,8 @@ fn of_agent(random: &mut Random, host: HostId, ip: IpId, lasts: Millis) -> Fault
         6 => Fault::Stop { host, after: lasts },
         7 => Fault::OldCopy { host, after: lasts },
         8 => Fault::LostCopy { host, after: lasts },
+        9 => Fault::Suspend { host, lasts },
+        10 => Fault::Busy { host, lasts: random.between(100, 900) },
         _ => Fault::KilledAtDelete { host, ip, after: random.between(0, 40) },
     }
 }

@@ -20,6 +20,9 @@ pub(crate) const TWIN: HostId = HOSTS;
 /// The machine of a Go LinK, which is there for a while.
 pub(crate) const GO: HostId = TWIN + 1;
 
+/// The router of the network of the IPs, which is no host, and in some worlds not there.
+pub(crate) const GATEWAY: HostId = GO + 1;
+
 pub(crate) const IPS: usize = 3;
 
 /// How an agent is configured.
@@ -57,6 +60,24 @@ pub(crate) fn name(host: HostId) -> String {
 /// The hardware address of a host: a host with a lower number has a lower one.
 pub(crate) fn mac(host: HostId) -> [u8; 6] {
     [2, 0, 0, 0, 0, u8::try_from(host + 1).expect("few hosts")]
+}
+
+/// Hosts, and perhaps the gateway, as bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Group(pub(crate) u8);
+
+impl Group {
+    pub(crate) fn has(self, host: HostId) -> bool {
+        self.0 & 1 << host != 0
+    }
+
+    /// Some of the hosts and perhaps the gateway, but neither nobody nor all.
+    pub(crate) fn random(random: &mut Random) -> Group {
+        let hosts = (1 << HOSTS) - 1;
+        let bits = u8::try_from(random.between(1, hosts - 1)).expect("a few hosts");
+        let gateway = if random.one_in(2) { 1 << GATEWAY } else { 0 };
+        Group(bits | gateway)
+    }
 }
 
 impl Policies {

@@ -64,10 +64,37 @@ pub(crate) const SILENCE_AFTER_ANSWER: Millis = 1_500;
 /// How long a host that wins the tie-break is remembered.
 pub(crate) const PRECEDENCE: Millis = 2_000;
 
-/// `PROBE_INTERVAL` and `PROBE_COUNT`: between two questions to the owner's host, and how many without
-/// an answer make it a suspect.
-pub(crate) const MONITOR: Millis = 250;
-pub(crate) const MONITOR_COUNT: u32 = 3;
+/// `PROBE_INTERVAL`: also how long a host listens that is asked what it hears.
+pub(crate) const INTERVAL: Millis = 100;
+
+/// How the host of an owner is monitored (net::probe).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Between two questions while it answers, and once one was not answered.
+    pub(crate) calm: Millis,
+    pub(crate) doubt: Millis,
+    /// So many without an answer are silence, so long after the last.
+    pub(crate) count: u32,
+    pub(crate) patience: Millis,
+}
+
+pub(crate) const STRICT: Pace =
+    Pace { calm: INTERVAL * 7 / 4, doubt: INTERVAL / 2, count: 5, patience: INTERVAL / 4 };
+pub(crate) const FAST: Pace =
+    Pace { calm: INTERVAL, doubt: INTERVAL, count: 3, patience: INTERVAL / 2 };
+
+/// The pace of the questions to a host that has been silent for a while: slower than that of the product,
+/// whose questions cost more steps than they tell.
+pub(crate) const LONG_SILENT: (u32, Millis) = (40, 250);
+
+/// Within the first time a host hears somebody who is there; within the others it finds out that it hears
+/// nobody: since somebody was heard or could be asked, and where it knows nobody (net::probe::hearing).
+pub(crate) const HEARD: Millis = 60;
+pub(crate) const UNHEARD: (Millis, Millis) = (150, 1_350);
+pub(crate) const UNKNOWN: Millis = 18_000;
+
+/// How long a call, its answer, and the key of an agent may take.
+pub(crate) const CALL_DEADLINE: Millis = 1_000;
 
 /// Between two reports that a host claims an address (net::target, CLAIM_GAP).
 pub(crate) const CLAIM_GAP: Millis = 20;

@@ -13,8 +13,38 @@ pub(super) struct Lock {
     /// The revision of etcd at which that was; 0 if it was never seen.
     revision: i64,
     certainty: Certainty,
-    /// The lease of an owner that is dead, though its lease goes on for a while.
-    dead: Option<i64>,
+    dead: Dead,
+}
+
+/// Whether the owner is dead, though its lease goes on for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Dead {
+    No,
+    /// The one with this lease is.
+    Owner(i64),
+    /// The same, and this host has the IP already: etcd was silent. It takes the lock when etcd answers,
+    /// although that may have been written again meanwhile: a standby that hears this host may have
+    /// acknowledged the owner.
+    Replaced(i64),
+}
+
+impl Dead {
+    fn lease(self) -> Option<i64> {
+        match self {
+            Dead::No => None,
+            Dead::Owner(lease) | Dead::Replaced(lease) => Some(lease),
+        }
+    }
+
+    /// What is left of it when the lock is held so.
+    fn after(self, holder: Option<&Holder>) -> Dead {
+        let still = holder.is_some_and(|holder| match self {
+            Dead::No => false,
+            // It lives if it has the lock again.
+            Dead::Owner(lease) | Dead::Replaced(lease) => holder.lease == lease,
+        });
+        if still { self } else { Dead::No }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,7 +72,7 @@ pub(super) enum Ownership {
 
 impl Lock {
     pub(super) fn unknown() -> Lock {
-        Lock { holder: None, revision: 0, certainty: Certainty::Unknown, dead: None }
+        Lock { holder: None, revision: 0, certainty: Certainty::Unknown, dead: Dead::No }
     }
 
     /// It may change, or may have changed, unseen.
@@ -86,17 +116,38 @@ impl Lock {
 
     pub(super) fn owner_is_dead(&mut self, lease: i64) {
         let held = self.known_holder().is_some_and(|holder| holder.lease == lease);
-        self.dead = Some(lease).filter(|_| held);
+        if !self.is_replaced() {
+            self.dead = if held { Dead::Owner(lease) } else { Dead::No };
+        }
     }
 
-    /// What was done about a dead owner was done.
+    /// This host takes the IP of a dead owner without a word of etcd.
+    pub(super) fn replace_owner(&mut self) {
+        if let Some(holder) = self.known_holder() {
+            self.dead = Dead::Replaced(holder.lease);
+        }
+    }
+
+    /// Whether this host has the IP in place of the owner.
+    pub(super) fn is_replaced(&self) -> bool {
+        matches!(self.dead, Dead::Replaced(_))
+    }
+
+    /// What was done about a dead owner was done; what this host has it has until the lock changes.
     pub(super) fn forget_death(&mut self) {
-        self.dead = None;
+        if !self.is_replaced() {
+            self.dead = Dead::No;
+        }
+    }
+
+    /// Only what etcd says counts from now on.
+    pub(super) fn forget_replacement(&mut self) {
+        self.dead = Dead::No;
     }
 
     /// The owner, if it is dead.
     pub(super) fn dead_holder(&self) -> Option<&Holder> {
-        self.known_holder().filter(|holder| self.dead == Some(holder.lease))
+        self.known_holder().filter(|holder| self.dead.lease() == Some(holder.lease))
     }
 }
 
@@ -113,9 +164,7 @@ impl Core {
         if lock.certainty == Certainty::Unknown {
             lock.certainty = Certainty::Known;
         }
-        let holder = lock.holder.as_ref();
-        // It lives if it has the lock again.
-        lock.dead = lock.dead.filter(|dead| holder.is_some_and(|holder| holder.lease == *dead));
+        lock.dead = lock.dead.after(lock.holder.as_ref());
         // A restored etcd has forgotten what it was told since the snapshot; that it was restored does
         // not show in every case.
         if view.gap != Gap::None {
@@ -148,8 +197,12 @@ impl Core {
             return;
         }
         let failing = self.state == State::Failing;
-        if !was_free && (failing || self.departure != Departure::Stays) {
+        let others_may_have_come = failing || self.may_be_isolated();
+        if !was_free && (others_may_have_come || self.departure != Departure::Stays) {
             self.etcd.candidates = None;
+        }
+        if !was_free {
+            self.others_first();
         }
         // Whoever could have the IP goes first.
         if !was_free && failing && self.etcd.not_before != NotBefore::Successor {

@@ -49,9 +49,11 @@ impl Core {
         self.etcd.candidates.as_ref().is_some_and(|others| others.iter().all(is_other))
     }
 
-    /// An owner that may have to tell hosts of LinK from strangers knows who the candidates are.
+    /// An owner knows who the candidates are that may have to tell hosts of LinK from strangers, or may not
+    /// be heard itself.
     pub(super) fn needs_candidates(&self) -> bool {
-        self.state == State::Activated && self.config.loss == LossPolicy::Probe
+        let tells_strangers = self.config.loss == LossPolicy::Probe;
+        self.state == State::Activated && (tells_strangers || self.hears_nobody())
     }
 
     pub(super) fn on_candidates_outdated(&mut self) {
@@ -59,6 +61,8 @@ impl Core {
         if settled && self.needs_candidates() && matches!(self.lease, Lease::Held(_)) {
             self.etcd.candidates = None;
         }
+        // A standby may have to decide with them what it cannot ask etcd any more: it keeps what it has.
+        self.etcd.outdated = self.state == State::Standby && self.etcd.candidates.is_some();
     }
 
     /// Whether the other host that is heard to have the address, if any, wins the tie-break.

@@ -16,33 +16,37 @@
 //! `lock` has what is known of the lock, `transfer` how the IP is given to another host, `departure`
 //! how a failover and a leave end, `loss` what is done without etcd, `await_owner` what becomes of
 //! that when etcd is back, `neighbours` when the address is announced again and who is told to do so,
-//! `conflict` what is done about a stranger that has the address.
+//! `conflict` what is done about a stranger that has the address, `isolation` what a host does that hears
+//! nobody there, `missed` what is done about an owner that is silent while etcd is silent, too.
 
 mod await_owner;
 mod conflict;
 mod departure;
+mod isolation;
 mod lock;
 mod loss;
+mod missed;
 mod neighbours;
 mod reason;
 mod request;
 mod timer;
 mod transfer;
+mod wire;
 
 use self::await_owner::OwnerWait;
 pub use self::conflict::Conflict;
 use self::departure::Departure;
 use self::lock::Ownership;
 use self::neighbours::{Acknowledgement, Neighbours};
-pub use self::reason::{Reason, Trouble};
+pub use self::reason::{Reason, Trouble, WithoutEtcd};
 use self::request::Etcd;
 pub use self::timer::{HANDOVER_TIMEOUT, Timer};
 use self::transfer::Handover;
+use self::wire::{Probe, Wire};
 use super::health::{Health, Verdict};
 use super::message::{Action, Input};
 use crate::fsm::{Effect, Event, State, step};
 use crate::lock::{Candidacy, Lease};
-use crate::network::ProbeResult;
 use crate::policy::{AllFailingPolicy, LossPolicy};
 
 /// What an election is told once, at its start.
@@ -88,28 +92,6 @@ struct Addresses {
     bound: bool,
 }
 
-/// What is heard of the address on the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Wire {
-    probe: Probe,
-    conflict: Conflict,
-}
-
-/// Whether the network is being asked who has the address, and what it has said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Probe {
-    Off,
-    Asked,
-    Silent,
-    Answered {
-        wins_tie_break: bool,
-    },
-    /// Not an answer, but as good as one: another host has announced the address.
-    Claimed {
-        wins_tie_break: bool,
-    },
-}
-
 impl Core {
     /// An election that has not heard anything.
     pub fn new(config: CoreConfig) -> Core {
@@ -122,7 +104,7 @@ impl Core {
             handover: Handover::none(),
             departure: Departure::Stays,
             owner_wait: OwnerWait::new(),
-            wire: Wire { probe: Probe::Off, conflict: Conflict::None },
+            wire: Wire::new(),
             neighbours: Neighbours::Settled,
             owed: Acknowledgement::None,
             config,
@@ -191,7 +173,9 @@ impl Core {
             Input::Bound(bound) => self.on_bound(bound),
             Input::Probed(result) => self.on_probed(result),
             Input::Claimed { from, wins_tie_break } => self.on_claim(from, wins_tie_break),
-            Input::OwnerDead(lease) => self.etcd.lock.owner_is_dead(lease),
+            Input::OwnerDead(lease) => self.on_owner_dead(lease),
+            Input::OwnerMissed(missed) => self.on_owner_missed(&missed),
+            Input::Hearing(hearing) => self.on_hearing(hearing),
             Input::OwnerHeardAgain => self.on_owner_heard_again(),
             Input::Paused => self.revalidate(),
             Input::CandidatesOutdated => self.on_candidates_outdated(),
@@ -213,6 +197,7 @@ impl Core {
         self.settle_health(actions);
         self.settle_transfer();
         self.settle_owner_wait(actions);
+        self.settle_isolation();
         self.settle_conflict();
         self.settle_state(actions);
         self.settle_acknowledgement();
@@ -254,6 +239,9 @@ impl Core {
         let may_have_it = self.addresses.ordered != Some(false);
         match (self.ownership(), self.state) {
             (Ownership::Mine, State::Standby) => Some(Event::Elected),
+            (Ownership::Other, State::Standby) if self.etcd.lock.is_replaced() => {
+                Some(Event::Fault)
+            }
             (Ownership::Mine, State::Failing) if !self.is_ordered() && self.is_last_resort() => {
                 Some(Event::Elected)
             }
@@ -276,7 +264,8 @@ impl Core {
 
     /// Nobody is waited for before this host lets go for the owner of the lock.
     fn lets_go(&self) -> bool {
-        !self.handover.awaits_announcement() && !self.owner_wait.waits()
+        let keeps = self.state == State::Activated && self.etcd.lock.is_replaced();
+        !self.handover.awaits_announcement() && !self.owner_wait.waits() && !keeps
     }
 
     /// The IP stays on a failing host if no other can have it.
@@ -341,6 +330,7 @@ impl Core {
         self.owner_wait.interrupt();
         // Ownership is never assumed to have survived: the lock is read again.
         self.etcd.lock.forget();
+        self.etcd.lock.forget_replacement();
         self.etcd.not_before = request::NotBefore::Now;
         match lease {
             Lease::Held(_) => self.on_lease_held(before),
@@ -365,15 +355,6 @@ impl Core {
             if !self.has_address() {
                 self.etcd.not_before = request::NotBefore::Courtesy;
             }
-        }
-    }
-
-    fn on_probed(&mut self, result: ProbeResult) {
-        if self.wire.probe != Probe::Off {
-            self.wire.probe = match result {
-                ProbeResult::Silent => Probe::Silent,
-                ProbeResult::Answered { wins_tie_break } => Probe::Answered { wins_tie_break },
-            };
         }
     }
 }

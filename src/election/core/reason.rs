@@ -26,6 +26,8 @@ pub enum Reason<'a> {
     OtherHoldsLock(&'a str),
     /// This host holds the lock, but was not heard since etcd was lost.
     OwnerNotHeard(&'a str),
+    /// This host holds the lock, but is silent, as etcd is.
+    OwnerMissed(&'a str),
     /// etcd cannot be reached.
     EtcdLost(WithoutEtcd),
     /// This host cannot serve the IP.
@@ -61,6 +63,8 @@ pub enum Trouble {
     Conflict,
     /// The lock is attached to no lease: no agent will ever give it up.
     LockWithoutLease,
+    /// Nobody is heard on the interface, and other hosts could have the IP.
+    Isolated,
 }
 
 impl Core {
@@ -86,6 +90,7 @@ impl Core {
             Ownership::Mine => Reason::HoldsLock,
             Ownership::OwnStaleLease => Reason::OwnStaleLease,
             Ownership::Other if self.owner_wait.waits() => Reason::OwnerNotHeard(holder),
+            Ownership::Other if self.etcd.lock.is_replaced() => Reason::OwnerMissed(holder),
             Ownership::Other => Reason::OtherHoldsLock(holder),
         }
     }
@@ -118,6 +123,9 @@ impl Core {
         if self.etcd.lock.known_holder().is_some_and(|holder| holder.lease == 0) {
             troubles.push(Trouble::LockWithoutLease);
         }
+        if self.is_isolated() {
+            troubles.push(Trouble::Isolated);
+        }
         troubles
     }
 }
@@ -132,6 +140,9 @@ impl fmt::Display for Reason<'_> {
             Reason::OtherHoldsLock(host) => write!(f, "{host} holds the lock"),
             Reason::OwnerNotHeard(host) => {
                 write!(f, "{host} holds the lock and was not heard since etcd was lost")
+            }
+            Reason::OwnerMissed(host) => {
+                write!(f, "{host} holds the lock and is missed on the network, and etcd is silent")
             }
             Reason::EtcdLost(then) => write!(f, "etcd cannot be reached{then}"),
             Reason::Unhealthy(cause) => write!(f, "{cause}"),

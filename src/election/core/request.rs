@@ -17,6 +17,8 @@ pub(super) struct Etcd {
     pub(super) candidates: Option<Vec<Candidate>>,
     /// The revision at which they were read.
     pub(super) candidates_at: i64,
+    /// They are to be read again, when there is nothing else to do.
+    pub(super) outdated: bool,
     pub(super) own: OwnCandidacy,
     /// The request that is under way.
     pub(super) pending: Option<Request>,
@@ -51,6 +53,7 @@ impl Etcd {
             lock: Lock::unknown(),
             candidates: None,
             candidates_at: 0,
+            outdated: false,
             own: OwnCandidacy { said: None, revision: 0 },
             pending: None,
             not_before: NotBefore::Now,
@@ -154,11 +157,29 @@ impl Core {
         let told = self.is_advertised(Candidacy::Available);
         let own = self.advertisement(Candidacy::Available);
         match self.ownership() {
+            // Who could take it has to be known first.
+            Ownership::Free | Ownership::Unknown if self.may_be_isolated() && !told => {
+                Some(Request::Advertise { lease, own })
+            }
+            Ownership::Free | Ownership::Unknown
+                if self.may_be_isolated()
+                    && (self.etcd.candidates.is_none()
+                        || self.ownership() == Ownership::Unknown) =>
+            {
+                Some(Request::ReadCandidates { lease })
+            }
+            Ownership::Free if self.waits_for_others() => None,
             Ownership::Free | Ownership::Unknown => Some(Request::Campaign { lease, own }),
             Ownership::Mine | Ownership::OwnStaleLease | Ownership::Other if !told => {
                 Some(Request::Campaign { lease, own })
             }
-            Ownership::Other => self.next_takeover(lease),
+            Ownership::Other if self.reads_for_others() => Some(Request::ReadCandidates { lease }),
+            Ownership::Other => {
+                let waits = self.waits_for_others() || self.leaves_death_to_others();
+                let takes = self.next_takeover(lease).filter(|_| !waits);
+                let reads = self.etcd.outdated.then_some(Request::ReadCandidates { lease });
+                takes.or(reads)
+            }
             Ownership::Mine if self.needs_candidates() && self.etcd.candidates.is_none() => {
                 Some(Request::ReadCandidates { lease })
             }
@@ -167,7 +188,7 @@ impl Core {
     }
 
     /// Another host has the lock, but is dead or could not give it to anybody.
-    fn next_takeover(&self, lease: i64) -> Option<Request> {
+    pub(super) fn next_takeover(&self, lease: i64) -> Option<Request> {
         if let Some(dead) = self.etcd.lock.dead_holder() {
             return Some(Request::TakeOver { lease, written: dead.written });
         }
@@ -237,6 +258,7 @@ impl Core {
         if let Some(read_at) = read_at {
             self.etcd.candidates = answer.others;
             self.etcd.candidates_at = read_at;
+            self.etcd.outdated = false;
         }
         self.on_done(&request, answer.succeeded);
     }
@@ -279,13 +301,28 @@ impl Core {
         }
     }
 
+    /// Whether the request that is under way is none that this election needs.
+    pub fn asks_at_leisure(&self) -> bool {
+        self.etcd.pending.as_ref().is_some_and(|request| self.reads_at_leisure(request))
+    }
+
+    fn reads_at_leisure(&self, request: &Request) -> bool {
+        let waits = self.ownership() == Ownership::Other && self.state == State::Standby;
+        self.etcd.outdated && waits && matches!(request, Request::ReadCandidates { .. })
+    }
+
     pub(super) fn on_no_answer(&mut self) {
         let Some(request) = self.etcd.pending.take() else {
             return;
         };
         self.etcd.lock.has_answer(false);
-        self.etcd.lock.forget();
         self.etcd.not_before = NotBefore::Retry;
+        // Nothing depends on what was read at leisure.
+        if self.reads_at_leisure(&request) {
+            self.etcd.outdated = false;
+            return;
+        }
+        self.etcd.lock.forget();
         if request.advertisement().is_some() {
             self.etcd.own.said = None;
         }

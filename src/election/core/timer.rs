@@ -51,11 +51,14 @@ pub enum Timer {
     AdditionRetry,
     /// Between two defences of an address (DEFEND_INTERVAL: RFC 5227, 2.4).
     Defence,
+    /// A host that hears nobody leaves a lock that it could take to those that may hear somebody. They need
+    /// less than that to find that an owner is dead.
+    Isolated,
 }
 
 impl Timer {
     /// All timers.
-    pub const ALL: [Timer; 15] = [
+    pub const ALL: [Timer; 16] = [
         Timer::Retry,
         Timer::Courtesy,
         Timer::Successor,
@@ -71,6 +74,7 @@ impl Timer {
         Timer::Addition,
         Timer::AdditionRetry,
         Timer::Defence,
+        Timer::Isolated,
     ];
 
     /// How long it takes; for [`Timer::Retry`], how long at first.
@@ -82,7 +86,7 @@ impl Timer {
             Timer::Recheck | Timer::Announcement | Timer::InterfaceDown | Timer::Addition => {
                 Duration::from_millis(500)
             }
-            Timer::InterfaceUp => Duration::from_secs(1),
+            Timer::InterfaceUp | Timer::Isolated => Duration::from_secs(1),
             Timer::Successor | Timer::Handover => HANDOVER_TIMEOUT,
             Timer::Defence | Timer::Unheard => Duration::from_secs(10),
             Timer::AssumeOwner => Duration::from_secs(15),
@@ -113,6 +117,7 @@ impl Core {
             Timer::Addition => self.is_being_added(),
             Timer::AdditionRetry => self.health.cannot_add() && !self.is_ordered(),
             Timer::Defence => self.wire.conflict != Conflict::None,
+            Timer::Isolated => self.waits_for_others(),
         }
     }
 
@@ -139,6 +144,7 @@ impl Core {
             Timer::Addition => self.health.added(false),
             Timer::AdditionRetry => self.health.added(true),
             Timer::Defence => self.on_defence_due(),
+            Timer::Isolated => self.on_turn(),
         }
     }
 

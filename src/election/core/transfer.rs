@@ -3,7 +3,8 @@
 //! The lock is written for the other host in one transaction, guarded by its candidacy, so that it
 //! goes to a candidate or stays. The other binds and announces; only when this host has heard that on
 //! the network does it let go of the address. A host that is not heard in time did not take it: the
-//! lock is taken back, and the next candidate gets it.
+//! lock is taken back, and the next candidate gets it. Who hears nobody waits for nothing: nobody has
+//! the IP from such a host.
 //!
 //! A Go LinK attaches its candidacy to no lease, so that the lock cannot be written for it: the lock is
 //! deleted instead, and the address stays until the Go LinK has taken it.
@@ -90,6 +91,7 @@ impl Core {
         }
         let asking = self.etcd.pending.is_some();
         let hears = self.health.usable_interface().is_some()
+            && !self.hears_nobody()
             && self.addresses.bound
             && self.addresses.ordered != Some(false);
         let holder = self.etcd.lock.known_holder();

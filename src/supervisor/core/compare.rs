@@ -1,7 +1,7 @@
 //! Wanted against found: what this host should have in etcd, and what it has.
 //!
-//! *Wanted* is the table: a record for each registered IP, a lock and a candidacy for these only, and
-//! the key of the host. *Found* are the records and the key of the host, the keys that are attached to
+//! *Wanted* is the table: a record for each registered IP, a lock and a candidacy for these only, the
+//! key of the host and its presence, and the calls that are under way. *Found* are the records and the key of the host, the keys that are attached to
 //! its lease, and candidacies of other hosts with another prefix length. They are compared at a start,
 //! when a lease is held, when the watch was opened again, when a key of this host was written by
 //! another, after requests whose outcome is not known, once more ten seconds after each of these, and
@@ -15,6 +15,7 @@ use super::start::Start;
 use super::stop::Life;
 use super::table::{RecordRequest, Stage};
 use super::{Core, Failure, Order, Timer};
+use crate::call;
 use crate::lock::{self, Lease};
 use crate::policy::LossPolicy;
 use crate::store::{self, At, Found, Request};
@@ -52,6 +53,8 @@ pub(super) struct Comparison {
     left: Vec<Cidr>,
     /// IPs whose elections had a candidacy in etcd when the keys were asked for.
     candidates: Vec<Slot>,
+    /// Whether the presence was in etcd then.
+    present: bool,
     /// Addresses that are still to be looked for with another prefix length.
     pub(super) prefixes: Vec<Cidr>,
     /// When in the history of etcd the last own write was: what was read before it is old.
@@ -188,6 +191,7 @@ impl Core {
                 self.comparison.step = step;
                 let candidates = self.table.iter().filter(|(_, vip)| vip.status.candidate);
                 self.comparison.candidates = candidates.map(|(slot, _)| slot).collect();
+                self.comparison.present = self.lease.presence.is_on(lease);
                 self.out.push(super::Action::ReadLeaseKeys(lease));
             }
             // With the next lease it is compared again.
@@ -202,6 +206,10 @@ impl Core {
         }
         match result {
             Ok(keys) if self.lease.told == Lease::Held(lease) => {
+                if self.comparison.present && !keys.contains(&call::presence_key(&self.config.host))
+                {
+                    self.presence_is_missing();
+                }
                 self.restore_candidacies(&keys);
                 self.release(lease, keys);
                 if step == Step::Keys {
@@ -247,11 +255,13 @@ impl Core {
         // by then.
         let known: HashSet<String> =
             self.table.iter().map(|(_, vip)| vip.record.cidr.election_key()).collect();
-        let is_left = |key: &String| explained_by(key).is_some_and(|name| !known.contains(name));
+        let is_of_no_ip =
+            |key: &String| explained_by(key).is_some_and(|name| !known.contains(name));
+        let is_left = |key: &String| is_of_no_ip(key) || self.is_left_of_calls(key);
         let left: Vec<String> = keys.into_iter().filter(is_left).collect();
         let mut new = Vec::new();
         for key in &left {
-            if self.comparison.releasing.insert(key.clone()) {
+            if self.comparison.releasing.insert(key.clone()) && is_of_no_ip(key) {
                 new.push(key.clone());
             }
         }

@@ -9,14 +9,17 @@ use super::table::Vip;
 use super::{Action, Core, Order, Timer};
 use crate::election::Status;
 use crate::failure_detector::{Route, Step};
-use crate::network::Liveness;
+use crate::network::{Liveness, Mac};
 use crate::vip::Slot;
 
 impl Core {
-    pub(super) fn on_status(&mut self, slot: Slot, status: Status) {
+    pub(super) fn on_status(&mut self, slot: Slot, status: Status, now: Instant) {
         let Some(vip) = self.table.get_mut(slot) else { return };
         let before = std::mem::replace(&mut vip.status, status);
-        self.note_owner(slot);
+        if vip.status.candidate != before.candidate {
+            self.lease.presence.outdate();
+        }
+        self.note_owner(slot, now);
         self.note_shortage(slot, before.shortage.is_some());
     }
 
@@ -42,16 +45,19 @@ impl Core {
     }
 
     /// Takes note of the owner on which an IP waits now.
-    fn note_owner(&mut self, slot: Slot) {
-        if !self.config.detects_crashes {
+    fn note_owner(&mut self, slot: Slot, now: Instant) {
+        if self.config.detection.is_none() {
             return;
         }
         let vip = self.table.get(slot);
         let awaited = vip.and_then(|vip| vip.status.awaited.as_ref());
         let awaited = awaited.map(|(host, lease)| (host.as_str(), *lease));
         let route = vip.map_or(Route::Down, Vip::route);
-        let steps = self.detector.awaits(slot, route, awaited);
+        let steps = self.detector.awaits(slot, route, awaited, now);
+        let hears = vip.is_some_and(|vip| vip.status.hears_others);
+        self.detector.hears(slot, hears);
         self.follow(steps);
+        self.plan_detection(now);
     }
 
     pub(super) fn on_liveness(&mut self, slot: Slot, liveness: Liveness, now: Instant) {
@@ -66,12 +72,11 @@ impl Core {
         self.follow(steps);
     }
 
-    pub(super) fn on_lease_left(&mut self, lease: i64, left: Option<(i64, i64)>, now: Instant) {
-        if !self.on_name_lease(lease, left) {
-            let steps = self.detector.lease_is(lease, left, now);
-            self.follow(steps);
-            self.plan_detection(now);
-        }
+    /// Another host misses the owner of an IP, too.
+    pub(super) fn on_also_missed(&mut self, slot: Slot, by: Mac, now: Instant) {
+        let steps = self.detector.also_missed(slot, by, now);
+        self.follow(steps);
+        self.plan_detection(now);
     }
 
     pub(super) fn wake_detector(&mut self, now: Instant) {
@@ -80,27 +85,42 @@ impl Core {
         self.plan_detection(now);
     }
 
-    pub(super) fn on_pause(&mut self, time: Duration) {
+    pub(super) fn on_pause(&mut self, time: Duration, now: Instant) {
         let text = format!("this process did not run for {time:.1?}: looking who owns its IPs");
         self.log(Level::Warn, text);
-        self.detector.forget();
+        let steps = self.detector.forget(now);
+        self.follow(steps);
+        self.plan_detection(now);
         self.table.slots().into_iter().for_each(|slot| self.tell(slot, Order::Paused));
     }
 
-    fn plan_detection(&mut self, now: Instant) {
+    /// IPs that are registered no more wait for no owner.
+    pub(super) fn settle_detection(&mut self, now: Instant) {
+        let steps = self.detector.settle(now);
+        if !steps.is_empty() {
+            self.follow(steps);
+            self.plan_detection(now);
+        }
+    }
+
+    pub(super) fn plan_detection(&mut self, now: Instant) {
         match self.detector.deadline() {
             Some(at) => self.arm(Timer::Detector, at.saturating_duration_since(now)),
             None => self.disarm(Timer::Detector),
         }
     }
 
-    fn follow(&mut self, steps: Vec<Step>) {
+    pub(super) fn follow(&mut self, steps: Vec<Step>) {
         for step in steps {
             match step {
                 Step::Monitor(slot, on) => self.tell(slot, Order::Monitor(on)),
-                Step::ReadLease(lease) => self.out.push(Action::ReadLease(lease)),
-                Step::Dead { host, lease, ips, because } => {
-                    let text = format!("host {host} is dead: silent on the network, and {because}");
+                Step::Call { host, ip, number } => self.call(host, ip, number),
+                Step::EndCall(host) => self.end_call(host),
+                Step::Missed(ips, missed) => {
+                    ips.into_iter()
+                        .for_each(|slot| self.tell(slot, Order::OwnerMissed(missed.clone())));
+                }
+                Step::Dead { lease, ips, text } => {
                     self.log(Level::Warn, text);
                     ips.into_iter().for_each(|slot| self.tell(slot, Order::OwnerDead(lease)));
                 }
@@ -115,7 +135,10 @@ impl Core {
     /// Forgets an IP at once, and ends its election without giving anything up.
     pub(super) fn forget(&mut self, slot: Slot) -> Option<Vip> {
         let vip = self.table.remove(slot)?;
-        self.note_owner(slot);
+        if vip.status.candidate {
+            self.lease.presence.outdate();
+        }
+        self.detector.gone(slot);
         self.out.push(Action::End(slot));
         Some(vip)
     }

@@ -76,18 +76,17 @@ impl Core {
         }
     }
 
-    /// What is left of a lease: of the other machine with this name, or of an owner's host.
-    pub(super) fn on_name_lease(&mut self, lease: i64, left: Option<(i64, i64)>) -> bool {
+    /// What is left of the lease of the other machine with this name.
+    pub(super) fn on_lease_left(&mut self, lease: i64, left: Option<(i64, i64)>) {
         let other = match &self.identity.name {
             Name::Disputed(other) | Name::Taken(other) if other.lease == lease => other.clone(),
-            Name::Own | Name::Disputed(_) | Name::Taken(_) => return false,
+            Name::Own | Name::Disputed(_) | Name::Taken(_) => return,
         };
         match left {
             Some((left, _)) if left < 0 => self.name_is_free(lease),
             Some(_) => self.name_is_taken(other),
             None => self.arm(Timer::NameCheck, LOOK),
         }
-        true
     }
 
     fn name_is_free(&mut self, ended: i64) {

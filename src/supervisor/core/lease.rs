@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use log::Level;
 
+use super::presence::Presence;
 use super::start::Start;
 use super::stop::Life;
 use super::table::{Service, Stage};
@@ -31,6 +32,7 @@ pub(super) struct HostLease {
     pub(super) trouble: Option<String>,
     /// It was not renewed in time.
     pub(super) overdue: bool,
+    pub(super) presence: Presence,
 }
 
 impl Default for HostLease {
@@ -45,6 +47,7 @@ impl Default for HostLease {
             keeping: false,
             trouble: Some("etcd was not read yet".to_owned()),
             overdue: false,
+            presence: Presence::default(),
         }
     }
 }
@@ -136,6 +139,7 @@ impl Core {
         let before = self.lease.told;
         self.tell_lease(Lease::Held(id));
         if before != self.lease.told {
+            self.lease.presence.begin();
             self.compare_soon();
             self.table.retry();
         }

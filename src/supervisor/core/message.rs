@@ -7,8 +7,9 @@ use log::Level;
 
 use crate::command::{Answer, Command, Refusal};
 use crate::election::Notice;
+use crate::failure_detector::CallNews;
 use crate::lock::{Gap, Lease};
-use crate::network::Mac;
+use crate::network::{Mac, Missed};
 use crate::policy::{LossPolicy, StopPolicy};
 use crate::store::{self, At, LocalCopy, Record, Request};
 use crate::vip::{Check, Cidr, Slot};
@@ -54,6 +55,18 @@ pub enum Event {
         /// It was written.
         exists: bool,
         /// The revision.
+        revision: i64,
+    },
+    /// What became of the call of this host to that host, with that number.
+    Call(String, u64, CallNews),
+    /// The agent of a host, of this one too, says that it answers calls. Told of all when the watch was
+    /// opened.
+    Agent {
+        /// The host.
+        host: String,
+        /// As long as this lease lives; 0: it does not say so any more.
+        lease: i64,
+        /// The revision at which that was said.
         revision: i64,
     },
     /// This process did not run for so long.
@@ -132,6 +145,20 @@ pub enum Action {
     ReadLeaseKeys(i64),
     /// Ask what is left of the lease of another host; comes back as [`Event::LeaseLeft`].
     ReadLease(i64),
+    /// Call the agent of a host: ask through etcd what it hears on the network of an IP. Comes back as
+    /// [`Event::Call`].
+    Call {
+        /// The name of the host.
+        host: String,
+        /// The lease of this host.
+        lease: i64,
+        /// The IP.
+        cidr: Cidr,
+        /// Tells the call from earlier ones.
+        number: u64,
+    },
+    /// Remove the call to this host.
+    EndCall(String),
     /// Begin to keep a lease: this one, if it still exists. etcd counts as silent for so long already.
     KeepLease(Option<i64>, Duration),
     /// Revoke this lease; comes back as [`Event::Revoked`].
@@ -185,6 +212,8 @@ pub enum Order {
     Leave,
     /// The owner with this lease is dead.
     OwnerDead(i64),
+    /// The owner is silent, and so is etcd.
+    OwnerMissed(Missed),
     /// The owner is heard again on the network, where it was not for a while.
     OwnerHeardAgain,
     /// This process did not run for a while.
@@ -208,6 +237,8 @@ pub enum Timer {
     ReleaseLate,
     /// The keys of the lease are compared.
     CompareKeys,
+    /// Others may be told again that this host's candidacies have changed.
+    Presence,
     /// Requests whose outcome is unknown are sent again.
     Retry,
     /// A client has waited long enough.
@@ -228,6 +259,8 @@ pub enum Timer {
     Copy,
     /// The failure detector is due.
     Detector,
+    /// Candidacies of other hosts have come or gone a while ago.
+    Candidates,
     /// The agent stops, whatever is left.
     StopAtLast,
 }

@@ -18,6 +18,7 @@ mod identity;
 mod lease;
 mod mend;
 mod message;
+mod presence;
 mod records;
 mod same_address;
 mod serving;
@@ -45,7 +46,7 @@ pub use self::stop::REVOKE;
 use self::table::Table;
 use crate::command::{Answer, Refusal};
 use crate::election::Notice;
-use crate::failure_detector::FailureDetector;
+use crate::failure_detector::{self, FailureDetector};
 use crate::policy::LossPolicy;
 use crate::store::{self, At, Instance, Request};
 use crate::vip::{Slot, VipId};
@@ -67,8 +68,8 @@ pub struct CoreConfig {
     pub renewal: Duration,
     /// The silence after which etcd counts as lost.
     pub loss_after: Duration,
-    /// Whether the hosts of owners are monitored.
-    pub detects_crashes: bool,
+    /// How the hosts of owners are monitored, if they are.
+    pub detection: Option<failure_detector::Timing>,
     /// Gives an IP that is new its id, which nothing else has.
     pub new_id: fn() -> VipId,
     /// The addresses of etcd, as far as they are known.
@@ -97,6 +98,7 @@ impl Core {
     pub fn new(config: CoreConfig) -> Core {
         Core {
             copy: CopyState::of(&config.instance),
+            detector: FailureDetector::new(config.detection.unwrap_or_default()),
             config,
             table: Table::default(),
             start: Start::default(),
@@ -104,7 +106,6 @@ impl Core {
             identity: Identity::default(),
             comparison: Comparison::default(),
             serving: Serving::default(),
-            detector: FailureDetector::default(),
             life: Life::Running,
             clients: Clients::default(),
             out: Vec::new(),
@@ -121,28 +122,32 @@ impl Core {
             Event::Command(command, token) => self.on_command(command, token),
             Event::Answered(request, result) => self.on_answer(request, result),
             Event::LeaseKeys(lease, result) => self.on_lease_keys(lease, result),
-            Event::LeaseLeft(lease, left) => self.on_lease_left(lease, left, now),
+            Event::LeaseLeft(lease, left) => self.on_lease_left(lease, left),
+            Event::Call(host, number, news) => self.on_call(&host, number, news, now),
+            Event::Agent { host, lease, revision } => self.on_agent(host, lease, revision, now),
             Event::LeaseHeld { id, ttl } => self.on_lease_held(id, ttl),
             Event::EtcdLost { why, revision } => self.on_etcd_lost(&why, revision),
             Event::WatchOpened(_) => self.compare_soon(),
             Event::KeyChanged { key, exists, revision } => {
                 self.on_key_changed(&key, exists, revision);
             }
-            Event::Paused(time) => self.on_pause(time),
+            Event::Paused(time) => self.on_pause(time, now),
             Event::Started(slot, result) => self.on_started(slot, result),
             Event::Election(slot, notice) => self.on_notice(slot, notice, now),
             Event::Stop(policy) => self.begin_stop(policy),
             Event::Revoked(result) => self.on_revoked(result),
             Event::Timer(timer) => self.on_timer(timer, now),
         }
-        self.settle();
+        self.settle(now);
         std::mem::take(&mut self.out)
     }
 
     /// What follows from what is known now, whatever brought it about.
-    fn settle(&mut self) {
+    fn settle(&mut self, now: Instant) {
+        self.settle_detection(now);
         self.ask_about_records();
         self.begin_comparison();
+        self.write_presence();
         self.end_stop();
         self.write_copy();
     }
@@ -153,6 +158,7 @@ impl Core {
             Timer::Compare | Timer::CompareLate => self.compare(),
             Timer::ReleaseLate => self.release_left(),
             Timer::CompareKeys => self.compare_keys(),
+            Timer::Presence => self.may_write_presence_again(),
             Timer::Retry => self.table.retry(),
             Timer::Answer(token) => self.answer_unknown(token),
             Timer::LeaseOverdue => self.lease.overdue = true,
@@ -163,6 +169,7 @@ impl Core {
             Timer::Restart => self.start_again(),
             Timer::Copy => self.copy.may_write_again(),
             Timer::Detector => self.wake_detector(now),
+            Timer::Candidates => self.read_candidates(),
             Timer::StopAtLast => self.stop_at_last(),
         }
     }
@@ -173,6 +180,8 @@ impl Core {
                 self.on_served(&request);
                 Ok((answer, at))
             }
+            // It is no service that an IP needs.
+            Err(failure) if matches!(request, Request::WritePresence(_)) => Err(failure),
             Err(failure) => {
                 self.on_failure(&failure);
                 Err(failure)
@@ -183,6 +192,7 @@ impl Core {
             Request::WriteRecord(record) => self.on_record_written(record, result),
             Request::DeleteRecord(id, _) => self.on_record_deleted(&id, result),
             Request::WriteHost { lease, .. } => self.on_host_written(lease, result),
+            Request::WritePresence(lease) => self.on_presence_written(lease, result),
             Request::Release { keys, .. } => self.on_released(&keys, result.is_ok()),
             Request::OtherPrefixes(cidrs) => self.on_other_prefixes(&cidrs, result),
             Request::Candidates(cidr) => self.on_candidates(cidr, result),
@@ -196,8 +206,9 @@ impl Core {
 
     fn on_notice(&mut self, slot: Slot, notice: Notice, now: Instant) {
         match notice {
-            Notice::Status(status) => self.on_status(slot, status),
+            Notice::Status(status) => self.on_status(slot, status, now),
             Notice::Owner(liveness) => self.on_liveness(slot, liveness, now),
+            Notice::AlsoMissed(by) => self.on_also_missed(slot, by, now),
             Notice::Acknowledged => self.on_acknowledged(slot, now),
             Notice::HandedOver(result) => self.on_handed_over(slot, result),
             Notice::Refused(why) => self.on_election_refused(slot, &why),

@@ -1,7 +1,9 @@
 //! The invariants: README's guarantees, looked at after every step.
 
 mod calm;
+mod detection;
 mod facts;
+mod fault_of;
 mod owners;
 mod policies;
 mod twins;
@@ -65,6 +67,16 @@ pub(crate) struct Audit {
     old_copy: [bool; HOSTS],
     pub(crate) twins: Twins,
     ips: [OfIp; IPS],
+    /// Each host has a member of etcd on it.
+    members: bool,
+    /// When something last kept a host from being asked through etcd.
+    pub(crate) impaired: [Millis; HOSTS],
+    /// When a host was last declared dead that keeps its lease.
+    declared: [Millis; HOSTS],
+    /// What was seen to be wrong since the last look.
+    wrong: Option<String>,
+    /// When the network last stood still for a moment.
+    paused: Option<Millis>,
     looked: Millis,
     pub(crate) figures: Figures,
 }
@@ -89,6 +101,10 @@ struct OfIp {
     bound: (Option<HostId>, Millis),
     /// When another host was last seen to have the IP, by host.
     alone_since: [Millis; HOSTS],
+    /// Since when more than one host has it, though all is well.
+    several_since: Option<Millis>,
+    /// The owner that hears nobody while another host could have the IP, and since when.
+    deaf: Option<(HostId, Millis)>,
     /// Since when the service is sick on all hosts, if all was well before and nothing has happened
     /// since.
     all_sick: Option<Millis>,
@@ -116,6 +132,11 @@ impl Audit {
             old_copy: [false; HOSTS],
             twins: Twins::default(),
             ips: Default::default(),
+            members: false,
+            impaired: [0; HOSTS],
+            declared: [0; HOSTS],
+            wrong: None,
+            paused: None,
             looked: 0,
             figures: Figures::default(),
         }
@@ -135,7 +156,8 @@ impl Audit {
                 .map_err(|why| format!("{}: {why}", crate::setup::cidr(ip)))?;
         }
         self.twins.judge(world)?;
-        if self.is_calm(world.now) && world.now >= self.looked + 1_000 {
+        self.wrong.take().map_or(Ok(()), Err)?;
+        if self.is_calm(world.now) && !stands_still(world) && world.now >= self.looked + 1_000 {
             self.looked = world.now;
             self.figures.calm_looks += 1;
             calm::registrations(world)?;
@@ -147,13 +169,16 @@ impl Audit {
     fn judge_ip(&mut self, world: &World, ip: IpId, facts: &Facts) -> Result<(), String> {
         self.somebody(world.now, ip, facts)?;
         self.sick_hosts_let_go(world, ip, facts)?;
+        self.deaf_hosts_come_last(world, ip, facts)?;
         self.moves_have_reasons(world.now, ip, facts)?;
+        self.deaf_hosts_let_go(world, ip, facts)?;
+        self.owners_agree(world, ip, facts)?;
         self.planned_moves_have_no_gap(world.now, ip, facts)?;
         self.who_cannot_reach_etcd_takes(world, ip, facts)?;
         self.the_last_one_keeps_it(world, ip, facts)?;
         self.the_network_settles_it(world, facts)?;
         self.somebody_says_so(world, ip, facts)?;
-        if self.is_calm(world.now) {
+        if self.is_calm(world.now) && !stands_still(world) {
             let unheard = self.ips[ip].taken_back.is_some_and(|at| world.now < at + UNHEARD);
             calm::exactly_one(world, ip, facts, unheard)?;
             self.the_client_finds_it(world, ip, facts)?;
@@ -182,6 +207,15 @@ impl Audit {
         let mut audit = std::mem::replace(&mut world.audit, Audit::new());
         audit.note_plans(world, fault);
         audit.note_doubts(world, fault);
+        audit.members = world.members;
+        // Two moments, one after the other, are longer than one.
+        if matches!(fault, Fault::Pause { .. }) {
+            if audit.paused.is_some_and(|at| world.now < at + 1_000) {
+                audit.disturbed_host.fill(world.now);
+                audit.disturbed = world.now;
+            }
+            audit.paused = Some(world.now);
+        }
         audit.disturb(world.now, fault);
         if fault.lasts().is_some() {
             audit.go_on(fault, true);
@@ -288,10 +322,16 @@ impl Audit {
             *counter = if begins { *counter + 1 } else { *counter - 1 };
         };
         match fault {
+            _ if fault_of::moves_nothing(fault) => {}
             Fault::Sick { .. } | Fault::AllSick { .. } | Fault::Stuck { .. } => {
                 change(&mut self.active_service);
             }
-            Fault::EtcdDown { .. } | Fault::Refuses { .. } | Fault::WriteLock { .. } => {
+            Fault::EtcdDown { .. }
+            | Fault::Leaderless { .. }
+            | Fault::Refuses { .. }
+            | Fault::WriteLock { .. } => change(&mut self.active_etcd),
+            Fault::PowerOff { host, .. } if self.members => {
+                change(&mut self.active_host[host]);
                 change(&mut self.active_etcd);
             }
             _ => fault.victims().into_iter().for_each(|it| change(&mut self.active_host[it])),
@@ -299,26 +339,39 @@ impl Audit {
     }
 
     fn disturb(&mut self, now: Millis, fault: Fault) {
-        if matches!(fault, Fault::Twin { .. } | Fault::GoLink { .. }) {
+        self.note_impaired(now, fault);
+        if fault_of::is_of_wire(fault) {
+            self.disturbed_wire = now;
+        }
+        if fault_of::moves_nothing(fault) {
             return;
         }
         self.disturbed = now;
-        let of_wire = matches!(
-            fault,
-            Fault::Isolated { .. } | Fault::Parted { .. } | Fault::Unplugged { .. }
-        );
-        if of_wire {
-            self.disturbed_wire = now;
-        }
         match fault.victims().as_slice() {
+            [_, ..] if self.members && matches!(fault, Fault::PowerOff { .. }) => {
+                self.disturbed_host.fill(now);
+            }
             [] => self.disturbed_host.fill(now),
             hosts => hosts.iter().for_each(|host| self.disturbed_host[*host] = now),
         }
+    }
+
+    /// etcd has a leader again.
+    pub(crate) fn leader_elected(&mut self, now: Millis) {
+        self.impaired.fill(now);
+        self.disturbed_host.fill(now);
+        self.disturbed = now;
     }
 }
 
 /// How long a host may keep an IP while its service does not answer.
 const SICK: Millis = CHECK * (crate::times::FALL as Millis + 1) + 500;
+
+/// Whether an agent does not run for a moment, which is no disturbance.
+fn stands_still(world: &World) -> bool {
+    let mut agents = world.hosts.iter().filter_map(|host| host.agent.as_ref());
+    agents.any(|agent| agent.frozen.is_some())
+}
 
 /// Whether something is registered for certain.
 fn is_certain(registered: Registered) -> bool {

@@ -5,13 +5,51 @@ use link::policy::{AllFailingPolicy, LossPolicy};
 use super::facts::Facts;
 use super::{Audit, CALM, NOBODY, SICK};
 use crate::memory_etcd::Millis;
-use crate::setup::{HOSTS, IpId};
+use crate::setup::{HOSTS, HostId, IpId};
 use crate::times::{DEADLINE, LOSS};
 use crate::world::World;
 
 /// Within this time an owner takes a lock back that it has passed on in vain: half a second, and a
 /// request that is lost once.
 const NOT_HEARD: Millis = 3_000;
+
+/// Within this time two owners that have heard of each other's are one again: an announcement that is
+/// awaited, and the time that hosts get to agree.
+const AGREED: Millis = 1_200;
+
+/// Nothing is wrong between a host and etcd, or on its network, and it does not wait for an answer that was
+/// lost.
+fn is_connected(world: &World, host: HostId) -> bool {
+    let machine = &world.hosts[host];
+    let Some(agent) = &machine.agent else { return true };
+    let faults = &machine.faults;
+    let etcd = faults.cut_in + faults.cut_out + faults.slow + faults.late_watch;
+    let network = faults.lan_in + faults.lan_out + faults.unplugged;
+    let client = &agent.client;
+    // Who was refused asks again when a pause is over.
+    let refused = agent.elections.values().any(|election| election.refused);
+    let watches = client.watch.open && client.watch.streams && !client.watch.loses_deletion;
+    etcd + network == 0
+        && faults.unheard_by.is_empty()
+        && !waits_for_long(world, host)
+        && !refused
+        && watches
+        && client.holds_lease()
+        && agent.frozen.is_none()
+        && world.etcd_serves()
+        && world.cluster.service == crate::cluster::Service::Serves
+}
+
+/// Whether a host waits for an answer that was lost, or comes late.
+pub(super) fn waits_for_long(world: &World, host: HostId) -> bool {
+    let agent = world.hosts[host].agent.as_ref();
+    let mut requests = agent.into_iter().flat_map(|agent| agent.client.requests.values());
+    requests
+        .any(|it| it.attempts > 1 || it.attempts == 1 && world.now + DEADLINE > it.deadline + QUICK)
+}
+
+/// Within this time a request is answered that is not lost.
+const QUICK: Millis = 100;
 
 impl Audit {
     /// Somebody has the IP, but for a while.
@@ -80,6 +118,25 @@ impl Audit {
     /// An etcd that refuses is lost later than one that is silent, and so is one that was disturbed.
     fn after_refusals(&self, now: Millis) -> Millis {
         if self.active_etcd > 0 || now < self.disturbed + CALM { 2 * LOSS } else { 0 }
+    }
+
+    /// Soon after all is well, one has it, who had it on how many hosts before.
+    pub(super) fn owners_agree(
+        &mut self,
+        world: &World,
+        ip: IpId,
+        facts: &Facts,
+    ) -> Result<(), String> {
+        let of_agents: Vec<_> = facts.bound().filter(|host| facts.hosts[*host].runs).collect();
+        let well = (0..HOSTS).all(|host| is_connected(world, host));
+        let several = of_agents.len() > 1 && well && facts.is_certain();
+        let since = &mut self.ips[ip].several_since;
+        *since = several.then(|| since.unwrap_or(world.now));
+        if since.is_some_and(|since| world.now > since + AGREED) {
+            let names: Vec<_> = of_agents.into_iter().map(crate::setup::name).collect();
+            return Err(format!("bound on {names:?}, though all is well"));
+        }
+        Ok(())
     }
 
     /// An owner to whom nothing was done keeps the lock, and a quick restart is nothing.

@@ -5,7 +5,7 @@ use crate::setup::{HOSTS, HostId, IPS, TWIN, cidr};
 use crate::world::World;
 
 /// How long it may take before both say so.
-const TOLD: Millis = 10_000;
+const TOLD: Millis = 15_000;
 
 /// How long the first says so after the second is gone: until its claim to the name has ended, which is
 /// counted anew by an agent that starts meanwhile.

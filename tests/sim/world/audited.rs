@@ -41,8 +41,11 @@ impl World {
     /// Asks an agent that runs something that it answers at once and that changes nothing.
     fn look(&mut self, host: HostId, command: Command) -> Option<Answer> {
         let token = self.users.look();
-        let now = self.instant();
+        let (now, time) = (self.instant(), self.now);
         let agent = self.hosts[host].agent.as_mut().filter(|agent| agent.frozen.is_none())?;
+        if time < agent.busy_until || !agent.unread.is_empty() {
+            return None;
+        }
         let mut answer = None;
         for action in agent.core.handle(SupervisorEvent::Command(command, token), now) {
             match action {
@@ -58,6 +61,7 @@ impl World {
         self.after(HEALTH, Event::AskHealth);
         // The audit looks once a second also when nothing happens.
         self.changed = true;
+        self.attend_all();
         for host in 0..=TWIN {
             if let Some(Answer::Health(problems)) = self.look(host, Command::Health) {
                 self.users.health[host] = (self.now, problems);

@@ -5,6 +5,7 @@ use link::election::message::{Action, Input};
 use link::etcd::Gap;
 use link::fsm::Event;
 use link::lock::{self, LockAnswer, view_of};
+use link::network::Hearing;
 use link::supervisor::core::Event as SupervisorEvent;
 use link::vip::Slot;
 
@@ -26,7 +27,9 @@ impl World {
         let machine = &self.hosts[host];
         let election = machine.agent.as_ref().and_then(|agent| agent.elections.get(&slot));
         let bound = election.is_some_and(|election| machine.kernel[election.ip]);
+        let hearing = machine.agent.as_ref().map_or(Hearing::Unknown, |agent| agent.hearing);
         self.tell_election(host, slot, Input::Bound(bound));
+        self.tell_election(host, slot, Input::Hearing(hearing));
     }
 
     pub(super) fn feed_election(&mut self, host: HostId, slot: Slot, input: Input) {
@@ -104,6 +107,9 @@ impl World {
             Action::Transition { event: Event::Demoted, .. } => {
                 let now = self.now;
                 self.election_mut(host, slot).into_iter().for_each(|it| it.yielded = now);
+            }
+            Action::Transition { event: Event::Fault, .. } => {
+                crate::audit::Audit::taken_without_etcd(self, host, slot);
             }
             // The driver has done it.
             Action::Restart(_) | Action::Transition { .. } => {}
@@ -191,7 +197,7 @@ impl World {
 
     /// What somebody does to a key with etcdctl.
     pub(super) fn by_hand(&mut self, op: link::etcd::Op) {
-        if self.cluster.up {
+        if self.etcd_serves() {
             let changes: Vec<Change> = self.cluster.by_hand(op);
             self.publish(&changes);
         }

@@ -22,6 +22,7 @@ impl World {
         self.trace(0, || format!("== {fault:?}"));
         crate::audit::Audit::fault(self, fault);
         self.changed = true;
+        self.attend_all();
         // What happens to the first machine could make the other one its successor.
         self.end_twin();
         match fault {
@@ -37,18 +38,14 @@ impl World {
             | Fault::DeleteRecord { .. }
             | Fault::GarbleRecord { .. } => self.tamper(fault),
             Fault::EtcdDown { .. }
+            | Fault::Leaderless { .. }
             | Fault::Refuses { .. }
             | Fault::LeaderChange
             | Fault::Restore { .. }
             | Fault::Wiped { .. }
             | Fault::MassRevoke => self.fault_of_etcd(fault),
-            Fault::DeadWatch { host } => self.change_watch(host, |watch| watch.streams = false),
-            Fault::LostDeletion { host } => {
-                self.change_watch(host, |watch| watch.loses_deletion = true);
-            }
-            Fault::OldEvents { host } => {
-                self.change_watch(host, |watch| watch.repeats_old = true);
-                self.begin_to_watch(host, 0);
+            Fault::DeadWatch { .. } | Fault::LostDeletion { .. } | Fault::OldEvents { .. } => {
+                self.fault_of_watch(fault);
             }
             Fault::Twin { host, .. } => self.begin_twin(host),
             Fault::GoLink { ip, .. } => self.begin_go(ip),
@@ -61,15 +58,21 @@ impl World {
             | Fault::Stuck { .. }
             | Fault::Isolated { .. }
             | Fault::Parted { .. }
+            | Fault::Split { .. }
+            | Fault::Pause { .. }
+            | Fault::LateWatch { .. }
             | Fault::Unplugged { .. } => self.count(fault, true),
             Fault::Restart { .. }
             | Fault::Reload { .. }
             | Fault::PowerOff { .. }
             | Fault::Freeze { .. }
+            | Fault::Suspend { .. }
+            | Fault::Busy { .. }
             | Fault::Stop { .. }
             | Fault::OldCopy { .. }
             | Fault::LostCopy { .. } => self.fault_of_agent(fault),
         }
+        self.attend_all();
         if let Some(lasts) = fault.lasts() {
             self.after(lasts, Event::Heal(index));
         }
@@ -84,7 +87,7 @@ impl World {
             return self.after(500, Event::Heal(index));
         }
         // What was done by hand is undone by hand.
-        if matches!(fault, Fault::WriteLock { .. }) && !self.cluster.up {
+        if matches!(fault, Fault::WriteLock { .. }) && !self.etcd_serves() {
             return self.after(500, Event::Heal(index));
         }
         self.trace(0, || format!("== end of {fault:?}"));
@@ -98,9 +101,16 @@ impl World {
             Fault::PowerOff { host, .. } => {
                 self.hosts[host].power = true;
                 self.hosts[host].boots += 1;
+                self.member_changed(host);
                 self.boot(host);
             }
             Fault::Freeze { host, .. } => self.thaw(host),
+            Fault::Suspend { host, .. } => {
+                self.count(fault, false);
+                self.thaw(host);
+            }
+            Fault::Busy { .. } => {}
+            Fault::Leaderless { .. } => self.elect_leader(),
             Fault::EtcdDown { .. } => {
                 self.cluster.up = true;
                 self.cluster.data.restart_leases(self.now);
@@ -113,6 +123,7 @@ impl World {
             Fault::GoLink { .. } => self.stop_go(),
             _ => self.count(fault, false),
         }
+        self.attend_all();
     }
 
     /// What is counted: begins, or ends.
@@ -143,13 +154,24 @@ impl World {
                 (out).then(|| change(&mut faults.lan_out));
                 (in_).then(|| change(&mut faults.lan_in));
             }
-            Fault::Parted { from, to, .. } => {
-                let unheard_by = &mut self.hosts[from].faults.unheard_by;
-                match unheard_by.iter().position(|other| *other == to).filter(|_| !begins) {
-                    Some(place) => drop(unheard_by.swap_remove(place)),
-                    None => unheard_by.push(to),
+            Fault::Parted { from, to, .. } => self.part(from, to, begins),
+            Fault::Split { group, out, in_, .. } => {
+                for from in 0..self.hosts.len() {
+                    for to in (0..self.hosts.len()).filter(|to| group.has(*to) != group.has(from)) {
+                        let cut = if group.has(from) { out } else { in_ };
+                        cut.then(|| self.part(from, to, begins));
+                    }
                 }
             }
+            Fault::Pause { .. } => {
+                let faults = self.hosts.iter_mut().map(|host| &mut host.faults);
+                faults.flat_map(|it| [&mut it.lan_out, &mut it.lan_in]).for_each(change);
+            }
+            Fault::Suspend { host, .. } => {
+                let faults = &mut self.hosts[host].faults;
+                [&mut faults.lan_out, &mut faults.lan_in].into_iter().for_each(change);
+            }
+            Fault::LateWatch { host, .. } => change(&mut self.hosts[host].faults.late_watch),
             Fault::Unplugged { host, .. } => {
                 let faults = &mut self.hosts[host].faults;
                 for counter in [&mut faults.unplugged, &mut faults.lan_out, &mut faults.lan_in] {
@@ -161,19 +183,40 @@ impl World {
         }
     }
 
+    /// What one host says does not get to another, or does again.
+    fn part(&mut self, from: HostId, to: HostId, begins: bool) {
+        let unheard_by = &mut self.hosts[from].faults.unheard_by;
+        match unheard_by.iter().position(|other| *other == to).filter(|_| !begins) {
+            Some(place) => drop(unheard_by.swap_remove(place)),
+            None => unheard_by.push(to),
+        }
+    }
+
     fn fault_of_agent(&mut self, fault: Fault) {
         match fault {
             Fault::Restart { host, .. } => self.kill(host),
             Fault::Reload { host } if self.hosts[host].runs() => {
+                let busy_until = self.hosts[host].agent.as_ref().map_or(0, |it| it.busy_until);
                 self.tell_supervisor(host, SupervisorEvent::Stop(StopPolicy::Keep));
-                self.after(20, Event::Boot(host));
+                self.at(busy_until.max(self.now) + 20, Event::Boot(host));
             }
             Fault::PowerOff { host, .. } => {
                 self.kill(host);
                 self.hosts[host].power = false;
                 self.hosts[host].kernel = [false; IPS];
+                self.member_changed(host);
             }
-            Fault::Freeze { host, .. } => {
+            Fault::Busy { host, lasts } => {
+                let until = self.now + lasts;
+                if let Some(agent) = &mut self.hosts[host].agent {
+                    agent.busy_until = agent.busy_until.max(until);
+                    self.process_at(until, host, Process::Unread);
+                }
+            }
+            Fault::Freeze { host, .. } | Fault::Suspend { host, .. } => {
+                if matches!(fault, Fault::Suspend { .. }) {
+                    self.count(fault, true);
+                }
                 let now = self.now;
                 if let Some(agent) = &mut self.hosts[host].agent {
                     agent.frozen.get_or_insert(now);
@@ -200,12 +243,27 @@ impl World {
         }
     }
 
+    fn fault_of_watch(&mut self, fault: Fault) {
+        match fault {
+            Fault::DeadWatch { host } => self.change_watch(host, |watch| watch.streams = false),
+            Fault::LostDeletion { host } => {
+                self.change_watch(host, |watch| watch.loses_deletion = true);
+            }
+            Fault::OldEvents { host } => {
+                self.change_watch(host, |watch| watch.repeats_old = true);
+                self.begin_to_watch(host, 0);
+            }
+            _ => {}
+        }
+    }
+
     fn fault_of_etcd(&mut self, fault: Fault) {
         match fault {
             Fault::EtcdDown { .. } => {
                 self.cluster.up = false;
                 self.break_connections();
             }
+            Fault::Leaderless { .. } => self.lose_leader(),
             Fault::Refuses { service, .. } => self.cluster.service = service,
             Fault::LeaderChange => self.cluster.data.restart_leases(self.now),
             Fault::Restore { back } => {
@@ -260,7 +318,7 @@ impl World {
             Fault::Revoke { host } => {
                 let keeper = self.hosts[host].agent.as_ref();
                 let lease = keeper.and_then(|agent| agent.client.keeper.as_ref()?.lease);
-                if let Some(lease) = lease.filter(|_| self.cluster.up) {
+                if let Some(lease) = lease.filter(|_| self.etcd_serves()) {
                     let changes = self.cluster.revoke(lease);
                     self.publish(&changes);
                 }

@@ -44,10 +44,11 @@ impl World {
     }
 
     pub(super) fn remove_go(&mut self) {
-        for ip in (0..IPS).filter(|_| !self.cluster.up) {
+        let serves = self.etcd_serves();
+        for ip in (0..IPS).filter(|_| !serves) {
             self.hosts[GO].kernel[ip] = false;
         }
-        if !self.cluster.up {
+        if !serves {
             return self.after(500, Event::GoIsRemoved);
         }
         (self.hosts[GO].kernel, self.hosts[GO].power) = ([false; IPS], false);
@@ -79,7 +80,7 @@ impl World {
         if polls {
             self.at(now + GO_POLL, Event::GoWakes { life, polls });
         }
-        if !self.cluster.up || self.cluster.service != Service::Serves {
+        if !self.etcd_serves() || self.cluster.service != Service::Serves {
             return;
         }
         let lease = self.go.as_ref().and_then(|go| go.lease);

@@ -148,7 +148,7 @@ impl World {
     /// etcd looks for expired leases twice a second.
     pub(super) fn expire(&mut self) {
         self.after(500, Event::Expire);
-        if self.cluster.up {
+        if self.etcd_serves() {
             let changes: Vec<Change> = self.cluster.expire(self.now);
             self.publish(&changes);
         }

@@ -2,13 +2,14 @@
 
 use link::etcd::Op;
 use link::lock::{self, Request};
+use link::network::Missed;
 use link::store;
 use link::vip::Slot;
 
 use super::World;
 use crate::bugs::Bug;
 use crate::client::{Asker, Failed, Said};
-use crate::setup::HostId;
+use crate::setup::{self, HOSTS, HostId};
 
 impl World {
     /// What is asked for as a bug has it: the acknowledgement that etcd has refused, for ever.
@@ -18,6 +19,15 @@ impl World {
                 Asker::Election(slot, self.still_owed(host, slot, request))
             }
             asker => asker,
+        }
+    }
+
+    /// Who misses the owner as well: by a bug, everybody.
+    pub(super) fn exaggerated(&self, host: HostId, missed: Missed) -> Missed {
+        let all = (0..HOSTS).filter(|other| *other != host).map(setup::mac);
+        match self.bug {
+            Some(Bug::MinoritiesTake) => Missed { by: all.collect(), ..missed },
+            Some(_) | None => missed,
         }
     }
 

@@ -5,10 +5,14 @@
 //! random comes from the seed, so that a run can be repeated.
 
 mod audited;
+mod calling;
 mod electing;
+mod event;
 mod faults;
 mod golink;
+mod hearing;
 mod keeping;
+mod members;
 mod misled;
 mod network;
 mod requests;
@@ -16,6 +20,8 @@ mod supervising;
 mod twins;
 mod watching;
 
+pub(crate) use self::event::Process;
+use self::event::{Event, Message, Read};
 use self::golink::GoLink;
 use std::cell::Cell;
 use std::cmp::Reverse;
@@ -23,82 +29,19 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use link::election::message::Input;
-use link::etcd::Kv;
 use link::lock::Holder;
-use link::supervisor::core::{Event as SupervisorEvent, Timer};
+use link::supervisor::core::Event as SupervisorEvent;
 use link::vip::{Slot, VipId};
 
 use crate::audit::{Audit, Violation};
 use crate::bugs::Bug;
-use crate::client::{Call, Failed, Said};
 use crate::cluster::Cluster;
 use crate::host::Host;
 pub(crate) use crate::memory_etcd::Millis;
 use crate::plan::Plan;
 use crate::random::Random;
-use crate::setup::{GO, HOSTS, HostId, IPS, IpId, Policies, TWIN, Wish};
+use crate::setup::{GATEWAY, GO, HOSTS, HostId, IPS, Policies, TWIN, Wish};
 use crate::users::Users;
-
-/// Something that happens to one life of one agent.
-#[derive(Clone, Debug)]
-pub(crate) enum Process {
-    Message(Message),
-    SupervisorTimer(Timer, Millis),
-    Wake(Slot, Millis),
-    Check(Slot, u64),
-    Attempt(u64),
-    AttemptOver(u64, u32),
-    Deadline(u64),
-    Replied(u64, Box<Result<Said, Failed>>),
-    Keep(u64),
-    Renewed { sent: Millis, lease: i64, ttl: Option<u32>, revision: i64 },
-    Watch(u64),
-    WatchOverdue(u64),
-    Read(u64, Box<Read>),
-    Deliver(u64),
-    SafetyRead(u64),
-    Probe(Slot, u64),
-    ProbeSilence(Slot, u64),
-    Monitor(Slot, u64),
-    Announce { ip: IpId, number: u64, refresh: bool },
-    AddAgain(IpId),
-    Gone(Slot),
-}
-
-/// What an agent's threads tell each other.
-#[derive(Clone, Debug)]
-pub(crate) enum Message {
-    Supervisor(Box<SupervisorEvent>),
-    Election(Slot, Box<Input>),
-}
-
-/// What a watch has read.
-#[derive(Clone, Debug)]
-pub(crate) struct Read {
-    known: i64,
-    cluster: u64,
-    revision: i64,
-    kvs: Vec<Kv>,
-    safety: bool,
-}
-
-/// Something that happens.
-#[derive(Clone, Debug)]
-pub(crate) enum Event {
-    Process { host: HostId, life: u64, what: Process },
-    RequestArrives { host: HostId, life: u64, era: u64, number: u64, call: Box<Call> },
-    RenewalArrives { host: HostId, life: u64, era: u64, sent: Millis, lease: Option<i64> },
-    ReadArrives { host: HostId, life: u64, era: u64, generation: u64, known: i64, safety: bool },
-    Boot(HostId),
-    Kill(HostId),
-    GoWakes { life: u64, polls: bool },
-    GoIsRemoved,
-    Expire,
-    Snapshot,
-    AskHealth,
-    Fault(usize),
-    Heal(usize),
-}
 
 /// An event with its time; a number keeps the order of those at the same time.
 type Due = Reverse<(Millis, u64)>;
@@ -130,6 +73,17 @@ pub(crate) struct World {
     era: u64,
     bug: Option<Bug>,
     go: Option<GoLink>,
+    /// When nobody was heard last by each host.
+    pub(crate) deaf_at: [Millis; HOSTS],
+    /// When somebody was.
+    pub(crate) heard_at: [Millis; HOSTS],
+    /// Each host has a member of etcd on it, of which one leads.
+    pub(crate) members: bool,
+    leader: HostId,
+    quorum: bool,
+    /// For so many reasons etcd has no leader; and what was asked meanwhile.
+    leaderless: u32,
+    stalled: Vec<Event>,
 }
 
 thread_local! {
@@ -147,7 +101,7 @@ impl World {
     pub(crate) fn new(seed: u64, plan: Plan, bug: Option<Bug>) -> World {
         IDS.set(1);
         let mut random = Random::new(seed);
-        let hosts = (0..=GO).map(|id| Host::new(id, Policies::random(&mut random)));
+        let hosts = (0..=GATEWAY).map(|id| Host::new(id, Policies::random(&mut random)));
         let mut world = World {
             told: false,
             now: 0,
@@ -169,6 +123,13 @@ impl World {
             era: 0,
             bug,
             go: None,
+            deaf_at: [0; HOSTS],
+            heard_at: [0; HOSTS],
+            members: false,
+            leader: 0,
+            quorum: true,
+            leaderless: 0,
+            stalled: Vec::new(),
         };
         world.begin();
         world
@@ -177,6 +138,8 @@ impl World {
     fn begin(&mut self) {
         self.hosts[TWIN].power = false;
         self.hosts[GO].power = false;
+        self.hosts[GATEWAY].power = !self.random.one_in(4);
+        self.members = self.random.one_in(2);
         let lonely = self.random.one_in(3);
         for host in 0..HOSTS {
             let after = self.random.between(0, 50);
@@ -290,7 +253,7 @@ impl World {
 
     fn on_message(&mut self, host: HostId, message: Message) {
         match message {
-            Message::Supervisor(event) => self.feed_supervisor(host, *event),
+            Message::Supervisor(event) => self.post_supervisor(host, *event),
             Message::Election(slot, input) => self.feed_election(host, slot, *input),
         }
     }
@@ -308,6 +271,13 @@ impl World {
                     self.process(host, what);
                 }
             }
+            Event::RequestArrives { era, .. }
+            | Event::RenewalArrives { era, .. }
+            | Event::ReadArrives { era, .. }
+                if era == self.era && self.etcd_stalls() =>
+            {
+                self.stalled.push(event);
+            }
             Event::RequestArrives { host, life, era, number, call } if era == self.era => {
                 self.request_arrives(host, life, number, *call);
             }
@@ -323,6 +293,7 @@ impl World {
             Event::RequestArrives { .. }
             | Event::RenewalArrives { .. }
             | Event::ReadArrives { .. } => {}
+            Event::LeaderElected => self.elect_leader(),
             Event::Boot(host) => self.boot(host),
             Event::Kill(host) => self.kill(host),
             Event::GoWakes { life, polls } => self.wake_go(life, polls),
@@ -369,6 +340,10 @@ impl World {
             Process::Probe(slot, number) => self.probe(host, slot, number),
             Process::ProbeSilence(slot, number) => self.probe_silence(host, slot, number),
             Process::Monitor(slot, number) => self.monitor(host, slot, number),
+            Process::MonitorSilence(slot, number) => self.monitor_silence(host, slot, number),
+            Process::Listened(call) => self.listened(host, &call),
+            Process::Hears(at) => self.hears(host, at),
+            Process::Unread => self.read_unread(host),
             Process::Announce { ip, number, refresh } => self.announce(host, ip, number, refresh),
             Process::AddAgain(ip) => self.settle_kernel(host, ip),
             Process::Gone(slot) => self.gone(host, slot),

@@ -3,7 +3,7 @@
 
 use link::election::Notice;
 use link::election::message::Input;
-use link::network::Unusable;
+use link::network::{Liveness, Unusable};
 use link::policy::CrashDetection;
 use link::supervisor::core::Event as SupervisorEvent;
 use link::vip::Slot;
@@ -14,7 +14,7 @@ use crate::bugs::Bug;
 use crate::lan::{Monitoring, Probing};
 use crate::setup::{self, HostId, IPS, IpId};
 use crate::times::{
-    ADD_AGAIN, CLAIM_GAP, MONITOR, REFRESH, REPEATS, SILENCE, SILENCE_AFTER_ANSWER,
+    ADD_AGAIN, CLAIM_GAP, FAST, Pace, REFRESH, REPEATS, SILENCE, SILENCE_AFTER_ANSWER, STRICT,
 };
 
 impl World {
@@ -231,6 +231,7 @@ impl World {
         }
         if self.bug != Some(Bug::NetworkIsNotHeard) {
             self.ask_all(host, ip);
+            self.ask_everybody(host, ip);
         }
     }
 
@@ -271,34 +272,64 @@ impl World {
         election.monitors += 1;
         let number = election.monitors;
         if on {
-            self.process_after(MONITOR, host, Process::Monitor(slot, number));
+            let first = self.random.between(1, STRICT.calm);
+            self.process_after(first, host, Process::Monitor(slot, number));
         }
     }
 
-    /// Asks the host of an owner whether it lives.
+    fn pace(&self, host: HostId) -> Pace {
+        if self.hosts[host].policies.crash == CrashDetection::Fast { FAST } else { STRICT }
+    }
+
+    /// Asks the host of an owner whether it lives: it alone and, if it has not answered, everybody.
     pub(super) fn monitor(&mut self, host: HostId, slot: Slot, number: u64) {
-        let careless = self.bug == Some(Bug::DeafStandbysTakeIt);
-        let machine = &self.hosts[host];
+        let (machine, pace) = (&self.hosts[host], self.pace(host));
         let deaf = machine.faults.unplugged > 0;
-        let alone = machine.policies.crash == CrashDetection::Fast;
-        let others = alone.then(|| careless || machine.hears_others());
         let election = machine.agent.as_ref().and_then(|agent| agent.elections.get(&slot));
         let Some(election) = election.filter(|election| election.monitors == number) else {
             return;
         };
         let ip = election.ip;
-        let answered = self.hosts.iter().any(|other| {
-            other.id != host && other.has(ip) && machine.reaches(other) && other.reaches(machine)
-        });
+        let answered = self.is_answered(host, ip);
         let Some(election) = self.election_mut(host, slot) else { return };
         let Some(monitoring) = &mut election.monitoring else { return };
         let news = if deaf {
             monitoring.restart();
             None
         } else {
-            monitoring.ask(answered, others)
+            monitoring.ask(answered)
         };
-        self.process_after(MONITOR, host, Process::Monitor(slot, number));
+        let (gap, doubts) = (monitoring.gap(pace), monitoring.asks_everybody());
+        self.process_after(gap, host, Process::Monitor(slot, number));
+        if doubts {
+            self.process_after(pace.patience, host, Process::MonitorSilence(slot, number));
+            self.ask_everybody(host, ip);
+        }
+        self.tell_liveness(host, slot, news);
+    }
+
+    fn is_answered(&self, host: HostId, ip: IpId) -> bool {
+        self.hosts.iter().any(|other| other.has(ip) && self.hosts[host].talks_to(other))
+    }
+
+    /// The last question was not answered until now. With the neighbours the owner is asked once more.
+    pub(super) fn monitor_silence(&mut self, host: HostId, slot: Slot, number: u64) {
+        let (careless, pace) = (self.bug == Some(Bug::DeafStandbysTakeIt), self.pace(host));
+        let Some(ip) = self.election_mut(host, slot).map(|election| election.ip) else { return };
+        let others = careless || self.hears_neighbours(host, ip);
+        let answered = self.is_answered(host, ip);
+        let Some(election) = self.election_mut(host, slot) else { return };
+        if election.monitors == number {
+            let monitoring = election.monitoring.as_mut();
+            let news = monitoring.and_then(|it| match answered {
+                true => it.ask(true),
+                false => it.silent(pace, others),
+            });
+            self.tell_liveness(host, slot, news);
+        }
+    }
+
+    fn tell_liveness(&mut self, host: HostId, slot: Slot, news: Option<Liveness>) {
         if let Some(liveness) = news {
             let notice = Notice::Owner(liveness);
             self.tell_supervisor(host, SupervisorEvent::Election(slot, notice));

@@ -40,7 +40,9 @@ impl World {
             }
             Asker::LeaseKeys(lease) => (Call::LeaseKeys(*lease), DEADLINE),
             Asker::LeaseLeft(lease) => (Call::LeaseLeft(*lease), LEASE_DEADLINE),
-            Asker::Revoke => unreachable!("it is submitted with its lease"),
+            Asker::Revoke | Asker::Call(..) | Asker::Nobody => {
+                unreachable!("it is submitted with what it asks for")
+            }
         };
         self.submit_call(host, asker, call, within);
     }
@@ -61,11 +63,15 @@ impl World {
         let no_connection = refused || (cut && self.random.one_in(2));
         let fate = self.random.between(1, 50);
         let late = self.random.between(DEADLINE, LATE);
-        let way = if fate == 2 { late } else { self.way(host) };
+        let usual = self.way(host);
+        let way = if fate == 2 { late } else { usual };
         let Some(agent) = &mut self.hosts[host].agent else { return };
         let Some(pending) = agent.client.requests.get_mut(&number) else { return };
         pending.attempts += 1;
         let (attempt, call) = (pending.attempts, Box::new(pending.call.clone()));
+        // What is lost of a call looks like a dead host, as it should.
+        let calls = matches!(pending.asker, Asker::Call(..) | Asker::Nobody);
+        let (fate, way) = if calls { (50, usual) } else { (fate, way) };
         if no_connection {
             return self.process_after(ATTEMPT_PAUSE * 4, host, Process::Attempt(number));
         }
@@ -157,14 +163,14 @@ impl World {
                 self.tell_supervisor(host, SupervisorEvent::LeaseKeys(lease, keys));
             }
             Asker::LeaseLeft(lease) => {
-                let alone = self.bug == Some(Bug::OneWitnessIsEnough);
                 let left = match said {
-                    Ok(Said::Left(_, granted)) if alone => Some((0, granted)),
                     Ok(Said::Left(left, granted)) => Some((left, granted)),
                     Ok(Said::Reply(_) | Said::Keys(_) | Said::Revoked) | Err(_) => None,
                 };
                 self.tell_supervisor(host, SupervisorEvent::LeaseLeft(lease, left));
             }
+            Asker::Call(called, number) => self.called(host, called, number, &said),
+            Asker::Nobody => {}
             Asker::Revoke => {
                 let result = said.map(drop).map_err(|failed| failure(failed).why);
                 self.tell_supervisor(host, SupervisorEvent::Revoked(result));

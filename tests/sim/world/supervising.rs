@@ -48,6 +48,7 @@ impl World {
         let copies = Copies { own, others: Vec::new() };
         self.tell_supervisor(host, SupervisorEvent::Begin(Box::new(copies)));
         self.begin_to_watch(host, 1);
+        self.attend_all();
     }
 
     /// The agent is killed; its addresses stay.
@@ -62,10 +63,39 @@ impl World {
     }
 
     pub(super) fn supervisor_timer(&mut self, host: HostId, timer: Timer, at: Millis) {
+        let now = self.now;
         let Some(agent) = &mut self.hosts[host].agent else { return };
+        if now < agent.busy_until {
+            let until = agent.busy_until;
+            return self.process_at(until, host, Process::SupervisorTimer(timer, at));
+        }
         if agent.timers.get(&timer) == Some(&at) {
             agent.timers.remove(&timer);
             self.feed_supervisor(host, SupervisorEvent::Timer(timer));
+        }
+    }
+
+    /// Who is busy reads it later, in order.
+    pub(super) fn post_supervisor(&mut self, host: HostId, event: SupervisorEvent) {
+        let now = self.now;
+        match &mut self.hosts[host].agent {
+            Some(agent) if now < agent.busy_until || !agent.unread.is_empty() => {
+                agent.unread.push_back(event);
+            }
+            Some(_) => self.feed_supervisor(host, event),
+            None => {}
+        }
+    }
+
+    pub(super) fn read_unread(&mut self, host: HostId) {
+        let (now, life) = (self.now, self.hosts[host].life);
+        while let Some(agent) = self.hosts[host].agent.as_mut().filter(|it| now >= it.busy_until)
+            && let Some(event) = agent.unread.pop_front()
+        {
+            self.feed_supervisor(host, event);
+            if self.hosts[host].life != life {
+                return;
+            }
         }
     }
 
@@ -93,6 +123,10 @@ impl World {
             Action::Ask(request) => self.submit(host, Asker::Supervisor(request)),
             Action::ReadLeaseKeys(lease) => self.submit(host, Asker::LeaseKeys(lease)),
             Action::ReadLease(lease) => self.submit(host, Asker::LeaseLeft(lease)),
+            Action::Call { host: called, lease, cidr, number } => {
+                self.call(host, called, lease, cidr, number);
+            }
+            Action::EndCall(called) => self.end_call(host, &called),
             Action::KeepLease(resume, silent) => self.keep_lease(host, resume, silent),
             Action::Revoke(lease) => {
                 if let Some(agent) = &mut self.hosts[host].agent {
@@ -164,7 +198,11 @@ impl World {
             Order::LockNow => Input::LockNow,
             Order::Failover(target) => Input::Failover(target),
             Order::Leave => Input::Leave,
-            Order::OwnerDead(lease) => Input::OwnerDead(lease),
+            Order::OwnerDead(lease) => {
+                crate::audit::Audit::declared_dead(self, host, lease);
+                Input::OwnerDead(lease)
+            }
+            Order::OwnerMissed(missed) => Input::OwnerMissed(self.exaggerated(host, missed)),
             Order::OwnerHeardAgain => Input::OwnerHeardAgain,
             Order::Paused => Input::Paused,
             Order::CandidatesOutdated => Input::CandidatesOutdated,

@@ -1,5 +1,6 @@
 //! The watch of an agent over the locks and its own keys, as `link::etcd::watch` has it.
 
+use link::call;
 use link::election::message::Input;
 use link::etcd::{Gap, Kv, Op, Txn};
 use link::lock::{self, view_of};
@@ -83,9 +84,10 @@ impl World {
         if !self.cluster.up {
             return;
         }
-        let read = Txn::unconditional(vec![Op::GetPrefix(lock::PREFIX.to_owned())]);
+        let prefixes = [lock::PREFIX, call::PREFIX].map(|it| Op::GetPrefix(it.to_owned()));
+        let read = Txn::unconditional(prefixes.to_vec());
         let Ok((reply, _)) = self.cluster.transact(host, &read) else { return };
-        let kvs: Vec<Kv> = reply.kvs(0).to_vec();
+        let kvs: Vec<Kv> = [reply.kvs(0), reply.kvs(1)].concat();
         let (cluster, revision) = (reply.cluster, reply.revision);
         let way = self.way(host);
         let heard = self.hosts[host].faults.cut_in == 0 && self.hosts[host].life == life;
@@ -101,8 +103,12 @@ impl World {
             let from =
                 if std::mem::take(&mut watch.repeats_old) { revision - OLD } else { revision };
             // What was written since a stale read, too.
-            let missed = self.cluster.history.since(from + 1, lock::PREFIX);
-            let missed: Vec<Change> = missed.into_iter().flatten().cloned().collect();
+            let missed = self.cluster.history.since(from + 1, "");
+            let followed = |change: &&Change| {
+                [lock::PREFIX, call::PREFIX].iter().any(|it| change.key.starts_with(it))
+            };
+            let missed = missed.into_iter().flatten().filter(followed);
+            let missed: Vec<Change> = missed.cloned().collect();
             if !missed.is_empty() {
                 watch.queue.push_back((at + 1, missed));
                 let what = Process::Deliver(generation);
@@ -143,6 +149,7 @@ impl World {
         client.watch.seen = (revision, kvs.len());
         client.watch.gap = client.watch.gap.max(gap);
         self.tell_all_locks(host, &kvs, revision, gap);
+        self.read_agents(host, &kvs, revision);
         if safety && gap != Gap::None {
             // It waits for revisions that are a long way off.
             return self.begin_to_watch(host, 0);
@@ -195,12 +202,14 @@ impl World {
         self.trace(0, || format!("   etcd: {changes:?}"));
         self.tell_go(changes);
         for host in 0..self.hosts.len() {
-            let way = self.way(host);
+            let late = self.hosts[host].faults.late_watch > 0;
+            let way = self.way(host) + if late { self.random.between(300, 3_000) } else { 0 };
             let name = &self.hosts[host].name;
             let own = [store::records_prefix(name), store::config_prefix(name)];
             let concerns = |change: &&Change| {
                 let key = &change.key;
-                key.starts_with(lock::PREFIX) || own.iter().any(|own| key.starts_with(own.as_str()))
+                let all = [lock::PREFIX, call::PREFIX].iter().any(|it| key.starts_with(it));
+                all || own.iter().any(|own| key.starts_with(own.as_str()))
             };
             let mut sent: Vec<Change> = changes.iter().filter(concerns).cloned().collect();
             let Some(agent) = &mut self.hosts[host].agent else { continue };
@@ -245,6 +254,9 @@ impl World {
     fn tell_change(&mut self, host: HostId, change: &Change) {
         let Some(agent) = &mut self.hosts[host].agent else { return };
         agent.client.heard(change.revision);
+        if change.key.starts_with(call::PREFIX) {
+            return self.agents_changed(host, change);
+        }
         if !change.key.starts_with(lock::PREFIX) {
             let (key, exists) = (change.key.to_string(), !change.is_deletion());
             let revision = change.revision;

@@ -37,3 +37,27 @@ fn a_request_with_an_unknown_outcome_is_followed_by_one_that_excludes_it() {
     assert_eq!(story.wait(), [acquire()]);
     assert_eq!(replaced_by(story.asked.as_ref().unwrap()), known);
 }
+
+#[test]
+fn asking_for_the_lock_by_hand_reads_it_again() {
+    let mut story = Story::standby();
+    assert_eq!(story.feed(Input::LockNow), [acquire()]);
+    let mut story = Story::owner();
+    let read = Action::Ask(Request::ReadLock { lease: LEASE });
+    assert_eq!(story.feed(Input::LockNow), [read]);
+    assert_eq!(story.answer(Some(("h1", LEASE))), [acquire()], "what it has of this host, too");
+    assert_eq!(story.find(Some(("h1", LEASE)), &[]), []);
+}
+
+#[test]
+fn a_standby_reads_the_candidates_again_at_leisure_and_needs_no_answer() {
+    let mut story = Story::started();
+    assert_eq!(story.find(Some(("h2", 9)), &[h2()]), [Action::Unbind]);
+    assert_eq!(story.feed(Input::CandidatesOutdated), [read_candidates()]);
+    assert!(story.core().asks_at_leisure());
+    assert_eq!(story.unanswered(), []);
+    assert_eq!(story.core().awaited(), Some(("h2", 9)), "what is known of the lock holds");
+    assert_eq!(story.wait(), []);
+    assert_eq!(story.feed(Input::CandidatesOutdated), [read_candidates()]);
+    assert_eq!(story.find(Some(("h2", 9)), &[h2(), other("h3", 11, true)]), []);
+}

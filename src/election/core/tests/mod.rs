@@ -5,7 +5,9 @@ mod candidacy;
 mod failing;
 mod giving;
 mod heir;
+mod isolation;
 mod loss;
+mod missed;
 mod races;
 mod takeover;
 mod walk;
@@ -18,7 +20,7 @@ use crate::election::driver::Driver;
 use crate::lock::{
     Advertised, Advertisement, Candidacy, Candidate, Gap, Holder, LockAnswer, LockView, Request,
 };
-use crate::network::{Mac, Unusable};
+use crate::network::{Hearing, Mac, Missed, ProbeResult, Unusable};
 
 /// The hardware address of this host, and of another.
 const MAC: Mac = [2, 0, 0, 0, 0, 1];
@@ -47,7 +49,8 @@ impl Story {
         let now = Instant::now();
         let host = "h1".to_owned();
         let config = CoreConfig { host, checked, fall: FALL, rise: 1, loss, all_failing };
-        let driver = Driver::new(Core::new(config), now);
+        let mut driver = Driver::new(Core::new(config), now);
+        driver.handle(Input::Hearing(Hearing::Others), now);
         Story { driver, now, revision: 1, written: 1, asked: None }
     }
 
@@ -385,15 +388,4 @@ fn a_restored_etcd_starts_its_revisions_again() {
     };
     // It has also forgotten that this host is available.
     assert_eq!(story.feed(Input::Lock(view)), [demoted(), Action::Unbind, acquire()]);
-}
-
-#[test]
-fn asking_for_the_lock_by_hand_reads_it_again() {
-    let mut story = Story::standby();
-    assert_eq!(story.feed(Input::LockNow), [acquire()]);
-    let mut story = Story::owner();
-    let read = Action::Ask(Request::ReadLock { lease: LEASE });
-    assert_eq!(story.feed(Input::LockNow), [read]);
-    assert_eq!(story.answer(Some(("h1", LEASE))), [acquire()], "what it has of this host, too");
-    assert_eq!(story.find(Some(("h1", LEASE)), &[]), []);
 }

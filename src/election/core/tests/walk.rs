@@ -48,7 +48,7 @@ fn answer(random: &mut Random, story: &mut Story) -> LockAnswer {
 fn input(random: &mut Random, story: &mut Story) -> Input {
     let wins_tie_break = random.below(2) == 0;
     let armed: Vec<_> = Timer::ALL.into_iter().filter(|it| story.core().is_armed(*it)).collect();
-    match random.below(24) {
+    match random.below(26) {
         0 => Input::Lease(random.of(&[Lease::Lost, Lease::Held(LEASE), Lease::Held(8)])),
         1 => Input::Lease(Lease::Held(LEASE)),
         2 => Input::EtcdHeard(story.revision),
@@ -70,6 +70,14 @@ fn input(random: &mut Random, story: &mut Story) -> Input {
         }
         20 => Input::Failover(random.of(&[None, Some("h2".to_owned()), Some("h3".to_owned())])),
         21 if random.below(20) == 0 => Input::Leave,
+        22 => Input::Hearing(random.of(&[Hearing::Unknown, Hearing::Others, Hearing::Nobody])),
+        23 => Input::OwnerMissed(Missed {
+            lease: random.of(&[9, LEASE]),
+            by: random.of(&[vec![], vec![OTHER_MAC]]),
+            neighbours: wins_tie_break,
+            turn: 3,
+            agents: vec![("h5".to_owned(), story.revision - 2)],
+        }),
         _ if armed.is_empty() => Input::Checked(true),
         _ => Input::Timer(random.of(&armed)),
     }

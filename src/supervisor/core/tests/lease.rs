@@ -1,6 +1,7 @@
 //! The lease, an etcd that refuses, crashes of owners, and the end.
 
 use super::*;
+use crate::failure_detector::CallNews;
 use crate::fsm::State;
 
 const OWNERS: i64 = 33;
@@ -148,24 +149,47 @@ fn an_etcd_that_refuses_from_the_start_is_lost_for_all() {
 }
 
 #[test]
-fn an_owner_that_is_silent_and_does_not_renew_is_dead() {
-    let mut story = Story::running(&[record(1, 5)]);
-    let slot = story.slot(1);
-    story.waits(1);
-    story.expect_tell(slot, Order::Monitor(true));
-    story.notice(slot, Notice::Owner(Liveness::Alive));
+fn an_owner_that_is_silent_and_does_not_answer_a_call_is_dead() {
+    let (mut story, slot) = calling();
+    story.feed(Event::Call("h2".to_owned(), 1, CallNews::CameBack));
     story.notice(slot, Notice::Owner(Liveness::Suspect));
-    story.expect(&Action::ReadLease(OWNERS));
-    story.feed(Event::LeaseLeft(OWNERS, Some((3, 5))));
-    story.now += Duration::from_millis(300);
+    story.now += Duration::from_millis(150);
     story.timer(Timer::Detector);
-    story.expect(&Action::ReadLease(OWNERS));
-    story.feed(Event::LeaseLeft(OWNERS, Some((3, 5))));
+    story.feed(Event::Call("h2".to_owned(), 2, CallNews::CameBack));
     story.expect_tell(slot, Order::OwnerDead(OWNERS));
     story.expect_warning("host h2 is dead");
     story.notice(slot, Notice::Acknowledged);
     let lives = |it: &Action| matches!(it, Action::Log(_, text) if text.contains("and lives"));
     assert!(story.did(lives));
+}
+
+/// A standby that has called the owner of its IP.
+fn calling() -> (Story, Slot) {
+    let mut story = Story::running(&[record(1, 5)]);
+    let slot = story.slot(1);
+    story.feed(Event::Agent { host: "h2".to_owned(), lease: OWNERS, revision: 5 });
+    story.waits(1);
+    story.expect_tell(slot, Order::Monitor(true));
+    story.notice(slot, Notice::Owner(Liveness::Alive));
+    story.notice(slot, Notice::Owner(Liveness::Doubted));
+    let (host, cidr) = ("h2".to_owned(), record(1, 5).cidr);
+    story.expect(&Action::Call { host, lease: LEASE, cidr, number: 1 });
+    (story, slot)
+}
+
+#[test]
+fn an_owner_that_is_silent_while_etcd_is_silent_is_missed() {
+    let (mut story, slot) = calling();
+    story.notice(slot, Notice::Owner(Liveness::Suspect));
+    story.notice(slot, Notice::AlsoMissed([2, 0, 0, 0, 0, 3]));
+    story.notice(slot, Notice::AlsoMissed([2, 0, 0, 0, 0, 3]));
+    story.now += Duration::from_millis(150);
+    story.timer(Timer::Detector);
+    let missed = |it: &Action| matches!(it, Action::Tell(_, Order::OwnerMissed(missed)) if missed.by == [[2, 0, 0, 0, 0, 3]]);
+    assert!(story.did(missed));
+    // It is heard again.
+    story.notice(slot, Notice::Owner(Liveness::Alive));
+    story.expect(&Action::EndCall("h2".to_owned()));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod compare;
 mod identity;
 mod lease;
 mod many;
+mod presence;
 mod start;
 mod without_etcd;
 
@@ -47,6 +48,8 @@ fn record(number: u8, revision: i64) -> Record {
 }
 
 /// The history of etcd in which this host has written.
+const DETECTION: failure_detector::Timing =
+    failure_detector::Timing { interval: Duration::from_millis(100), alone: false };
 const HISTORY: &str = "one";
 
 fn at(revision: i64) -> At {
@@ -92,7 +95,7 @@ impl Story {
             loss: LossPolicy::Take,
             renewal: Duration::from_secs(1),
             loss_after: Duration::from_secs(5),
-            detects_crashes: true,
+            detection: Some(DETECTION),
             new_id: VipId::random,
             etcd_addresses: vec![[10, 0, 0, 9].into()],
         };

@@ -1,0 +1,138 @@
+//! Calls: a host asks another one through etcd what it hears on the network.
+//!
+//! The question is a key in etcd, on the lease of the host that asks. Each agent watches the prefix, so
+//! that the one that is called finds it at once; it listens on the network and writes its answer in the
+//! same key. The host that asks sees its own question in its own watch, too.
+//!
+//! Pure: no clock, no channel, no I/O. What is read is untrusted: what cannot be understood is named and
+//! skipped.
+//!
+//! | key | value | lease |
+//! |---|---|---|
+//! | `/link/agents/<host>` | `{"answers":true}`: its agent answers calls | the host's |
+//! | `/link/agents/<host>/<caller>` | `{"ip":"10.0.0.1/32","number":7,"within_ms":100}`: the caller asks what the host hears where it has this IP, and waits for so long | the caller's |
+//! | the same | `{"ip":"10.0.0.1/32","number":7,"hears":"others"}` (`nobody`, `unknown`): the answer | the caller's |
+//!
+//! The presence of a host is written again, as it is, when the IPs have changed for which the host is a candidate:
+//! its revision tells others that what they know of that is old.
+
+mod exchange;
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub use self::exchange::{Exchange, Step};
+use crate::etcd::{Compare, Kv, Op, Txn};
+use crate::network::Hearing;
+use crate::vip::Cidr;
+
+/// The prefix of all these keys.
+pub const PREFIX: &str = "/link/agents/";
+
+/// For how long a host listens that is called, at least and at most, whatever the caller says.
+const LISTENS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// A question to this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The IP on whose interface the host is to listen.
+    pub cidr: Cidr,
+    /// The caller's number of the question.
+    pub number: u64,
+    /// For how long at most it is to listen.
+    pub within: Duration,
+    /// Where it was found.
+    pub kv: Kv,
+}
+
+/// What a value says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Word {
+    Answers(bool),
+    Call(Call),
+    Answer(u64, Hearing),
+}
+
+/// The key of a host whose agent answers calls.
+pub fn presence_key(host: &str) -> String {
+    format!("{PREFIX}{host}")
+}
+
+/// The key of a call to a host.
+pub fn call_key(host: &str, caller: &str) -> String {
+    format!("{PREFIX}{host}/{caller}")
+}
+
+/// Says that the agent of a host answers calls, as long as its lease lives.
+pub fn presence_txn(host: &str, lease: i64) -> Txn {
+    put(presence_key(host), lease, r#"{"answers":true}"#.to_owned())
+}
+
+/// Calls a host: asks what it hears where it has an IP.
+pub fn call_txn(key: String, lease: i64, cidr: Cidr, number: u64, within: Duration) -> Txn {
+    let within = within.as_millis();
+    let value = format!(r#"{{"ip":"{cidr}","number":{number},"within_ms":{within}}}"#);
+    put(key, lease, value)
+}
+
+/// Removes a call.
+pub fn end_txn(key: String) -> Txn {
+    Txn::unconditional(vec![Op::Delete(key)])
+}
+
+impl Call {
+    /// Answers, if the call is still what it was.
+    pub fn answer_txn(&self, hearing: Hearing) -> Txn {
+        let hears = match hearing {
+            Hearing::Unknown => "unknown",
+            Hearing::Others => "others",
+            Hearing::Nobody => "nobody",
+        };
+        let Call { cidr, number, kv: Kv { key, lease, mod_revision, .. }, .. } = self;
+        let value = format!(r#"{{"ip":"{cidr}","number":{number},"hears":"{hears}"}}"#);
+        let unchanged = Compare::ModRevision(key.clone(), *mod_revision);
+        Txn { when: vec![unchanged], ..put(key.clone(), *lease, value) }
+    }
+}
+
+fn put(key: String, lease: i64, value: String) -> Txn {
+    Txn::unconditional(vec![Op::Put { key, value: value.into_bytes(), lease }])
+}
+
+/// The host that a key is about, and the caller if it is a call; nothing if it is no such key.
+fn parties(key: &str) -> Option<(&str, Option<&str>)> {
+    let name = key.strip_prefix(PREFIX)?;
+    Some(name.split_once('/').map_or((name, None), |(host, caller)| (host, Some(caller))))
+}
+
+/// What a key says.
+fn read(kv: Kv) -> Result<Word, String> {
+    if kv.lease == 0 {
+        return Err("it is attached to no lease".to_owned());
+    }
+    let value: Value = serde_json::from_slice(&kv.value).map_err(|error| error.to_string())?;
+    if let Some(answers) = value["answers"].as_bool() {
+        return Ok(Word::Answers(answers));
+    }
+    let number = |name: &str| {
+        value[name]
+            .as_u64()
+            .ok_or_else(|| format!("{name} is missing, or is no number of that kind"))
+    };
+    let call = number("number")?;
+    match value["hears"].as_str() {
+        Some("others") => return Ok(Word::Answer(call, Hearing::Others)),
+        Some("nobody") => return Ok(Word::Answer(call, Hearing::Nobody)),
+        // What a later version may say is no reason to act.
+        Some(_) => return Ok(Word::Answer(call, Hearing::Unknown)),
+        None => {}
+    }
+    let cidr: Cidr =
+        value["ip"].as_str().unwrap_or_default().parse().map_err(|error| format!("ip: {error}"))?;
+    let within = Duration::from_millis(number("within_ms")?);
+    Ok(Word::Call(Call { cidr, number: call, within: within.clamp(LISTENS.0, LISTENS.1), kv }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! A host that hears nobody on the network of its IP.
+
+use super::*;
+use crate::election::core::Trouble;
+
+/// A host that has just started, with a lease, and hears that on its interface.
+fn started(hearing: Hearing) -> Story {
+    let mut story = Story::new(false);
+    story.feed(Input::Hearing(hearing));
+    story.feed(Input::Interface(Ok(MAC)));
+    let asks = [survey(Candidacy::Available)];
+    assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), asks);
+    story
+}
+
+#[test]
+fn a_host_that_does_not_know_whether_it_hears_anybody_leaves_a_free_lock_to_others() {
+    for hearing in [Hearing::Unknown, Hearing::Nobody] {
+        let mut story = started(hearing);
+        assert_eq!(story.find(None, &[h2()]), []);
+        let since = story.now;
+        assert_eq!(story.wait(), [acquire()], "{hearing:?}: none of them has taken it");
+        assert_eq!(story.now - since, Timer::Isolated.duration());
+        // They go first each time.
+        story.answer(Some(("h2", 9)));
+        assert_eq!(story.see(None), [read_candidates()], "there may be others by now");
+        assert_eq!(story.find(None, &[h2()]), []);
+    }
+}
+
+#[test]
+fn what_it_hears_meanwhile_counts_at_once() {
+    let mut story = started(Hearing::Unknown);
+    assert_eq!(story.find(None, &[h2()]), []);
+    assert_eq!(story.feed(Input::Hearing(Hearing::Nobody)), []);
+    assert_eq!(story.feed(Input::Hearing(Hearing::Others)), [acquire()]);
+}
+
+#[test]
+fn where_there_is_no_other_candidate_it_is_as_good_as_any() {
+    for others in [vec![], vec![other("h2", 9, false)]] {
+        let mut story = started(Hearing::Nobody);
+        assert_eq!(story.find(None, &others), [acquire()]);
+        assert_eq!(story.core().troubles(), []);
+    }
+}
+
+#[test]
+fn a_dead_owner_is_left_to_others_but_not_if_there_are_none() {
+    for (others, at_once) in [(vec![h2()], true), (vec![h2(), other("h3", 11, true)], false)] {
+        let mut story = started(Hearing::Nobody);
+        assert_eq!(story.find(Some(("h2", 9)), &others), [Action::Unbind]);
+        let take = vec![Action::Ask(Request::TakeOver { lease: LEASE, written: story.written })];
+        // Others may have become candidates meanwhile.
+        assert_eq!(story.feed(Input::OwnerDead(9)), [read_candidates()]);
+        let taken = story.find(Some(("h2", 9)), &others);
+        assert_eq!(taken, if at_once { take.clone() } else { vec![] });
+        assert_eq!(story.feed(Input::OwnerDead(9)), [], "that is known");
+        if !at_once {
+            // It may be alive for them: only the end of its lease shows that it is not.
+            assert_eq!(story.wait(), []);
+            assert_eq!(story.see(None), [read_candidates()]);
+            assert_eq!(story.find(None, &others), []);
+            assert_eq!(story.wait(), [acquire()]);
+        }
+    }
+}
+
+#[test]
+fn who_does_not_know_yet_whether_it_hears_anybody_takes_a_dead_owners_lock_after_others() {
+    let others = [h2(), other("h3", 11, true)];
+    let mut story = started(Hearing::Unknown);
+    assert_eq!(story.find(Some(("h2", 9)), &others), [Action::Unbind]);
+    story.feed(Input::OwnerDead(9));
+    assert_eq!(story.find(Some(("h2", 9)), &others), []);
+    let take = Action::Ask(Request::TakeOver { lease: LEASE, written: story.written });
+    assert_eq!(story.wait(), [take]);
+}
+
+#[test]
+fn an_owner_that_hears_nobody_waits_for_no_announcement() {
+    let mut story = Story::owner();
+    assert_eq!(story.feed(Input::Hearing(Hearing::Nobody)), [read_candidates()]);
+    assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), []);
+    assert_eq!(story.core().troubles(), [Trouble::Isolated]);
+    assert_eq!(story.feed(Input::Failover(None)), [read_candidates()]);
+    assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
+    let done = [demoted(), Action::Unbind, Action::HandedOver(Ok(()))];
+    assert_eq!(story.answer(Some(("h2", 9))), done);
+}
+
+#[test]
+fn an_owner_that_finds_its_lock_free_keeps_the_address_while_others_go_first() {
+    let mut story = Story::owner();
+    story.feed(Input::Hearing(Hearing::Nobody));
+    story.find(Some(("h1", LEASE)), &[h2()]);
+    assert_eq!(story.see(None), [read_candidates()]);
+    assert_eq!(story.find(None, &[h2()]), []);
+    assert_eq!(story.core().state(), State::Activated);
+    assert_eq!(story.wait(), [acquire()]);
+}

@@ -1,0 +1,265 @@
+//! A host that owns IPs for which this host is a standby: what is known of it, and what that means.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::call::{Call, Finding};
+use super::{Route, Step, Timing};
+use crate::network::{Hearing, Liveness, Mac};
+use crate::vip::Slot;
+
+/// Between two times that an owner is told that it was not heard for a while.
+const HEARD_AGAIN: Duration = Duration::from_secs(10);
+
+/// How long an owner may not have been heard at all before it is asked through etcd.
+const UNHEARD: Duration = Duration::from_secs(2);
+
+/// How long it counts that another host has asked for the silent one.
+const VOTE: Duration = Duration::from_secs(2);
+
+const ISOLATED: &str = "is isolated: silent on the network, where it hears nobody itself";
+
+/// A host that owns IPs for which this host is a standby.
+#[derive(Clone, Debug)]
+pub(super) struct Owner {
+    pub(super) host: String,
+    pub(super) ips: BTreeMap<Slot, Route>,
+    /// The IP through which the owner is monitored.
+    pub(super) monitored: Option<Slot>,
+    sight: Sight,
+    /// Whether this host hears anybody there.
+    pub(super) hears: bool,
+    pub(super) call: Option<Call>,
+    /// The hosts that miss it, too, and when they last said so.
+    votes: Vec<Vote>,
+    /// What was last said of its silence.
+    said: Option<&'static str>,
+    /// When it was declared dead, and still has the locks.
+    pub(super) dead: Option<Instant>,
+    /// When it was last told that it is heard again.
+    told: Option<Instant>,
+}
+
+/// Another host that asks everybody for the owner since this host has begun to doubt that it is there.
+/// One question says nothing: a host asks everybody, too, that does not know the owner yet.
+#[derive(Clone, Copy, Debug)]
+struct Vote {
+    mac: Mac,
+    questions: u32,
+    last: Instant,
+}
+
+/// What the network says of an owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sight {
+    /// It was not heard yet through the IP that is monitored, since then. What is told before is told of
+    /// the owner before, by whose silence the IP may just have moved.
+    Unheard(Instant),
+    /// It is heard.
+    Alive,
+    /// It was heard, and has not answered the last question.
+    Doubted,
+    /// It is not heard any more.
+    Silent {
+        /// Since when.
+        since: Instant,
+        /// Neighbours are heard there.
+        neighbours: bool,
+    },
+}
+
+/// What is known of an owner, taken together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing is wrong, as far as is known.
+    Lives,
+    /// There may be something wrong: nothing is known until then, if there is such a time.
+    Open(Option<Instant>),
+    /// It is silent, and does not answer calls anyhow.
+    Uncertain,
+    /// It is dead, or as good as dead: why.
+    Dead(&'static str),
+    /// It is silent here, and is not dead: why nothing moves.
+    Stays(&'static str),
+    /// It is silent, and so is etcd.
+    Missed {
+        /// The hardware addresses of the hosts that miss it, too.
+        by: Vec<Mac>,
+        /// Neighbours are heard there.
+        neighbours: bool,
+        /// Since when.
+        since: Instant,
+    },
+}
+
+impl Owner {
+    pub(super) fn new(host: &str, now: Instant) -> Owner {
+        Owner {
+            host: host.to_owned(),
+            ips: BTreeMap::new(),
+            monitored: None,
+            sight: Sight::Unheard(now),
+            hears: false,
+            call: None,
+            votes: Vec::new(),
+            said: None,
+            dead: None,
+            told: None,
+        }
+    }
+
+    /// Monitors the owner through one of its IPs: through the same one as long as none is better.
+    pub(super) fn monitor(&mut self, now: Instant, steps: &mut Vec<Step>) {
+        let best = self.ips.values().min();
+        let is_best = |ip: &Slot| self.ips.get(ip).is_some_and(|route| Some(route) == best);
+        let still = self.monitored.filter(is_best);
+        let best = still.or_else(|| self.ips.keys().copied().find(is_best));
+        if best == self.monitored {
+            return;
+        }
+        if let Some(before) = std::mem::replace(&mut self.monitored, best) {
+            steps.push(Step::Monitor(before, false));
+        }
+        // What was heard was heard through the other IP.
+        self.sight = Sight::Unheard(now);
+        steps.extend(best.map(|ip| Step::Monitor(ip, true)));
+    }
+
+    /// It is no suspect, as far as is known.
+    pub(super) fn forget(&mut self, now: Instant) {
+        self.sight = match self.sight {
+            Sight::Unheard(_) => Sight::Unheard(now),
+            Sight::Alive | Sight::Doubted | Sight::Silent { .. } => Sight::Alive,
+        };
+    }
+
+    /// Whether there is reason to ask more than the network; if that is not known yet, when it is.
+    pub(super) fn doubted_at(&self, now: Instant) -> Option<Instant> {
+        match self.sight {
+            Sight::Alive => None,
+            Sight::Unheard(since) => Some(since + UNHEARD),
+            Sight::Doubted | Sight::Silent { .. } => Some(now),
+        }
+    }
+
+    pub(super) fn was_heard(&self) -> bool {
+        !matches!(self.sight, Sight::Unheard(_))
+    }
+
+    fn silent_since(&self) -> Option<Instant> {
+        match self.sight {
+            Sight::Silent { since, .. } => Some(since),
+            Sight::Unheard(_) | Sight::Alive | Sight::Doubted => None,
+        }
+    }
+
+    /// Takes note of what the network says; what is to be said at once.
+    pub(super) fn heard(&mut self, liveness: Liveness, now: Instant) -> Vec<Step> {
+        let since = self.silent_since().unwrap_or(now);
+        if self.sight == Sight::Alive {
+            self.votes.clear();
+        }
+        self.sight = match (liveness, self.sight) {
+            (Liveness::Alive, _) => return self.is_heard(now),
+            (_, unheard @ Sight::Unheard(_)) => unheard,
+            (Liveness::Doubted, Sight::Alive | Sight::Doubted) => Sight::Doubted,
+            (Liveness::Doubted, silent @ Sight::Silent { .. }) => silent,
+            (Liveness::Suspect, _) => Sight::Silent { since, neighbours: false },
+            (Liveness::Dead, _) => Sight::Silent { since, neighbours: true },
+        };
+        Vec::new()
+    }
+
+    fn is_heard(&mut self, now: Instant) -> Vec<Step> {
+        let silent = self.silent_since().is_some();
+        self.sight = Sight::Alive;
+        let mut steps = Vec::new();
+        if self.said.take().is_some() {
+            steps.push(Step::Log(format!("host {} is heard on the network again", self.host)));
+        }
+        if silent && self.told.is_none_or(|told| now >= told + HEARD_AGAIN) {
+            self.told = Some(now);
+            steps.push(Step::HeardAgain(self.ips.keys().copied().collect()));
+        }
+        steps
+    }
+
+    /// Another host misses it, too.
+    pub(super) fn is_missed_by(&mut self, mac: Mac, now: Instant) {
+        self.votes.retain(|vote| now < vote.last + VOTE);
+        match self.votes.iter_mut().find(|vote| vote.mac == mac) {
+            Some(vote) => (vote.questions, vote.last) = (vote.questions + 1, now),
+            None => self.votes.push(Vote { mac, questions: 1, last: now }),
+        }
+    }
+
+    /// What all that is known means.
+    pub(super) fn verdict(&self, timing: Timing, now: Instant) -> Verdict {
+        let (since, neighbours) = match self.sight {
+            Sight::Unheard(_) => return self.verdict_unheard(timing, now),
+            Sight::Alive => return Verdict::Lives,
+            Sight::Doubted => return Verdict::Open(None),
+            Sight::Silent { since, neighbours } => (since, neighbours),
+        };
+        let by: Vec<Mac> = self.voters(now).collect();
+        let others = neighbours || !by.is_empty();
+        if timing.alone && neighbours {
+            return Verdict::Dead("is dead: silent on the network, where others are heard");
+        }
+        let Some(call) = &self.call else { return Verdict::Uncertain };
+        match call.finding(timing, now) {
+            Finding::Open(until) => Verdict::Open(Some(until)),
+            // It cannot be asked any more.
+            Finding::Overdue => Verdict::Uncertain,
+            Finding::NoAnswer => {
+                Verdict::Dead("is dead: silent on the network, and does not answer in etcd")
+            }
+            Finding::EtcdIsSilent => Verdict::Missed { by, neighbours, since },
+            Finding::Answers(Hearing::Others) => Verdict::Stays(
+                "is not heard on the network, but answers in etcd and hears others there: this host is deaf, or the network works in one direction only",
+            ),
+            Finding::Answers(Hearing::Nobody) if others => Verdict::Dead(ISOLATED),
+            Finding::Answers(Hearing::Nobody) => Verdict::Stays(
+                "is not heard on the network, but answers in etcd: nobody hears anybody there",
+            ),
+            Finding::Answers(Hearing::Unknown) => {
+                Verdict::Stays("is not heard on the network, but answers in etcd")
+            }
+        }
+    }
+
+    /// The hosts that have asked everybody for it lately.
+    fn voters(&self, now: Instant) -> impl Iterator<Item = Mac> {
+        let counts = move |vote: &&Vote| vote.questions > 1 && now < vote.last + VOTE;
+        self.votes.iter().filter(counts).map(|vote| vote.mac)
+    }
+
+    /// It was never heard here: another host may be heard, and need not be. It is in the wrong network if
+    /// it hears nobody where this host hears somebody.
+    fn verdict_unheard(&self, timing: Timing, now: Instant) -> Verdict {
+        let finding = self.call.as_ref().map(|call| call.finding(timing, now));
+        match finding {
+            Some(Finding::Answers(Hearing::Nobody)) if self.hears => Verdict::Dead(ISOLATED),
+            Some(Finding::Open(until)) => Verdict::Open(Some(until)),
+            Some(
+                Finding::Answers(_) | Finding::Overdue | Finding::NoAnswer | Finding::EtcdIsSilent,
+            )
+            | None => Verdict::Lives,
+        }
+    }
+
+    /// What is said of it, once for the same thing.
+    pub(super) fn say(&mut self, what: &'static str) -> Option<Step> {
+        let new = self.said.replace(what) != Some(what);
+        new.then(|| Step::Log(format!("host {} {what}", self.host)))
+    }
+
+    /// When to ask it again through etcd, if it stays as silent as it is.
+    pub(super) fn again_at(&self) -> Option<Instant> {
+        let call = self.call.as_ref()?;
+        match self.sight {
+            Sight::Silent { since, .. } | Sight::Unheard(since) => Some(call.again_at(since)),
+            Sight::Alive | Sight::Doubted => None,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What comes of a host that was declared dead.
+
+use super::*;
+
+#[test]
+fn a_host_that_is_silent_where_others_are_heard_is_dead_without_a_word_of_etcd_if_so_configured() {
+    let mut detector = alone();
+    assert!(gone_again(&mut detector, LEASE, Instant::now()));
+    let mut detector = FailureDetector::new(TIMING);
+    assert!(!gone_again(&mut detector, LEASE, Instant::now()));
+}
+
+#[test]
+fn a_dead_host_whose_locks_were_not_taken_is_declared_dead_again_a_second_later() {
+    let now = Instant::now();
+    let mut detector = alone();
+    let gone = dead(&[1], OTHERS_ARE_HEARD);
+    detector.awaits(id(1), Route::Ipv4, Some(("h2", LEASE)), now);
+    detector.heard(id(1), Liveness::Alive, now);
+    assert_eq!(detector.heard(id(1), Liveness::Dead, now), std::slice::from_ref(&gone));
+    let due = now + DECLARED;
+    assert_eq!(detector.deadline(), Some(due));
+    assert_eq!(detector.wake(due), [gone]);
+}
+
+#[test]
+fn who_has_really_died_is_found_dead_as_soon_the_next_time() {
+    let start = Instant::now();
+    let mut detector = alone();
+    for life in 0..20 {
+        let now = start + Duration::from_millis(500) * life;
+        assert!(gone_again(&mut detector, LEASE + i64::from(life), now), "life {life}");
+    }
+}
+
+#[test]
+fn a_host_that_was_declared_dead_and_lives_is_so_again_only_after_a_while() {
+    let start = Instant::now();
+    let mut detector = alone();
+    let mut declared = Vec::new();
+    for second in 0..200 {
+        let now = start + Duration::from_secs(second);
+        if gone_again(&mut detector, LEASE, now) {
+            declared.push(second);
+            assert_eq!(detector.acknowledged(id(1), now).len(), 1, "it is logged");
+            assert_eq!(detector.acknowledged(id(1), now), [], "once");
+        }
+    }
+    assert_eq!(declared, [0, 60, 120, 180]);
+}
+
+#[test]
+fn a_host_that_has_died_and_owns_its_ip_anew_is_not_taken_for_one_that_lives() {
+    let (mut detector, now) = (alone(), Instant::now());
+    assert!(gone_again(&mut detector, LEASE, now));
+    // It is back, and this host, from which it has the IP, acknowledges that.
+    detector.awaits(id(1), Route::Ipv4, Some(("h2", 8)), now);
+    assert_eq!(detector.acknowledged(id(1), now), []);
+    assert!(gone_again(&mut detector, 8, now));
+}
+
+#[test]
+fn while_it_is_held_down_it_is_not_declared_dead_and_at_the_end_of_that_it_is() {
+    let now = Instant::now();
+    let mut detector = alone();
+    assert!(gone_again(&mut detector, LEASE, now));
+    detector.acknowledged(id(1), now);
+    detector.agent("h2".to_owned(), LEASE, 5, now);
+    detector.awaits(id(1), Route::Ipv4, Some(("h2", LEASE)), now);
+    detector.heard(id(1), Liveness::Alive, now);
+    assert_eq!(detector.heard(id(1), Liveness::Doubted, now), [], "it is not called either");
+    assert_eq!(detector.heard(id(1), Liveness::Dead, now), []);
+    let end = now + HOLD_DOWN;
+    assert_eq!(detector.deadline(), Some(end));
+    assert_eq!(detector.wake(end), [call(1), dead(&[1], OTHERS_ARE_HEARD)]);
+}
+
+#[test]
+fn what_was_taken_before_it_was_declared_dead_again_can_be_yielded_yet() {
+    let now = Instant::now();
+    let mut detector = alone();
+    for ip in [1, 2] {
+        detector.awaits(id(ip), Route::Ipv4, Some(("h2", LEASE)), now);
+    }
+    detector.heard(id(1), Liveness::Alive, now);
+    detector.heard(id(1), Liveness::Dead, now);
+    // The first is taken, the second is not: it is monitored through that one from now on.
+    detector.awaits(id(1), Route::Ipv4, None, now);
+    detector.heard(id(2), Liveness::Alive, now);
+    let gone = dead(&[2], OTHERS_ARE_HEARD);
+    assert_eq!(detector.heard(id(2), Liveness::Dead, now + DECLARED), [gone]);
+    assert_eq!(detector.acknowledged(id(1), now + DECLARED).len(), 1);
+}
+
+#[test]
+fn it_is_the_last_who_lost_the_ip_that_yields() {
+    let now = Instant::now();
+    let mut detector = alone();
+    assert_eq!(detector.acknowledged(id(1), now), [], "nobody was declared dead");
+    for (host, after) in [("h2", 0), ("h3", 1)] {
+        let now = now + Duration::from_secs(after);
+        detector.awaits(id(1), Route::Ipv4, Some((host, LEASE)), now);
+        detector.heard(id(1), Liveness::Alive, now);
+        detector.heard(id(1), Liveness::Dead, now);
+        detector.awaits(id(1), Route::Ipv4, None, now);
+    }
+    assert_eq!(detector.acknowledged(id(2), now), [], "that is another IP");
+    let lives = "host h3 was declared dead and lives: it is not declared dead again for 60s";
+    assert_eq!(detector.acknowledged(id(1), now), [Step::Log(lives.to_owned())]);
+}

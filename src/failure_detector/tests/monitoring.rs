@@ -1,0 +1,122 @@
+//! Through which IP an owner is monitored, and what is told of it.
+
+use super::*;
+
+#[test]
+fn an_owner_that_was_not_heard_for_a_while_is_told_when_it_is() {
+    let now = Instant::now();
+    let mut detector = FailureDetector::new(TIMING);
+    for ip in [1, 2] {
+        detector.awaits(id(ip), Route::Ipv4, Some(("h2", LEASE)), now);
+    }
+    detector.heard(id(1), Liveness::Alive, now);
+    let again = Step::HeardAgain([id(1), id(2)].into());
+    let mut heard_again = |after| {
+        detector.heard(id(1), Liveness::Suspect, now + after);
+        detector.heard(id(1), Liveness::Alive, now + after).contains(&again)
+    };
+    assert!(heard_again(ms(0)));
+    // A network that comes and goes does not make it announce all the time.
+    assert!(!heard_again(ms(9999)));
+    assert!(heard_again(ms(10_000)));
+    assert_eq!(detector.heard(id(1), Liveness::Alive, now), [], "it was no suspect");
+}
+
+#[test]
+fn an_owner_is_monitored_through_an_interface_that_can_be_used_here() {
+    let now = Instant::now();
+    let mut detector = FailureDetector::new(TIMING);
+    let owner = Some(("h2", LEASE));
+    assert_eq!(detector.awaits(id(1), Route::Down, owner, now), [Step::Monitor(id(1), true)]);
+    let change = [Step::Monitor(id(1), false), Step::Monitor(id(2), true)];
+    assert_eq!(detector.awaits(id(2), Route::Ipv6, owner, now), change);
+    // The interface of the second goes down, that of the first comes up.
+    assert_eq!(detector.awaits(id(2), Route::Down, owner, now), []);
+    let change = [Step::Monitor(id(2), false), Step::Monitor(id(1), true)];
+    assert_eq!(detector.awaits(id(1), Route::Ipv4, owner, now), change);
+}
+
+#[test]
+fn each_host_is_monitored_through_one_of_its_ips() {
+    let now = Instant::now();
+    let mut detector = FailureDetector::new(TIMING);
+    let owner = Some(("h2", LEASE));
+    assert_eq!(detector.awaits(id(1), Route::Ipv4, owner, now), [Step::Monitor(id(1), true)]);
+    assert_eq!(detector.awaits(id(2), Route::Ipv4, owner, now), []);
+    // The one through which it was monitored is owned by somebody else now.
+    let other =
+        [Step::Monitor(id(1), false), Step::Monitor(id(2), true), Step::Monitor(id(1), true)];
+    assert_eq!(detector.awaits(id(1), Route::Ipv4, Some(("h3", 11)), now), other);
+    assert_eq!(detector.awaits(id(2), Route::Ipv4, None, now), [Step::Monitor(id(2), false)]);
+    assert_eq!(detector.heard(id(2), Liveness::Suspect, now), []);
+}
+
+#[test]
+fn a_host_is_monitored_through_an_ip_of_ipv4_if_it_has_one() {
+    let now = Instant::now();
+    let mut detector = FailureDetector::new(TIMING);
+    let owner = Some(("h2", LEASE));
+    assert_eq!(detector.awaits(id(1), Route::Ipv6, owner, now), [Step::Monitor(id(1), true)]);
+    let change = [Step::Monitor(id(1), false), Step::Monitor(id(3), true)];
+    assert_eq!(detector.awaits(id(3), Route::Ipv4, owner, now), change);
+    assert_eq!(detector.awaits(id(2), Route::Ipv4, owner, now), [], "one is as good as another");
+    let change = [Step::Monitor(id(3), false), Step::Monitor(id(2), true)];
+    assert_eq!(detector.awaits(id(3), Route::Ipv4, None, now), change);
+    let change = [Step::Monitor(id(2), false), Step::Monitor(id(1), true)];
+    assert_eq!(detector.awaits(id(2), Route::Ipv4, None, now), change);
+    assert_eq!(detector.awaits(id(1), Route::Ipv6, None, now), [Step::Monitor(id(1), false)]);
+}
+
+#[test]
+fn what_is_told_of_the_owner_before_does_not_count_against_the_new_one() {
+    let now = Instant::now();
+    let mut detector = alone();
+    detector.awaits(id(1), Route::Ipv4, Some(("h2", LEASE)), now);
+    detector.heard(id(1), Liveness::Alive, now);
+    // h3 has found h2 dead, and has the lock, before this host is told of h2.
+    let watches_anew = [Step::Monitor(id(1), false), Step::Monitor(id(1), true)];
+    assert_eq!(detector.awaits(id(1), Route::Ipv4, Some(("h3", 11)), now), watches_anew);
+    for late in [Liveness::Doubted, Liveness::Suspect, Liveness::Dead] {
+        assert_eq!(detector.heard(id(1), late, now), []);
+    }
+    assert_eq!(detector.heard(id(1), Liveness::Alive, now), []);
+    assert!(!detector.heard(id(1), Liveness::Dead, now).is_empty());
+}
+
+#[test]
+fn an_owner_that_was_never_heard_and_hears_nobody_is_in_the_wrong_network() {
+    for (hears, answer, is_isolated) in [
+        (true, Hearing::Nobody, true),
+        (false, Hearing::Nobody, false),
+        (true, Hearing::Others, false),
+        (true, Hearing::Unknown, false),
+    ] {
+        let now = Instant::now();
+        let mut detector = FailureDetector::new(TIMING);
+        detector.awaits(id(1), Route::Ipv4, Some(("h2", LEASE)), now);
+        detector.hears(id(1), hears);
+        detector.agent("h2".to_owned(), LEASE, 5, now);
+        let due = now + Duration::from_secs(2);
+        assert_eq!(detector.deadline(), Some(due));
+        assert_eq!(detector.wake(due), [call(1)]);
+        let steps = detector.call_news("h2", 1, CallNews::Answered(answer), due);
+        let isolated = [dead(&[1], ISOLATED)];
+        assert_eq!(steps, if is_isolated { &isolated[..] } else { &[] }, "{hears} {answer:?}");
+        assert!(detector.deadline().unwrap() > due);
+    }
+}
+
+#[test]
+fn an_owner_that_was_never_heard_and_does_not_answer_is_left_to_its_lease() {
+    let now = Instant::now();
+    let mut detector = FailureDetector::new(TIMING);
+    detector.awaits(id(1), Route::Ipv4, Some(("h2", LEASE)), now);
+    let due = now + Duration::from_secs(2);
+    assert_eq!(detector.wake(due), [], "it answers no calls");
+    assert_eq!(detector.deadline(), None);
+    assert_eq!(detector.agent("h2".to_owned(), LEASE, 5, due), [call(1)]);
+    detector.call_news("h2", 1, CallNews::CameBack, due);
+    let answer = detector.deadline().unwrap();
+    assert_eq!(detector.wake(answer), []);
+    assert!(detector.deadline().unwrap() > answer);
+}

@@ -1,0 +1,86 @@
+//! The calls: those of this host go to etcd ahead of all other requests, and those of other hosts are
+//! answered.
+//!
+//! An answer needs no supervisor: etcd's thread hands a call to the actuator, which listens on the network,
+//! and the answer back to etcd. The supervisor may be busy with a thousand IPs, and a caller that gets no
+//! answer takes this host for dead.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use log::warn;
+
+use super::Params;
+use super::core::Event;
+use crate::call::{self, Call, Exchange, Step};
+use crate::etcd;
+use crate::failure_detector::CallNews;
+use crate::net::{MonitorTiming, NetClient};
+use crate::vip::Cidr;
+
+/// How long etcd may take to store a call or an answer. Nobody waits longer for it.
+const STORE: Duration = Duration::from_secs(1);
+
+/// Begins to answer; the supervisor hears of the rest.
+pub(super) fn answer_calls(params: &Params, event_tx: Sender<Box<Event>>) {
+    let (etcd, net) = (params.etcd.clone(), params.net.clone());
+    let mut exchange = Exchange::new(&params.host);
+    let sink = move |what| {
+        for step in exchange.hear(what, Instant::now()) {
+            let event = match step {
+                Step::Answer(call) => {
+                    answer(call, &net, &etcd);
+                    continue;
+                }
+                Step::Bad(text) => {
+                    warn!("{text}");
+                    continue;
+                }
+                Step::News(host, number, news) => Event::Call(host, number, news),
+                Step::Agent(host, lease, revision) => Event::Agent { host, lease, revision },
+            };
+            // After the supervisor has ended nobody needs to know.
+            let _ = event_tx.send(Box::new(event));
+        }
+    };
+    params.etcd.follow(Box::new(sink));
+}
+
+fn answer(call: Call, net: &NetClient, etcd: &etcd::Client) {
+    let (cidr, within, etcd) = (call.cidr, call.within, etcd.clone());
+    let heard = move |hearing| {
+        // If it fails, the caller calls again.
+        etcd.submit_at_once(call.answer_txn(hearing), STORE, Box::new(|_| {}));
+    };
+    net.listen(cidr, within, Box::new(heard));
+}
+
+/// Calls a host about an IP, with a number.
+pub(super) fn call(
+    params: &Params,
+    host: String,
+    lease: i64,
+    (cidr, number): (Cidr, u64),
+    event_tx: Sender<Box<Event>>,
+) {
+    let Some(within) = params.monitoring.map(probe_interval) else { return };
+    let key = call::call_key(&host, &params.host);
+    let reply = move |result: Result<etcd::Reply, etcd::Error>| {
+        // Of a call that may be stored yet, the watch tells.
+        if result.is_err_and(|error| !error.outcome_is_unknown()) {
+            let _ = event_tx.send(Box::new(Event::Call(host, number, CallNews::Failed)));
+        }
+    };
+    let call = call::call_txn(key, lease, cidr, number, within);
+    params.etcd.submit_at_once(call, STORE, Box::new(reply));
+}
+
+/// Removes the call to a host.
+pub(super) fn end_call(params: &Params, host: &str) {
+    let end = call::end_txn(call::call_key(host, &params.host));
+    params.etcd.submit_at_once(end, STORE, Box::new(|_| {}));
+}
+
+fn probe_interval(timing: MonitorTiming) -> Duration {
+    if timing.alone { timing.interval } else { timing.interval * 4 / 7 }
+}

@@ -1,0 +1,181 @@
+//! What other hosts find of this agent in etcd: that it answers calls (`call`), and its own calls.
+//!
+//! The presence of the agent is on its lease, and written with each new one. It is written again, as it is, when
+//! this host has become a candidate for an IP or is none any more, once a second at most: its revision
+//! tells others when to read the candidates again.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
+
+use log::Level;
+
+use super::stop::Life;
+use super::{Action, Core, Failure, Order, Outcome, Timer};
+use crate::call;
+use crate::failure_detector::CallNews;
+use crate::lock::Lease;
+use crate::store::{self, At, Request};
+use crate::vip::Slot;
+
+/// Between two times that the presence is written, and the same when etcd refuses it.
+const PAUSE: Duration = Duration::from_secs(1);
+const REFUSED: Duration = Duration::from_secs(10);
+
+/// For how long no candidacy may have come or gone before the candidates are read again.
+const SETTLED: Duration = Duration::from_secs(3);
+
+/// How often etcd has refused it when that is said: what else it refuses meanwhile is said at once.
+const SAID_AT: u32 = 4;
+
+/// What is known of the keys.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Presence {
+    /// The lease on which etcd has the presence, and the revision at which it was written.
+    written: Option<(i64, i64)>,
+    /// Candidacies have changed since it was written.
+    outdated: bool,
+    /// It was asked for lately.
+    pauses: bool,
+    /// So many times in a row etcd has refused it.
+    refused: u32,
+    /// The hosts that are called.
+    called: BTreeSet<String>,
+}
+
+impl Presence {
+    /// There is another lease, which has nothing to do with what became of it on the one before.
+    pub(super) fn begin(&mut self) {
+        self.pauses = false;
+        self.refused = 0;
+    }
+
+    /// Candidacies of this host have come or gone.
+    pub(super) fn outdate(&mut self) {
+        self.outdated = true;
+    }
+
+    /// Whether etcd has it on this lease, as far as is known.
+    pub(super) fn is_on(&self, lease: i64) -> bool {
+        self.written.is_some_and(|(on, _)| on == lease)
+    }
+}
+
+impl Core {
+    /// Writes the presence, if it is time to.
+    pub(super) fn write_presence(&mut self) {
+        let Lease::Held(lease) = self.lease.told else { return };
+        let presence = &mut self.lease.presence;
+        let is_due = presence.outdated || !presence.is_on(lease);
+        if self.life == Life::Running && is_due && !presence.pauses {
+            presence.pauses = true;
+            presence.outdated = false;
+            self.arm(Timer::Presence, PAUSE);
+            self.ask(Request::WritePresence(lease));
+        }
+    }
+
+    pub(super) fn may_write_presence_again(&mut self) {
+        self.lease.presence.pauses = false;
+    }
+
+    pub(super) fn on_presence_written(
+        &mut self,
+        lease: i64,
+        result: Result<(store::Answer, At), Failure>,
+    ) {
+        let presence = &mut self.lease.presence;
+        let failure = match result {
+            Ok((_, at)) => {
+                presence.written = Some((lease, at.revision));
+                presence.refused = 0;
+                return;
+            }
+            Err(failure) => failure,
+        };
+        presence.outdated = true;
+        if failure.outcome != Outcome::Refused {
+            return;
+        }
+        // The first time the lease may have ended, which will be heard of.
+        presence.refused += 1;
+        if presence.refused >= 2 {
+            presence.pauses = true;
+            let first = presence.refused == SAID_AT;
+            self.arm(Timer::Presence, REFUSED);
+            if first {
+                let text =
+                    format!("etcd refuses to show that this host answers calls: {}", failure.why);
+                self.log(Level::Warn, text);
+            }
+        }
+    }
+
+    /// What etcd has of an agent has changed.
+    pub(super) fn on_agent(&mut self, host: String, lease: i64, revision: i64, now: Instant) {
+        if host != self.config.host {
+            self.candidates_may_have_come();
+            let steps = self.detector.agent(host, lease, revision, now);
+            self.follow(steps);
+            return self.plan_detection(now);
+        }
+        // What was before the last write is old.
+        let written = self.lease.presence.written;
+        if written.is_some_and(|(on, since)| on != lease && since < revision) {
+            self.presence_is_missing();
+        }
+    }
+
+    /// Other hosts may have become candidates: that is looked at when they are done with it, and not by all
+    /// hosts at the same moment.
+    fn candidates_may_have_come(&mut self) {
+        let mut hasher = DefaultHasher::new();
+        self.config.host.hash(&mut hasher);
+        let share = u32::try_from(hasher.finish() % 1000).unwrap_or(0);
+        self.arm(Timer::Candidates, SETTLED + SETTLED * share / 1000);
+    }
+
+    /// Has all elections that may need the candidates read them again.
+    pub(super) fn read_candidates(&mut self) {
+        self.table.slots().into_iter().for_each(|slot| self.tell(slot, Order::CandidatesOutdated));
+    }
+
+    /// Has the presence written again that was written and is not there any more.
+    pub(super) fn presence_is_missing(&mut self) {
+        self.lease.presence.written = None;
+        if matches!(self.lease.told, Lease::Held(_)) && self.life == Life::Running {
+            let key = call::presence_key(&self.config.host);
+            self.warn_of("keys in etcd were missing, and are written again", &[key]);
+        }
+    }
+
+    /// Calls the owner of an IP. Without a lease etcd is silent anyway.
+    pub(super) fn call(&mut self, host: String, ip: Slot, number: u64) {
+        let cidr = self.table.get(ip).map(|vip| vip.record.cidr);
+        if let (Lease::Held(lease), Some(cidr)) = (self.lease.told, cidr) {
+            self.lease.presence.called.insert(host.clone());
+            self.out.push(Action::Call { host, lease, cidr, number });
+        }
+    }
+
+    pub(super) fn end_call(&mut self, host: String) {
+        if self.lease.presence.called.remove(&host) {
+            self.out.push(Action::EndCall(host));
+        }
+    }
+
+    pub(super) fn on_call(&mut self, host: &str, number: u64, news: CallNews, now: Instant) {
+        let steps = self.detector.call_news(host, number, news, now);
+        self.follow(steps);
+        self.plan_detection(now);
+    }
+
+    /// Whether a key on the own lease is what a former life of this agent has left of its calls.
+    pub(super) fn is_left_of_calls(&self, key: &str) -> bool {
+        let host = &self.config.host;
+        let mut called = self.lease.presence.called.iter();
+        key.starts_with(call::PREFIX)
+            && key != call::presence_key(host)
+            && !called.any(|it| key == call::call_key(it, host))
+    }
+}

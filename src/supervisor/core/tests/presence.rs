@@ -1,0 +1,154 @@
+//! The presence of the agent in etcd, and its calls.
+
+use super::*;
+use crate::failure_detector::CallNews;
+use crate::network::Hearing;
+
+const PRESENCE: Request = Request::WritePresence(LEASE);
+
+impl Story {
+    /// A host that holds its lease, has this IP, and is present.
+    fn present() -> Story {
+        let mut story = Story::begin(None);
+        story.load(&[record(1, 5)]);
+        story.settle_comparison(&[record(1, 5)]);
+        story.expect_ask(&PRESENCE);
+        story.answer(PRESENCE, store::Answer::Done);
+        story.timer(Timer::Presence);
+        story.done.clear();
+        story
+    }
+
+    fn candidate(&mut self, candidate: bool) {
+        let status = Status { candidate, ..Status::starting() };
+        self.notice(self.slot(1), Notice::Status(status));
+    }
+
+    fn asks_for_presence(&mut self) -> bool {
+        self.did(|action| *action == Action::Ask(PRESENCE))
+    }
+
+    /// The keys of the lease are looked at.
+    fn find_keys(&mut self, keys: &[&str]) {
+        self.feed(Event::Timer(Timer::CompareKeys));
+        self.expect(&Action::ReadLeaseKeys(LEASE));
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        self.feed(Event::LeaseKeys(LEASE, Ok(keys)));
+    }
+}
+
+#[test]
+fn an_agent_is_present_on_each_lease_that_it_uses() {
+    let mut story = Story::present();
+    story.held();
+    assert!(!story.asks_for_presence(), "once");
+    // Also when the last time was a moment ago.
+    story.candidate(true);
+    assert!(story.asks_for_presence());
+    story.feed(Event::LeaseHeld { id: 8, ttl: TTL });
+    story.answer(Request::WriteHost { lease: 8, revision: 50 }, written(101));
+    story.expect_ask(&Request::WritePresence(8));
+}
+
+#[test]
+fn a_presence_that_etcd_does_not_take_is_tried_again_and_said_once() {
+    let mut story = Story::begin(None);
+    story.load(&[record(1, 5)]);
+    story.expect_ask(&PRESENCE);
+    for failure in [unknown(), refused(), refused(), refused(), refused(), refused()] {
+        assert!(!story.asks_for_presence(), "not at once");
+        story.fail(PRESENCE, failure);
+        story.timer(Timer::Presence);
+        assert!(story.asks_for_presence());
+    }
+    let warnings = story.warnings();
+    let said = warnings.iter().filter(|text| text.contains("answers calls")).count();
+    assert_eq!(said, 1, "{warnings:?}");
+    // It is nothing that an IP needs.
+    assert_eq!(story.problems(), [""; 0]);
+}
+
+#[test]
+fn the_presence_is_written_again_when_candidacies_have_changed_and_once_a_second() {
+    let mut story = Story::present();
+    for candidate in [true, false, true] {
+        story.candidate(candidate);
+    }
+    assert!(story.asks_for_presence() && !story.asks_for_presence(), "once");
+    story.timer(Timer::Presence);
+    assert!(story.asks_for_presence(), "of the others");
+    story.timer(Timer::Presence);
+    story.candidate(true);
+    assert!(!story.asks_for_presence(), "nothing has changed");
+    story.feed(Event::Stop(StopPolicy::Release));
+    story.notice(story.slot(1), Notice::Left { cleanup_pending: false });
+    assert!(!story.asks_for_presence(), "it is going to end");
+    let mut story = Story::present();
+    story.candidate(true);
+    assert!(story.asks_for_presence());
+    story.timer(Timer::Presence);
+    story.command(Command::Delete(id(1)));
+    story.answer(Request::DeleteRecord(id(1), 5), store::Answer::Deleted(Ok(())));
+    assert!(!story.asks_for_presence(), "it is still a candidate");
+    story.notice(Slot(1), Notice::Left { cleanup_pending: false });
+    assert!(story.asks_for_presence());
+}
+
+#[test]
+fn a_presence_that_is_missing_is_written_again() {
+    let gone = |lease, revision| Event::Agent { host: "h1".to_owned(), lease, revision };
+    for (event, again) in [
+        (gone(0, 102), true),
+        (gone(LEASE + 1, 102), true),
+        (gone(LEASE, 102), false),
+        // What was before it was written.
+        (gone(0, 100), false),
+    ] {
+        let mut story = Story::present();
+        story.feed(event.clone());
+        assert_eq!(story.asks_for_presence(), again, "{event:?}");
+        let warnings = story.warnings();
+        assert_eq!(warnings.iter().any(|text| text.contains("/link/agents/h1")), again);
+    }
+    let mut story = Story::present();
+    story.find_keys(&["/link/agents/h1"]);
+    assert!(!story.asks_for_presence());
+    story.find_keys(&[]);
+    story.expect_warning("/link/agents/h1");
+    assert!(story.asks_for_presence());
+}
+
+#[test]
+fn what_a_former_life_has_left_of_its_calls_is_removed() {
+    let mut story = Story::present();
+    story.core.call("h2".to_owned(), Slot(1), 7);
+    story.find_keys(&["/link/agents/h1", "/link/agents/h2/h1", "/link/agents/h3/h1"]);
+    story.expect(&Action::Call {
+        host: "h2".to_owned(),
+        lease: LEASE,
+        cidr: record(1, 0).cidr,
+        number: 7,
+    });
+    let left = |host: &str| Request::Release {
+        lease: LEASE,
+        keys: vec![format!("/link/agents/{host}/h1")],
+    };
+    story.expect_ask(&left("h3"));
+    assert_eq!(story.take_ask(|it| matches!(it, Request::Release { .. })), None);
+    story.core.end_call("h2".to_owned());
+    story.answer(left("h3"), store::Answer::Done);
+    story.find_keys(&["/link/agents/h1", "/link/agents/h2/h1"]);
+    story.expect(&Action::EndCall("h2".to_owned()));
+    story.expect_ask(&left("h2"));
+    assert_eq!(story.warnings(), [""; 0]);
+}
+
+#[test]
+fn nobody_is_called_without_a_lease() {
+    let mut story = Story::present();
+    story.feed(Event::EtcdLost { why: "silent".to_owned(), revision: 120 });
+    story.core.call("h2".to_owned(), Slot(1), 7);
+    story.feed(Event::Call("h2".to_owned(), 7, CallNews::Answered(Hearing::Others)));
+    story.core.end_call("h2".to_owned());
+    assert!(!story.did(|action| matches!(action, Action::Call { .. } | Action::EndCall(_))));
+}

@@ -1,0 +1,105 @@
+//! Calls: what an agent asks another through etcd, and how that one answers, whatever its supervisor does.
+//! What stands for the driver of `link::call` (supervisor::calls).
+
+use std::time::Duration;
+
+use link::call::{self, Step};
+use link::etcd::{Followed, Kv, Txn};
+use link::failure_detector::CallNews;
+use link::network::Hearing;
+use link::supervisor::core::Event as SupervisorEvent;
+use link::vip::Cidr;
+
+use super::{Process, World};
+use crate::bugs::Bug;
+use crate::client::{Asker, Call, Failed, Said};
+use crate::memory_etcd::{Change, Millis};
+use crate::setup::{HostId, ip_of};
+use crate::times::{CALL_DEADLINE, INTERVAL};
+
+impl World {
+    pub(super) fn call(&mut self, host: HostId, called: String, lease: i64, ip: Cidr, number: u64) {
+        let key = call::call_key(&called, &self.hosts[host].name);
+        let txn = call::call_txn(key, lease, ip, number, Duration::from_millis(INTERVAL));
+        self.write(host, Asker::Call(called, number), txn);
+    }
+
+    /// Of a call that may be stored yet, the watch tells.
+    pub(super) fn called(
+        &mut self,
+        host: HostId,
+        called: String,
+        number: u64,
+        said: &Result<Said, Failed>,
+    ) {
+        if let Err(Failed::NotSent | Failed::Refused(_)) = said {
+            let news = SupervisorEvent::Call(called, number, CallNews::Failed);
+            self.tell_supervisor(host, news);
+        }
+    }
+
+    pub(super) fn end_call(&mut self, host: HostId, called: &str) {
+        let key = call::call_key(called, &self.hosts[host].name);
+        self.write(host, Asker::Nobody, call::end_txn(key));
+    }
+
+    fn write(&mut self, host: HostId, asker: Asker, txn: Txn) {
+        self.submit_call(host, asker, Call::Transact(txn), CALL_DEADLINE);
+    }
+
+    /// What a watch that was opened has read.
+    pub(super) fn read_agents(&mut self, host: HostId, kvs: &[Kv], revision: i64) {
+        let of_agents = kvs.iter().filter(|kv| kv.key.starts_with(call::PREFIX));
+        let kvs = of_agents.cloned().collect();
+        self.follow(host, Followed::All { kvs, revision });
+    }
+
+    /// What a watch tells of a key of the agents.
+    pub(super) fn agents_changed(&mut self, host: HostId, change: &Change) {
+        let (key, revision) = (change.key.to_string(), change.revision);
+        let deleted = Followed::Deleted { key, revision };
+        self.follow(host, change.state().kv.map_or(deleted, Followed::Written));
+    }
+
+    fn follow(&mut self, host: HostId, what: Followed) {
+        let now = self.instant();
+        let Some(agent) = &mut self.hosts[host].agent else { return };
+        for step in agent.client.exchange.hear(what, now) {
+            match step {
+                Step::Answer(call) => self.listen(host, call),
+                Step::News(_, _, CallNews::Answered(_))
+                    if self.bug == Some(Bug::OneWitnessIsEnough) => {}
+                Step::News(called, number, news) => {
+                    self.tell_supervisor(host, SupervisorEvent::Call(called, number, news));
+                }
+                Step::Agent(name, lease, revision) => {
+                    let event = SupervisorEvent::Agent { host: name, lease, revision };
+                    self.tell_supervisor(host, event);
+                }
+                Step::Bad(_) => {}
+            }
+        }
+    }
+
+    /// This agent is asked what it hears: it listens, until it hears somebody.
+    fn listen(&mut self, host: HostId, call: call::Call) {
+        let within = Millis::try_from(call.within.as_millis()).expect("a short time");
+        let soon = self.random.between(1, 10);
+        let after = if self.hears_somebody(host) { soon } else { within };
+        self.process_after(after, host, Process::Listened(Box::new(call)));
+    }
+
+    /// It answers.
+    pub(super) fn listened(&mut self, host: HostId, call: &call::Call) {
+        let machine = &self.hosts[host];
+        let agent = machine.agent.as_ref();
+        let election = ip_of(call.cidr).and_then(|ip| agent?.election(ip));
+        let hears = match (election, machine.faults.unplugged, self.hears_somebody(host)) {
+            (None, _, _) | (_, 1.., _) => Hearing::Unknown,
+            (Some(_), 0, true) => Hearing::Others,
+            (Some(_), 0, false) => Hearing::Nobody,
+        };
+        self.trace(host, || format!("is called and hears {hears:?}"));
+        self.write(host, Asker::Nobody, call.answer_txn(hears));
+    }
+}
