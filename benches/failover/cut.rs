@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::contender::{Contender, measured};
-use super::harness::{Lab, PingReport, VIP, Way, eventually, until};
+use super::harness::{HostId, Lab, PingReport, VIP, Way, eventually, until};
 use super::keepalived::Keepalived;
 use super::linkd::Linkd;
 use super::options::Options;
@@ -64,6 +64,45 @@ fn is_isolated(contender: &mut dyn Contender, runs: usize, what: &str) -> Vec<Ro
     let pings: Vec<PingReport> = (0..runs).map(once).collect();
     let gaps = pings.iter().map(|report| report.longest_gap);
     vec![Row::milliseconds(what, gaps).marks(100.0, 100.0), lost(&pings)]
+}
+
+/// The owner is cut off and stays alive, after something was done to the lab: when another serves, and
+/// when one alone has the IP after the heal; with a mark for each.
+pub(crate) fn is_cut_off(
+    contender: &mut dyn Contender,
+    runs: usize,
+    what: &str,
+    [taken_mark, alone_mark]: [f64; 2],
+    prepare: impl Fn(&Lab, HostId),
+) -> Vec<Row> {
+    let mut owner = contender.owner();
+    let (mut taken, mut alone) = (Vec::new(), Vec::new());
+    let once = |_| {
+        let lab = contender.lab();
+        prepare(lab, owner);
+        let mut watch = Watch::start(lab);
+        let cut = Instant::now();
+        lab.isolate(owner);
+        let heard = watch.find_announcement(lab[owner].mac(), ISOLATION);
+        taken.extend(heard.map(|at| at.saturating_duration_since(cut)));
+        pause(ISOLATION.saturating_sub(cut.elapsed()));
+        random_phase();
+        let healed = Instant::now();
+        lab.heal_wire();
+        watch.await_one();
+        pause(CONVALESCENCE);
+        alone.push(watch.settled_after(healed));
+        owner = watch.await_one();
+        until(OUTAGE, || lab.client.reaches(VIP.ip()));
+        watch.end_since(healed)
+    };
+    let pings: Vec<PingReport> = (0..runs).map(once).collect();
+    let gaps = pings.iter().map(|report| report.longest_gap);
+    vec![
+        Row::milliseconds(&format!("{what}: another serves after"), taken).mark(taken_mark),
+        Row::milliseconds("  the heal to one owner", alone).mark(alone_mark),
+        Row::milliseconds("  gap from then on", gaps),
+    ]
 }
 
 pub(crate) fn from_etcd(options: &Options) -> Vec<Row> {

@@ -121,11 +121,11 @@ impl Contender for Linkd {
     }
 
     fn power_off(&mut self, host: HostId) {
-        self.lab[host].power_off();
+        self.lab.power_off(host);
     }
 
     fn power_on(&mut self, host: HostId) {
-        self.lab[host].power_on();
+        self.lab.power_on(host);
         self.restart(host);
     }
 

@@ -4,7 +4,7 @@
 //! `cargo bench --features lab --bench failover [-- [--runs N] [--long] [CASE]…]`, as root; `--help`
 //! names the cases. The lab is the one of the tests: hosts, etcd and a client in network namespaces
 //! on one machine. `LINKD` names another agent than the one that cargo builds: `benches/run`, which
-//! also installs what is missing, the static one. All cases together take about forty minutes.
+//! also installs what is missing, the static one. All cases together take about an hour and a half.
 //!
 //! Moments on the wire are the kernel's time stamps at the client. A gap is the longest time
 //! without an answer to a ping every millisecond; `noise` below it is the longest time between two
@@ -26,11 +26,13 @@ mod growth;
 #[path = "../../tests/lab/harness/mod.rs"]
 mod harness;
 mod keepalived;
+mod layouts;
 mod linkd;
 mod locks;
 mod many;
 mod options;
 mod planned;
+mod service;
 mod table;
 mod watch;
 mod wire;
@@ -48,7 +50,7 @@ struct Case {
 }
 
 /// What is measured when nobody names a case.
-const CASES: [Case; 20] = [
+const CASES: [Case; 30] = [
     Case { name: "create", run: appear::create },
     Case { name: "start", run: appear::start },
     Case { name: "lock", run: appear::lock },
@@ -57,12 +59,22 @@ const CASES: [Case; 20] = [
     Case { name: "restart", run: agent::restart },
     Case { name: "killed", run: agent::killed },
     Case { name: "down", run: crash::defaults },
+    Case { name: "down20", run: crash::strict20 },
     Case { name: "lease", run: crash::lease },
     Case { name: "fast", run: crash::fast },
     Case { name: "fastest", run: crash::fastest },
     Case { name: "isolated", run: cut::isolated },
     Case { name: "cut", run: cut::from_etcd },
     Case { name: "etcd", run: cut::etcd_loss },
+    Case { name: "leader", run: layouts::host_dies },
+    Case { name: "switch", run: layouts::cut_off },
+    Case { name: "pair", run: layouts::pair },
+    Case { name: "boot", run: layouts::boot },
+    Case { name: "last", run: layouts::last },
+    Case { name: "reboot", run: layouts::reboot },
+    Case { name: "service", run: service::cut_off },
+    Case { name: "deaf", run: service::deaf },
+    Case { name: "orders", run: service::orders },
     Case { name: "check", run: checks::check },
     Case { name: "many", run: many::host_dies },
     Case { name: "load", run: many::load },

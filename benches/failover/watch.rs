@@ -68,6 +68,18 @@ impl Watch {
         frame.at
     }
 
+    /// The same, if it comes within that time.
+    pub(crate) fn find_announcement(&mut self, former: Mac, patience: Duration) -> Option<Instant> {
+        let mut found = None;
+        until(patience, || {
+            let mut frames = self.capture.frames().iter();
+            let heard = frames.find(|frame| frame.announces(VIP.ip()) && frame.source != former);
+            found = heard.map(|frame| frame.at);
+            found.is_some()
+        });
+        found
+    }
+
     /// Ends: what the client saw, from the start on.
     pub(crate) fn end(self) -> PingReport {
         pause(AFTERMATH);
