@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use link::policy::LossPolicy;
+
 use crate::run::bounds::{Bound, Effect};
 use crate::run::plan::{Around, Kind, OnAgent, OnEtcd, OnHost, round};
 use crate::run::random::Random;
@@ -23,7 +25,7 @@ fn drawn(seed: u64, rounds: usize) -> Vec<Vec<Kind>> {
 /// A fault that hits the owner of the IP with that number, which it is about, for five seconds.
 fn effect(kind: Kind, token: Duration) -> Effect {
     let lasted = Duration::from_secs(5);
-    Effect { kind, lasted, on_owner: true, about: true, hold: false, trusts_network: false, token }
+    Effect { kind, lasted, on_owner: true, about: true, loss: LossPolicy::Take, token }
 }
 
 #[test]

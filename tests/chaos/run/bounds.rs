@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use link::policy::LossPolicy;
+
 use super::plan::{Around, Kind, OnAgent, OnEtcd, OnHost, OnLock, OnService};
 use super::stage::CHECKED;
 
@@ -41,6 +43,12 @@ const DEBOUNCE: Duration = Duration::from_millis(500);
 /// A client that has lost a neighbour asks for it once a second (`retrans_time_ms`, arp(7)).
 const NEIGHBOUR: Duration = Duration::from_millis(1_250);
 
+/// A host that asks the network who has an address has heard nobody.
+const ASKED: Duration = Duration::from_millis(1_750);
+
+/// A host that hears nobody, and answers so in etcd, has lost the IP to one that hears somebody.
+const ISOLATED: Duration = Duration::from_millis(800);
+
 /// After the crash of an owner.
 const CRASH: Duration = LEASE.saturating_add(EXPIRY).saturating_add(REACTION);
 
@@ -58,10 +66,8 @@ pub(crate) struct Effect {
     pub(crate) on_owner: bool,
     /// It was about this very IP.
     pub(crate) about: bool,
-    /// Without etcd, nobody takes an IP that he does not have (`ETCD_LOSS_POLICY`).
-    pub(crate) hold: bool,
-    /// Whoever is silent on the network alone is taken for dead (`CRASH_DETECTION=fast`).
-    pub(crate) trusts_network: bool,
+    /// What is done without etcd (`ETCD_LOSS_POLICY`).
+    pub(crate) loss: LossPolicy,
     /// How long it may take until every agent has a token of etcd's; nothing if none is needed.
     pub(crate) token: Duration,
 }
@@ -106,6 +112,8 @@ impl Bound {
         let delay: Duration = bounds.iter().map(|bound| bound.delay).sum();
         let late = bounds.into_iter().map(|bound| bound.delayed(delay - bound.delay));
         let all = late.reduce(Bound::and).unwrap_or(NOTHING);
+        let gone = stopped_without_etcd(effects);
+        let all = Bound { nobody: all.nobody + gone, silence: all.silence + gone, ..all };
         // Whoever is out of action may have lost the IP to the other fault, and not know it.
         Bound { rivals: all.rivals.filter(|_| !several), ..all }
     }
@@ -154,6 +162,19 @@ impl Bound {
     }
 }
 
+/// How long nobody has the IP of an owner that is told to stop while etcd is lost: it cannot give the IP
+/// to anybody, and others do not take what it answers for.
+fn stopped_without_etcd(effects: &[Effect]) -> Duration {
+    let stopped = effects.iter().any(|it| it.kind == Kind::Agent(OnAgent::Terminate));
+    let without = effects.iter().filter(|it| matches!(it.kind, Kind::Etcd(_)));
+    let longest = without.max_by_key(|it| it.lasted).filter(|_| stopped);
+    longest.map_or(Duration::ZERO, |it| match it.loss {
+        LossPolicy::Take => Duration::ZERO,
+        LossPolicy::Probe => ASKED,
+        LossPolicy::Hold => it.lasted + REACTION,
+    })
+}
+
 impl Effect {
     fn bound(self, vip: usize) -> Bound {
         let bound = self.bound_with_etcd(vip);
@@ -164,7 +185,8 @@ impl Effect {
             Kind::Around(_) | Kind::Calls => false,
         };
         // Who cannot reach etcd waits for it.
-        let wait = if parted && self.hold { self.lasted } else { Duration::ZERO };
+        let wait =
+            if parted && self.loss == LossPolicy::Hold { self.lasted } else { Duration::ZERO };
         Bound { delay: bound.delay + wait, ..bound }.with_token(self.token)
     }
 
@@ -226,11 +248,10 @@ impl Effect {
             OnHost::Cut | OnHost::CutIn | OnHost::CutOut => {
                 Bound { moves: true, delay: CRASH, ..Bound::contested() }
             }
-            // Silent: nobody can know, and the lock is where it was; or the network is trusted, and
-            // the owner hears from etcd that it is an owner no more.
+            // It hears from etcd that it is an owner no more.
             OnHost::Isolate => {
-                let silence = self.lasted + NEIGHBOUR;
-                Bound { silence, moves: self.trusts_network, ..NOTHING }
+                let silence = self.lasted.min(ISOLATED) + NEIGHBOUR;
+                Bound { silence, moves: true, ..NOTHING }
             }
             OnHost::CutOff => Bound {
                 silence: self.lasted.min(CRASH) + NEIGHBOUR,

@@ -7,6 +7,7 @@ use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use link::policy::LossPolicy;
 use link::wire::{Ip, IpList};
 use serde_json::json;
 
@@ -51,8 +52,7 @@ pub(crate) struct Stage {
     /// The addresses of each host without the IPs: they must stay as they are.
     pub(super) own: BTreeMap<HostId, Vec<IpAddr>>,
     pub(super) surroundings: Surroundings,
-    holds: bool,
-    trusts_network: bool,
+    loss: LossPolicy,
     passwords: bool,
     /// How long a look at what etcd has took at most in this round.
     pub(super) longest_look: Cell<Duration>,
@@ -96,8 +96,7 @@ impl Stage {
             surroundings,
             passwords,
             longest_look: Cell::default(),
-            holds: policy == "hold",
-            trusts_network: detection == "fast",
+            loss: policy.parse().expect("a policy"),
             struck: Vec::new(),
             snapshot,
             ledger: Ledger::default(),
@@ -125,14 +124,9 @@ impl Stage {
         });
     }
 
-    /// Whether nobody takes an IP without etcd that he does not have.
-    pub(crate) fn holds(&self) -> bool {
-        self.holds
-    }
-
-    /// Whether a host that is silent on the network alone is taken for dead.
-    pub(crate) fn trusts_network(&self) -> bool {
-        self.trusts_network
+    /// What the agents do without etcd.
+    pub(crate) fn loss(&self) -> LossPolicy {
+        self.loss
     }
 
     /// How long it may take until every agent has a token: each needs a check of its password, and so
