@@ -28,7 +28,7 @@ pub enum Step {
     /// Begin or end to monitor the owner of this IP on the network.
     Monitor(Slot, bool),
     /// Ask this host through etcd what it hears on the network of this IP; the outcome comes back
-    /// through [`FailureDetector::call_news`].
+    /// through [`super::FailureDetector::call_news`].
     Call {
         /// The name of the host.
         host: String,
