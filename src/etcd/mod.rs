@@ -167,7 +167,11 @@ impl Etcd {
             .max_blocking_threads(options.endpoints.len() + 2)
             .build()?;
         let (calls, inbox) = mpsc::unbounded_channel();
-        let run = move || LocalSet::new().block_on(&runtime, serve(options, inbox));
+        let run = move || {
+            LocalSet::new().block_on(&runtime, serve(options, inbox));
+            // The resolver may not answer for seconds, and nobody waits for it any more.
+            runtime.shutdown_background();
+        };
         let thread = thread::spawn_with_stack("etcd-io", STACK, run)?;
         Ok(Etcd { calls: Some(calls), thread: Some(thread) })
     }

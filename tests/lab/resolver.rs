@@ -1,6 +1,6 @@
 //! etcd by name, and name servers that say nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::harness::*;
 
@@ -36,6 +36,22 @@ fn an_endpoint_whose_name_server_is_silent_costs_the_others_nothing() {
     let endpoints = format!("{},http://etcd.example:2379", lab.etcd.endpoints());
     lab.start_all_with(&[("ETCD_HOSTS", &endpoints)]);
     restart_moves_nothing(&mut lab);
+}
+
+/// A resolver waits for a silent server for five seconds.
+#[test]
+fn an_agent_ends_while_a_name_server_is_silent() {
+    let (mut lab, _server) = silent_name_server();
+    let endpoints = format!("{},http://etcd.example:2379", lab.etcd.endpoints());
+    lab.start_all_with(&[("ETCD_HOSTS", &endpoints)]);
+    lab.offer(VIP);
+    // The agent goes on to the name, so that the resolver is asked.
+    lab.etcd.restart();
+    let owner = lab.await_owner(VIP);
+    let (before, began) = (lab.lock(VIP), Instant::now());
+    lab[owner].reload();
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(lab.lock(VIP), before);
 }
 
 #[test]
