@@ -18,9 +18,8 @@ use crate::checks::{CheckDefaults, Timing};
 use crate::command::{Answer, Refusal, Request};
 use crate::election::{self, Election};
 use crate::etcd;
-use crate::failure_detector;
 use crate::machine;
-use crate::net::{self, MonitorTiming};
+use crate::net;
 use crate::network::Mac;
 use crate::ping::Ping;
 use crate::policy::StopPolicy;
@@ -76,7 +75,7 @@ impl Actor {
             loss: params.loss,
             renewal: params.renewal,
             loss_after: params.loss_after,
-            detection: params.monitoring.map(detection),
+            detection: params.monitoring.map(calls::detection),
             new_id: VipId::random,
             etcd_addresses: params.etcd_addresses.clone(),
         };
@@ -334,12 +333,6 @@ impl Actor {
             Order::Monitor(on) => election.monitor(self.params.monitoring.filter(|_| on)),
         }
     }
-}
-
-/// The pace of the detection that comes with that of the questions.
-fn detection(monitoring: MonitorTiming) -> failure_detector::Timing {
-    let MonitorTiming { doubt, alone, .. } = monitoring;
-    failure_detector::Timing { interval: if alone { doubt } else { doubt * 2 }, alone }
 }
 
 /// What is known of the outcome of a request that failed.

@@ -14,7 +14,7 @@ use super::Params;
 use super::core::Event;
 use crate::call::{self, Call, Exchange, Step};
 use crate::etcd;
-use crate::failure_detector::CallNews;
+use crate::failure_detector::{self, CallNews};
 use crate::net::{MonitorTiming, NetClient};
 use crate::vip::Cidr;
 
@@ -63,7 +63,7 @@ pub(super) fn call(
     (cidr, number): (Cidr, u64),
     event_tx: Sender<Box<Event>>,
 ) {
-    let Some(within) = params.monitoring.map(probe_interval) else { return };
+    let Some(within) = params.monitoring.map(|it| detection(it).listens()) else { return };
     let key = call::call_key(&host, &params.host);
     let reply = move |result: Result<etcd::Reply, etcd::Error>| {
         // Of a call that may be stored yet, the watch tells.
@@ -81,6 +81,8 @@ pub(super) fn end_call(params: &Params, host: &str) {
     params.etcd.submit_at_once(end, STORE, Box::new(|_| {}));
 }
 
-fn probe_interval(timing: MonitorTiming) -> Duration {
-    if timing.alone { timing.interval } else { timing.interval * 4 / 7 }
+/// The pace of the detection that comes with that of the questions.
+pub(super) fn detection(monitoring: MonitorTiming) -> failure_detector::Timing {
+    let MonitorTiming { interval, alone, .. } = monitoring;
+    failure_detector::Timing { interval: if alone { interval } else { interval * 4 / 7 }, alone }
 }
