@@ -251,18 +251,19 @@ impl FailureDetector {
         }
     }
 
-    /// A host is called as long as it is doubted, if it answers calls: again after a while.
+    /// A host is called as long as it is doubted and answers calls: again after a while. A call that
+    /// cannot be made again would be due for ever.
     fn settle_call(&mut self, lease: i64, held_down: bool, now: Instant, steps: &mut Vec<Step>) {
         let Some(owner) = self.owners.get_mut(&lease) else { return };
-        if owner.doubted_at(now).is_none_or(|at| now < at) || held_down {
+        let answers = self.agents.get(&owner.host).is_some_and(|agent| agent.lease == lease);
+        if owner.doubted_at(now).is_none_or(|at| now < at) || held_down || !answers {
             steps.extend(owner.call.take().map(|_| Step::EndCall(owner.host.clone())));
             return;
         }
-        let answers = self.agents.get(&owner.host).is_some_and(|agent| agent.lease == lease);
         let overdue = owner.call.filter(|_| owner.was_heard());
         let overdue = overdue.filter(|it| it.finding(self.timing, now) == Finding::Overdue);
         let due = owner.call.is_none() || owner.again_at().is_some_and(|at| now >= at);
-        if let Some(ip) = owner.monitored.filter(|_| answers && (due || overdue.is_some())) {
+        if let Some(ip) = owner.monitored.filter(|_| due || overdue.is_some()) {
             self.calls += 1;
             let next = overdue.map(|call| call.again(self.calls, now));
             owner.call = Some(next.unwrap_or(Call::sent(self.calls, now)));

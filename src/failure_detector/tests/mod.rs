@@ -272,6 +272,18 @@ fn a_host_whose_agent_answers_no_calls_is_left_to_the_end_of_its_lease() {
 }
 
 #[test]
+fn a_host_whose_agent_answers_no_calls_any_more_is_not_asked_again_and_again() {
+    let (mut detector, sent) = silent();
+    detector.call_news("h2", 1, CallNews::Answered(Hearing::Others), sent + ms(110));
+    let again = detector.deadline().unwrap();
+    assert_eq!(detector.agent("h2".to_owned(), 0, 6, sent + ms(200)), []);
+    let steps = detector.wake(again);
+    assert_eq!(steps[0], end_call());
+    assert!(says(&steps[1..], "its lease decides"), "{steps:?}");
+    assert_eq!(detector.deadline(), None, "there is nothing to wait for");
+}
+
+#[test]
 fn a_call_is_taken_back_with_the_ip() {
     let (mut detector, now) = doubting();
     let steps = detector.awaits(id(1), Route::Ipv4, None, now);
