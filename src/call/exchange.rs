@@ -139,7 +139,7 @@ impl Exchange {
     /// A call of this host, or its answer.
     fn came_back(&mut self, host: &str, kv: Kv, steps: &mut Vec<Step>) -> Result<(), String> {
         let (number, news) = match read(kv)? {
-            Word::Call(call) => (call.number, CallNews::CameBack),
+            Word::Call(call) => (call.question.number, CallNews::CameBack),
             Word::Answer(number, hearing) => (number, CallNews::Answered(hearing)),
             Word::Answers(_) => return Err(NO_CALL.to_owned()),
         };
@@ -175,7 +175,7 @@ impl Exchange {
         if of_caller >= OF_ONE_CALLER || self.listens.len() >= AT_ONCE {
             return Err(TOO_MANY.to_owned());
         }
-        self.listens.push((caller.to_owned(), now + call.within));
+        self.listens.push((caller.to_owned(), now + call.question.within));
         Ok(Some(call))
     }
 }

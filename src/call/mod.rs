@@ -31,17 +31,24 @@ use crate::vip::Cidr;
 pub const PREFIX: &str = "/link/agents/";
 
 /// For how long a host listens that is called, at least and at most, whatever the caller says.
-const LISTENS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+const LISTENS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
 
-/// A question to this host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
+/// What a host is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
     /// The IP on whose interface the host is to listen.
     pub cidr: Cidr,
     /// The caller's number of the question.
     pub number: u64,
     /// For how long at most it is to listen.
     pub within: Duration,
+}
+
+/// A question to this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The question.
+    pub question: Question,
     /// Where it was found.
     pub kv: Kv,
 }
@@ -70,7 +77,8 @@ pub fn presence_txn(host: &str, lease: i64) -> Txn {
 }
 
 /// Calls a host: asks what it hears where it has an IP.
-pub fn call_txn(key: String, lease: i64, cidr: Cidr, number: u64, within: Duration) -> Txn {
+pub fn call_txn(key: String, lease: i64, question: Question) -> Txn {
+    let Question { cidr, number, within } = question;
     let within = within.as_millis();
     let value = format!(r#"{{"ip":"{cidr}","number":{number},"within_ms":{within}}}"#);
     put(key, lease, value)
@@ -89,7 +97,8 @@ impl Call {
             Hearing::Others => "others",
             Hearing::Nobody => "nobody",
         };
-        let Call { cidr, number, kv: Kv { key, lease, mod_revision, .. }, .. } = self;
+        let Question { cidr, number, .. } = self.question;
+        let Kv { key, lease, mod_revision, .. } = &self.kv;
         let value = format!(r#"{{"ip":"{cidr}","number":{number},"hears":"{hears}"}}"#);
         let unchanged = Compare::ModRevision(key.clone(), *mod_revision);
         Txn { when: vec![unchanged], ..put(key.clone(), *lease, value) }
@@ -131,7 +140,8 @@ fn read(kv: Kv) -> Result<Word, String> {
     let cidr: Cidr =
         value["ip"].as_str().unwrap_or_default().parse().map_err(|error| format!("ip: {error}"))?;
     let within = Duration::from_millis(number("within_ms")?);
-    Ok(Word::Call(Call { cidr, number: call, within: within.clamp(LISTENS.0, LISTENS.1), kv }))
+    let question = Question { cidr, number: call, within: within.clamp(LISTENS.0, LISTENS.1) };
+    Ok(Word::Call(Call { question, kv }))
 }
 
 #[cfg(test)]

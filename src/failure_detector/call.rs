@@ -22,12 +22,30 @@ const UNSEEN: Duration = Duration::from_millis(150);
 const AGAIN: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_secs(10);
 
+/// Between two questions on the network to an owner that was never heard, or that has been silent for
+/// a while: see [`crate::net::MonitorTiming`]. A host that is to hear one of them listens for longer.
+const ASKED_AGAIN: Duration = Duration::from_secs(1);
+
+/// For how long a silent owner is asked on the network as often as before.
+const ASKED_EAGERLY: Duration = Duration::from_secs(5);
+
+/// For how long the owner is to listen, so that it hears the hosts that miss it if it hears anything:
+/// its own questions may reach nobody. `silent` is how long it has been silent, if it was heard before.
+pub(super) fn listens(timing: Timing, silent: Option<Duration>) -> Duration {
+    match silent {
+        Some(time) if time + ASKED_AGAIN < ASKED_EAGERLY => timing.interval,
+        Some(_) | None => timing.interval + ASKED_AGAIN,
+    }
+}
+
 /// How far a question has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Call {
     /// Tells its answer from that to an older one.
     number: u64,
     sent: Instant,
+    /// For how long the host listens on its network.
+    within: Duration,
     progress: Progress,
     /// The question before, which was not answered in time.
     unanswered: Option<u64>,
@@ -60,13 +78,13 @@ pub(super) enum Finding {
 }
 
 impl Call {
-    pub(super) fn sent(number: u64, now: Instant) -> Call {
-        Call { number, sent: now, progress: Progress::Sent, unanswered: None }
+    pub(super) fn sent(number: u64, within: Duration, now: Instant) -> Call {
+        Call { number, sent: now, within, progress: Progress::Sent, unanswered: None }
     }
 
     /// The same question once more, with another number.
     pub(super) fn again(self, number: u64, now: Instant) -> Call {
-        Call { unanswered: Some(self.number), ..Call::sent(number, now) }
+        Call { unanswered: Some(self.number), ..Call::sent(number, self.within, now) }
     }
 
     /// Takes note of what became of it; whether it is the question with this number.
@@ -101,7 +119,7 @@ impl Call {
             Progress::Seen(at) => {
                 let took = at.saturating_duration_since(self.sent);
                 // The answer is a write and an event, as the question was, and comes over a busy host.
-                let answer = timing.listens() + took * 4 + timing.interval / 2;
+                let answer = self.within + took * 4 + timing.interval / 2;
                 open_until(at + answer, Finding::Overdue)
             }
         }
@@ -110,7 +128,12 @@ impl Call {
     /// When the host is asked again that has been silent on the network since then.
     pub(super) fn again_at(&self, silent_since: Instant) -> Instant {
         let long = self.sent.saturating_duration_since(silent_since) > SOON;
-        self.sent + if long { SOON } else { AGAIN }
+        self.sent + if long { SOON } else { AGAIN.max(self.within + AGAIN / 2) }
+    }
+
+    /// For how long the host listens on its network.
+    pub(super) fn within(&self) -> Duration {
+        self.within
     }
 }
 

@@ -18,7 +18,7 @@
 //! A host that was declared dead and lives has lost its IPs for nothing, and must not again and again.
 //! Such a host shows that it lives by its *acknowledgement*: a host that has an IP and finds its lock
 //! with another lets go and then writes that lock again as it is, before it can own the IP anew. All
-//! candidates see that. A host that has really died has no IP when it is back and acknowledges nothing;
+//! candidates see that. That it is isolated it has said itself, and that is no mistake. A host that has really died has no IP when it is back and acknowledges nothing;
 //! its next death is found as soon.
 
 mod call;
@@ -44,6 +44,8 @@ const HOLD_DOWN: Duration = Duration::from_secs(60);
 
 /// For so many intervals another host has its turn to take the IPs of a missed one, and then the next.
 const TURNS: u32 = 10;
+
+const ISOLATED: &str = "is isolated: silent on the network, where it hears nobody itself";
 
 /// What is known of the owners.
 #[derive(Clone, Debug)]
@@ -78,6 +80,8 @@ struct Death {
     lease: i64,
     /// What was to be taken from it, until it is known to live.
     ips: BTreeSet<Slot>,
+    /// It was known to live, and cut off.
+    lives: bool,
     /// Until when it is not declared dead again.
     held_down: Option<Instant>,
 }
@@ -218,25 +222,28 @@ impl FailureDetector {
     fn judge(&mut self, lease: i64, now: Instant, steps: &mut Vec<Step>) {
         self.due.remove(&lease);
         let held_down = self.held_down(lease, now);
-        self.settle_call(lease, held_down.is_some(), now, steps);
+        self.settle_call(lease, now, steps);
         let Some(owner) = self.owners.get_mut(&lease) else { return };
         let verdict = owner.verdict(self.timing, now);
         let due = match (verdict, held_down) {
             (Verdict::Lives, _) => {
                 owner.again_at().or(owner.doubted_at(now).filter(|at| now < *at))
             }
-            (_, Some(until)) => Some(until),
-            (Verdict::Open(until), None) => until,
+            (Verdict::Open(until), _) => until,
+            (Verdict::Isolated, _) => self.declare_dead(lease, ISOLATED, true, now, steps),
+            (Verdict::Stays(what), _) => {
+                steps.extend(owner.say(what));
+                owner.again_at()
+            }
+            (Verdict::Uncertain | Verdict::Dead(_) | Verdict::Missed { .. }, Some(until)) => {
+                Some(owner.again_at().map_or(until, |at| at.min(until)))
+            }
             (Verdict::Uncertain, None) => {
                 let text = "is not heard on the network, and its agent answers no calls: its lease decides";
                 steps.extend(owner.say(text));
                 None
             }
-            (Verdict::Stays(what), None) => {
-                steps.extend(owner.say(what));
-                owner.again_at()
-            }
-            (Verdict::Dead(what), None) => self.declare_dead(lease, what, now, steps),
+            (Verdict::Dead(what), None) => self.declare_dead(lease, what, false, now, steps),
             (Verdict::Missed { by, neighbours, since }, None) => {
                 let turn = now.saturating_duration_since(since).as_millis()
                     / self.timing.interval.as_millis().max(1);
@@ -253,10 +260,10 @@ impl FailureDetector {
 
     /// A host is called as long as it is doubted and answers calls: again after a while. A call that
     /// cannot be made again would be due for ever.
-    fn settle_call(&mut self, lease: i64, held_down: bool, now: Instant, steps: &mut Vec<Step>) {
+    fn settle_call(&mut self, lease: i64, now: Instant, steps: &mut Vec<Step>) {
         let Some(owner) = self.owners.get_mut(&lease) else { return };
         let answers = self.agents.get(&owner.host).is_some_and(|agent| agent.lease == lease);
-        if owner.doubted_at(now).is_none_or(|at| now < at) || held_down || !answers {
+        if owner.doubted_at(now).is_none_or(|at| now < at) || !answers {
             steps.extend(owner.call.take().map(|_| Step::EndCall(owner.host.clone())));
             return;
         }
@@ -265,9 +272,12 @@ impl FailureDetector {
         let due = owner.call.is_none() || owner.again_at().is_some_and(|at| now >= at);
         if let Some(ip) = owner.monitored.filter(|_| due || overdue.is_some()) {
             self.calls += 1;
-            let next = overdue.map(|call| call.again(self.calls, now));
-            owner.call = Some(next.unwrap_or(Call::sent(self.calls, now)));
-            steps.push(Step::Call { host: owner.host.clone(), ip, number: self.calls });
+            let number = self.calls;
+            let anew = Call::sent(number, owner.listens(self.timing, now), now);
+            let call = overdue.map_or(anew, |call| call.again(number, now));
+            owner.call = Some(call);
+            let host = owner.host.clone();
+            steps.push(Step::Call { host, ip, number, within: call.within() });
         }
     }
 
@@ -291,11 +301,12 @@ impl FailureDetector {
         }
     }
 
-    /// When to look again.
+    /// `lives` if the host is known to live. When to look again.
     fn declare_dead(
         &mut self,
         lease: i64,
         what: &str,
+        lives: bool,
         now: Instant,
         steps: &mut Vec<Step>,
     ) -> Option<Instant> {
@@ -307,9 +318,10 @@ impl FailureDetector {
         let again = owner.dead.replace(now).is_some();
         let text = format!("host {} {what}", owner.host);
         // Some of its IPs may have been taken, and be acknowledged yet.
-        let taken = self.deaths.get(&owner.host).filter(|_| again);
-        let taken = taken.map_or_else(BTreeSet::new, |last| last.ips.clone());
-        let death = Death { at: now, lease, ips: &ips | &taken, held_down: None };
+        let last = self.deaths.get(&owner.host);
+        let taken = last.filter(|_| again).map_or_else(BTreeSet::new, |last| last.ips.clone());
+        let held_down = last.and_then(|last| last.held_down);
+        let death = Death { at: now, lease, ips: &ips | &taken, lives, held_down };
         self.deaths.insert(owner.host.clone(), death);
         steps.push(Step::Dead { lease, ips, text });
         Some(now + DECLARED)
@@ -323,6 +335,9 @@ impl FailureDetector {
             return Vec::new();
         };
         death.ips.clear();
+        if death.lives {
+            return Vec::new();
+        }
         death.held_down = Some(now + HOLD_DOWN);
         let text = "was declared dead and lives: it is not declared dead again for";
         vec![Step::Log(format!("host {host} {text} {HOLD_DOWN:?}"))]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::call::{Call, Finding};
+use super::call::{self, Call, Finding};
 use super::{Route, Step, Timing};
 use crate::network::{Hearing, Liveness, Mac};
 use crate::vip::Slot;
@@ -16,8 +16,6 @@ const UNHEARD: Duration = Duration::from_secs(2);
 
 /// How long it counts that another host has asked for the silent one.
 const VOTE: Duration = Duration::from_secs(2);
-
-const ISOLATED: &str = "is isolated: silent on the network, where it hears nobody itself";
 
 /// A host that owns IPs for which this host is a standby.
 #[derive(Clone, Debug)]
@@ -77,8 +75,10 @@ pub(super) enum Verdict {
     Open(Option<Instant>),
     /// It is silent, and does not answer calls anyhow.
     Uncertain,
-    /// It is dead, or as good as dead: why.
+    /// It is dead: why.
     Dead(&'static str),
+    /// It is as good as dead, by its own word.
+    Isolated,
     /// It is silent here, and is not dead: why nothing moves.
     Stays(&'static str),
     /// It is silent, and so is etcd.
@@ -153,6 +153,16 @@ impl Owner {
         }
     }
 
+    /// For how long it is to listen if it is called now.
+    pub(super) fn listens(&self, timing: Timing, now: Instant) -> Duration {
+        let silent = match self.sight {
+            Sight::Unheard(_) => None,
+            Sight::Alive | Sight::Doubted => Some(Duration::ZERO),
+            Sight::Silent { since, .. } => Some(now.saturating_duration_since(since)),
+        };
+        call::listens(timing, silent)
+    }
+
     /// Takes note of what the network says; what is to be said at once.
     pub(super) fn heard(&mut self, liveness: Liveness, now: Instant) -> Vec<Step> {
         let since = self.silent_since().unwrap_or(now);
@@ -218,7 +228,7 @@ impl Owner {
             Finding::Answers(Hearing::Others) => Verdict::Stays(
                 "is not heard on the network, but answers in etcd and hears others there: this host is deaf, or the network works in one direction only",
             ),
-            Finding::Answers(Hearing::Nobody) if others => Verdict::Dead(ISOLATED),
+            Finding::Answers(Hearing::Nobody) if others => Verdict::Isolated,
             Finding::Answers(Hearing::Nobody) => Verdict::Stays(
                 "is not heard on the network, but answers in etcd: nobody hears anybody there",
             ),
@@ -239,7 +249,7 @@ impl Owner {
     fn verdict_unheard(&self, timing: Timing, now: Instant) -> Verdict {
         let finding = self.call.as_ref().map(|call| call.finding(timing, now));
         match finding {
-            Some(Finding::Answers(Hearing::Nobody)) if self.hears => Verdict::Dead(ISOLATED),
+            Some(Finding::Answers(Hearing::Nobody)) if self.hears => Verdict::Isolated,
             Some(Finding::Open(until)) => Verdict::Open(Some(until)),
             Some(
                 Finding::Answers(_) | Finding::Overdue | Finding::NoAnswer | Finding::EtcdIsSilent,

@@ -15,13 +15,6 @@ pub struct Timing {
     pub alone: bool,
 }
 
-impl Timing {
-    /// For how long a host that is called listens on its network.
-    pub fn listens(self) -> Duration {
-        self.interval
-    }
-}
-
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -36,6 +29,8 @@ pub enum Step {
         ip: Slot,
         /// The number of the question.
         number: u64,
+        /// For how long at most the host is to listen.
+        within: Duration,
     },
     /// Remove the question to this host.
     EndCall(String),

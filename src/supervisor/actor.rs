@@ -162,9 +162,9 @@ impl Actor {
             Action::Ask(request) => self.ask(request),
             Action::ReadLeaseKeys(lease) => self.read_lease_keys(lease),
             Action::ReadLease(lease) => self.read_lease(lease),
-            Action::Call { host, lease, cidr, number } => {
+            Action::Call { host, lease, question } => {
                 let event_tx = self.inbox.event_tx.clone();
-                calls::call(&self.params, host, lease, (cidr, number), event_tx);
+                calls::call(&self.params, host, lease, question, event_tx);
             }
             Action::EndCall(host) => calls::end_call(&self.params, &host),
             Action::KeepLease(resume, silent) => self.keep_lease(resume, silent),

@@ -12,11 +12,10 @@ use log::warn;
 
 use super::Params;
 use super::core::Event;
-use crate::call::{self, Call, Exchange, Step};
+use crate::call::{self, Call, Exchange, Question, Step};
 use crate::etcd;
 use crate::failure_detector::{self, CallNews};
 use crate::net::{MonitorTiming, NetClient};
-use crate::vip::Cidr;
 
 /// How long etcd may take to store a call or an answer. Nobody waits longer for it.
 const STORE: Duration = Duration::from_secs(1);
@@ -47,7 +46,7 @@ pub(super) fn answer_calls(params: &Params, event_tx: Sender<Box<Event>>) {
 }
 
 fn answer(call: Call, net: &NetClient, etcd: &etcd::Client) {
-    let (cidr, within, etcd) = (call.cidr, call.within, etcd.clone());
+    let (Question { cidr, within, .. }, etcd) = (call.question, etcd.clone());
     let heard = move |hearing| {
         // If it fails, the caller calls again.
         etcd.submit_at_once(call.answer_txn(hearing), STORE, Box::new(|_| {}));
@@ -55,24 +54,23 @@ fn answer(call: Call, net: &NetClient, etcd: &etcd::Client) {
     net.listen(cidr, within, Box::new(heard));
 }
 
-/// Calls a host about an IP, with a number.
+/// Calls a host.
 pub(super) fn call(
     params: &Params,
     host: String,
     lease: i64,
-    (cidr, number): (Cidr, u64),
+    question: Question,
     event_tx: Sender<Box<Event>>,
 ) {
-    let Some(within) = params.monitoring.map(|it| detection(it).listens()) else { return };
     let key = call::call_key(&host, &params.host);
+    let number = question.number;
     let reply = move |result: Result<etcd::Reply, etcd::Error>| {
         // Of a call that may be stored yet, the watch tells.
         if result.is_err_and(|error| !error.outcome_is_unknown()) {
             let _ = event_tx.send(Box::new(Event::Call(host, number, CallNews::Failed)));
         }
     };
-    let call = call::call_txn(key, lease, cidr, number, within);
-    params.etcd.submit_at_once(call, STORE, Box::new(reply));
+    params.etcd.submit_at_once(call::call_txn(key, lease, question), STORE, Box::new(reply));
 }
 
 /// Removes the call to a host.

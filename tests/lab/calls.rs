@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
-use link::call;
+use link::call::{self, Question};
 use link::etcd::{Etcd, Event, Followed, Options, Txn};
 use serde_json::{Value, json};
 
@@ -61,7 +61,8 @@ impl Caller {
         let key = call::call_key(&host.to_string(), self.name);
         self.number += 1;
         let cidr = vip.to_string().parse().expect("an address");
-        self.submit(call::call_txn(key.clone(), self.lease, cidr, self.number, WITHIN));
+        let question = Question { cidr, number: self.number, within: WITHIN };
+        self.submit(call::call_txn(key.clone(), self.lease, question));
         let sent = Instant::now();
         let answer = self.next(&key, |value| {
             (value["number"] == self.number).then(|| value["hears"].as_str().map(str::to_owned))?

@@ -68,11 +68,48 @@ fn while_it_is_held_down_it_is_not_declared_dead_and_at_the_end_of_that_it_is() 
     detector.agent("h2".to_owned(), LEASE, 5, now);
     detector.awaits(id(1), Route::Ipv4, Some(("h2", LEASE)), now);
     detector.heard(id(1), Liveness::Alive, now);
-    assert_eq!(detector.heard(id(1), Liveness::Doubted, now), [], "it is not called either");
+    assert_eq!(detector.heard(id(1), Liveness::Doubted, now), [call(1)]);
     assert_eq!(detector.heard(id(1), Liveness::Dead, now), []);
     let end = now + HOLD_DOWN;
+    while let Some(due) = detector.deadline().filter(|due| *due < end) {
+        let called = detector.wake(due);
+        assert!(matches!(&called[..], [Step::Call { .. }]), "{called:?}");
+    }
     assert_eq!(detector.deadline(), Some(end));
-    assert_eq!(detector.wake(end), [call(1), dead(&[1], OTHERS_ARE_HEARD)]);
+    assert_eq!(detector.wake(end), [dead(&[1], OTHERS_ARE_HEARD)]);
+}
+
+#[test]
+fn a_host_that_says_itself_that_it_is_isolated_is_replaced_each_time() {
+    for held_down in [false, true] {
+        let (mut detector, mut now) = standby();
+        if held_down {
+            detector.deaths.insert(
+                "h2".to_owned(),
+                Death {
+                    at: now,
+                    lease: LEASE,
+                    ips: BTreeSet::new(),
+                    lives: false,
+                    held_down: Some(now + HOLD_DOWN),
+                },
+            );
+        }
+        for number in 1..5 {
+            assert_eq!(detector.heard(id(1), Liveness::Doubted, now), [call(number)]);
+            detector.heard(id(1), Liveness::Dead, now);
+            let nobody = CallNews::Answered(Hearing::Nobody);
+            assert_eq!(detector.call_news("h2", number, nobody, now), [dead(&[1], ISOLATED)]);
+            // This host has its IP, and the other lets go; then that one owns it again.
+            detector.awaits(id(1), Route::Ipv4, None, now);
+            assert_eq!(detector.acknowledged(id(1), now), [], "nobody was mistaken");
+            now += Duration::from_secs(5);
+            detector.awaits(id(1), Route::Ipv4, Some(("h2", LEASE)), now);
+            detector.heard(id(1), Liveness::Alive, now);
+        }
+        let alone = detector.held_down(LEASE, now).is_some();
+        assert_eq!(alone, held_down, "what holds for its deaths holds as before");
+    }
 }
 
 #[test]

@@ -98,12 +98,32 @@ fn an_owner_that_was_never_heard_and_hears_nobody_is_in_the_wrong_network() {
         detector.agent("h2".to_owned(), LEASE, 5, now);
         let due = now + Duration::from_secs(2);
         assert_eq!(detector.deadline(), Some(due));
-        assert_eq!(detector.wake(due), [call(1)]);
+        assert_eq!(detector.wake(due), [call_for(1, ms(1100))]);
         let steps = detector.call_news("h2", 1, CallNews::Answered(answer), due);
         let isolated = [dead(&[1], ISOLATED)];
         assert_eq!(steps, if is_isolated { &isolated[..] } else { &[] }, "{hears} {answer:?}");
         assert!(detector.deadline().unwrap() > due);
     }
+}
+
+#[test]
+fn who_is_asked_seldom_on_the_network_listens_for_long_enough_to_hear_it() {
+    let (mut detector, sent) = silent();
+    let others = CallNews::Answered(Hearing::Others);
+    let mut calls = Vec::new();
+    for second in 0..60 {
+        let now = sent + Duration::from_secs(second);
+        for step in detector.wake(now) {
+            if let Step::Call { number, within, .. } = step {
+                calls.push((second, within));
+                detector.call_news("h2", number, others, now);
+            }
+        }
+        detector.call_news("h2", 1, others, now);
+    }
+    let seldom = ms(1100);
+    assert!(calls.iter().all(|(at, within)| *within == if *at < 5 { ms(100) } else { seldom }));
+    assert!(calls.len() > 5, "{calls:?}");
 }
 
 #[test]
@@ -114,7 +134,7 @@ fn an_owner_that_was_never_heard_and_does_not_answer_is_left_to_its_lease() {
     let due = now + Duration::from_secs(2);
     assert_eq!(detector.wake(due), [], "it answers no calls");
     assert_eq!(detector.deadline(), None);
-    assert_eq!(detector.agent("h2".to_owned(), LEASE, 5, due), [call(1)]);
+    assert_eq!(detector.agent("h2".to_owned(), LEASE, 5, due), [call_for(1, ms(1100))]);
     detector.call_news("h2", 1, CallNews::CameBack, due);
     let answer = detector.deadline().unwrap();
     assert_eq!(detector.wake(answer), []);

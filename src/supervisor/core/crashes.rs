@@ -114,7 +114,7 @@ impl Core {
         for step in steps {
             match step {
                 Step::Monitor(slot, on) => self.tell(slot, Order::Monitor(on)),
-                Step::Call { host, ip, number } => self.call(host, ip, number),
+                Step::Call { host, ip, number, within } => self.call(host, ip, number, within),
                 Step::EndCall(host) => self.end_call(host),
                 Step::Missed(ips, missed) => {
                     ips.into_iter()

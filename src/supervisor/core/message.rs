@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use log::Level;
 
+use crate::call::Question;
 use crate::command::{Answer, Command, Refusal};
 use crate::election::Notice;
 use crate::failure_detector::CallNews;
@@ -152,10 +153,8 @@ pub enum Action {
         host: String,
         /// The lease of this host.
         lease: i64,
-        /// The IP.
-        cidr: Cidr,
-        /// Tells the call from earlier ones.
-        number: u64,
+        /// What it is asked.
+        question: Question,
     },
     /// Remove the call to this host.
     EndCall(String),

@@ -13,6 +13,7 @@ use log::Level;
 use super::stop::Life;
 use super::{Action, Core, Failure, Order, Outcome, Timer};
 use crate::call;
+use crate::call::Question;
 use crate::failure_detector::CallNews;
 use crate::lock::Lease;
 use crate::store::{self, At, Request};
@@ -150,11 +151,12 @@ impl Core {
     }
 
     /// Calls the owner of an IP. Without a lease etcd is silent anyway.
-    pub(super) fn call(&mut self, host: String, ip: Slot, number: u64) {
+    pub(super) fn call(&mut self, host: String, ip: Slot, number: u64, within: Duration) {
         let cidr = self.table.get(ip).map(|vip| vip.record.cidr);
         if let (Lease::Held(lease), Some(cidr)) = (self.lease.told, cidr) {
             self.lease.presence.called.insert(host.clone());
-            self.out.push(Action::Call { host, lease, cidr, number });
+            let question = Question { cidr, number, within };
+            self.out.push(Action::Call { host, lease, question });
         }
     }
 

@@ -1,27 +1,24 @@
 //! Calls: what an agent asks another through etcd, and how that one answers, whatever its supervisor does.
 //! What stands for the driver of `link::call` (supervisor::calls).
 
-use std::time::Duration;
-
-use link::call::{self, Step};
+use link::call::{self, Question, Step};
 use link::etcd::{Followed, Kv, Txn};
 use link::failure_detector::CallNews;
 use link::network::Hearing;
 use link::supervisor::core::Event as SupervisorEvent;
-use link::vip::Cidr;
 
 use super::{Process, World};
 use crate::bugs::Bug;
 use crate::client::{Asker, Call, Failed, Said};
 use crate::memory_etcd::{Change, Millis};
 use crate::setup::{HostId, ip_of};
-use crate::times::{CALL_DEADLINE, INTERVAL};
+use crate::times::CALL_DEADLINE;
 
 impl World {
-    pub(super) fn call(&mut self, host: HostId, called: String, lease: i64, ip: Cidr, number: u64) {
+    pub(super) fn call(&mut self, host: HostId, called: String, lease: i64, question: Question) {
         let key = call::call_key(&called, &self.hosts[host].name);
-        let txn = call::call_txn(key, lease, ip, number, Duration::from_millis(INTERVAL));
-        self.write(host, Asker::Call(called, number), txn);
+        let txn = call::call_txn(key, lease, question);
+        self.write(host, Asker::Call(called, question.number), txn);
     }
 
     /// Of a call that may be stored yet, the watch tells.
@@ -83,7 +80,7 @@ impl World {
 
     /// This agent is asked what it hears: it listens, until it hears somebody.
     fn listen(&mut self, host: HostId, call: call::Call) {
-        let within = Millis::try_from(call.within.as_millis()).expect("a short time");
+        let within = Millis::try_from(call.question.within.as_millis()).expect("a short time");
         let soon = self.random.between(1, 10);
         let after = if self.hears_somebody(host) { soon } else { within };
         self.process_after(after, host, Process::Listened(Box::new(call)));
@@ -93,7 +90,7 @@ impl World {
     pub(super) fn listened(&mut self, host: HostId, call: &call::Call) {
         let machine = &self.hosts[host];
         let agent = machine.agent.as_ref();
-        let election = ip_of(call.cidr).and_then(|ip| agent?.election(ip));
+        let election = ip_of(call.question.cidr).and_then(|ip| agent?.election(ip));
         let hears = match (election, machine.faults.unplugged, self.hears_somebody(host)) {
             (None, _, _) | (_, 1.., _) => Hearing::Unknown,
             (Some(_), 0, true) => Hearing::Others,

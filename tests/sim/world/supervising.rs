@@ -123,8 +123,8 @@ impl World {
             Action::Ask(request) => self.submit(host, Asker::Supervisor(request)),
             Action::ReadLeaseKeys(lease) => self.submit(host, Asker::LeaseKeys(lease)),
             Action::ReadLease(lease) => self.submit(host, Asker::LeaseLeft(lease)),
-            Action::Call { host: called, lease, cidr, number } => {
-                self.call(host, called, lease, cidr, number);
+            Action::Call { host: called, lease, question } => {
+                self.call(host, called, lease, question);
             }
             Action::EndCall(called) => self.end_call(host, &called),
             Action::KeepLease(resume, silent) => self.keep_lease(host, resume, silent),

@@ -1,6 +1,7 @@
 //! The lease, an etcd that refuses, crashes of owners, and the end.
 
 use super::*;
+use crate::call::Question;
 use crate::failure_detector::CallNews;
 use crate::fsm::State;
 
@@ -173,7 +174,8 @@ fn calling() -> (Story, Slot) {
     story.notice(slot, Notice::Owner(Liveness::Alive));
     story.notice(slot, Notice::Owner(Liveness::Doubted));
     let (host, cidr) = ("h2".to_owned(), record(1, 5).cidr);
-    story.expect(&Action::Call { host, lease: LEASE, cidr, number: 1 });
+    let question = Question { cidr, number: 1, within: Duration::from_millis(100) };
+    story.expect(&Action::Call { host, lease: LEASE, question });
     (story, slot)
 }
 

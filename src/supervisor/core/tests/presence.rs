@@ -1,6 +1,7 @@
 //! The presence of the agent in etcd, and its calls.
 
 use super::*;
+use crate::call::Question;
 use crate::failure_detector::CallNews;
 use crate::network::Hearing;
 
@@ -121,13 +122,13 @@ fn a_presence_that_is_missing_is_written_again() {
 #[test]
 fn what_a_former_life_has_left_of_its_calls_is_removed() {
     let mut story = Story::present();
-    story.core.call("h2".to_owned(), Slot(1), 7);
+    let within = Duration::from_millis(100);
+    story.core.call("h2".to_owned(), Slot(1), 7, within);
     story.find_keys(&["/link/agents/h1", "/link/agents/h2/h1", "/link/agents/h3/h1"]);
     story.expect(&Action::Call {
         host: "h2".to_owned(),
         lease: LEASE,
-        cidr: record(1, 0).cidr,
-        number: 7,
+        question: Question { cidr: record(1, 0).cidr, number: 7, within },
     });
     let left = |host: &str| Request::Release {
         lease: LEASE,
@@ -147,7 +148,8 @@ fn what_a_former_life_has_left_of_its_calls_is_removed() {
 fn nobody_is_called_without_a_lease() {
     let mut story = Story::present();
     story.feed(Event::EtcdLost { why: "silent".to_owned(), revision: 120 });
-    story.core.call("h2".to_owned(), Slot(1), 7);
+    let within = Duration::from_millis(100);
+    story.core.call("h2".to_owned(), Slot(1), 7, within);
     story.feed(Event::Call("h2".to_owned(), 7, CallNews::Answered(Hearing::Others)));
     story.core.end_call("h2".to_owned());
     assert!(!story.did(|action| matches!(action, Action::Call { .. } | Action::EndCall(_))));
