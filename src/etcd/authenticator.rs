@@ -162,7 +162,8 @@ impl Authenticator {
         }
     }
 
-    fn ask(self: &Rc<Self>, client: &Client) -> Result<(), Error> {
+    /// Asks for a token through this client, if one is wanted and is not being asked for.
+    pub(super) fn ask(self: &Rc<Self>, client: &Client) -> Result<(), Error> {
         match &*self.phase.borrow() {
             Phase::Settled => return Ok(()),
             Phase::Failed(error, at)

@@ -114,7 +114,11 @@ impl Keeper {
     /// Renews the lease through the member in use until that fails or another member is in use.
     async fn session(&mut self, round: &mut Round) -> Result<(), Error> {
         let (member, until) = (round.member(&self.pool), self.attempt_deadline());
-        let client = self.pool.reach(member, until).await?;
+        // To renew a lease needs no token.
+        let client = match self.id {
+            Some(_) => self.pool.reach(member, until).await?,
+            None => self.pool.connect(member, until).await?,
+        };
         let result = self.renew(client, member, round).await;
         result.map_err(|error| self.pool.failed(member, error))
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use etcd_client::{Client, ResponseHeader, TlsOptions};
 use log::{info, warn};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout_at};
 
@@ -54,6 +54,8 @@ pub(super) struct Pool {
     warned: RefCell<Vec<(String, Instant)>>,
     /// It was logged that a member does not answer, and not yet that one does again.
     unanswered: Cell<bool>,
+    /// A member answers: whoever waits before it asks again need not.
+    working: Notify,
 }
 
 /// A client of one member, which is made when it is needed.
@@ -96,6 +98,7 @@ impl Pool {
             auth,
             warned: RefCell::default(),
             unanswered: Cell::new(false),
+            working: Notify::new(),
         })
     }
 
@@ -234,6 +237,10 @@ impl Pool {
         }
         let answer = answer?;
         self.auth.compare(answer.raft_index());
+        if self.auth.is_wanted() {
+            // Whoever needs the token is told if that fails.
+            let _ = self.auth.ask(&client);
+        }
         let cluster = answer.header().map_or(0, ResponseHeader::cluster_id);
         if cluster == 0 { Err(Error::no_etcd()) } else { Ok(cluster) }
     }
@@ -348,9 +355,15 @@ impl Pool {
 
     /// Takes note that a member answers.
     pub(super) fn works(&self, member: usize) {
+        self.working.notify_waiters();
         if self.unanswered.replace(false) {
             info!("etcd: {} answers", self.members[member].endpoint);
         }
+    }
+
+    /// Ends when a member is found to answer, at its next answer.
+    pub(super) async fn working(&self) {
+        self.working.notified().await;
     }
 
     /// Warns, unless it was warned of that reason lately; true if so.

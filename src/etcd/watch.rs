@@ -89,7 +89,10 @@ impl Watcher {
             if error.kind != ErrorKind::Refused || !self.pool.warn_once(&text, &text) {
                 debug!("etcd: {text}");
             }
-            sleep(pause).await;
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.pool.working() => {}
+            }
             pause = (pause * 2).min(BACK_OFF.1);
         }
     }
