@@ -12,7 +12,7 @@ use crate::vip::Slot;
 const HEARD_AGAIN: Duration = Duration::from_secs(10);
 
 /// How long an owner may not have been heard at all before it is asked through etcd.
-const UNHEARD: Duration = Duration::from_secs(2);
+const UNHEARD: Duration = Duration::from_secs(1);
 
 /// How long it counts that another host has asked for the silent one.
 const VOTE: Duration = Duration::from_secs(2);

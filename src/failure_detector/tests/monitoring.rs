@@ -96,7 +96,7 @@ fn an_owner_that_was_never_heard_and_hears_nobody_is_in_the_wrong_network() {
         detector.awaits(id(1), Route::Ipv4, Some(("h2", LEASE)), now);
         detector.hears(id(1), hears);
         detector.agent("h2".to_owned(), LEASE, 5, now);
-        let due = now + Duration::from_secs(2);
+        let due = now + Duration::from_secs(1);
         assert_eq!(detector.deadline(), Some(due));
         assert_eq!(detector.wake(due), [call_for(1, ms(1100))]);
         let steps = detector.call_news("h2", 1, CallNews::Answered(answer), due);
@@ -131,7 +131,7 @@ fn an_owner_that_was_never_heard_and_does_not_answer_is_left_to_its_lease() {
     let now = Instant::now();
     let mut detector = FailureDetector::new(TIMING);
     detector.awaits(id(1), Route::Ipv4, Some(("h2", LEASE)), now);
-    let due = now + Duration::from_secs(2);
+    let due = now + Duration::from_secs(1);
     assert_eq!(detector.wake(due), [], "it answers no calls");
     assert_eq!(detector.deadline(), None);
     assert_eq!(detector.agent("h2".to_owned(), LEASE, 5, due), [call_for(1, ms(1100))]);
