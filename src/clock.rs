@@ -1,8 +1,13 @@
 //! Time as it passes for the others: also while this process, or its whole machine, stands still.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
+
+/// Seconds since 1970, as the machine's clock tells; 0 if that is before.
+pub(crate) fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
 
 /// The time since the machine booted, suspends included (`CLOCK_BOOTTIME`, clock_gettime(2)).
 /// [`std::time::Instant`] stands still while the machine is suspended.

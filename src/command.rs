@@ -3,6 +3,7 @@
 //! A request carries its reply channel; the asker waits with a deadline.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
@@ -38,6 +39,12 @@ pub enum Command {
     Failover(VipId, Option<String>),
     /// The hosts that offer the IP.
     Hosts(VipId),
+    /// Hand all IPs over and campaign for none, for so long or until it is told otherwise.
+    Drain(Option<Duration>),
+    /// Be a candidate again.
+    Undrain,
+    /// Whether this host is drained.
+    Drained,
     /// Whether the agent can keep its promises.
     Health,
 }
@@ -50,8 +57,14 @@ impl Command {
             | Command::Change(..)
             | Command::Delete(_)
             | Command::Lock(_)
-            | Command::Failover(..) => true,
-            Command::List | Command::Get(_) | Command::Hosts(_) | Command::Health => false,
+            | Command::Failover(..)
+            | Command::Drain(_)
+            | Command::Undrain => true,
+            Command::List
+            | Command::Get(_)
+            | Command::Hosts(_)
+            | Command::Drained
+            | Command::Health => false,
         }
     }
 }
@@ -95,6 +108,8 @@ pub enum Answer {
     Done,
     /// Host names, ordered.
     Hosts(Vec<String>),
+    /// Whether this host is drained.
+    Drain(wire::Drain),
     /// What is wrong, worst first; empty when all is well.
     Health(Vec<String>),
 }

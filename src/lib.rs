@@ -51,6 +51,7 @@ pub mod command;
 pub mod config;
 pub mod ctl;
 pub mod daemon;
+mod duration;
 pub mod election;
 pub mod etcd;
 pub mod failure_detector;

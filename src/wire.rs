@@ -81,6 +81,26 @@ pub struct Host {
     pub hostname: String,
 }
 
+/// Whether the host is drained: the answer to `GET /drain` and `POST /drain`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drain {
+    /// Whether it is.
+    pub drained: bool,
+    /// For how many seconds more; null if until it is told otherwise.
+    pub seconds_left: Option<u64>,
+    /// The IPs that it has, ordered.
+    pub ips: Vec<DrainedIp>,
+}
+
+/// An IP on a drained host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainedIp {
+    /// `10.0.0.1/32`.
+    pub ip: String,
+    /// No other host can have it now, so it stays.
+    pub stays: bool,
+}
+
 /// The answer to `GET /version`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {

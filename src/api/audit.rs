@@ -52,7 +52,11 @@ fn what(command: &Command) -> String {
             });
             [checks, interval, loss].into_iter().flatten().collect()
         }
+        Command::Drain(Some(time)) => format!(" for {} s", time.as_secs()),
         Command::List
+        | Command::Drain(None)
+        | Command::Undrain
+        | Command::Drained
         | Command::Get(_)
         | Command::Delete(_)
         | Command::Lock(_)

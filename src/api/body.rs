@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use serde_json::{Map, Number, Value};
 
@@ -23,6 +24,8 @@ const LOSS: &str = "etcd_loss_policy";
 const MAX_HOST: usize = 253;
 /// Characters of a value that are repeated in an error.
 const MAX_SHOWN: usize = 64;
+/// Seconds for which a host can be drained: a year.
+const LONGEST_DRAIN: u64 = 366 * 24 * 3600;
 
 /// The body of `POST /ips`.
 pub(crate) fn new_ip(body: &[u8]) -> Result<NewVip, Reply> {
@@ -85,6 +88,23 @@ pub(crate) fn failover_host(body: &[u8]) -> Result<Option<String>, Reply> {
     }
     errors.result()?;
     Ok(Some(host.to_owned()))
+}
+
+/// The body of `POST /drain`: for how many seconds, or nothing at all.
+pub(crate) fn drain_time(body: &[u8]) -> Result<Option<Duration>, Reply> {
+    if body.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let object = object(body)?;
+    let Some(number) = integer(&object, "for")? else { return Ok(None) };
+    match number.as_u64().filter(|seconds| (1..=LONGEST_DRAIN).contains(seconds)) {
+        Some(seconds) => Ok(Some(Duration::from_secs(seconds))),
+        None => {
+            let mut errors = ValidationErrors::default();
+            errors.add("for", format!("{number} is not in 1-{LONGEST_DRAIN} (seconds)"));
+            errors.result().map(|()| None)
+        }
+    }
 }
 
 /// What is well-formed but cannot be accepted, by field.

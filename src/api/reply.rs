@@ -48,6 +48,7 @@ impl Reply {
             Ok(Answer::One(ip)) => Reply::keyed(form, &ip),
             Ok(Answer::Done) => Reply::bare(204),
             Ok(Answer::Hosts(names)) => hosts(names),
+            Ok(Answer::Drain(drain)) => Reply::json(form.status, &drain),
             Ok(Answer::Health(problems)) => Reply::health(problems),
             Err(refusal) => Reply::refused(refusal),
         }

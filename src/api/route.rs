@@ -46,6 +46,11 @@ pub(crate) fn route(method: &str, target: &str, body: Option<&[u8]>) -> Result<A
         ("DELETE", ["ips" | "endpoints", id]) => (Command::Delete(checked(id)?), bare(204)),
         ("POST", ["ips" | "endpoints", id, "lock"]) => (Command::Lock(checked(id)?), bare(204)),
         ("POST", ["ips" | "endpoints", id, "failover"]) => (failover(id, body)?, bare(204)),
+        ("GET", ["drain"]) => (Command::Drained, bare(200)),
+        ("POST", ["drain"]) => {
+            (Command::Drain(body::drain_time(body.unwrap_or_default())?), bare(200))
+        }
+        ("DELETE", ["drain"]) => (Command::Undrain, bare(204)),
         ("GET", ["ips" | "endpoints", id, "hosts"]) => (Command::Hosts(checked(id)?), bare(200)),
         (_, path) => return Err(no_route(method, target, path)),
     };
@@ -88,6 +93,7 @@ fn methods(path: &[&str]) -> Option<&'static str> {
     match path {
         ["version" | "health"] | ["ips" | "endpoints", _, "hosts"] => Some("GET, HEAD"),
         ["ips" | "endpoints"] => Some("GET, HEAD, POST"),
+        ["drain"] => Some("GET, HEAD, POST, DELETE"),
         ["ips" | "endpoints", _] => Some("GET, HEAD, PUT, PATCH, DELETE"),
         ["ips" | "endpoints", _, "lock" | "failover"] => Some("POST"),
         _ => None,

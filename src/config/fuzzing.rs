@@ -7,7 +7,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
 use super::names::NAMES;
-use super::{Config, ConfigErrors, Reading, duration, endpoint, unknown_names};
+use super::{Config, ConfigErrors, Reading, endpoint, unknown_names};
+use crate::duration;
 use crate::interface_name;
 
 /// A password that does not come up by chance, in pieces as a list would cut it.

@@ -3,7 +3,6 @@
 //! All mistakes are reported together, each naming its variable and value. Nothing else in the
 //! program reads the environment (but for `RUST_LOG`, which is env_logger's).
 
-mod duration;
 mod endpoint;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{Config, duration, endpoint};
+use super::{Config, endpoint};
 use crate::call;
 use crate::checks::CheckDefaults;
+use crate::duration;
 use crate::etcd::{self, TlsFiles};
 use crate::interface_name;
 use crate::lock;

@@ -99,6 +99,22 @@ impl Agent {
         self.act("POST", &path, &body.unwrap_or_default(), HANDOVER_LIMIT)
     }
 
+    /// Drains the host, for so many seconds or until it is told otherwise.
+    pub(super) fn drain(&self, seconds: Option<u64>) -> Result<Answer<wire::Drain>, Failure> {
+        let body = seconds.map(|seconds| json(&BTreeMap::from([("for", seconds)])));
+        let body = body.unwrap_or_default();
+        let response = self.call("POST", "/drain", &body, READ_LIMIT, 200)?;
+        self.understand(response)
+    }
+
+    pub(super) fn drained(&self) -> Result<Answer<wire::Drain>, Failure> {
+        self.get("/drain")
+    }
+
+    pub(super) fn undrain(&self) -> Result<(), Failure> {
+        self.act("DELETE", "/drain", b"", READ_LIMIT)
+    }
+
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Failure> {
         let response = self.call("GET", path, b"", READ_LIMIT, 200)?;
         self.understand(response)

@@ -130,6 +130,12 @@ fn check_task(options: &Options, command: &Subcommand) {
             let named = BTreeMap::from([("host", host)]);
             assert_eq!(refusal("POST", FAILOVER, &body(serde_json::to_vec(&named))), None);
         }
+        Subcommand::Drain(Some(seconds), _) => {
+            let time = BTreeMap::from([("for", seconds)]);
+            let refused = refusal("POST", "/drain", &body(serde_json::to_vec(&time)));
+            assert!(matches!(refused, None | Some(422)), "{seconds}: {refused:?}");
+        }
+        Subcommand::Drain(None, _) | Subcommand::Undrain => {}
         Subcommand::Failover(_, None) | Subcommand::List | Subcommand::Version => {}
         Subcommand::Show(_) | Subcommand::Delete(_) | Subcommand::Lock(_) => {}
     }

@@ -15,6 +15,8 @@ Commands:
   delete IP|ID      stop sharing it on this host; another candidate takes it first
   lock IP|ID        try to become its owner now
   failover IP|ID    hand it to another host; only on its owner
+  drain             hand all IPs over and campaign for none, before maintenance
+  undrain           be a candidate again
   version           the versions of the agent and of this program
 
 Options, before or after the command:
@@ -45,6 +47,8 @@ pub(super) fn of(verb: Verb) -> &'static str {
         Verb::Delete => DELETE,
         Verb::Lock => LOCK,
         Verb::Failover => FAILOVER,
+        Verb::Drain => DRAIN,
+        Verb::Undrain => UNDRAIN,
         Verb::Version => VERSION,
     }
 }
@@ -114,6 +118,26 @@ Usage: linkctl failover IP|ID [--to HOST] [--json]
 
   --to HOST   the host that shall have it, by its name in etcd (see `linkctl show`);
               none: any that offers it
+";
+
+const DRAIN: &str = "\
+Drain the agent's host: its IPs go to other hosts, and it is a candidate for none. An IP
+that no other host can have stays. It lasts over restarts of the agent and the host.
+
+Usage: linkctl drain [--for TIME] [--wait] [--json]
+
+  --for TIME  how long it lasts (90s, 30m, 2h); none: until `linkctl undrain`
+  --wait      return when other hosts have the IPs, within a minute; exit code 1 if an IP
+              stays, because no other host can have it
+
+Example:
+  linkctl drain --for 30m --wait && reboot
+";
+
+const UNDRAIN: &str = "\
+Let the agent's host be a candidate again. No IP moves by that.
+
+Usage: linkctl undrain [--json]
 ";
 
 const VERSION: &str = "\

@@ -1,4 +1,4 @@
-//! `linkctl`: the seven things that an operator does, over HTTP.
+//! `linkctl`: what an operator does, over HTTP.
 //!
 //! Everything it does, `curl` can do too; it knows of the daemon only what [`crate::wire`] and the
 //! words in [`crate::vip`] and [`crate::policy`] say. The flow is `args` → `agent` (over `http` and `dial`) → `show` and
@@ -7,6 +7,7 @@
 mod agent;
 mod args;
 mod dial;
+mod drain;
 mod failure;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -66,6 +67,11 @@ fn run(options: Options, command: &Subcommand) -> Result<(), Failure> {
         Subcommand::Show(target) => show_one(&agent, output, target),
         Subcommand::Add(new) => add(&agent, output, new),
         Subcommand::Version => version(&agent, output),
+        Subcommand::Drain(seconds, wait) => drain::drain(&agent, output, *seconds, *wait),
+        Subcommand::Undrain => {
+            agent.undrain()?;
+            output.done(|| format!("the host of {} is a candidate again", agent.server))
+        }
         Subcommand::Delete(target) => {
             change(&agent, "delete", target, |id| agent.delete(id))?;
             output.done(|| format!("{target} is no longer shared by this host"))

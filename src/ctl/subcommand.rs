@@ -18,6 +18,9 @@ pub(super) enum Subcommand {
     Delete(Target),
     Lock(Target),
     Failover(Target, Option<String>),
+    /// For so many seconds; and wait until other hosts have the IPs.
+    Drain(Option<u64>, bool),
+    Undrain,
     Version,
 }
 
@@ -30,6 +33,8 @@ pub(super) enum Verb {
     Delete,
     Lock,
     Failover,
+    Drain,
+    Undrain,
     Version,
 }
 
@@ -44,20 +49,22 @@ pub(super) enum Target {
 }
 
 impl Verb {
-    const ALL: [(&'static str, Verb); 7] = [
+    const ALL: [(&'static str, Verb); 9] = [
         ("list", Verb::List),
         ("show", Verb::Show),
         ("add", Verb::Add),
         ("delete", Verb::Delete),
         ("lock", Verb::Lock),
         ("failover", Verb::Failover),
+        ("drain", Verb::Drain),
+        ("undrain", Verb::Undrain),
         ("version", Verb::Version),
     ];
 
     /// What the command is about, if anything.
     pub(super) fn operand(self) -> Option<&'static str> {
         match self {
-            Verb::List | Verb::Version => None,
+            Verb::List | Verb::Drain | Verb::Undrain | Verb::Version => None,
             Verb::Add => Some("IP"),
             Verb::Show | Verb::Delete | Verb::Lock | Verb::Failover => Some("IP or an id"),
         }

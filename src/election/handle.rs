@@ -72,6 +72,8 @@ pub struct Status {
     pub hears_others: bool,
     /// What is wrong on this host, for which the agent is to blame or its surroundings.
     pub trouble: Vec<String>,
+    /// The host is drained, and has the IP as long as no other host can have it.
+    pub drained_last: bool,
     /// Why its health checks cannot be made; what they have found before holds.
     pub shortage: Option<String>,
 }
@@ -90,6 +92,7 @@ impl Status {
             interface_usable: false,
             hears_others: false,
             trouble: Vec::new(),
+            drained_last: false,
             shortage: None,
         }
     }
@@ -166,6 +169,11 @@ impl Election {
     /// Replaces what it does when etcd is lost.
     pub fn set_loss_policy(&self, loss: LossPolicy) {
         self.tell(Control::Input(Input::LossPolicy(loss)));
+    }
+
+    /// Tells that the host is drained, or no longer.
+    pub fn drain(&self, drained: bool) {
+        self.tell(Control::Input(Input::Drained(drained)));
     }
 
     /// Has it compare itself with etcd and try to get the lock now.

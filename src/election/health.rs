@@ -1,5 +1,5 @@
-//! Whether this host can serve an IP: its interface, the checks of the service behind it, and whether
-//! the kernel takes the addresses.
+//! Whether this host can serve an IP: its interface, the checks of the service behind it, whether the
+//! kernel takes the addresses, and whether the host is drained.
 //!
 //! Pure, and without times: what has to last for a while is armed as a [`Timer`].
 
@@ -12,6 +12,7 @@ pub(crate) struct Health {
     interface: Interface,
     checks: Checks,
     addition: Addition,
+    drained: bool,
     /// Failed checks in a row that make a passing service a failing one.
     fall: u32,
     /// Passed checks in a row that make a failing service a passing one.
@@ -71,13 +72,16 @@ pub enum Cause {
     Checks,
     /// The kernel does not take the address.
     Addition,
+    /// The host is drained: its operator wants its IPs elsewhere.
+    Drained,
 }
 
 impl Health {
     /// Nothing is known yet.
     pub(crate) fn new(checked: bool, fall: u32, rise: u32) -> Health {
         let checks = if checked { Checks::Waiting } else { Checks::None };
-        Health { interface: Interface::Unknown, checks, addition: Addition::Works, fall, rise }
+        let (interface, addition) = (Interface::Unknown, Addition::Works);
+        Health { interface, checks, addition, drained: false, fall, rise }
     }
 
     pub(crate) fn verdict(&self) -> Verdict {
@@ -88,6 +92,7 @@ impl Health {
             (_, Checks::Failing { .. }, _) => Verdict::Unhealthy(Cause::Checks),
             (_, _, Addition::Failed) => Verdict::Unhealthy(Cause::Addition),
             (Interface::Unknown, _, _) | (_, Checks::Waiting, _) => Verdict::Unknown,
+            _ if self.drained => Verdict::Unhealthy(Cause::Drained),
             (
                 Interface::Usable(_) | Interface::GoingDown(..),
                 Checks::None | Checks::Passing { .. },
@@ -161,6 +166,11 @@ impl Health {
         self.addition == Addition::Failed
     }
 
+    /// The host is drained, or no longer.
+    pub(crate) fn drain(&mut self, drained: bool) {
+        self.drained = drained;
+    }
+
     /// The result of one round of checks. The first result at start counts at once.
     pub(crate) fn checked(&mut self, passed: bool) {
         self.checks = match (self.checks, passed) {
@@ -214,6 +224,22 @@ mod tests {
         let mut health = healthy(true);
         assert_eq!(health.verdict(), Verdict::Unknown);
         health.checked(true);
+        assert_eq!(health.verdict(), Verdict::Healthy);
+    }
+
+    #[test]
+    fn a_drained_host_does_not_serve_what_it_could() {
+        let mut health = healthy(true);
+        health.drain(true);
+        assert_eq!(health.verdict(), Verdict::Unknown, "it is not known yet what it could");
+        health.checked(true);
+        assert_eq!(health.verdict(), Verdict::Unhealthy(Cause::Drained));
+        health.checked(false);
+        health.checked(false);
+        health.checked(false);
+        assert_eq!(health.verdict(), CHECKS_FAIL, "that is worse");
+        health.checked(true);
+        health.drain(false);
         assert_eq!(health.verdict(), Verdict::Healthy);
     }
 

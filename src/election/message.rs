@@ -51,6 +51,8 @@ pub enum Input {
     Checked(bool),
     /// Other health checks are configured; true if there are any.
     ChecksReplaced(bool),
+    /// The host is drained, or no longer.
+    Drained(bool),
     /// Another policy for the loss of etcd is configured.
     LossPolicy(LossPolicy),
     /// Compare with etcd now: read the lock, advertise anew, try to get the lock.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use log::{debug, info};
 
-use super::core::{Core, CoreConfig};
+use super::core::{Core, CoreConfig, Reason};
 use super::driver::Driver;
 use super::handle::{Notice, Notices, Params, Status};
 use super::inbox::{Control, Event};
@@ -387,6 +387,7 @@ impl Actor {
             interface_usable: core.interface_is_usable(),
             hears_others: core.hears_others(),
             trouble: self.words.trouble(core),
+            drained_last: core.reason() == Reason::DrainedLast,
             shortage: self.words.shortage.clone(),
         };
         if self.shown.as_ref() != Some(&status) {

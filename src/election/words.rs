@@ -84,6 +84,8 @@ impl Words {
             | Reason::OwnerNotHeard(_)
             | Reason::OwnerMissed(_)
             | Reason::EtcdLost(_)
+            | Reason::Unhealthy(Cause::Drained)
+            | Reason::DrainedLast
             | Reason::NotCheckedYet
             | Reason::GivenUp) => reason.to_string(),
         }

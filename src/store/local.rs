@@ -27,6 +27,8 @@ pub struct LocalCopy {
     pub instance: Option<Instance>,
     /// IPs that were deleted while etcd was lost, so that their records may be there still.
     pub deleted: Vec<IpAddr>,
+    /// Until when the host is drained, in seconds since 1970; 0: until it is told otherwise.
+    pub drained_until: Option<u64>,
     /// What could not be understood: the id and why.
     pub skipped: Vec<String>,
 }
@@ -47,6 +49,8 @@ struct LocalValue {
     instance: Option<Instance>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     deleted: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    drained_until: Option<u64>,
 }
 
 impl LocalCopy {
@@ -61,6 +65,7 @@ impl LocalCopy {
             history: self.history.clone(),
             instance: self.instance.clone(),
             deleted: self.deleted.iter().map(IpAddr::to_string).collect(),
+            drained_until: self.drained_until,
         })
     }
 
@@ -74,6 +79,7 @@ impl LocalCopy {
             written: value.written,
             history: value.history,
             instance: value.instance,
+            drained_until: value.drained_until,
             ..LocalCopy::default()
         };
         for text in &value.deleted {

@@ -203,6 +203,7 @@ fn a_local_copy_is_read_as_it_was_written() {
         written: 9,
         history: "one".to_owned(),
         instance: Some(machine()),
+        drained_until: Some(1_800_000_000),
         ..LocalCopy::default()
     };
     let bytes = copy.to_bytes(stored.records.iter());

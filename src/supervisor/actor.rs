@@ -15,6 +15,7 @@ use super::core::{
 };
 use super::{Params, calls};
 use crate::checks::{CheckDefaults, Timing};
+use crate::clock;
 use crate::command::{Answer, Refusal, Request};
 use crate::election::{self, Election};
 use crate::etcd;
@@ -77,6 +78,7 @@ impl Actor {
             loss_after: params.loss_after,
             detection: params.monitoring.map(calls::detection),
             new_id: VipId::random,
+            unix_time: clock::unix_time,
             etcd_addresses: params.etcd_addresses.clone(),
         };
         calls::answer_calls(&params, event_tx.clone());
@@ -322,6 +324,7 @@ impl Actor {
             Order::EtcdHeard(revision) => election.etcd_heard(revision),
             Order::Checks(checks, seconds) => election.set_checks(checks, self.timing(seconds)),
             Order::LossPolicy(loss) => election.set_loss_policy(loss),
+            Order::Drained(drained) => election.drain(drained),
             Order::LockNow => election.lock_now(),
             Order::Failover(target) => election.failover(target),
             Order::Leave => election.leave(),

@@ -1,6 +1,7 @@
 //! Every route, every code, every body.
 
 use std::net::TcpStream;
+use std::time::Duration;
 
 use link::api::{Api, Options};
 use link::command::{Change, Command, NewVip, Refusal};
@@ -93,13 +94,28 @@ fn cases_of_one() -> Vec<Case> {
     ]
 }
 
+/// The routes of the host as a whole.
+fn cases_of_the_host() -> Vec<Case> {
+    let path = || "/drain".to_owned();
+    let has = json!([{"ip": "10.0.0.1/32", "stays": true}]);
+    let drained = |left: Value| Some(json!({"drained": true, "seconds_left": left, "ips": has}));
+    let not = Some(json!({"drained": false, "seconds_left": null, "ips": []}));
+    let half = Command::Drain(Some(Duration::from_secs(1800)));
+    vec![
+        ("POST", path(), "", Command::Drain(None), 200, drained(json!(null))),
+        ("POST", path(), r#"{"for":1800}"#, half, 200, drained(json!(1800))),
+        ("GET", path(), "", Command::Drained, 200, not),
+        ("DELETE", path(), "", Command::Undrain, 204, None),
+    ]
+}
+
 #[test]
 fn every_route_sends_its_command_and_shows_its_answer() {
     let server = Server::obliging();
     let mut client = server.client();
     let faces = [cases_of_both("ips", "ip"), cases_of_both("endpoints", "endpoint")];
     for (method, path, body, command, status, shown) in
-        faces.into_iter().flatten().chain(cases_of_one())
+        faces.into_iter().flatten().chain(cases_of_one()).chain(cases_of_the_host())
     {
         let answer = client.ask(method, &path, "", body);
         assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
@@ -171,6 +187,10 @@ fn what_cannot_be_understood_never_reaches_the_supervisor() {
         (400, "GET", "/ips/vip-1".to_owned(), ""),
         (400, "DELETE", "/endpoints/x".to_owned(), ""),
         (400, "POST", at("/failover"), r#"{"host":1}"#),
+        (400, "POST", "/drain".to_owned(), r#"{"for":"30m"}"#),
+        (422, "POST", "/drain".to_owned(), r#"{"for":0}"#),
+        (422, "POST", "/drain".to_owned(), r#"{"for":99999999999}"#),
+        (405, "PUT", "/drain".to_owned(), "{}"),
         (404, "GET", "/nothing".to_owned(), ""),
         (404, "GET", "/".to_owned(), ""),
         (405, "PUT", "/ips".to_owned(), "{}"),

@@ -81,7 +81,17 @@ pub(crate) fn oblige(command: &Command) -> Answer {
         Command::List => Answer::List(vec![ip("10.0.0.1/32")]),
         Command::Get(_) | Command::Change(..) => Answer::One(Box::new(ip("10.0.0.1/32"))),
         Command::Create(vip) => Answer::One(Box::new(ip(&vip.cidr.to_string()))),
-        Command::Delete(_) | Command::Lock(_) | Command::Failover(..) => Answer::Done,
+        Command::Delete(_) | Command::Lock(_) | Command::Failover(..) | Command::Undrain => {
+            Answer::Done
+        }
+        Command::Drain(time) => Answer::Drain(wire::Drain {
+            drained: true,
+            seconds_left: time.map(|time| time.as_secs()),
+            ips: vec![wire::DrainedIp { ip: "10.0.0.1/32".to_owned(), stays: true }],
+        }),
+        Command::Drained => {
+            Answer::Drain(wire::Drain { drained: false, seconds_left: None, ips: Vec::new() })
+        }
         Command::Hosts(_) => Answer::Hosts(vec!["h1".to_owned(), "h2".to_owned()]),
         Command::Health => Answer::Health(Vec::new()),
     }

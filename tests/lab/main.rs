@@ -40,6 +40,8 @@ mod credentials;
 #[cfg(test)]
 mod ctl;
 #[cfg(test)]
+mod drain;
+#[cfg(test)]
 mod election;
 #[cfg(test)]
 mod etcd;

@@ -11,6 +11,7 @@ pub(crate) const MOST_FIELDS: usize = 12;
 /// above it here, so there is no circle.
 pub(crate) const MODULES: &[(&str, &str)] = &[
     ("clock", ""),
+    ("duration", ""),
     ("fsm", ""),
     ("fuzzing", ""),
     ("http", ""),
@@ -33,16 +34,16 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("systemd", "ping text"),
     ("wire", "vip"),
     ("command", "policy vip wire"),
-    ("ctl", "http policy secret tcp text vip wire"),
+    ("ctl", "duration http policy secret tcp text vip wire"),
     ("lock", "etcd network vip"),
     ("api", "command http interface_name ping policy secret text thread vip wire"),
     ("election", "checks etcd fsm lock net network ping policy thread vip"),
     ("store", "call etcd interface_name lock network policy vip"),
-    ("config", "call checks etcd interface_name lock net policy secret store text"),
+    ("config", "call checks duration etcd interface_name lock net policy secret store text"),
     ("machine", "network store"),
     (
         "supervisor",
-        "call checks command election etcd failure_detector fsm local_copy lock \
+        "call checks clock command election etcd failure_detector fsm local_copy lock \
          machine net network ping policy store text thread vip wire",
     ),
     ("reload", "net"),

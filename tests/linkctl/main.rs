@@ -48,6 +48,8 @@ fn every_command_sends_the_documented_request() {
         (&delete, done()),
         (&lock, done()),
         (&failover, done()),
+        ("POST /drain", ok(r#"{"drained":true,"seconds_left":null,"ips":[]}"#)),
+        ("DELETE /drain", done()),
     ];
     for (args, expected) in [
         (&["list"] as &[&str], &["GET /ips"] as &[&str]),
@@ -57,6 +59,8 @@ fn every_command_sends_the_documented_request() {
         (&["delete", ID], &[&delete]),
         (&["lock", ID], &[&lock, &show]),
         (&["failover", ID], &[&failover]),
+        (&["drain"], &["POST /drain"]),
+        (&["undrain"], &["DELETE /drain"]),
         (&["failover", "10.0.0.1"], &["GET /ips", &failover]),
     ] {
         let agent = Server::agent(&answers);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use link::election::Status;
-use link::election::core::{Core as ElectionCore, CoreConfig as ElectionConfig};
+use link::election::core::{Core as ElectionCore, CoreConfig as ElectionConfig, Reason};
 use link::election::driver::Driver;
 use link::failure_detector::Timing;
 use link::lock::{self, Holder};
@@ -100,6 +100,7 @@ impl Agent {
                 alone: policies.crash == CrashDetection::Fast,
             }),
             new_id,
+            unix_time: || 0,
             etcd_addresses: Vec::new(),
         };
         Agent {
@@ -176,6 +177,7 @@ impl Election {
         let core = self.driver.core();
         Status {
             shortage: None,
+            drained_last: core.reason() == Reason::DrainedLast,
             state: core.state(),
             since: self.driver.since(),
             reason: String::new(),

@@ -19,6 +19,8 @@ pub(crate) enum Want {
     Loss(Option<LossPolicy>),
     Failover,
     Lock,
+    /// That the host is drained, or no longer.
+    Drained(bool),
 }
 
 /// Whether an IP is registered on a host, as far as the answers tell.
@@ -96,6 +98,8 @@ impl Users {
     ) -> Option<(Command, Token)> {
         let command = match (want, id) {
             (Want::Create(wish), _) => Command::Create(wish.new_vip(ip)),
+            (Want::Drained(true), _) => Command::Drain(None),
+            (Want::Drained(false), _) => Command::Undrain,
             (_, None) => return None,
             (Want::Delete, Some(id)) => Command::Delete(id),
             (Want::Loss(loss), Some(id)) => {
@@ -131,7 +135,7 @@ impl Users {
                 Registered::Yes(wish) => Registered::Yes(Wish { loss, ..wish }),
                 Registered::No | Registered::Either => Registered::Either,
             },
-            (_, Want::Failover | Want::Lock) => return,
+            (_, Want::Failover | Want::Lock | Want::Drained(_)) => return,
             (Err(Refusal::OutcomeUnknown(_)), _) => Registered::Either,
             (Err(_), _) => before,
         };

@@ -43,7 +43,7 @@ use self::request::Etcd;
 pub use self::timer::{HANDOVER_TIMEOUT, Timer};
 use self::transfer::Handover;
 use self::wire::{Probe, Wire};
-use super::health::{Health, Verdict};
+use super::health::{Cause, Health, Verdict};
 use super::message::{Action, Input};
 use crate::fsm::{Effect, Event, State, step};
 use crate::lock::{Candidacy, Lease};
@@ -181,6 +181,7 @@ impl Core {
             Input::CandidatesOutdated => self.on_candidates_outdated(),
             Input::Checked(passed) => self.health.checked(passed),
             Input::ChecksReplaced(checked) => self.health.replace_checks(checked),
+            Input::Drained(drained) => self.health.drain(drained),
             Input::LossPolicy(policy) => self.config.loss = policy,
             Input::LockNow => self.on_lock_now(),
             Input::Failover(to) => self.on_failover(to, actions),
@@ -271,7 +272,8 @@ impl Core {
     /// The IP stays on a failing host if no other can have it.
     fn keeps_last(&self) -> bool {
         // What the kernel does not take is not there for anybody: to go on trying costs nothing.
-        self.config.all_failing == AllFailingPolicy::KeepLast || self.health.cannot_add()
+        let drained = self.health.verdict() == Verdict::Unhealthy(Cause::Drained);
+        self.config.all_failing == AllFailingPolicy::KeepLast || self.health.cannot_add() || drained
     }
 
     /// Whether the addresses are on the interface, or will be when the last order is carried out.

@@ -32,6 +32,8 @@ pub enum Reason<'a> {
     EtcdLost(WithoutEtcd),
     /// This host cannot serve the IP.
     Unhealthy(Cause),
+    /// This host is drained, and has the IP as long as no other host can have it.
+    DrainedLast,
     /// The health checks were replaced, and the new ones have not passed yet.
     NotCheckedYet,
     /// The IP is given up on this host.
@@ -75,6 +77,11 @@ impl Core {
         }
         if self.state == State::Failing {
             return match self.health.verdict() {
+                Verdict::Unhealthy(Cause::Drained)
+                    if self.has_address() && self.is_last_resort() =>
+                {
+                    Reason::DrainedLast
+                }
                 Verdict::Unhealthy(cause) => Reason::Unhealthy(cause),
                 Verdict::Unknown | Verdict::Healthy => Reason::NotCheckedYet,
             };
@@ -146,6 +153,9 @@ impl fmt::Display for Reason<'_> {
             }
             Reason::EtcdLost(then) => write!(f, "etcd cannot be reached{then}"),
             Reason::Unhealthy(cause) => write!(f, "{cause}"),
+            Reason::DrainedLast => {
+                f.write_str("this host is drained, and no other host can have the IP")
+            }
             Reason::NotCheckedYet => f.write_str("the health checks have not passed yet"),
             Reason::GivenUp => f.write_str("given up on this host"),
         }
@@ -169,6 +179,7 @@ impl fmt::Display for Cause {
             Cause::Interface(why) => write!(f, "{why}"),
             Cause::Checks => f.write_str("the health checks fail"),
             Cause::Addition => f.write_str("the kernel does not take the address"),
+            Cause::Drained => f.write_str("this host is drained"),
         }
     }
 }

@@ -51,7 +51,20 @@ impl Core {
     /// Nothing is told before this host's IPs are known, and nothing changed before its records in etcd
     /// were read.
     fn ready(&self, command: &Command) -> Result<(), Refusal> {
-        let needs_no_etcd = matches!(command, Command::List | Command::Get(_) | Command::Delete(_));
+        let needs_no_etcd = match command {
+            Command::List
+            | Command::Get(_)
+            | Command::Delete(_)
+            | Command::Drain(_)
+            | Command::Undrain
+            | Command::Drained => true,
+            Command::Create(_)
+            | Command::Change(..)
+            | Command::Lock(_)
+            | Command::Failover(..)
+            | Command::Hosts(_)
+            | Command::Health => false,
+        };
         let enough = match self.start {
             Start::Loaded => true,
             Start::FromCopy => needs_no_etcd && self.copy.former().is_some(),
@@ -86,6 +99,12 @@ impl Core {
                 self.reply(token, Ok(Answer::Done));
             }
             Command::Failover(id, target) => self.begin_failover(&id, target, token)?,
+            Command::Drain(time) => self.drain(time, token),
+            Command::Undrain => {
+                self.undrain();
+                self.reply(token, Ok(Answer::Done));
+            }
+            Command::Drained => self.reply(token, Ok(Answer::Drain(self.drained()))),
             Command::Hosts(id) => {
                 let cidr = self.find(&id)?.1.record.cidr;
                 self.waiting_for_hosts(cidr, token);

@@ -31,6 +31,8 @@ pub(super) struct CopyState {
     /// IPs that were deleted while etcd was lost, until their records are seen to be gone. By their
     /// addresses: an old copy may know an IP under another id than etcd.
     deleted: Vec<IpAddr>,
+    /// Until when this host is drained, in seconds since 1970; 0: until it is told otherwise.
+    pub(super) drained_until: Option<u64>,
     due: bool,
     pausing: bool,
 }
@@ -44,6 +46,7 @@ impl CopyState {
             mark: Mark::default(),
             complete: Mark::default(),
             deleted: Vec::new(),
+            drained_until: None,
             due: false,
             pausing: false,
         }
@@ -52,6 +55,7 @@ impl CopyState {
     pub(super) fn found(&mut self, copy: LocalCopy) {
         self.complete = Mark::of_copy(&copy);
         self.deleted.clone_from(&copy.deleted);
+        self.drained_until = copy.drained_until;
         self.former = Some(copy);
     }
 
@@ -163,6 +167,7 @@ impl Core {
             history: self.copy.complete.history.clone(),
             instance: Some(self.copy.instance.clone()),
             deleted: self.copy.deleted.clone(),
+            drained_until: self.copy.drained_until,
             ..LocalCopy::default()
         };
         let bytes = copy.to_bytes(self.table.registered());
@@ -183,10 +188,11 @@ impl Core {
         self.copy.history()
     }
 
-    /// Writes what the former life has left, but for what was deleted since: etcd was not read yet.
+    /// Writes what the former life has left, but for what was told since: etcd was not read yet.
     pub(super) fn copy_former(&mut self) {
         if let Some(former) = self.copy.former() {
-            let copy = LocalCopy { deleted: self.copy.deleted.clone(), ..former.clone() };
+            let (deleted, drained_until) = (self.copy.deleted.clone(), self.copy.drained_until);
+            let copy = LocalCopy { deleted, drained_until, ..former.clone() };
             self.out.push(Action::WriteCopy(copy.to_bytes(copy.records.iter())));
         }
     }

@@ -203,6 +203,8 @@ pub enum Order {
     Checks(Vec<Check>, u64),
     /// What it does when etcd is lost.
     LossPolicy(LossPolicy),
+    /// The host is drained, or no longer.
+    Drained(bool),
     /// Try to get the lock now.
     LockNow,
     /// Hand the IP over, to the named host if one is named.
@@ -256,6 +258,8 @@ pub enum Timer {
     Restart,
     /// The local copy may be written again.
     Copy,
+    /// The host is drained no longer.
+    Undrain,
     /// The failure detector is due.
     Detector,
     /// Candidacies of other hosts have come or gone a while ago.

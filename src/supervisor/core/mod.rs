@@ -13,6 +13,7 @@ mod commands;
 mod compare;
 mod copy;
 mod crashes;
+mod drain;
 mod health;
 mod identity;
 mod lease;
@@ -72,6 +73,8 @@ pub struct CoreConfig {
     pub detection: Option<failure_detector::Timing>,
     /// Gives an IP that is new its id, which nothing else has.
     pub new_id: fn() -> VipId,
+    /// Tells the seconds since 1970.
+    pub unix_time: fn() -> u64,
     /// The addresses of etcd, as far as they are known.
     pub etcd_addresses: Vec<IpAddr>,
 }
@@ -168,6 +171,7 @@ impl Core {
             Timer::ClaimsEnd => self.end_claims(),
             Timer::Restart => self.start_again(),
             Timer::Copy => self.copy.may_write_again(),
+            Timer::Undrain => self.undrain(),
             Timer::Detector => self.wake_detector(now),
             Timer::Candidates => self.read_candidates(),
             Timer::StopAtLast => self.stop_at_last(),

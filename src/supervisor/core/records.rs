@@ -133,7 +133,7 @@ impl Core {
         self.copy.created(vip.record.cidr.addr());
         let text = format!("{}: registered as {}", vip.record.cidr, vip.record.id);
         self.log(Level::Info, text);
-        self.tell(slot, Order::Lease(self.lease.told));
+        self.introduce(slot);
         self.copy.changed();
         if let Some(token) = token {
             self.disarm(Timer::Answer(token));

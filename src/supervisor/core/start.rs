@@ -12,7 +12,7 @@ use log::Level;
 
 use super::stop::Life;
 use super::table::{Stage, Vip};
-use super::{Action, Copies, Core, Failure, Order, Origin, StartError, Timer};
+use super::{Action, Copies, Core, Failure, Origin, StartError, Timer};
 use crate::command::Refusal;
 use crate::network::mac_text;
 use crate::store::{self, At, Found, LocalCopy, Mark, Record, Request};
@@ -49,6 +49,7 @@ impl Core {
             Some(Ok(copy)) => {
                 self.warn_of("skipped", &copy.skipped);
                 self.copy.found(copy);
+                self.drain_as_before();
             }
             Some(Err(why)) => self.log(Level::Warn, why),
             None => {}
@@ -316,7 +317,7 @@ impl Core {
             }
             (Ok(()), _) => {
                 vip.not_started = None;
-                self.tell(slot, Order::Lease(self.lease.told));
+                self.introduce(slot);
             }
             (Err(StartError::Answered(mac)), Stage::Starting(_)) => {
                 self.on_answered(slot, cidr, mac)

@@ -31,6 +31,8 @@ pub(super) struct OfHost {
     pub(super) runs: bool,
     /// The service, the interface and the kernel are in order.
     pub(super) healthy: bool,
+    /// Its operator wants its IPs elsewhere.
+    pub(super) drained: bool,
     /// The checks alone, if there are any.
     pub(super) passes: bool,
     /// Whether it may keep the IP, if it has it.
@@ -72,16 +74,19 @@ fn of_host(world: &World, host: HostId, ip: IpId) -> OfHost {
         Registered::No | Registered::Either => None,
     };
     let checked = wish.is_none_or(|wish: Wish| wish.checked);
-    let passes = !checked || machine.faults.sick[ip] == 0;
     let agent = machine.agent.as_ref();
+    let drained = agent.is_some_and(|agent| agent.core.is_drained());
+    let passes = !checked || machine.faults.sick[ip] == 0;
+    let serves = passes && !drained && machine.faults.unplugged == 0;
     let keeper = agent.and_then(|agent| agent.client.keeper.as_ref());
     OfHost {
         registered,
         bound: machine.has(ip),
         runs: machine.runs() && agent.is_some_and(|agent| !agent.stopping),
-        healthy: passes && machine.faults.unplugged == 0 && !is_stuck(machine, ip, world.now),
+        healthy: serves && !is_stuck(machine, ip, world.now),
+        drained,
         passes,
-        serves: passes && machine.faults.unplugged == 0,
+        serves,
         activated: agent.and_then(|it| it.election(ip)).is_some_and(is_activated),
         lost: keeper.is_none_or(|keeper| keeper.lost),
         loss: wish.and_then(|wish| wish.loss).unwrap_or(machine.policies.loss),

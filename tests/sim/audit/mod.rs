@@ -252,7 +252,7 @@ impl Audit {
             };
             of_ip.quick_restart = quick.or(of_ip.quick_restart.filter(goes_on));
             let planned = match fault {
-                Fault::Stop { .. } => true,
+                Fault::Stop { .. } | Fault::Asks { want: Want::Drained(true), .. } => true,
                 Fault::Asks { ip: of, want: Want::Failover, .. } => of == ip,
                 _ => false,
             };

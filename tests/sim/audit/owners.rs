@@ -165,7 +165,9 @@ impl Audit {
             self.ips[ip].taken_back = Some(now);
         }
         let certain = super::is_certain(facts.hosts[host].registered);
-        if self.is_undisturbed(host, now) && !taken_back && certain && self.active_service == 0 {
+        // A drained host gives an IP up as soon as another can have it.
+        let keeps = certain && !facts.hosts[host].drained;
+        if self.is_undisturbed(host, now) && !taken_back && keeps && self.active_service == 0 {
             return Err(format!("{name} has lost the lock for no reason"));
         }
         match self.ips[ip].quick_restart {

@@ -34,7 +34,11 @@ impl World {
     pub(crate) fn list(&mut self, host: HostId) -> Option<Vec<wire::Ip>> {
         match self.look(host, Command::List)? {
             Answer::List(list) => Some(list),
-            Answer::One(_) | Answer::Done | Answer::Hosts(_) | Answer::Health(_) => None,
+            Answer::One(_)
+            | Answer::Done
+            | Answer::Hosts(_)
+            | Answer::Drain(_)
+            | Answer::Health(_) => None,
         }
     }
 

@@ -195,6 +195,7 @@ impl World {
             Order::EtcdHeard(revision) => Input::EtcdHeard(revision),
             Order::Checks(checks, _) => return self.replace_checks(host, slot, !checks.is_empty()),
             Order::LossPolicy(loss) => Input::LossPolicy(loss),
+            Order::Drained(drained) => Input::Drained(drained),
             Order::LockNow => Input::LockNow,
             Order::Failover(target) => Input::Failover(target),
             Order::Leave => Input::Leave,

@@ -100,3 +100,46 @@ fn what_failed_is_repeated_until_the_others_know() {
     assert_eq!(story.unanswered(), []);
     assert_eq!(story.wait(), [survey(Candidacy::Unavailable)]);
 }
+
+/// An owner that is told that its host is drained, and that has asked who else could have the IP.
+fn drained() -> Story {
+    // Not even this policy makes a drained host let go for nobody.
+    let mut story = Story::with(false, LossPolicy::Take, AllFailingPolicy::None).start().win();
+    let failing = transition(State::Activated, State::Failing, Event::HealthCheckFail);
+    assert_eq!(story.feed(Input::Drained(true)), [failing, survey(Candidacy::Unavailable)]);
+    story
+}
+
+#[test]
+fn a_drained_owner_gives_the_ip_away_and_campaigns_again_when_it_is_drained_no_more() {
+    let mut story = drained();
+    assert_eq!(story.core().reason(), Reason::Unhealthy(Cause::Drained));
+    assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
+    assert_eq!(story.answer(Some(("h2", 9))), [], "the address stays until h2 is heard");
+    assert_eq!(story.feed(Input::Claimed { from: MAC, wins_tie_break: false }), [Action::Unbind]);
+    assert_eq!(story.unbound(), [story.yields()]);
+    assert_eq!(story.answer(Some(("h2", 9))), []);
+    let standby = transition(State::Failing, State::Standby, Event::HealthCheckSuccess);
+    assert_eq!(story.feed(Input::Drained(false)), [standby, acquire()]);
+}
+
+#[test]
+fn a_drained_owner_keeps_the_ip_that_no_other_host_can_have() {
+    let mut story = drained();
+    assert_eq!(story.find(Some(("h1", LEASE)), &[other("h2", 9, false)]), []);
+    assert!(story.core().is_ordered());
+    assert_eq!(story.core().reason(), Reason::DrainedLast);
+    assert_eq!(story.feed(Input::Lease(Lease::Lost)), [Action::Probe(true)]);
+    assert!(story.core().is_ordered(), "there may be nobody else");
+}
+
+#[test]
+fn a_drained_standby_does_not_campaign_for_a_lock_that_another_can_have() {
+    let mut story = Story::standby();
+    story.feed(Input::Drained(true));
+    story.find(Some(("h2", 9)), &[h2()]);
+    story.see(None);
+    story.find(None, &[h2()]);
+    assert!(!story.core().is_ordered());
+    assert_eq!(story.core().reason(), Reason::Unhealthy(Cause::Drained));
+}

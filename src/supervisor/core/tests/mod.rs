@@ -3,6 +3,7 @@
 mod answered;
 mod commands;
 mod compare;
+mod drain;
 mod identity;
 mod lease;
 mod many;
@@ -97,6 +98,7 @@ impl Story {
             loss_after: Duration::from_secs(5),
             detection: Some(DETECTION),
             new_id: VipId::random,
+            unix_time: || 1_000_000,
             etcd_addresses: vec![[10, 0, 0, 9].into()],
         };
         change(&mut config);
@@ -322,6 +324,7 @@ fn copy_of(records: &[Record]) -> LocalCopy {
         written: 90,
         history: HISTORY.to_owned(),
         instance: Some(machine(1)),
+        drained_until: None,
         skipped: Vec::new(),
     }
 }
