@@ -23,7 +23,7 @@ use crate::vip::Slot;
 const PAUSE: Duration = Duration::from_secs(1);
 const REFUSED: Duration = Duration::from_secs(10);
 
-/// For how long no candidacy may have come or gone before the candidates are read again.
+/// How long after a candidacy has come or gone the candidates are read again.
 const SETTLED: Duration = Duration::from_secs(3);
 
 /// How often etcd has refused it when that is said: what else it refuses meanwhile is said at once.
@@ -38,6 +38,8 @@ pub(super) struct Presence {
     outdated: bool,
     /// It was asked for lately.
     pauses: bool,
+    /// The candidates are to be read again in a while.
+    candidates_due: bool,
     /// So many times in a row etcd has refused it.
     refused: u32,
     /// The hosts that are called.
@@ -128,8 +130,11 @@ impl Core {
     }
 
     /// Other hosts may have become candidates: that is looked at when they are done with it, and not by all
-    /// hosts at the same moment.
+    /// hosts at the same moment. What comes meanwhile does not put it off: it may come on and on.
     fn candidates_may_have_come(&mut self) {
+        if std::mem::replace(&mut self.lease.presence.candidates_due, true) {
+            return;
+        }
         let mut hasher = DefaultHasher::new();
         self.config.host.hash(&mut hasher);
         let share = u32::try_from(hasher.finish() % 1000).unwrap_or(0);
@@ -138,6 +143,7 @@ impl Core {
 
     /// Has all elections that may need the candidates read them again.
     pub(super) fn read_candidates(&mut self) {
+        self.lease.presence.candidates_due = false;
         self.table.slots().into_iter().for_each(|slot| self.tell(slot, Order::CandidatesOutdated));
     }
 

@@ -154,3 +154,18 @@ fn nobody_is_called_without_a_lease() {
     story.core.end_call("h2".to_owned());
     assert!(!story.did(|action| matches!(action, Action::Call { .. } | Action::EndCall(_))));
 }
+
+#[test]
+fn the_candidates_are_read_a_while_after_the_first_change_however_many_follow() {
+    let mut story = Story::present();
+    let arms = |it: &Action| matches!(it, Action::Arm(Timer::Candidates, _));
+    let slot = story.slot(1);
+    for _ in 0..2 {
+        for revision in [60, 61] {
+            story.feed(Event::Agent { host: "h2".to_owned(), lease: 9, revision });
+            assert_eq!(story.did(arms), revision == 60, "a time that has begun goes on");
+        }
+        story.feed(Event::Timer(Timer::Candidates));
+        story.expect_tell(slot, Order::CandidatesOutdated);
+    }
+}
