@@ -93,3 +93,19 @@ pub enum Hearing {
     /// Nobody is heard, also not of those that were asked.
     Nobody,
 }
+
+/// What a host says that is asked what it hears where it has an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Heard {
+    /// Whether it hears anybody.
+    pub hearing: Hearing,
+    /// Whether its kernel has the address.
+    pub has_address: bool,
+}
+
+impl From<Hearing> for Heard {
+    /// It has not got the address.
+    fn from(hearing: Hearing) -> Heard {
+        Heard { hearing, has_address: false }
+    }
+}

@@ -140,7 +140,7 @@ impl Exchange {
     fn came_back(&mut self, host: &str, kv: Kv, steps: &mut Vec<Step>) -> Result<(), String> {
         let (number, news) = match read(kv)? {
             Word::Call(call) => (call.question.number, CallNews::CameBack),
-            Word::Answer(number, hearing) => (number, CallNews::Answered(hearing)),
+            Word::Answer(number, heard) => (number, CallNews::Answered(heard)),
             Word::Answers(_) => return Err(NO_CALL.to_owned()),
         };
         self.own.retain(|(called, _)| called != host);

@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | `/link/agents/<host>` | `{"answers":true}`: its agent answers calls | the host's |
 //! | `/link/agents/<host>/<caller>` | `{"ip":"10.0.0.1/32","number":7,"within_ms":100}`: the caller asks what the host hears where it has this IP, and waits for so long | the caller's |
-//! | the same | `{"ip":"10.0.0.1/32","number":7,"hears":"others"}` (`nobody`, `unknown`): the answer | the caller's |
+//! | the same | `{"ip":"10.0.0.1/32","number":7,"hears":"others","has":true}` (`nobody`, `unknown`; whether it has the IP): the answer | the caller's |
 //!
 //! The presence of a host is written again, as it is, when the IPs have changed for which the host is a candidate:
 //! its revision tells others that what they know of that is old.
@@ -24,7 +24,7 @@ use serde_json::Value;
 
 pub use self::exchange::{Exchange, Step};
 use crate::etcd::{Compare, Kv, Op, Txn};
-use crate::network::Hearing;
+use crate::network::{Heard, Hearing};
 use crate::vip::Cidr;
 
 /// The prefix of all these keys.
@@ -58,7 +58,7 @@ pub struct Call {
 enum Word {
     Answers(bool),
     Call(Call),
-    Answer(u64, Hearing),
+    Answer(u64, Heard),
 }
 
 /// The key of a host whose agent answers calls.
@@ -91,15 +91,16 @@ pub fn end_txn(key: String) -> Txn {
 
 impl Call {
     /// Answers, if the call is still what it was.
-    pub fn answer_txn(&self, hearing: Hearing) -> Txn {
-        let hears = match hearing {
+    pub fn answer_txn(&self, heard: Heard) -> Txn {
+        let hears = match heard.hearing {
             Hearing::Unknown => "unknown",
             Hearing::Others => "others",
             Hearing::Nobody => "nobody",
         };
         let Question { cidr, number, .. } = self.question;
         let Kv { key, lease, mod_revision, .. } = &self.kv;
-        let value = format!(r#"{{"ip":"{cidr}","number":{number},"hears":"{hears}"}}"#);
+        let has = heard.has_address;
+        let value = format!(r#"{{"ip":"{cidr}","number":{number},"hears":"{hears}","has":{has}}}"#);
         let unchanged = Compare::ModRevision(key.clone(), *mod_revision);
         Txn { when: vec![unchanged], ..put(key.clone(), *lease, value) }
     }
@@ -130,11 +131,15 @@ fn read(kv: Kv) -> Result<Word, String> {
             .ok_or_else(|| format!("{name} is missing, or is no number of that kind"))
     };
     let call = number("number")?;
+    let answers = |hearing| {
+        let has_address = value["has"].as_bool() == Some(true);
+        Ok(Word::Answer(call, Heard { hearing, has_address }))
+    };
     match value["hears"].as_str() {
-        Some("others") => return Ok(Word::Answer(call, Hearing::Others)),
-        Some("nobody") => return Ok(Word::Answer(call, Hearing::Nobody)),
+        Some("others") => return answers(Hearing::Others),
+        Some("nobody") => return answers(Hearing::Nobody),
         // What a later version may say is no reason to act.
-        Some(_) => return Ok(Word::Answer(call, Hearing::Unknown)),
+        Some(_) => return answers(Hearing::Unknown),
         None => {}
     }
     let cidr: Cidr =

@@ -57,12 +57,14 @@ fn a_call_is_answered_in_its_own_key_and_on_the_lease_of_the_caller() {
     for (hearing, word) in
         [(Hearing::Others, "others"), (Hearing::Nobody, "nobody"), (Hearing::Unknown, "unknown")]
     {
-        let txn = call.answer_txn(hearing);
-        let text = format!(r#"{{"ip":"10.0.0.1/32","number":7,"hears":"{word}"}}"#);
+        let has = hearing == Hearing::Others;
+        let heard_there = Heard { hearing, has_address: has };
+        let txn = call.answer_txn(heard_there);
+        let text = format!(r#"{{"ip":"10.0.0.1/32","number":7,"hears":"{word}","has":{has}}}"#);
         assert_eq!(txn.then, put(&text));
         assert_eq!(txn.when, [Compare::ModRevision("/link/agents/h1/h2".to_owned(), 5)]);
         // The caller reads it, and the host that has written it does nothing.
-        assert_eq!(heard([written("h2/h1", &text)]), [news(7, CallNews::Answered(hearing))]);
+        assert_eq!(heard([written("h2/h1", &text)]), [news(7, CallNews::Answered(heard_there))]);
         assert_eq!(heard([written("h1/h2", &text)]), []);
     }
 }

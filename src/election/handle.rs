@@ -60,7 +60,7 @@ pub struct Status {
     pub reason: String,
     /// The host that holds the lock, as last seen.
     pub owner: Option<String>,
-    /// The host and the lease of the owner, while this host waits for the lock.
+    /// The host and the lease of the owner, while this host waits for the lock, or has the IP in its place.
     pub awaited: Option<(String, i64)>,
     /// Whether the kernel has the address, as last seen.
     pub bound: bool,
@@ -190,6 +190,11 @@ impl Election {
     /// The owner with this lease is dead, or as good as dead.
     pub fn owner_dead(&self, lease: i64) {
         self.tell(Control::Input(Input::OwnerDead(lease)));
+    }
+
+    /// The owner with this lease lives and has the IP.
+    pub fn owner_lives(&self, lease: i64) {
+        self.tell(Control::Input(Input::OwnerLives(lease)));
     }
 
     /// The owner is silent, and so is etcd.

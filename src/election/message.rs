@@ -37,6 +37,8 @@ pub enum Input {
     },
     /// The owner with this lease is dead, or hears nobody on the network itself.
     OwnerDead(i64),
+    /// The owner with this lease lives and has the IP, as its agent says in etcd.
+    OwnerLives(i64),
     /// The owner is silent, and so is etcd.
     OwnerMissed(Missed),
     /// Whether anybody is heard on the interface.

@@ -11,7 +11,7 @@
 use std::time::{Duration, Instant};
 
 use super::Timing;
-use crate::network::Hearing;
+use crate::network::{Heard, Hearing};
 
 /// After how long etcd counts as silent that has not shown this host its own question. A healthy one
 /// takes milliseconds, one on a busy disk some tens of them.
@@ -57,7 +57,7 @@ enum Progress {
     Sent,
     /// etcd has shown it, at that time.
     Seen(Instant),
-    Answered(Hearing),
+    Answered(Heard),
     /// etcd did not take it, or has lost it.
     Failed,
 }
@@ -101,7 +101,7 @@ impl Call {
         self.progress = match (self.progress, news) {
             (Progress::Sent | Progress::Failed, CallNews::CameBack) => Progress::Seen(now),
             (Progress::Sent | Progress::Seen(_), CallNews::Failed) => Progress::Failed,
-            (_, CallNews::Answered(hearing)) => Progress::Answered(hearing),
+            (_, CallNews::Answered(heard)) => Progress::Answered(heard),
             (same @ (Progress::Seen(_) | Progress::Answered(_)), CallNews::CameBack)
             | (same @ (Progress::Answered(_) | Progress::Failed), CallNews::Failed) => same,
         };
@@ -114,7 +114,7 @@ impl Call {
         match self.progress {
             Progress::Sent => open_until(self.sent + UNSEEN, Finding::EtcdIsSilent),
             Progress::Failed => Finding::EtcdIsSilent,
-            Progress::Answered(hearing) => Finding::Answers(hearing),
+            Progress::Answered(heard) => Finding::Answers(heard.hearing),
             Progress::Seen(_) if self.unanswered.is_some() => Finding::NoAnswer,
             Progress::Seen(at) => {
                 let took = at.saturating_duration_since(self.sent);
@@ -125,10 +125,20 @@ impl Call {
         }
     }
 
+    /// Whether the host has answered that it has the IP.
+    pub(super) fn has_address(&self) -> bool {
+        matches!(self.progress, Progress::Answered(heard) if heard.has_address)
+    }
+
     /// When the host is asked again that has been silent on the network since then.
     pub(super) fn again_at(&self, silent_since: Instant) -> Instant {
         let long = self.sent.saturating_duration_since(silent_since) > SOON;
         self.sent + if long { SOON } else { AGAIN.max(self.within + AGAIN / 2) }
+    }
+
+    /// The same for a host that is heard there.
+    pub(super) fn again_soon(&self) -> Instant {
+        self.again_at(self.sent)
     }
 
     /// For how long the host listens on its network.
@@ -142,8 +152,8 @@ impl Call {
 pub enum CallNews {
     /// This host has seen it in its own watch.
     CameBack,
-    /// The other agent has answered: what it hears on the interface in question.
-    Answered(Hearing),
+    /// The other agent has answered: what it hears on the interface in question, and whether it has the IP.
+    Answered(Heard),
     /// etcd did not take it.
     Failed,
 }

@@ -12,6 +12,9 @@
 //! | an answer: it hears others, or nobody hears anybody | nothing moves |
 //! | etcd does not show the question | it is *missed*: the elections count who else misses it |
 //!
+//! A host that took IPs while it had lost etcd calls their owner when etcd is back, whatever the network says: the
+//! owner is back, too, and has them, or it is dead.
+//!
 //! Only agents that say so in etcd answer calls. A host without such an agent is found dead by the end
 //! of its lease. Where the network alone is to tell, a silent host is dead where others are heard.
 //!
@@ -28,8 +31,8 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
+use self::call::Call;
 pub use self::call::CallNews;
-use self::call::{Call, Finding};
 use self::owner::{Owner, Verdict};
 pub use self::words::{Route, Step, Timing};
 use crate::network::{Liveness, Mac, Missed};
@@ -126,6 +129,7 @@ impl FailureDetector {
             if owner.ips.insert(ip, route) != Some(route) {
                 owner.monitor(now, &mut steps);
                 self.judge(lease, now, &mut steps);
+                self.say_lives(lease, Some(ip).filter(|_| route == Route::Taken), now, &mut steps);
             }
         }
         steps
@@ -214,8 +218,23 @@ impl FailureDetector {
         let lease = called.find_map(|(lease, call)| call.note(number, news, now).then_some(lease));
         if let Some(lease) = lease {
             self.judge(lease, now, &mut steps);
+            let taken: Vec<Slot> = self.owners[&lease].taken().collect();
+            self.say_lives(lease, taken, now, &mut steps);
         }
         steps
+    }
+
+    /// Of the IPs that this host has in place of an owner: the owner is back, if it is.
+    fn say_lives(
+        &self,
+        lease: i64,
+        ips: impl IntoIterator<Item = Slot>,
+        now: Instant,
+        steps: &mut Vec<Step>,
+    ) {
+        let ips: BTreeSet<Slot> = ips.into_iter().collect();
+        let serves = self.owners.get(&lease).is_some_and(|it| it.serves(self.timing, now));
+        steps.extend((serves && !ips.is_empty()).then_some(Step::Lives(lease, ips)));
     }
 
     /// What follows from what is known of an owner.
@@ -267,10 +286,9 @@ impl FailureDetector {
             steps.extend(owner.call.take().map(|_| Step::EndCall(owner.host.clone())));
             return;
         }
-        let overdue = owner.call.filter(|_| owner.was_heard());
-        let overdue = overdue.filter(|it| it.finding(self.timing, now) == Finding::Overdue);
+        let overdue = owner.overdue(self.timing, now);
         let due = owner.call.is_none() || owner.again_at().is_some_and(|at| now >= at);
-        if let Some(ip) = owner.monitored.filter(|_| due || overdue.is_some()) {
+        if let Some(ip) = owner.asked().filter(|_| due || overdue.is_some()) {
             self.calls += 1;
             let number = self.calls;
             let anew = Call::sent(number, owner.listens(self.timing, now), now);
@@ -314,7 +332,7 @@ impl FailureDetector {
         if let Some(at) = owner.dead.filter(|at| now < *at + DECLARED) {
             return Some(at + DECLARED);
         }
-        let ips: BTreeSet<Slot> = owner.ips.keys().copied().collect();
+        let ips = owner.lost(lives);
         let again = owner.dead.replace(now).is_some();
         let text = format!("host {} {what}", owner.host);
         // Some of its IPs may have been taken, and be acknowledged yet.

@@ -1,6 +1,6 @@
 //! A host that owns IPs for which this host is a standby: what is known of it, and what that means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::call::{self, Call, Finding};
@@ -110,7 +110,7 @@ impl Owner {
 
     /// Monitors the owner through one of its IPs: through the same one as long as none is better.
     pub(super) fn monitor(&mut self, now: Instant, steps: &mut Vec<Step>) {
-        let best = self.ips.values().min();
+        let best = self.ips.values().min().filter(|best| **best != Route::Taken);
         let is_best = |ip: &Slot| self.ips.get(ip).is_some_and(|route| Some(route) == best);
         let still = self.monitored.filter(is_best);
         let best = still.or_else(|| self.ips.keys().copied().find(is_best));
@@ -136,10 +136,45 @@ impl Owner {
     /// Whether there is reason to ask more than the network; if that is not known yet, when it is.
     pub(super) fn doubted_at(&self, now: Instant) -> Option<Instant> {
         match self.sight {
+            _ if self.has_heir() => Some(now),
             Sight::Alive => None,
             Sight::Unheard(since) => Some(since + UNHEARD),
             Sight::Doubted | Sight::Silent { .. } => Some(now),
         }
+    }
+
+    /// The IPs that this host has in its place.
+    pub(super) fn taken(&self) -> impl Iterator<Item = Slot> {
+        self.ips.iter().filter(|(_, route)| **route == Route::Taken).map(|(ip, _)| *ip)
+    }
+
+    /// This host has an IP in its place, and waits for a word of it.
+    pub(super) fn has_heir(&self) -> bool {
+        self.taken().next().is_some()
+    }
+
+    /// The IP about which it is asked.
+    pub(super) fn asked(&self) -> Option<Slot> {
+        self.taken().next().or(self.monitored)
+    }
+
+    /// The IPs that can be taken from it. Of an owner that is dead, and was never heard here, these are the ones
+    /// that this host has: it may be heard by others, while its agent is started anew.
+    pub(super) fn lost(&self, isolated: bool) -> BTreeSet<Slot> {
+        let all = isolated || self.was_heard();
+        if all { self.ips.keys().copied().collect() } else { self.taken().collect() }
+    }
+
+    /// It lives, and has what it was asked about.
+    pub(super) fn serves(&self, timing: Timing, now: Instant) -> bool {
+        let lives = matches!(self.verdict(timing, now), Verdict::Lives | Verdict::Stays(_));
+        lives && self.call.is_some_and(|call| call.has_address())
+    }
+
+    /// A question that it has not answered in time is asked once more.
+    pub(super) fn overdue(&self, timing: Timing, now: Instant) -> Option<Call> {
+        let counts = self.was_heard() || self.has_heir();
+        self.call.filter(|call| counts && call.finding(timing, now) == Finding::Overdue)
     }
 
     pub(super) fn was_heard(&self) -> bool {
@@ -251,6 +286,9 @@ impl Owner {
         match finding {
             Some(Finding::Answers(Hearing::Nobody)) if self.hears => Verdict::Isolated,
             Some(Finding::Open(until)) => Verdict::Open(Some(until)),
+            Some(Finding::NoAnswer) if self.has_heir() => {
+                Verdict::Dead("is dead: it has not come back, and does not answer in etcd")
+            }
             Some(
                 Finding::Answers(_) | Finding::Overdue | Finding::NoAnswer | Finding::EtcdIsSilent,
             )
@@ -269,7 +307,7 @@ impl Owner {
         let call = self.call.as_ref()?;
         match self.sight {
             Sight::Silent { since, .. } | Sight::Unheard(since) => Some(call.again_at(since)),
-            Sight::Alive | Sight::Doubted => None,
+            Sight::Alive | Sight::Doubted => self.has_heir().then(|| call.again_soon()),
         }
     }
 }

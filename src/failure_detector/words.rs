@@ -43,6 +43,8 @@ pub enum Step {
         /// What is known of it, to be logged.
         text: String,
     },
+    /// The host with this lease lives and has these IPs, which this host has, too.
+    Lives(i64, BTreeSet<Slot>),
     /// The host with this lease is missed: see [`Missed`].
     Missed(BTreeSet<Slot>, Missed),
     /// The owner of these IPs was not heard for a while, and is now: clients may have given them up.
@@ -61,4 +63,7 @@ pub enum Route {
     Ipv6,
     /// The interface of this host cannot be used.
     Down,
+    /// Not at all: this host has the IP itself, because it had lost etcd. It lets go if the owner lives, which
+    /// only the owner's agent can say.
+    Taken,
 }

@@ -130,7 +130,7 @@ impl Actuator {
         if self.ears.are_wanted() {
             self.hear();
             let reconciler = &self.reconciler;
-            self.ears.listen_anew(|cidr| reconciler.probe_source(cidr));
+            self.ears.listen_anew(|cidr| (reconciler.probe_source(cidr), reconciler.has(cidr)));
             self.listen();
         }
         let now = Instant::now();

@@ -154,13 +154,16 @@ fn check_calls(kvs: &[Kv]) {
     for step in hear(HOST, kvs) {
         let Step::Answer(call) = step else { continue };
         assert!((10..=2000).contains(&call.question.within.as_millis()), "{call:?}");
-        let txn = call.answer_txn(Hearing::Others);
+        let txn = call.answer_txn(Hearing::Others.into());
         let [Op::Put { key, value, lease }] = &txn.then[..] else { panic!("{txn:?}") };
         assert_eq!((key, *lease), (&call.kv.key, call.kv.lease));
         let answer = Kv { value: value.clone(), ..call.kv.clone() };
         let (_, caller) = key.rsplit_once('/').expect("it is the key of a call");
-        let read =
-            Step::News(HOST.to_owned(), call.question.number, CallNews::Answered(Hearing::Others));
+        let read = Step::News(
+            HOST.to_owned(),
+            call.question.number,
+            CallNews::Answered(Hearing::Others.into()),
+        );
         assert!(caller == HOST || hear(caller, &[answer]) == [read], "{call:?}");
     }
 }

@@ -329,6 +329,7 @@ impl Actor {
             Order::Failover(target) => election.failover(target),
             Order::Leave => election.leave(),
             Order::OwnerDead(lease) => election.owner_dead(lease),
+            Order::OwnerLives(lease) => election.owner_lives(lease),
             Order::OwnerMissed(missed) => election.owner_missed(missed),
             Order::OwnerHeardAgain => election.owner_heard_again(),
             Order::Paused => election.paused(),

@@ -47,9 +47,9 @@ pub(super) fn answer_calls(params: &Params, event_tx: Sender<Box<Event>>) {
 
 fn answer(call: Call, net: &NetClient, etcd: &etcd::Client) {
     let (Question { cidr, within, .. }, etcd) = (call.question, etcd.clone());
-    let heard = move |hearing| {
+    let heard = move |heard| {
         // If it fails, the caller calls again.
-        etcd.submit_at_once(call.answer_txn(hearing), STORE, Box::new(|_| {}));
+        etcd.submit_at_once(call.answer_txn(heard), STORE, Box::new(|_| {}));
     };
     net.listen(cidr, within, Box::new(heard));
 }

@@ -63,7 +63,7 @@ impl Managed {
 fn listen(client: &NetClient, text: &str, within: Duration) -> (Hearing, Duration) {
     let (reply, answer) = bounded(1);
     let start = Instant::now();
-    client.listen(cidr(text), within, Box::new(move |hearing| reply.send(hearing).unwrap()));
+    client.listen(cidr(text), within, Box::new(move |heard| reply.send(heard.hearing).unwrap()));
     (answer.recv_timeout(PATIENCE).expect("it is told"), start.elapsed())
 }
 

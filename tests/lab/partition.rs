@@ -120,6 +120,24 @@ fn an_owner_off_both_networks_is_replaced_and_lets_go_when_it_is_back() {
 }
 
 #[test]
+fn a_standby_that_took_the_ip_asks_the_owner_through_etcd_when_that_is_back_alone() {
+    let lab = three_hosts();
+    let (owner, lock) = (lab.await_owner(VIP), lab.lock(VIP));
+    let mut addresses = lab[owner].monitor_addresses();
+    let standby = lab.other_than(owner);
+    lab.isolate(standby);
+    lab.cut_from_etcd(standby, Way::Both);
+    eventually("it takes the IP", || lab[standby].binds(VIP.ip()));
+    lab[standby].heal();
+    let limit = Duration::from_secs(1) + LOAD;
+    let took = within(limit, "it lets go", || !lab[standby].binds(VIP.ip()));
+    println!("{standby} lets go {took:?} after that");
+    lab.heal_wire();
+    assert_eq!(await_peace(&lab), owner);
+    assert_eq!((lab.lock(VIP), addresses.changes()), (lock, Vec::new().as_slice()));
+}
+
+#[test]
 fn standbys_cut_off_etcd_one_after_the_other_cost_the_owner_nothing() {
     let lab = three_hosts();
     let owner = lab.await_owner(VIP);

@@ -1,6 +1,7 @@
 //! What can happen next, and what it does.
 
 use link::election::message::Input;
+use link::fsm::State;
 use link::lock::{self, Advertisement, Candidacy, Gap, Lease, Request};
 use link::network::{Missed, ProbeResult};
 
@@ -80,6 +81,7 @@ impl World {
         let news = host.probing.is_some_and(|told| told != Some(self.probe(id)));
         let probed = host.runs() && host.carrier && news;
         add(probed && self.probe(id) != ProbeResult::Silent, Step::Probed(id));
+        add(host.runs() && connected && self.called(id) == Some(true), Step::OwnerLives(id));
         if probed && self.probe(id) == ProbeResult::Silent {
             soon.push(Step::Probed(id));
         }
@@ -157,7 +159,20 @@ impl World {
         let (_, lease) = self.host(id).core.awaited()?;
         let mut owners = self.state.hosts.iter().filter(|owner| owner.lease == Some(lease));
         let deaf = self.host(id).deaf;
-        owners.any(|it| it.life == Life::Off || it.deaf && !deaf).then_some(lease)
+        let dead = owners.any(|it| it.life == Life::Off || it.deaf && !deaf);
+        (dead || self.called(id) == Some(false)).then_some(lease)
+    }
+
+    /// Whether the owner answers that has been called, if this host has the IP in its place; nothing as long as
+    /// that makes no difference.
+    fn called(&self, id: HostId) -> Option<bool> {
+        let (_, lease) = self.host(id).core.awaited()?;
+        let owner = self.ids().find(|owner| self.host(*owner).lease == Some(lease))?;
+        let (host, it) = (self.host(id), self.host(owner));
+        let answers = it.runs() && it.watches && self.is_connected(owner);
+        let isolated = it.deaf && !host.deaf;
+        let heir = host.core.state() == State::Activated;
+        (heir && !isolated && (!answers || it.bound)).then_some(answers)
     }
 
     /// What a host is told that misses the owner while it hears nothing of etcd. `late`, all others have had
@@ -243,6 +258,10 @@ impl World {
             Step::OwnerDead(id) => {
                 let lease = self.awaits_dead(id).expect("it is dead");
                 self.tell(id, Input::OwnerDead(lease));
+            }
+            Step::OwnerLives(id) => {
+                let (_, lease) = self.host(id).core.awaited().expect("it waits");
+                self.tell(id, Input::OwnerLives(lease));
             }
             Step::OwnerMissed { host, late } => {
                 let missed = self.missed(host, late).expect("it is missed");

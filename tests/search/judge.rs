@@ -59,10 +59,8 @@ impl World {
         let asks = |id: HostId| self.host(id).exchange == Exchange::Unheard;
         let knows = |id| !self.host(id).cut && self.is_held(id) && !asks(id);
         // A host that is cut off hears of another owner from etcd alone, and in this case late.
-        // So does one that took the IP while etcd was lost, of an owner that it does not hear.
-        let waits = |id: HostId| matches!(self.host(id).core.reason(), Reason::OwnerNotHeard(_));
         let split = self.ids().any(|id| self.host(id).deaf);
-        let tells = |id: HostId| !(split && (self.host(id).missed || waits(id)));
+        let tells = |id: HostId| !(split && self.host(id).missed);
         let held = self.ids().all(|id| !self.host(id).runs() || knows(id) && tells(id));
         if !held || !self.state.etcd_is_up || self.state.etcd_refuses {
             return Ok(());

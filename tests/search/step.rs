@@ -46,6 +46,8 @@ pub(crate) enum Step {
     FormerLeaseEnds(HostId),
     /// The failure detector declares the owner dead, for which this host waits.
     OwnerDead(HostId),
+    /// The owner's agent says in etcd that it has the IP, which this host has in its place.
+    OwnerLives(HostId),
     /// The failure detector finds that etcd is silent, too; and, a while later, that nobody has taken the IP.
     OwnerMissed {
         host: HostId,
@@ -206,6 +208,7 @@ impl fmt::Display for Step {
             Step::LeaseEnds(host) => (host, "'s lease ends"),
             Step::FormerLeaseEnds(host) => (host, "'s former lease ends"),
             Step::OwnerDead(host) => (host, " finds that the owner is dead"),
+            Step::OwnerLives(host) => (host, " hears in etcd that the owner lives"),
             Step::OwnerMissed { host, .. } => (host, " misses the owner and etcd"),
             Step::Hears(host) => (host, " finds out whether it hears anybody"),
             Step::CleansUp(host) => (host, " releases what its election has left behind"),

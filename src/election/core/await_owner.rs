@@ -2,7 +2,9 @@
 //!
 //! That one may have died meanwhile, and its lock goes on living as long as its lease, which begins
 //! again with etcd. So the address stays until the owner is heard: in etcd, where it advertises anew as
-//! soon as it is back and then writes its lock, or on the network.
+//! soon as it is back and then writes its lock, and where its agent says that it has the IP when it is called
+//! (`failure_detector`), or on the network. If its agent does not answer, the lock is taken as that of a dead
+//! owner.
 //!
 //! On the network, an owner cannot be told from another host that took the IP as well. Of these, all
 //! that lose the tie-break let go at once ([`super::Timer::Agreement`]); whoever is heard then has stayed
@@ -134,6 +136,14 @@ impl Core {
     pub(super) fn reads_for_owner(&self) -> bool {
         let read = self.etcd.candidates.as_ref().map_or(0, |_| self.etcd.candidates_at);
         matches!(self.owner_wait.phase, Phase::Waits(wait) if read < wait.written)
+    }
+
+    /// The owner's agent was asked through etcd.
+    pub(super) fn on_owner_lives(&mut self, lease: i64) {
+        let holder = self.etcd.lock.known_holder();
+        if holder.is_some_and(|holder| holder.lease == lease) {
+            self.owner_wait.end();
+        }
     }
 
     pub(super) fn on_agreement(&mut self, actions: &mut Vec<Action>) {

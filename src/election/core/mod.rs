@@ -122,9 +122,11 @@ impl Core {
         self.etcd.lock.known_holder().filter(|_| held).map(|holder| holder.host.as_str())
     }
 
-    /// The host that has the IP, and its lease, while this one waits for it to be free.
+    /// The host that owns the IP, and its lease, while this one waits for the IP to be free, or has it in place of
+    /// an owner that was not heard since etcd was lost.
     pub fn awaited(&self) -> Option<(&str, i64)> {
-        let waits = self.state == State::Standby && self.ownership() == Ownership::Other;
+        let heir = self.owner_wait.waits();
+        let waits = (self.state == State::Standby || heir) && self.ownership() == Ownership::Other;
         let holder = self.etcd.lock.known_holder()?;
         let held = matches!(self.lease, Lease::Held(_));
         (waits && held && holder.lease != 0).then_some((holder.host.as_str(), holder.lease))
@@ -174,6 +176,7 @@ impl Core {
             Input::Probed(result) => self.on_probed(result),
             Input::Claimed { from, wins_tie_break } => self.on_claim(from, wins_tie_break),
             Input::OwnerDead(lease) => self.on_owner_dead(lease),
+            Input::OwnerLives(lease) => self.on_owner_lives(lease),
             Input::OwnerMissed(missed) => self.on_owner_missed(&missed),
             Input::Hearing(hearing) => self.on_hearing(hearing),
             Input::OwnerHeardAgain => self.on_owner_heard_again(),

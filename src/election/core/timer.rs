@@ -37,8 +37,9 @@ pub enum Timer {
     /// The hosts that took the IP while etcd was lost agree on one of them. Less than half of the second
     /// within which all but the owner have let go.
     Agreement,
-    /// An owner that has lost etcd is waited for. One that has a lock for longer renews its lease, and
-    /// the network between the two hosts does not work; leases of a sensible length end sooner.
+    /// An owner that has lost etcd is waited for. One that has a lock for longer renews its lease, answers no
+    /// calls (a Go LinK), and the network between the two hosts does not work; leases of a sensible length end
+    /// sooner.
     OwnerWait,
     /// An interface is unusable. A bond that fails over and a cable that is seated anew are over by then,
     /// and a move costs more than they do.

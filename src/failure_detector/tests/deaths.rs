@@ -98,7 +98,7 @@ fn a_host_that_says_itself_that_it_is_isolated_is_replaced_each_time() {
         for number in 1..5 {
             assert_eq!(detector.heard(id(1), Liveness::Doubted, now), [call(number)]);
             detector.heard(id(1), Liveness::Dead, now);
-            let nobody = CallNews::Answered(Hearing::Nobody);
+            let nobody = CallNews::Answered(Hearing::Nobody.into());
             assert_eq!(detector.call_news("h2", number, nobody, now), [dead(&[1], ISOLATED)]);
             // This host has its IP, and the other lets go; then that one owns it again.
             detector.awaits(id(1), Route::Ipv4, None, now);

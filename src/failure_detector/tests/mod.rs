@@ -1,6 +1,7 @@
 //! What follows from silence, calls and votes; each test is one story.
 
 mod deaths;
+mod heirs;
 mod monitoring;
 
 use super::*;
@@ -121,7 +122,7 @@ fn an_answer_that_is_seen_with_the_second_question_saves_it() {
         assert_eq!(detector.wake(sent + ms(175)), [call(2)]);
         // That of the first is no sign of etcd's.
         assert_eq!(detector.call_news("h2", 1, CallNews::CameBack, sent + ms(176)), []);
-        let answers = CallNews::Answered(Hearing::Others);
+        let answers = CallNews::Answered(Hearing::Others.into());
         let said = detector.call_news("h2", number, answers, sent + ms(180));
         assert!(says(&said, "this host is deaf"), "{said:?}");
         assert_eq!(detector.call_news("h2", 2, CallNews::CameBack, sent + ms(180)), []);
@@ -143,13 +144,13 @@ fn an_answer_from_the_network_saves_it() {
     assert_eq!(heard[1..], [end_call()]);
     assert!(matches!(heard[0], Step::HeardAgain(_)));
     assert_eq!(detector.deadline(), None);
-    assert_eq!(detector.call_news("h2", 1, CallNews::Answered(Hearing::Nobody), sent), []);
+    assert_eq!(detector.call_news("h2", 1, CallNews::Answered(Hearing::Nobody.into()), sent), []);
 }
 
 #[test]
 fn one_question_that_is_not_answered_moves_nothing() {
     let (mut detector, sent) = doubting();
-    let answers = CallNews::Answered(Hearing::Nobody);
+    let answers = CallNews::Answered(Hearing::Nobody.into());
     assert_eq!(detector.call_news("h2", 1, answers, sent), []);
     assert_eq!(detector.heard(id(1), Liveness::Alive, sent + ms(50)), [end_call()]);
 }
@@ -157,7 +158,7 @@ fn one_question_that_is_not_answered_moves_nothing() {
 #[test]
 fn a_host_that_hears_others_stays_and_is_called_again_slowly() {
     let (mut detector, sent) = silent();
-    let hears = CallNews::Answered(Hearing::Others);
+    let hears = CallNews::Answered(Hearing::Others.into());
     let said = detector.call_news("h2", 1, hears, sent + ms(110));
     assert!(says(&said, "this host is deaf"), "{said:?}");
     assert_eq!(detector.deadline(), Some(sent + ms(1000)));
@@ -180,7 +181,7 @@ fn a_host_that_hears_others_stays_and_is_called_again_slowly() {
 #[test]
 fn a_host_that_answers_no_longer_is_dead_though_it_was_isolated_from_this_one_before() {
     let (mut detector, sent) = silent();
-    detector.call_news("h2", 1, CallNews::Answered(Hearing::Others), sent + ms(110));
+    detector.call_news("h2", 1, CallNews::Answered(Hearing::Others.into()), sent + ms(110));
     detector.wake(sent + ms(1000));
     detector.call_news("h2", 2, CallNews::CameBack, sent + ms(1005));
     let due = detector.deadline().unwrap();
@@ -199,7 +200,7 @@ fn a_host_that_hears_nobody_where_others_are_heard_is_isolated() {
         },
     ] {
         let (mut detector, sent) = silent();
-        let nobody = CallNews::Answered(Hearing::Nobody);
+        let nobody = CallNews::Answered(Hearing::Nobody.into());
         let said = detector.call_news("h2", 1, nobody, sent + ms(110));
         assert!(says(&said, "nobody hears anybody there"), "{said:?}");
         assert_eq!(hears(&mut detector, sent + ms(120)), [dead(&[1], ISOLATED)]);
@@ -209,7 +210,8 @@ fn a_host_that_hears_nobody_where_others_are_heard_is_isolated() {
 #[test]
 fn an_interface_of_which_the_other_agent_knows_nothing_moves_nothing() {
     let (mut detector, sent) = silent();
-    let said = detector.call_news("h2", 1, CallNews::Answered(Hearing::Unknown), sent + ms(110));
+    let said =
+        detector.call_news("h2", 1, CallNews::Answered(Hearing::Unknown.into()), sent + ms(110));
     assert!(says(&said, "answers in etcd"), "{said:?}");
 }
 
@@ -253,7 +255,7 @@ fn a_call_that_etcd_does_not_take_is_as_good_as_a_silent_etcd() {
 #[test]
 fn news_of_another_call_say_nothing() {
     let (mut detector, sent) = silent();
-    let nobody = CallNews::Answered(Hearing::Nobody);
+    let nobody = CallNews::Answered(Hearing::Nobody.into());
     assert_eq!(detector.call_news("h2", 7, nobody, sent), []);
     assert_eq!(detector.call_news("h3", 1, nobody, sent), []);
     // etcd has lost what it had shown: no answer can come.
@@ -278,7 +280,7 @@ fn a_host_whose_agent_answers_no_calls_is_left_to_the_end_of_its_lease() {
 #[test]
 fn a_host_whose_agent_answers_no_calls_any_more_is_not_asked_again_and_again() {
     let (mut detector, sent) = silent();
-    detector.call_news("h2", 1, CallNews::Answered(Hearing::Others), sent + ms(110));
+    detector.call_news("h2", 1, CallNews::Answered(Hearing::Others.into()), sent + ms(110));
     let again = detector.deadline().unwrap();
     assert_eq!(detector.agent("h2".to_owned(), 0, 6, sent + ms(200)), []);
     let steps = detector.wake(again);

@@ -99,7 +99,7 @@ fn an_owner_that_was_never_heard_and_hears_nobody_is_in_the_wrong_network() {
         let due = now + Duration::from_secs(1);
         assert_eq!(detector.deadline(), Some(due));
         assert_eq!(detector.wake(due), [call_for(1, ms(1100))]);
-        let steps = detector.call_news("h2", 1, CallNews::Answered(answer), due);
+        let steps = detector.call_news("h2", 1, CallNews::Answered(answer.into()), due);
         let isolated = [dead(&[1], ISOLATED)];
         assert_eq!(steps, if is_isolated { &isolated[..] } else { &[] }, "{hears} {answer:?}");
         assert!(detector.deadline().unwrap() > due);
@@ -109,7 +109,7 @@ fn an_owner_that_was_never_heard_and_hears_nobody_is_in_the_wrong_network() {
 #[test]
 fn who_is_asked_seldom_on_the_network_listens_for_long_enough_to_hear_it() {
     let (mut detector, sent) = silent();
-    let others = CallNews::Answered(Hearing::Others);
+    let others = CallNews::Answered(Hearing::Others.into());
     let mut calls = Vec::new();
     for second in 0..60 {
         let now = sent + Duration::from_secs(second);

@@ -14,15 +14,16 @@ use super::reference_probes::NEIGHBOURS;
 use crate::net::bucket::Bucket;
 use crate::net::codec::ethernet;
 use crate::net::codec::rtnetlink::Neighbour;
-use crate::network::{Hearing, Mac};
+use crate::network::{Heard, Hearing, Mac};
 use crate::vip::Cidr;
 
 /// Answers to other hosts that want to hear somebody, per second and at once: more than a hundred of them
 /// need, which ask once a second.
 const SIGNS: (u32, u32) = (200, 50);
 
-/// Hears whether others are heard; called on the actuator's thread, must not block.
-pub type Listened = Box<dyn FnOnce(Hearing) + Send>;
+/// Hears whether others are heard, and whether the address was there when the actuator began to listen; called
+/// on the actuator's thread, must not block.
+pub type Listened = Box<dyn FnOnce(Heard) + Send>;
 
 /// Somebody wants to know who is heard on the interface of an address.
 pub(crate) struct Listen {
@@ -55,8 +56,8 @@ pub(crate) struct Ears {
     signs: Bucket,
     /// Those who have asked since the last time that something was heard.
     new: Vec<Listen>,
-    /// Those who wait, each with the index of the interface.
-    waiting: Vec<(u32, Listen)>,
+    /// Those who wait, each with the index of the interface, and whether their address is there.
+    waiting: Vec<(u32, bool, Listen)>,
 }
 
 impl fmt::Debug for Listen {
@@ -140,28 +141,29 @@ impl Ears {
 
     fn answer(&mut self, answer: impl Fn(u32, &Listen) -> Option<Hearing>) {
         let mut at = 0;
-        while let Some((index, listen)) = self.waiting.get(at) {
+        while let Some((index, _, listen)) = self.waiting.get(at) {
             match answer(*index, listen) {
                 None => at += 1,
                 Some(hearing) => {
-                    let (_, listen) = self.waiting.swap_remove(at);
-                    (listen.reply)(hearing);
+                    let (_, has_address, listen) = self.waiting.swap_remove(at);
+                    (listen.reply)(Heard { hearing, has_address });
                 }
             }
         }
     }
 
     /// Begins to listen for those who have asked since the last time: all that came before that must have
-    /// been heard. `source` tells the interface of an address.
-    pub(crate) fn listen_anew(&mut self, source: impl Fn(Cidr) -> Option<ProbeSource>) {
+    /// been heard. `look` tells the interface of an address, and whether the address is there.
+    pub(crate) fn listen_anew(&mut self, look: impl Fn(Cidr) -> (Option<ProbeSource>, bool)) {
         let now = Instant::now();
         for listen in std::mem::take(&mut self.new) {
-            let index = source(listen.cidr).map(|source| source.index);
+            let (source, has_address) = look(listen.cidr);
+            let index = source.map(|source| source.index);
             let index = index.filter(|index| self.hearings.listen(*index, now));
             // Whoever comes to it so late has not listened, and cannot say that nobody is there.
             match index.filter(|_| now <= listen.since + listen.within / 2) {
-                Some(index) => self.waiting.push((index, listen)),
-                None => (listen.reply)(Hearing::Unknown),
+                Some(index) => self.waiting.push((index, has_address, listen)),
+                None => (listen.reply)(Hearing::Unknown.into()),
             }
         }
     }
@@ -210,7 +212,7 @@ impl Ears {
 
     /// When there is something to do next, if nothing is heard until then.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        let waiting = self.waiting.iter().map(|(_, listen)| listen.until());
+        let waiting = self.waiting.iter().map(|(_, _, listen)| listen.until());
         waiting.chain(self.hearings.next_due()).min()
     }
 }

@@ -278,6 +278,11 @@ impl Reconciler {
         std::mem::take(&mut self.outbox.announcements)
     }
 
+    /// Whether the kernel has an address, and is to have it.
+    pub(super) fn has(&self, cidr: Cidr) -> bool {
+        self.targets.get(&cidr).is_some_and(Target::is_bound)
+    }
+
     /// From where to announce an address; none if it is not bound, or nobody would listen.
     pub(super) fn announce_source(&self, cidr: Cidr) -> Option<AnnounceSource> {
         let target = self.targets.get(&cidr).filter(|target| target.is_bound())?;

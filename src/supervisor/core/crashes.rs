@@ -9,6 +9,7 @@ use super::table::Vip;
 use super::{Action, Core, Order, Timer};
 use crate::election::Status;
 use crate::failure_detector::{Route, Step};
+use crate::fsm::State;
 use crate::network::{Liveness, Mac};
 use crate::vip::Slot;
 
@@ -46,13 +47,12 @@ impl Core {
 
     /// Takes note of the owner on which an IP waits now.
     fn note_owner(&mut self, slot: Slot, now: Instant) {
-        if self.config.detection.is_none() {
-            return;
-        }
         let vip = self.table.get(slot);
+        let route = vip.map_or(Route::Down, Vip::route);
         let awaited = vip.and_then(|vip| vip.status.awaited.as_ref());
         let awaited = awaited.map(|(host, lease)| (host.as_str(), *lease));
-        let route = vip.map_or(Route::Down, Vip::route);
+        let detects = self.config.detection.is_some();
+        let awaited = awaited.filter(|_| detects || route == Route::Taken);
         let steps = self.detector.awaits(slot, route, awaited, now);
         let hears = vip.is_some_and(|vip| vip.status.hears_others);
         self.detector.hears(slot, hears);
@@ -124,6 +124,9 @@ impl Core {
                     self.log(Level::Warn, text);
                     ips.into_iter().for_each(|slot| self.tell(slot, Order::OwnerDead(lease)));
                 }
+                Step::Lives(lease, ips) => {
+                    ips.into_iter().for_each(|slot| self.tell(slot, Order::OwnerLives(lease)));
+                }
                 Step::HeardAgain(ips) => {
                     ips.into_iter().for_each(|slot| self.tell(slot, Order::OwnerHeardAgain));
                 }
@@ -148,6 +151,7 @@ impl Vip {
     /// How well the owner can be monitored through this IP.
     fn route(&self) -> Route {
         match self.record.cidr.addr() {
+            _ if self.status.state == State::Activated => Route::Taken,
             _ if !self.status.interface_usable => Route::Down,
             IpAddr::V4(_) => Route::Ipv4,
             IpAddr::V6(_) => Route::Ipv6,

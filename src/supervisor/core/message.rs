@@ -213,6 +213,8 @@ pub enum Order {
     Leave,
     /// The owner with this lease is dead.
     OwnerDead(i64),
+    /// The owner with this lease lives and has the IP, which this host has, too.
+    OwnerLives(i64),
     /// The owner is silent, and so is etcd.
     OwnerMissed(Missed),
     /// The owner is heard again on the network, where it was not for a while.

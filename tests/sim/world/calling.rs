@@ -4,7 +4,7 @@
 use link::call::{self, Question, Step};
 use link::etcd::{Followed, Kv, Txn};
 use link::failure_detector::CallNews;
-use link::network::Hearing;
+use link::network::{Heard, Hearing};
 use link::supervisor::core::Event as SupervisorEvent;
 
 use super::{Process, World};
@@ -96,7 +96,8 @@ impl World {
             (Some(_), 0, true) => Hearing::Others,
             (Some(_), 0, false) => Hearing::Nobody,
         };
+        let has_address = election.is_some_and(|election| machine.kernel[election.ip]);
         self.trace(host, || format!("is called and hears {hears:?}"));
-        self.write(host, Asker::Nobody, call.answer_txn(hears));
+        self.write(host, Asker::Nobody, call.answer_txn(Heard { hearing: hears, has_address }));
     }
 }

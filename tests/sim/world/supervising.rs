@@ -203,6 +203,7 @@ impl World {
                 crate::audit::Audit::declared_dead(self, host, lease);
                 Input::OwnerDead(lease)
             }
+            Order::OwnerLives(lease) => Input::OwnerLives(lease),
             Order::OwnerMissed(missed) => Input::OwnerMissed(self.exaggerated(host, missed)),
             Order::OwnerHeardAgain => Input::OwnerHeardAgain,
             Order::Paused => Input::Paused,

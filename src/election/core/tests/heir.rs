@@ -196,6 +196,39 @@ fn an_owner_is_not_waited_for_by_a_host_that_fails_or_leaves() {
 }
 
 #[test]
+fn an_owner_whose_agent_says_that_it_has_the_ip_has_it() {
+    for mut story in [heir(), alone()] {
+        assert_eq!(story.core().awaited(), Some(("h2", 9)));
+        assert_eq!(story.feed(Input::OwnerLives(8)), [], "another one's word");
+        assert_eq!(story.feed(Input::OwnerLives(9)), lets_go());
+        assert_eq!(story.unbound(), [story.yields()], "it announces the IP again");
+    }
+}
+
+#[test]
+fn the_lock_of_an_owner_that_does_not_answer_is_taken_and_the_ip_never_leaves() {
+    let mut story = alone();
+    let take = Action::Ask(Request::TakeOver { lease: LEASE, written: story.written });
+    assert_eq!(story.feed(Input::OwnerDead(9)), [take]);
+    assert!(story.core().has_address());
+    story.written += 1;
+    let taken = story.answer(Some(("h1", LEASE)));
+    assert_eq!(taken, [Action::Announce, Action::Probe(false)]);
+    assert_eq!(story.core().reason(), Reason::HoldsLock);
+    assert_eq!(story.core().awaited(), None);
+}
+
+#[test]
+fn what_is_said_of_the_owner_when_etcd_is_lost_again_is_old() {
+    let mut story = alone();
+    story.feed(Input::Lease(Lease::Lost));
+    assert_eq!(story.feed(Input::OwnerLives(9)), []);
+    assert_eq!(story.feed(Input::OwnerDead(9)), []);
+    assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), [acquire()]);
+    assert_eq!(story.find(Some(("h2", 9)), &[dead()]), [Action::Probe(true)]);
+}
+
+#[test]
 fn an_owner_that_renews_its_lease_unheard_is_not_waited_for_for_ever() {
     let mut story = alone();
     story.now += Duration::from_secs(60);

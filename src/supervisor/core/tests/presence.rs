@@ -150,7 +150,7 @@ fn nobody_is_called_without_a_lease() {
     story.feed(Event::EtcdLost { why: "silent".to_owned(), revision: 120 });
     let within = Duration::from_millis(100);
     story.core.call("h2".to_owned(), Slot(1), 7, within);
-    story.feed(Event::Call("h2".to_owned(), 7, CallNews::Answered(Hearing::Others)));
+    story.feed(Event::Call("h2".to_owned(), 7, CallNews::Answered(Hearing::Others.into())));
     story.core.end_call("h2".to_owned());
     assert!(!story.did(|action| matches!(action, Action::Call { .. } | Action::EndCall(_))));
 }
