@@ -17,7 +17,7 @@ use log::{debug, info};
 use super::core::{Core, CoreConfig, Reason};
 use super::driver::Driver;
 use super::handle::{Notice, Notices, Params, Status};
-use super::inbox::{Control, Event};
+use super::inbox::{self, Control, Event};
 use super::message::{Action, Input};
 use super::words::Words;
 use crate::checks::Checks;
@@ -341,6 +341,7 @@ impl Actor {
             Action::Announce => self.order(&ManagedAddress::announce),
             Action::AnnounceOwner => self.order(&ManagedAddress::announce_owner),
             Action::Probe(on) => self.order(&|address| address.probe(on)),
+            Action::AskNeighbours => inbox::ask_neighbours(&self.params, self.events()),
             Action::Ask(request) => self.ask(request),
             Action::Transition { from, to, event } => {
                 let reason = self.words.reason(self.driver.core());

@@ -137,6 +137,7 @@ impl World {
         if host.runs() && host.hearing != host.truly_hears() {
             soon.push(Step::Hears(id));
         }
+        soon.extend((host.runs() && host.asks).then_some(Step::Neighbours(id)));
         for (late, when) in [(false, &mut *soon), (true, &mut *later)] {
             when.extend(self.misses(id, late).then_some(Step::OwnerMissed { host: id, late }));
         }
@@ -268,6 +269,10 @@ impl World {
                 self.tell(host, Input::OwnerMissed(missed));
             }
             Step::Hears(id) => self.tell_hearing(id),
+            Step::Neighbours(id) => {
+                self.host_mut(id).asks = false;
+                self.tell(id, Input::Neighbours(self.host(id).truly_hears()));
+            }
             Step::CleansUp(id) => self.clean_up(id),
             Step::Timer(id, timer) => self.tell(id, Input::Timer(timer)),
             Step::Fault(fault) => self.begin(fault),

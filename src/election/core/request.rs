@@ -84,7 +84,8 @@ impl Core {
         }
         if let Some(request) = self.missing(lease) {
             if let Request::Transfer { to, .. } = &request {
-                self.handover.transfer = Transfer::Asked { to: to.clone(), heard: false };
+                self.handover.begin(to.clone());
+                actions.push(Action::AskNeighbours);
             }
             self.etcd.pending = Some(request.clone());
             actions.push(Action::Ask(request));

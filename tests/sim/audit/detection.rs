@@ -187,9 +187,11 @@ impl Audit {
     fn could_replace(&self, world: &World, ip: IpId, owner: HostId, other: HostId) -> bool {
         let agent = world.hosts[other].agent.as_ref();
         let mut all = agent.into_iter().flat_map(|agent| agent.elections.values());
+        // What another host has as well is heard from that one.
+        let alone = |ip: IpId| world.hosts.iter().all(|it| it.has(ip) == (it.id == owner));
         let known = all.any(|it| {
             let known = it.monitoring.is_some_and(|monitoring| monitoring.known);
-            known && world.hosts[owner].has(it.ip)
+            known && alone(it.ip)
         });
         other != owner && known && self.is_candidate_that_hears(world, ip, other)
     }

@@ -3,7 +3,8 @@
 use super::*;
 use crate::call::Question;
 use crate::failure_detector::CallNews;
-use crate::network::Hearing;
+use crate::fsm::State;
+use crate::network::{Heard, Hearing};
 
 const PRESENCE: Request = Request::WritePresence(LEASE);
 
@@ -167,5 +168,27 @@ fn the_candidates_are_read_a_while_after_the_first_change_however_many_follow() 
         }
         story.feed(Event::Timer(Timer::Candidates));
         story.expect_tell(slot, Order::CandidatesOutdated);
+    }
+}
+
+#[test]
+fn an_owner_in_whose_place_this_host_has_the_ip_is_called_also_where_nobody_else_is() {
+    for detects in [true, false] {
+        let off = |config: &mut CoreConfig| config.detection = config.detection.filter(|_| detects);
+        let mut story = Story::begin_with(off, None);
+        story.load(&[record(1, 5)]);
+        story.settle_comparison(&[record(1, 5)]);
+        let slot = story.slot(1);
+        story.feed(Event::Agent { host: "h2".to_owned(), lease: 9, revision: 60 });
+        let awaited = Some(("h2".to_owned(), 9));
+        let status = |state| Status { state, awaited: awaited.clone(), ..Status::starting() };
+        story.notice(slot, Notice::Status(status(State::Activated)));
+        assert!(story.did(|it| matches!(it, Action::Call { host, .. } if host == "h2")));
+        let answer = Heard { hearing: Hearing::Others, has_address: true };
+        story.feed(Event::Call("h2".to_owned(), 1, CallNews::Answered(answer)));
+        story.expect_tell(slot, Order::OwnerLives(9));
+        story.notice(slot, Notice::Status(status(State::Standby)));
+        story.expect(&Action::EndCall("h2".to_owned()));
+        assert_eq!(story.did(|it| *it == Action::Tell(slot, Order::Monitor(true))), detects);
     }
 }
