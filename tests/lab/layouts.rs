@@ -10,7 +10,8 @@ const WITH_LEADER: Duration = Duration::from_millis(1600);
 /// Twice what an owner may cost that dies with the only member of etcd.
 const WITH_ETCD: Duration = Duration::from_millis(1200);
 
-/// Twice what it may take after a boot of all hosts until one has the IP.
+/// Twice what it may take after a boot of all hosts until one has the IP: half of the time after which etcd
+/// counts as lost, and a second in which the network is asked.
 const BOOT: Duration = Duration::from_secs(8);
 
 /// For which etcd has no quorum then.

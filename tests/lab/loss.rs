@@ -211,8 +211,8 @@ fn boot_without_etcd(lab: &mut Lab, policy: &str) -> Duration {
     taken
 }
 
-/// The bound is the promise of the default settings: 3 s of silence, and one of listening.
-const BOOT: Duration = Duration::from_secs(5);
+/// The promise of the default settings: 2.5 s of silence, and one of listening.
+const BOOT: Duration = Duration::from_millis(3500);
 
 #[test]
 fn hosts_that_boot_without_etcd_have_the_ip_soon_and_by_probe_only_one_of_them() {

@@ -1,6 +1,6 @@
 //! This host's lease: written down before it is used, and told to all elections.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::Level;
 
@@ -15,6 +15,8 @@ use crate::store::{self, At, Obstacle, Request};
 /// What is known of the lease.
 #[derive(Clone, Debug)]
 pub(super) struct HostLease {
+    /// When etcd was asked for the first time.
+    pub(super) asked: Option<Instant>,
     /// What the elections were told last.
     pub(super) told: Lease,
     /// The lease that was renewed last.
@@ -38,6 +40,7 @@ pub(super) struct HostLease {
 impl Default for HostLease {
     fn default() -> HostLease {
         HostLease {
+            asked: None,
             told: Lease::None,
             current: None,
             saved: None,

@@ -121,9 +121,9 @@ impl Core {
             return Vec::new();
         }
         match event {
-            Event::Begin(copies) => self.begin(*copies),
+            Event::Begin(copies) => self.begin(*copies, now),
             Event::Command(command, token) => self.on_command(command, token),
-            Event::Answered(request, result) => self.on_answer(request, result),
+            Event::Answered(request, result) => self.on_answer(request, result, now),
             Event::LeaseKeys(lease, result) => self.on_lease_keys(lease, result),
             Event::LeaseLeft(lease, left) => self.on_lease_left(lease, left),
             Event::Call(host, number, news) => self.on_call(&host, number, news, now),
@@ -178,7 +178,12 @@ impl Core {
         }
     }
 
-    fn on_answer(&mut self, request: Request, result: Result<(store::Answer, At), Failure>) {
+    fn on_answer(
+        &mut self,
+        request: Request,
+        result: Result<(store::Answer, At), Failure>,
+        now: Instant,
+    ) {
         let result = match result {
             Ok((answer, at)) => {
                 self.on_served(&request);
@@ -192,7 +197,7 @@ impl Core {
             }
         };
         match request {
-            Request::Load => self.on_loaded(result),
+            Request::Load => self.on_loaded(result, now),
             Request::WriteRecord(record) => self.on_record_written(record, result),
             Request::DeleteRecord(id, _) => self.on_record_deleted(&id, result),
             Request::WriteHost { lease, .. } => self.on_host_written(lease, result),

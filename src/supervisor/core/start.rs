@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::Level;
 
@@ -44,7 +44,8 @@ pub(super) enum Start {
 }
 
 impl Core {
-    pub(super) fn begin(&mut self, copies: Copies) {
+    pub(super) fn begin(&mut self, copies: Copies, now: Instant) {
+        self.lease.asked = Some(now);
         match copies.own {
             Some(Ok(copy)) => {
                 self.warn_of("skipped", &copy.skipped);
@@ -62,7 +63,11 @@ impl Core {
         self.ask(Request::Load);
     }
 
-    pub(super) fn on_loaded(&mut self, result: Result<(store::Answer, At), Failure>) {
+    pub(super) fn on_loaded(
+        &mut self,
+        result: Result<(store::Answer, At), Failure>,
+        now: Instant,
+    ) {
         match self.start {
             Start::Loaded => self.on_found(result),
             _ if self.life != Life::Running => {}
@@ -78,7 +83,7 @@ impl Core {
                     self.troubled("etcd was not read yet", &failure);
                     self.arm(Timer::Load, RETRY);
                     if self.start == Start::Reading {
-                        self.start_without_etcd();
+                        self.start_without_etcd(now);
                     }
                 }
             },
@@ -100,7 +105,7 @@ impl Core {
     }
 
     /// Takes the local copy for the truth, until etcd tells more.
-    fn start_without_etcd(&mut self) {
+    fn start_without_etcd(&mut self, now: Instant) {
         self.start = Start::FromCopy;
         let Some(copy) = self.copy.former() else { return };
         let records = copy.records.clone();
@@ -115,8 +120,9 @@ impl Core {
         let records = self.within_limit(records);
         self.insert_all(records, Origin::Before);
         // At a boot nobody may have the IP, so that waiting costs more than with an etcd that has just
-        // fallen silent.
-        self.begin_lease(lease, self.config.loss_after * 2 / 5);
+        // fallen silent. It has been silent since it was asked first.
+        let asked = self.lease.asked.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        self.begin_lease(lease, self.config.loss_after / 2 + asked);
     }
 
     /// Makes the IPs of this host those that etcd has.

@@ -23,8 +23,9 @@ fn a_start_serves_what_etcd_has_and_resumes_the_lease() {
 #[test]
 fn without_etcd_the_copy_is_served_and_nothing_new_is_begun() {
     let mut story = Story::begin(Some(copy_of(&[record(1, 5)])));
+    story.now += Duration::from_secs(2);
     story.fail(Request::Load, not_sent());
-    story.expect(&Action::KeepLease(Some(LEASE), Duration::from_secs(2)));
+    story.expect(&Action::KeepLease(Some(LEASE), Duration::from_millis(4500)));
     assert_eq!(story.listed(), ["10.0.0.1/32"]);
     let lock = story.command(Command::Lock(id(1)));
     assert!(matches!(story.reply(lock), Err(Refusal::Unavailable(_))));
