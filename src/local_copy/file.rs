@@ -4,7 +4,7 @@
 //! file itself is ever written.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -52,8 +52,9 @@ fn wrong<T>(what: &str) -> io::Result<T> {
 const NOT_REGULAR: &str = "it is no regular file";
 const TOO_LARGE: &str = "it is larger than 64 MiB";
 
-/// Replaces the file as a whole: written beside it, on disk before it takes the name (rename(2)).
-pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+/// Replaces the file as a whole: written beside it, on disk before it takes the name (rename(2)). Gives the
+/// file, to which more can be written.
+pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<File> {
     if content.len() > LARGEST {
         return wrong(TOO_LARGE);
     }
@@ -61,24 +62,42 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let new = path.with_extension("json.new");
     let named = |error| io::Error::other(format!("{}: {error}", new.display()));
-    let replaced = write_new(&new, content).map_err(named).and_then(|()| fs::rename(&new, path));
+    let written = write_new(&new, content).map_err(named);
+    let replaced = written.and_then(|file| fs::rename(&new, path).map(|()| file));
     if replaced.is_err() {
         let _ = fs::remove_file(&new);
     }
-    replaced?;
-    File::open(folder)?.sync_all()
+    let file = replaced?;
+    File::open(folder)?.sync_all()?;
+    Ok(file)
+}
+
+/// Writes more behind what is in a file, if that still is the one at its path.
+pub(super) fn append(path: &Path, file: &mut File, content: &[u8]) -> io::Result<()> {
+    let (known, there) = (file.metadata()?, fs::symlink_metadata(path)?);
+    let same = (known.dev(), known.ino()) == (there.dev(), there.ino());
+    if !same || file.stream_position()? != known.len() {
+        return wrong("it was changed");
+    }
+    let length = usize::try_from(known.len()).unwrap_or(usize::MAX);
+    if length.saturating_add(content.len()) > LARGEST {
+        return wrong(TOO_LARGE);
+    }
+    file.write_all(content)?;
+    file.sync_data()
 }
 
 /// Writes a file that is not there. What a crash has left in its place, or somebody else has put
 /// there, loses its name and is not touched.
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+fn write_new(path: &Path, content: &[u8]) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(content)?;
-    file.sync_all()
+    file.sync_all()?;
+    Ok(file)
 }
 
 /// Where others than this user and root can exchange what is in a folder: itself, or one above it.

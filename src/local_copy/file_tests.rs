@@ -61,7 +61,7 @@ fn what_others_put_in_its_place_is_neither_waited_for_nor_read() {
         let replaced = replace(&folder.file(), b"ours");
         assert_eq!(folder.names(), ["h1.json"], "nothing is left beside it");
         match replaced {
-            Ok(()) => assert_eq!(read(&folder.file()).unwrap(), b"ours"),
+            Ok(_) => assert_eq!(read(&folder.file()).unwrap(), b"ours"),
             // Not empty, for all that is known.
             Err(_) => assert!(folder.file().is_dir()),
         }
@@ -74,7 +74,7 @@ fn what_others_put_beside_it_is_not_written_to() {
         let folder = Folder::new();
         put(&folder.0.join("h1.json.new"));
         match replace(&folder.file(), b"ours") {
-            Ok(()) => assert_eq!(read(&folder.file()).unwrap(), b"ours"),
+            Ok(_) => assert_eq!(read(&folder.file()).unwrap(), b"ours"),
             Err(error) => assert!(error.to_string().contains("h1.json.new: "), "{what}: {error}"),
         }
     }
@@ -137,4 +137,36 @@ fn a_folder_that_others_can_write_is_named_and_so_is_one_above_it() {
         let error = read(&own.join("h1.json")).unwrap_err();
         assert!(error.to_string().contains("another user"), "{error}");
     }
+}
+
+#[test]
+fn more_is_written_behind_what_is_there_and_to_no_other_file() {
+    let folder = Folder::new();
+    let mut file = replace(&folder.file(), b"ours").unwrap();
+    append(&folder.file(), &mut file, b", and more").unwrap();
+    append(&folder.file(), &mut file, b", and more").unwrap();
+    assert_eq!(read(&folder.file()).unwrap(), b"ours, and more, and more");
+    OpenOptions::new().write(true).open(folder.file()).unwrap().set_len(9).unwrap();
+    assert!(append(&folder.file(), &mut file, b"x").is_err(), "it was cut off");
+    let mut file = replace(&folder.file(), b"ours").unwrap();
+    fs::rename(folder.file(), folder.0.join("aside")).unwrap();
+    assert!(append(&folder.file(), &mut file, b"x").is_err(), "it is gone");
+    for (what, put) in PUT {
+        put(&folder.file());
+        assert!(append(&folder.file(), &mut file, b"x").is_err(), "{what}");
+        let path = folder.file();
+        fs::remove_file(&path).or_else(|_| fs::remove_dir(&path)).unwrap();
+    }
+    symlink(folder.0.join("aside"), folder.file()).unwrap();
+    assert!(append(&folder.file(), &mut file, b"x").is_err(), "a link to it");
+    assert_eq!(fs::read(folder.0.join("aside")).unwrap(), b"ours");
+}
+
+#[test]
+fn what_would_make_it_too_large_to_be_read_is_not_written() {
+    let folder = Folder::new();
+    let mut file = replace(&folder.file(), &vec![b' '; LARGEST - 1]).unwrap();
+    append(&folder.file(), &mut file, b" ").unwrap();
+    assert!(append(&folder.file(), &mut file, b" ").is_err());
+    assert_eq!(read(&folder.file()).unwrap().len(), LARGEST);
 }

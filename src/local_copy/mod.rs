@@ -2,13 +2,14 @@
 //!
 //! Owns: the file `<STATE_DIR>/<host>.json` and the thread `copy`, which alone writes it, because a
 //! disk may take its time and nobody should wait for it. A copy replaces the file as a whole or not
-//! at all; of copies that come faster than the disk, the last is written. Whatever is wrong with
+//! at all, and changes are written behind it; of copies that come faster than the disk, the last is written,
+//! with what belongs behind it. A change that cannot be is told: then a whole copy has to be written. Whatever is wrong with
 //! the file or its folder, or was put there by others, is a warning, never more: etcd has the truth.
 //! The thread ends, with the last copy written, when its handle is dropped.
 
 mod file;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -23,11 +24,22 @@ use crate::thread;
 /// How many copies of other names are looked at.
 const OTHERS: usize = 100;
 
+/// Hears that a change was not written behind the copy; called on the thread that writes, must not block.
+pub type Lost = Box<dyn Fn() + Send>;
+
+/// What is to be written.
+enum Write {
+    /// A copy.
+    Copy(Vec<u8>),
+    /// What belongs behind the copy, and who hears if it cannot be written there.
+    Change(Vec<u8>, Lost),
+}
+
 /// Owns the thread that writes.
 #[derive(Debug)]
 pub struct CopyFile {
     // Dropped before the thread is joined: its end is what stops the thread.
-    copies: Option<Sender<Vec<u8>>>,
+    copies: Option<Sender<Write>>,
     thread: Option<JoinHandle<()>>,
     path: PathBuf,
 }
@@ -38,7 +50,7 @@ impl CopyFile {
         warn_if_open(folder);
         let path = folder.join(format!("{host}.json"));
         let (copies_tx, copies_rx) = unbounded();
-        let writer = Writer { path: path.clone(), failing: false };
+        let writer = Writer { path: path.clone(), file: None, failing: false };
         let thread = thread::spawn("copy", move || writer.run(&copies_rx))?;
         Ok(CopyFile { copies: Some(copies_tx), thread: Some(thread), path })
     }
@@ -71,8 +83,17 @@ impl CopyFile {
 
     /// Has a copy written; does not wait for it.
     pub fn write(&self, copy: Vec<u8>) {
+        self.send(Write::Copy(copy));
+    }
+
+    /// Has a change written behind the copy that was written last; does not wait for it.
+    pub fn append(&self, change: Vec<u8>, lost: Lost) {
+        self.send(Write::Change(change, lost));
+    }
+
+    fn send(&self, write: Write) {
         if let Some(copies_tx) = &self.copies {
-            let _ = copies_tx.send(copy);
+            let _ = copies_tx.send(write);
         }
     }
 }
@@ -103,23 +124,54 @@ pub fn trouble(folder: &Path) -> Option<String> {
 
 struct Writer {
     path: PathBuf,
+    /// The copy that was written last.
+    file: Option<File>,
     /// Whether the last thing said of the file was that it cannot be written.
     failing: bool,
 }
 
 impl Writer {
-    fn run(mut self, copies_rx: &Receiver<Vec<u8>>) {
-        while let Ok(copy) = copies_rx.recv() {
-            let newest = copies_rx.try_iter().last().unwrap_or(copy);
-            let result = file::replace(&self.path, &newest);
-            let failing = std::mem::replace(&mut self.failing, result.is_err());
-            let path = self.path.display();
-            match (result, failing) {
-                (Ok(()), false) | (Err(_), true) => {}
-                (Ok(()), true) => info!("local copy {path} is written again"),
-                (Err(error), false) => {
-                    warn!("local copy {path}: {error}; a start without etcd would miss changes");
+    fn run(mut self, copies_rx: &Receiver<Write>) {
+        while let Ok(first) = copies_rx.recv() {
+            let (mut copy, mut change, mut hears) = (None, Vec::new(), Vec::new());
+            for write in std::iter::once(first).chain(copies_rx.try_iter()) {
+                match write {
+                    Write::Copy(newer) => (copy, change) = (Some(newer), Vec::new()),
+                    Write::Change(more, lost) => {
+                        change.extend(more);
+                        hears.push(lost);
+                    }
                 }
+            }
+            if let Some(copy) = copy {
+                let replaced = file::replace(&self.path, &[copy, change].concat());
+                let (file, result) = match replaced {
+                    Ok(file) => (Some(file), Ok(())),
+                    Err(error) => (None, Err(error)),
+                };
+                self.file = file;
+                self.tell(result);
+            } else if !self.append(&change) {
+                self.file = None;
+                hears.iter().for_each(|lost| lost());
+            }
+        }
+    }
+
+    /// Whether that was written. What becomes of the whole copy that follows otherwise tells why not.
+    fn append(&mut self, change: &[u8]) -> bool {
+        let file = self.file.as_mut();
+        file.is_some_and(|file| file::append(&self.path, file, change).is_ok())
+    }
+
+    fn tell(&mut self, result: io::Result<()>) {
+        let failing = std::mem::replace(&mut self.failing, result.is_err());
+        let path = self.path.display();
+        match (result, failing) {
+            (Ok(()), false) | (Err(_), true) => {}
+            (Ok(()), true) => info!("local copy {path} is written again"),
+            (Err(error), false) => {
+                warn!("local copy {path}: {error}; a start without etcd would miss changes");
             }
         }
     }

@@ -172,6 +172,8 @@ fn check_calls(kvs: &[Kv]) {
 fn check_local_copy(copy: &LocalCopy) {
     let read = LocalCopy::read(&copy.to_bytes(copy.records.iter())).expect("a copy of ours");
     let records = copy.records.iter().map(|record| Record { revision: 0, ..record.clone() });
-    let expected = LocalCopy { records: records.collect(), skipped: Vec::new(), ..copy.clone() };
+    let mut expected =
+        LocalCopy { records: records.collect(), skipped: Vec::new(), ..copy.clone() };
+    expected.records.sort_by_key(|record| record.cidr);
     assert_eq!(read, expected);
 }

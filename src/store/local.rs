@@ -1,5 +1,9 @@
 //! The local copy of what is registered on a host, for a start without etcd.
+//!
+//! It is a copy of all, and behind it the changes since then, each on a line. The last line may have been
+//! cut off by a crash: what comes before it counts.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::host::Instance;
 use super::json;
 use super::record::{Found, Record, RecordValue};
+use crate::vip::VipId;
 
 /// What a host knows of itself without etcd.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,7 +20,7 @@ pub struct LocalCopy {
     pub host: String,
     /// The lease of the agent that wrote the copy.
     pub lease: Option<i64>,
-    /// The IPs that were registered; their revisions are 0.
+    /// The IPs that were registered, by address; their revisions are 0.
     pub records: Vec<Record>,
     /// The cluster of etcd in which they were; 0 if that is not known.
     pub cluster: u64,
@@ -33,7 +38,7 @@ pub struct LocalCopy {
     pub skipped: Vec<String>,
 }
 
-/// The JSON of the local copy.
+/// The JSON of the local copy, and of a change: that has only the IPs that have come or changed.
 #[derive(Debug, Serialize, Deserialize)]
 struct LocalValue {
     hostname: String,
@@ -51,65 +56,106 @@ struct LocalValue {
     deleted: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     drained_until: Option<u64>,
+    /// The ids of IPs that were registered before a change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    gone: Vec<String>,
 }
 
 impl LocalCopy {
     /// The copy as it is written to disk, with these records instead of its own.
     pub fn to_bytes<'a>(&self, records: impl Iterator<Item = &'a Record>) -> Vec<u8> {
-        json(&LocalValue {
+        self.line(records.map(RecordValue::from).collect(), Vec::new())
+    }
+
+    /// What is written behind a copy when these have changed since: the id of each, and its record if it is
+    /// registered.
+    pub fn change_to_bytes(&self, changed: &[(&VipId, Option<&Record>)]) -> Vec<u8> {
+        let records = changed.iter().filter_map(|(_, record)| *record);
+        let gone = changed.iter().filter(|(_, record)| record.is_none());
+        let gone = gone.map(|(id, _)| id.to_string()).collect();
+        self.line(records.map(RecordValue::from).collect(), gone)
+    }
+
+    fn line(&self, ips: Vec<RecordValue>, gone: Vec<String>) -> Vec<u8> {
+        let mut line = json(&LocalValue {
             hostname: self.host.clone(),
             lease_id: self.lease.unwrap_or(0),
-            ips: records.map(RecordValue::from).collect(),
+            ips,
             cluster_id: self.cluster,
             written: self.written,
             history: self.history.clone(),
             instance: self.instance.clone(),
             deleted: self.deleted.iter().map(IpAddr::to_string).collect(),
             drained_until: self.drained_until,
-        })
+            gone,
+        });
+        line.push(b'\n');
+        line
     }
 
     /// Reads a copy. The error says why it is none.
     pub fn read(bytes: &[u8]) -> Result<LocalCopy, String> {
-        let value: LocalValue = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        let mut copy = LocalCopy {
-            host: value.hostname,
-            lease: Some(value.lease_id).filter(|id| *id != 0),
-            cluster: value.cluster_id,
-            written: value.written,
-            history: value.history,
-            instance: value.instance,
-            drained_until: value.drained_until,
-            ..LocalCopy::default()
-        };
+        let mut lines = serde_json::Deserializer::from_slice(bytes).into_iter::<LocalValue>();
+        let mut copy = LocalCopy::default();
+        let mut records = BTreeMap::new();
+        match lines.next() {
+            Some(Ok(value)) => copy.take(value, &mut records),
+            Some(Err(error)) => return Err(error.to_string()),
+            None => return Err("it is empty".to_owned()),
+        }
+        for line in lines {
+            match line {
+                Ok(value) => copy.take(value, &mut records),
+                Err(error) => copy.skipped.push(format!("the end of the local copy: {error}")),
+            }
+        }
+        copy.records = records.into_values().collect();
+        copy.in_order();
+        Ok(copy)
+    }
+
+    /// Goes on with what the next line says.
+    fn take(&mut self, value: LocalValue, records: &mut BTreeMap<VipId, Record>) {
+        self.host = value.hostname;
+        self.lease = Some(value.lease_id).filter(|id| *id != 0);
+        self.cluster = value.cluster_id;
+        self.written = value.written;
+        self.history = value.history;
+        self.instance = value.instance;
+        self.drained_until = value.drained_until;
+        self.deleted.clear();
         for text in &value.deleted {
             match text.parse() {
-                Ok(address) => copy.deleted.push(address),
-                Err(_) => copy.skipped.push(format!("deleted {text}: not an address")),
+                Ok(address) => self.deleted.push(address),
+                Err(_) => self.skipped.push(format!("deleted {text}: not an address")),
             }
+        }
+        for id in value.gone.iter().filter_map(|id| id.parse().ok()) {
+            records.remove(&id);
         }
         for value in value.ips {
             let name = value.id.clone();
             match value.into_record(0) {
                 Ok(None) => {}
                 Ok(Some(Found { record, skipped })) => {
-                    copy.skipped.extend(skipped.map(|why| format!("{name}: {why}")));
-                    copy.add(record);
+                    self.skipped.extend(skipped.map(|why| format!("{name}: {why}")));
+                    records.insert(record.id.clone(), record);
                 }
-                Err(why) => copy.skipped.push(format!("{name}: {why}")),
+                Err(why) => self.skipped.push(format!("{name}: {why}")),
             }
         }
-        Ok(copy)
     }
 
-    fn add(&mut self, record: Record) {
-        let address = record.cidr.addr();
-        match self.records.iter().find(|other| other.cidr.addr() == address) {
-            None => self.records.push(record),
-            Some(other) => {
-                let why = format!("{}: {address} is already registered as {}", record.id, other.id);
-                self.skipped.push(why);
-            }
-        }
+    /// By address, each once.
+    fn in_order(&mut self) {
+        self.records.sort_by_key(|record| record.cidr);
+        let LocalCopy { records, skipped, .. } = self;
+        records.dedup_by(|next, one| {
+            let address = one.cidr.addr();
+            let same = next.cidr.addr() == address;
+            let why = || format!("{}: {address} is already registered as {}", next.id, one.id);
+            skipped.extend(same.then(why));
+            same
+        });
     }
 }

@@ -210,7 +210,32 @@ fn a_local_copy_is_read_as_it_was_written() {
     let read = LocalCopy::read(&bytes).unwrap();
     let records = stored.records.into_iter().map(|record| Record { revision: 0, ..record });
     assert_eq!(read, LocalCopy { records: records.collect(), ..copy });
-    assert!(LocalCopy::read(&bytes[..bytes.len() - 1]).is_err());
+    assert!(LocalCopy::read(&bytes[..bytes.len() - 2]).is_err());
+}
+
+#[test]
+fn what_is_written_behind_a_local_copy_counts_up_to_where_it_was_cut_off() {
+    let [first, second, third] = [1, 2, 3].map(|number| Record {
+        id: format!("vip-00000000-0000-4000-8000-00000000000{number}").parse().unwrap(),
+        cidr: format!("10.0.0.{number}").parse().unwrap(),
+        ..load(&[&format!(r#"{{"id":"{ID}","ip":"10.0.0.9"}}"#)]).records[0].clone()
+    });
+    let copy = LocalCopy { host: "h1".to_owned(), lease: Some(7), ..LocalCopy::default() };
+    let mut bytes = copy.to_bytes([&first, &second].into_iter());
+    let later = LocalCopy { lease: Some(8), written: 9, ..copy };
+    let changed = Record { healthcheck_interval: 5, ..second };
+    let change = [(&first.id, None), (&changed.id, Some(&changed)), (&third.id, Some(&third))];
+    bytes.extend(later.change_to_bytes(&change));
+    let read = |bytes: &[u8]| LocalCopy::read(bytes).unwrap();
+    let ids = |copy: &LocalCopy| copy.records.iter().map(|it| it.id.clone()).collect::<Vec<_>>();
+    let whole = read(&bytes);
+    assert_eq!(ids(&whole), [changed.id.clone(), third.id.clone()]);
+    assert_eq!(whole.records[0].healthcheck_interval, 5);
+    assert_eq!((whole.lease, whole.written, &whole.skipped[..]), (Some(8), 9, &[][..]));
+    bytes.extend(later.change_to_bytes(&[(&third.id, None)]));
+    let cut = read(&bytes[..bytes.len() - 9]);
+    assert_eq!(ids(&cut), ids(&whole));
+    assert!(cut.skipped[0].contains("the end of the local copy"), "{:?}", cut.skipped);
 }
 
 #[test]

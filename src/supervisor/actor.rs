@@ -184,6 +184,11 @@ impl Actor {
                 }
             }
             Action::WriteCopy(bytes) => self.params.copy.write(bytes),
+            Action::AppendToCopy(bytes) => {
+                let event_tx = self.inbox.event_tx.clone();
+                let lost = move || drop(event_tx.send(Box::new(Event::CopyLost)));
+                self.params.copy.append(bytes, Box::new(lost));
+            }
             Action::RemoveLeftOvers(unmarked) => self.params.net.remove_left_overs(unmarked),
             Action::Arm(timer, after) => drop(self.timers.insert(timer, Instant::now() + after)),
             Action::Disarm(timer) => drop(self.timers.remove(&timer)),

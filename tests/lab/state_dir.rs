@@ -1,10 +1,11 @@
 //! What others have put into the folder of the local copy.
 
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::time::Duration;
 
+use link::store::LocalCopy;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
@@ -86,26 +87,62 @@ fn what_is_in_the_place_of_the_next_copy_is_not_written_to() {
     let new = lab[H1].state_file().with_extension("json.new");
     let target = lab.folder().join("target");
     fs::write(&target, "precious").unwrap();
-    let copied = |lab: &Lab, vip: Vip| {
-        let copy = fs::read_to_string(lab[H1].state_file()).unwrap_or_default();
-        copy.contains(&vip.to_string())
-    };
     eventually("the first is written", || lab[H1].state_file().exists());
-    symlink(&target, &new).unwrap();
-    lab[H1].api().add(VIP);
-    eventually("it is copied", || copied(&lab, VIP));
-    mkfifo(&new, Mode::S_IRWXU).unwrap();
-    lab[H1].api().add(VIP2);
-    eventually("it is copied", || copied(&lab, VIP2));
+    let put: [&dyn Fn(); 2] =
+        [&|| symlink(&target, &new).unwrap(), &|| mkfifo(&new, Mode::S_IRWXU).unwrap()];
+    for put in put {
+        put();
+        // A start writes it as a whole.
+        lab[H1].restart();
+        eventually("it is written", || new.symlink_metadata().is_err());
+    }
     assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
     // What cannot be moved out of the way is named; the agent goes on.
     fs::create_dir(&new).unwrap();
-    lab[H1].api().add(VIP6);
+    lab[H1].restart();
     lab[H1].await_warning(&["h1.json.new"]);
-    lab.await_owner(VIP6);
+    lab[H1].api().add(VIP);
+    lab[H1].api().add(VIP2);
+    lab.await_owner(VIP2);
     fs::remove_dir(&new).unwrap();
-    lab[H1].api().delete(&lab[H1].api().path(VIP2)).expect(204);
-    eventually("it is copied again", || copied(&lab, VIP6) && !copied(&lab, VIP2));
+    lab[H1].api().delete(&lab[H1].api().path(VIP)).expect(204);
+    eventually("it is copied again", || copied(&lab, &[VIP2]));
+}
+
+/// Whether the local copy has these IPs and no others.
+fn copied(lab: &Lab, vips: &[Vip]) -> bool {
+    let copy = fs::read(lab[H1].state_file()).unwrap_or_default();
+    let records = LocalCopy::read(&copy).map(|copy| copy.records).unwrap_or_default();
+    let copied = records.iter().map(|record| record.cidr.to_string());
+    copied.eq(vips.iter().map(Vip::to_string))
+}
+
+#[test]
+fn a_change_is_written_behind_the_copy_and_to_no_file_that_took_its_place() {
+    let mut lab = Lab::new(1);
+    lab[H1].start();
+    let file = lab[H1].state_file();
+    eventually("it is written", || copied(&lab, &[]));
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    let first = inode(&file);
+    lab[H1].api().add(VIP);
+    lab[H1].api().add(VIP2);
+    eventually("it has both", || copied(&lab, &[VIP, VIP2]));
+    lab[H1].api().delete(&lab[H1].api().path(VIP)).expect(204);
+    eventually("it has what is left", || copied(&lab, &[VIP2]));
+    assert_eq!(inode(&file), first, "it is still the same file");
+    // Half a line, as a crash may leave it.
+    let all = fs::read_to_string(&file).unwrap();
+    let half = all.find("\"gone\"").expect("it says that one is gone");
+    fs::write(&file, &all[..half]).unwrap();
+    assert!(copied(&lab, &[VIP, VIP2]), "what was before");
+    let aside = lab.folder().join("aside.json");
+    fs::rename(&file, &aside).unwrap();
+    symlink(&aside, &file).unwrap();
+    let before = fs::read(&aside).unwrap();
+    lab[H1].api().add(VIP);
+    eventually("it is written anew", || !file.is_symlink() && copied(&lab, &[VIP, VIP2]));
+    assert_eq!(fs::read(&aside).unwrap(), before);
 }
 
 #[test]

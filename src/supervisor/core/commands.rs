@@ -197,6 +197,7 @@ impl Core {
 
     fn delete(&mut self, id: &VipId, token: Token) -> Result<(), Refusal> {
         if let Some(record) = self.table.beyond_limit.remove(id) {
+            self.copy.ip_changed(&record.id);
             let slot = self.table.insert(record, Stage::Registered);
             let Some(vip) = self.table.get_mut(slot) else { return Ok(()) };
             vip.not_started = Some(BEYOND_LIMIT.to_owned());

@@ -1,8 +1,9 @@
-//! The local copy of what is registered: it follows the table, at a pace that grows with it.
+//! The local copy of what is registered: it follows the table.
 //!
-//! Each copy is of all IPs, so that a thousand that are registered one after the other would cost half
-//! a million records; at a few microseconds a record, so long a pause makes it half a percent of the time.
+//! What has changed is written behind the copy. All is written anew when the changes have become as many as
+//! the IPs, so that a change costs the same however many there are.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -10,10 +11,13 @@ use super::start::Start;
 use super::stop::Life;
 use super::{Action, Core, Timer};
 use crate::store::{At, Found, Instance, LocalCopy, Mark, Record};
+use crate::vip::VipId;
 
-/// Between two copies, and how much longer for each IP. A disk takes milliseconds for the shortest.
-const PAUSE: Duration = Duration::from_millis(10);
-const FOR_EACH: Duration = Duration::from_micros(800);
+/// Between two times that something is written, which a disk has to do at once: etcd may be on the same.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// So many changes are always written behind a copy.
+const CHANGES: usize = 100;
 
 /// What is known of the local copy.
 #[derive(Clone, Debug)]
@@ -33,6 +37,10 @@ pub(super) struct CopyState {
     deleted: Vec<IpAddr>,
     /// Until when this host is drained, in seconds since 1970; 0: until it is told otherwise.
     pub(super) drained_until: Option<u64>,
+    /// What may have changed since something was written.
+    changed: BTreeSet<VipId>,
+    /// How many changes may still be written behind the copy; none if it has to be written as a whole.
+    room: usize,
     due: bool,
     pausing: bool,
 }
@@ -47,6 +55,8 @@ impl CopyState {
             complete: Mark::default(),
             deleted: Vec::new(),
             drained_until: None,
+            changed: BTreeSet::new(),
+            room: 0,
             due: false,
             pausing: false,
         }
@@ -126,9 +136,23 @@ impl CopyState {
     /// What a former life has left was taken over.
     pub(super) fn forget_former(&mut self) {
         self.former = None;
+        self.is_lost();
     }
 
+    /// Something is different that belongs to no IP.
     pub(super) fn changed(&mut self) {
+        self.due = true;
+    }
+
+    /// An IP has come, has changed, or is registered no more.
+    pub(super) fn ip_changed(&mut self, id: &VipId) {
+        self.changed.insert(id.clone());
+        self.due = true;
+    }
+
+    /// What is on disk is not what was written there, or is to be another.
+    pub(super) fn is_lost(&mut self) {
+        self.room = 0;
         self.due = true;
     }
 
@@ -146,8 +170,7 @@ impl Core {
         }
         self.copy_now();
         self.copy.pausing = true;
-        let ips = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
-        self.arm(Timer::Copy, PAUSE + FOR_EACH * ips);
+        self.arm(Timer::Copy, PAUSE);
     }
 
     /// Writes the copy if it is not what is registered. An agent that stops has given up IPs that are.
@@ -156,10 +179,29 @@ impl Core {
         if !std::mem::take(&mut self.copy.due) || !follows {
             return;
         }
-        if self.table.iter().all(|(_, vip)| vip.stored || !vip.is_registered()) {
+        if self.table.are_all_stored() {
             self.copy.complete = self.copy.mark.clone();
         }
-        let copy = LocalCopy {
+        let changed = std::mem::take(&mut self.copy.changed);
+        let copy = self.copy_of_none();
+        let action = match self.copy.room.checked_sub(changed.len() + 1) {
+            Some(left) => {
+                self.copy.room = left;
+                let record = |id| self.registered(id).map(|(_, vip)| &vip.record);
+                let changed: Vec<_> = changed.iter().map(|id| (id, record(id))).collect();
+                Action::AppendToCopy(copy.change_to_bytes(&changed))
+            }
+            None => {
+                self.copy.room = self.table.len().max(CHANGES);
+                Action::WriteCopy(copy.to_bytes(self.table.registered()))
+            }
+        };
+        self.out.push(action);
+    }
+
+    /// A copy with no IPs yet.
+    fn copy_of_none(&self) -> LocalCopy {
+        LocalCopy {
             host: self.config.host.clone(),
             lease: self.lease.saved,
             cluster: self.copy.complete.at.cluster,
@@ -169,9 +211,7 @@ impl Core {
             deleted: self.copy.deleted.clone(),
             drained_until: self.copy.drained_until,
             ..LocalCopy::default()
-        };
-        let bytes = copy.to_bytes(self.table.registered());
-        self.out.push(Action::WriteCopy(bytes));
+        }
     }
 
     /// Takes note of the mark of this host as etcd has it.

@@ -138,6 +138,9 @@ impl Core {
     /// Forgets an IP at once, and ends its election without giving anything up.
     pub(super) fn forget(&mut self, slot: Slot) -> Option<Vip> {
         let vip = self.table.remove(slot)?;
+        if vip.is_registered() {
+            self.copy.ip_changed(&vip.record.id);
+        }
         if vip.status.candidate {
             self.lease.presence.outdate();
         }

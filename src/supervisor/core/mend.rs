@@ -68,7 +68,7 @@ impl Core {
         let wrong = match there {
             Some(there) if there.is_same(&vip.record) => {
                 vip.record.revision = there.revision;
-                vip.stored = true;
+                self.table.note_stored(slot, true);
                 return None;
             }
             Some(there) => {
@@ -82,8 +82,8 @@ impl Core {
                 if garbled.is_some() { GARBLED } else { MISSING }
             }
         };
-        let first = std::mem::replace(&mut vip.stored, false);
         let name = vip.record.cidr.to_string();
+        let first = self.table.note_stored(slot, false);
         self.table.look_at(slot);
         first.then_some((wrong, name))
     }

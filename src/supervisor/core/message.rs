@@ -76,6 +76,8 @@ pub enum Event {
     Started(Slot, Result<(), StartError>),
     /// What an election tells.
     Election(Slot, Notice),
+    /// A change was not written behind the local copy.
+    CopyLost,
     /// The agent is to stop.
     Stop(StopPolicy),
     /// The lease was revoked, or why not.
@@ -179,6 +181,8 @@ pub enum Action {
     Reply(Token, Result<Answer, Refusal>),
     /// Write the local copy.
     WriteCopy(Vec<u8>),
+    /// Write this behind the local copy; comes back as [`Event::CopyLost`] if that cannot be done.
+    AppendToCopy(Vec<u8>),
     /// Remove addresses of a former life that are managed no more, and these from kernels that mark
     /// none.
     RemoveLeftOvers(Vec<(Cidr, String)>),

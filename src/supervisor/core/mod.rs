@@ -137,6 +137,7 @@ impl Core {
             Event::Paused(time) => self.on_pause(time, now),
             Event::Started(slot, result) => self.on_started(slot, result),
             Event::Election(slot, notice) => self.on_notice(slot, notice, now),
+            Event::CopyLost => self.copy.is_lost(),
             Event::Stop(policy) => self.begin_stop(policy),
             Event::Revoked(result) => self.on_revoked(result),
             Event::Timer(timer) => self.on_timer(timer, now),

@@ -129,12 +129,12 @@ impl Core {
             return;
         };
         vip.record.revision = revision;
-        vip.stored = true;
         self.copy.created(vip.record.cidr.addr());
+        self.copy.ip_changed(&vip.record.id);
         let text = format!("{}: registered as {}", vip.record.cidr, vip.record.id);
         self.log(Level::Info, text);
+        self.table.note_stored(slot, true);
         self.introduce(slot);
-        self.copy.changed();
         if let Some(token) = token {
             self.disarm(Timer::Answer(token));
             self.reply_with(slot, token);
@@ -144,8 +144,9 @@ impl Core {
 
     /// The record of a registered IP is now this: a change was stored, or a lost record was restored.
     pub(super) fn record_changed(&mut self, slot: Slot, record: Record) {
+        self.table.note_stored(slot, true);
         let Some(vip) = self.table.get_mut(slot) else { return };
-        vip.stored = true;
+        self.copy.ip_changed(&record.id);
         let before = std::mem::replace(&mut vip.record, record);
         let (checks, interval) = (vip.record.checks.clone(), vip.record.healthcheck_interval);
         let loss = vip.record.loss.unwrap_or(self.config.loss);
@@ -156,7 +157,6 @@ impl Core {
             .is_some_and(|(change, _)| changed(&before, change).is_same(&vip.record));
         let done = if made { vip.changes.pop_front() } else { None };
         self.table.look_at(slot);
-        self.copy.changed();
         if before.checks != checks || before.healthcheck_interval != interval {
             self.tell(slot, Order::Checks(checks, interval));
         }
@@ -187,7 +187,6 @@ impl Core {
             self.disarm(Timer::Answer(*token));
         }
         self.leave(slot, tokens);
-        self.copy.changed();
     }
 
     fn record_request_failed(&mut self, slot: Slot, was_unknown: bool, failure: &Failure) {

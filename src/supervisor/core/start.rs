@@ -63,11 +63,7 @@ impl Core {
         self.ask(Request::Load);
     }
 
-    pub(super) fn on_loaded(
-        &mut self,
-        result: Result<(store::Answer, At), Failure>,
-        now: Instant,
-    ) {
+    pub(super) fn on_loaded(&mut self, result: Result<(store::Answer, At), Failure>, now: Instant) {
         match self.start {
             Start::Loaded => self.on_found(result),
             _ if self.life != Life::Running => {}
@@ -161,7 +157,6 @@ impl Core {
         self.note_mark(&found, at);
         self.begin_lease(self.lease.saved, Duration::ZERO);
         self.hold_or_save();
-        self.copy.changed();
         self.compare_from(&found);
     }
 
@@ -225,8 +220,8 @@ impl Core {
             let Some(record) = first.cloned() else { return };
             self.table.beyond_limit.remove(&record.id);
             self.log(Level::Info, format!("{}: there is room for it now", record.cidr));
+            self.copy.ip_changed(&record.id);
             self.insert_all(vec![record], Origin::Before);
-            self.copy.changed();
         }
     }
 

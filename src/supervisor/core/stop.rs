@@ -37,6 +37,7 @@ impl Core {
         let failover = vip.failover.take();
         let runs = vip.not_started.is_none();
         vip.stage = Stage::Leaving(tokens);
+        self.copy.ip_changed(&vip.record.id);
         let why = "the IP is being given up on this host".to_owned();
         let waiting = changes.into_iter().filter_map(|(_, token)| token).chain(failover);
         self.refuse(waiting, &Refusal::Conflict(why));

@@ -23,6 +23,8 @@ pub(super) struct Table {
     due: BTreeSet<Slot>,
     /// IPs whose records wait to be asked about again.
     retrying: BTreeSet<Slot>,
+    /// IPs whose records etcd does not have, as last seen.
+    lacking: BTreeSet<Slot>,
     /// Locks whose keys have an address in another spelling: the key, and the IP.
     pub(super) misspelled: BTreeMap<String, Cidr>,
     /// IPs that are registered in etcd and not served here: there are more than there may be.
@@ -109,6 +111,7 @@ impl Table {
         self.by_address.remove_if(&vip.record.cidr.addr(), slot);
         self.due.remove(&slot);
         self.retrying.remove(&slot);
+        self.lacking.remove(&slot);
         Some(vip)
     }
 
@@ -182,6 +185,22 @@ impl Table {
     /// The records of what is registered, as the local copy has them.
     pub(super) fn registered(&self) -> impl Iterator<Item = &Record> {
         self.vips.values().filter(|vip| vip.is_registered()).map(|vip| &vip.record)
+    }
+
+    /// Takes note of whether etcd has the record of an IP; whether it was thought to have it.
+    pub(super) fn note_stored(&mut self, slot: Slot, stored: bool) -> bool {
+        let Some(vip) = self.vips.get_mut(&slot) else { return false };
+        if stored {
+            self.lacking.remove(&slot);
+        } else {
+            self.lacking.insert(slot);
+        }
+        std::mem::replace(&mut vip.stored, stored)
+    }
+
+    /// Whether etcd has the records of all that is registered, as far as is known.
+    pub(super) fn are_all_stored(&self) -> bool {
+        !self.lacking.iter().any(|slot| self.get(*slot).is_some_and(Vip::is_registered))
     }
 
     /// Has what is asked about the record of an IP looked at again.

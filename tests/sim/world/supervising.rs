@@ -151,6 +151,11 @@ impl World {
                 machine.disk_at = self.now;
                 machine.agent.iter_mut().for_each(|agent| agent.loaded = true);
             }
+            Action::AppendToCopy(bytes) => {
+                let machine = &mut self.hosts[host];
+                machine.disk.get_or_insert_default().extend(bytes);
+                machine.disk_at = self.now;
+            }
             Action::RemoveLeftOvers(_) => self.remove_left_overs(host),
             Action::Arm(timer, after) => {
                 let at = self.now + Millis::try_from(after.as_millis()).expect("short") + 1;

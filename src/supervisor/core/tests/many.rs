@@ -1,6 +1,7 @@
 //! What is wrong with many at once is said in one line.
 
 use super::*;
+use crate::command::Change;
 
 const MANY: std::ops::Range<u8> = 10..70;
 
@@ -97,4 +98,41 @@ fn a_lack_of_something_for_the_checks_is_said_once_for_all_and_shown_for_each() 
     assert_eq!(story.problems().len(), MANY.len());
     MANY.for_each(|number| story.notice(story.slot(number), lacks(None)));
     assert_eq!(story.problems(), [""; 0]);
+}
+
+/// A thousand IPs that come one after the other are not a thousand copies of all.
+#[test]
+fn a_change_is_written_to_the_local_copy_alone_and_all_only_after_as_many_changes() {
+    let records = many();
+    let mut story = running(&records);
+    story.feed(Event::Timer(Timer::Copy));
+    assert_eq!(story.copy().map(|copy| copy.records.len()), Some(records.len()));
+    let (mut wholes, mut changes) = (0, 0);
+    for round in 1..=300 {
+        story.done.clear();
+        let change = Change { interval: Some(round), ..Change::default() };
+        story.command(Command::Change(id(10), change));
+        let is_write = |request: &Request| matches!(request, Request::WriteRecord(_));
+        let write = story.take_ask(is_write).expect("it is written");
+        story.answer(write, written(200 + i64::try_from(round).unwrap()));
+        story.feed(Event::Timer(Timer::Copy));
+        for action in &story.done {
+            match action {
+                Action::WriteCopy(_) => wholes += 1,
+                Action::AppendToCopy(change) => {
+                    changes += 1;
+                    assert!(change.len() < 600, "{}", String::from_utf8_lossy(change));
+                }
+                _ => {}
+            }
+        }
+        let copy = story.copy().expect("it is written");
+        assert_eq!(copy.records.len(), records.len());
+        assert_eq!(copy.records[0].healthcheck_interval, round);
+    }
+    assert!((3..=8).contains(&wholes) && changes >= 290, "{wholes} and {changes}");
+    // What is not on disk is written with all.
+    story.done.clear();
+    story.feed(Event::CopyLost);
+    assert!(story.did(|action| matches!(action, Action::WriteCopy(_))));
 }

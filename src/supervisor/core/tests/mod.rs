@@ -77,6 +77,9 @@ struct Story {
     /// What was done and not looked at yet.
     done: VecDeque<Action>,
     next_token: u64,
+    /// The local copy, and whether it was written.
+    disk: Vec<u8>,
+    written: bool,
     /// Why no election can be started, if so.
     no_threads: Option<StartError>,
 }
@@ -107,6 +110,8 @@ impl Story {
             now: Instant::now(),
             done: VecDeque::new(),
             next_token: 0,
+            disk: Vec::new(),
+            written: false,
             no_threads: None,
         };
         story.feed(Event::Begin(Box::new(Copies { own: copy.map(Ok), others: Vec::new() })));
@@ -121,6 +126,7 @@ impl Story {
         story.settle_comparison(records);
         story.feed(Event::Timer(Timer::Copy));
         story.done.clear();
+        story.written = false;
         story
     }
 
@@ -168,9 +174,19 @@ impl Story {
                     let result = self.no_threads.clone().map_or(Ok(()), Err);
                     events.push_back(Event::Started(*slot, result));
                 }
+                self.note_copy(&action);
                 self.done.push_back(action);
             }
         }
+    }
+
+    fn note_copy(&mut self, action: &Action) {
+        match action {
+            Action::WriteCopy(copy) => self.disk.clone_from(copy),
+            Action::AppendToCopy(change) => self.disk.extend(change),
+            _ => return,
+        }
+        self.written = true;
     }
 
     fn answer(&mut self, request: Request, answer: store::Answer) {
@@ -294,15 +310,10 @@ impl Story {
         self.core.table.at(address).expect("it is in the table").0
     }
 
-    /// The last copy that was written.
+    /// The local copy, if something was written there since this was asked last.
     fn copy(&mut self) -> Option<LocalCopy> {
-        let copies = self.done.iter().filter_map(|action| {
-            let Action::WriteCopy(bytes) = action else { return None };
-            Some(LocalCopy::read(bytes).unwrap())
-        });
-        let last = copies.collect::<Vec<_>>().pop();
-        self.done.retain(|action| !matches!(action, Action::WriteCopy(_)));
-        last
+        let written = std::mem::take(&mut self.written);
+        written.then(|| LocalCopy::read(&self.disk).unwrap())
     }
 }
 
