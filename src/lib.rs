@@ -12,7 +12,7 @@
 //!             │    main     │ starts bottom-up,     │    gate     │ poll(): complete, bounded,
 //!             │   daemon    │ stops top-down        │  api::gate  │ canonical requests only
 //!             └─────────────┘                       └──────┬──────┘
-//!                        private Unix socket, 4 times      │
+//!                        private Unix socket, 16 times     │
 //!                                                   ┌──────▼──────┐
 //!                                                   │    api-N    │ tiny_http; owns no state
 //!                                                   └──────┬──────┘

@@ -18,8 +18,9 @@ use super::request::Request;
 use crate::http::{Body, Head, NotHttp, read_head};
 use crate::ping::Ping;
 
-/// How many requests are served at a time.
-pub(crate) const UPSTREAMS: usize = 4;
+/// How many requests are served at a time. A new IP is looked for on the network for a tenth of a second, so
+/// that fewer would keep clients waiting who register many at once; each costs two threads that sleep.
+pub(crate) const UPSTREAMS: usize = 16;
 /// Above the longest that the server waits for the supervisor, so that its answer wins.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// For a server that has nothing to do but to refuse an empty request.

@@ -92,7 +92,7 @@ fn requests_that_wait_leave_a_connection_for_others() {
     assert!(!lab.upstreams.has_room(false));
     let mut arrived: Vec<u64> = lab.servers.iter().filter_map(arrived).collect();
     arrived.sort_unstable();
-    assert_eq!(arrived, [0, 1, 2, 3]);
+    assert!(arrived.into_iter().eq(0..UPSTREAMS as u64));
 }
 
 #[test]
@@ -119,8 +119,8 @@ fn a_connection_that_is_lost_is_told_and_not_used_again() {
     let lost = lab.server_of(8);
     lab.servers.remove(lost);
     assert_eq!(only(lab.turn()), (8, 503, false));
-    // One without a request can be lost, too.
-    lab.servers.pop();
+    // Those without a request can be lost, too.
+    lab.servers.truncate(2);
     assert!(lab.turn().is_empty());
     lab.send(9);
     assert!(lab.upstreams.has_room(false) && !lab.upstreams.has_room(true));

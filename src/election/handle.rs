@@ -229,6 +229,11 @@ impl Election {
         self.tell(Control::Input(Input::Leave));
     }
 
+    /// Whether it has not read yet what it was sent.
+    pub fn has_unread(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// Asks for a sign of life.
     pub fn ping(&self, ping: Ping) {
         self.tell(Control::Ping(ping));

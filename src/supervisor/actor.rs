@@ -33,6 +33,10 @@ const STORE: Duration = Duration::from_secs(2);
 /// How long etcd may take to say what is left of a lease. Later, it has nothing to say of a crash.
 const LEASE: Duration = Duration::from_secs(1);
 
+/// So many elections are asked for a sign of life each time, one after the other: to wake a thousand each time
+/// would cost as much as all else that an idle agent does. Who leaves something unread is always asked.
+const ASKED: usize = 100;
+
 /// Where the outcome of a command goes.
 type Reply = Sender<Result<Answer, Refusal>>;
 
@@ -45,6 +49,8 @@ pub(super) struct Actor {
     timers: BTreeMap<Timer, Instant>,
     replies: HashMap<Token, Reply>,
     next_token: u64,
+    /// Times that the elections were asked for a sign of life.
+    asked: usize,
     ended: bool,
 }
 
@@ -93,6 +99,7 @@ impl Actor {
             timers: BTreeMap::new(),
             replies: HashMap::new(),
             next_token: 0,
+            asked: 0,
             ended: false,
         }
     }
@@ -122,9 +129,14 @@ impl Actor {
     }
 
     /// That it was taken is this thread's answer; only it knows the elections, and asks them too.
-    fn pass_on(&self, ping: &Ping) {
-        for election in self.elections.values() {
-            election.ping(ping.pass_on(election.name()));
+    fn pass_on(&mut self, ping: &Ping) {
+        let turns = self.elections.len() / ASKED + 1;
+        self.asked = self.asked.wrapping_add(1);
+        for (Slot(number), election) in &self.elections {
+            let has_its_turn = *number as usize % turns == self.asked % turns;
+            if has_its_turn || election.has_unread() {
+                election.ping(ping.pass_on(election.name()));
+            }
         }
     }
 

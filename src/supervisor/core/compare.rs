@@ -17,7 +17,6 @@ use super::table::{RecordRequest, Stage};
 use super::{Core, Failure, Order, Timer};
 use crate::call;
 use crate::lock::{self, Lease};
-use crate::policy::LossPolicy;
 use crate::store::{self, At, Found, Request};
 use crate::vip::{Cidr, Slot};
 
@@ -118,8 +117,7 @@ impl Core {
         }
         // Like the keys of the lease, candidacies have no prefix that a host could watch.
         for slot in self.table.slots() {
-            let own = self.table.get(slot).and_then(|vip| vip.record.loss);
-            if own.unwrap_or(self.config.loss) == LossPolicy::Probe {
+            if self.table.get(slot).is_some_and(|vip| self.tells_strangers(vip)) {
                 self.tell(slot, Order::CandidatesOutdated);
             }
         }

@@ -11,11 +11,14 @@ use std::time::{Duration, Instant};
 use log::Level;
 
 use super::stop::Life;
+use super::table::Vip;
 use super::{Action, Core, Failure, Order, Outcome, Timer};
 use crate::call;
 use crate::call::Question;
 use crate::failure_detector::CallNews;
+use crate::fsm::State;
 use crate::lock::Lease;
+use crate::policy::LossPolicy;
 use crate::store::{self, At, Request};
 use crate::vip::Slot;
 
@@ -141,10 +144,28 @@ impl Core {
         self.arm(Timer::Candidates, SETTLED + SETTLED * share / 1000);
     }
 
-    /// Has all elections that may need the candidates read them again.
+    /// Has all elections that may need the candidates read them again. To wake the others, thousands perhaps,
+    /// is no use.
     pub(super) fn read_candidates(&mut self) {
         self.lease.presence.candidates_due = false;
-        self.table.slots().into_iter().for_each(|slot| self.tell(slot, Order::CandidatesOutdated));
+        for slot in self.table.slots() {
+            let needed = self.table.get(slot).is_some_and(|vip| match vip.status.state {
+                State::Standby => true,
+                State::Activated => {
+                    let waits = vip.status.awaited.is_some();
+                    waits || self.tells_strangers(vip) || !vip.status.hears_others
+                }
+                State::Failing => false,
+            });
+            if needed {
+                self.tell(slot, Order::CandidatesOutdated);
+            }
+        }
+    }
+
+    /// Whether an owner without etcd has to know who the other hosts are.
+    pub(super) fn tells_strangers(&self, vip: &Vip) -> bool {
+        vip.record.loss.unwrap_or(self.config.loss) == LossPolicy::Probe
     }
 
     /// Has the presence written again that was written and is not there any more.

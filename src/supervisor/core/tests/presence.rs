@@ -192,3 +192,25 @@ fn an_owner_in_whose_place_this_host_has_the_ip_is_called_also_where_nobody_else
         assert_eq!(story.did(|it| *it == Action::Tell(slot, Order::Monitor(true))), detects);
     }
 }
+
+#[test]
+fn of_new_candidates_hear_the_standbys_and_the_owners_that_need_them() {
+    let by_probe = Record { loss: Some(LossPolicy::Probe), ..record(2, 5) };
+    let mut story = Story::running(&[record(1, 5), by_probe, record(3, 5), record(4, 5)]);
+    let is = |state, hears_others| Status { state, hears_others, ..Status::starting() };
+    for (number, status, hears) in [
+        (1, is(State::Activated, true), false),
+        (1, is(State::Activated, false), true),
+        (2, is(State::Activated, true), true),
+        (3, is(State::Standby, true), true),
+        (4, is(State::Failing, true), false),
+    ] {
+        let slot = story.slot(number);
+        story.notice(slot, Notice::Status(status.clone()));
+        story.feed(Event::Agent { host: "h2".to_owned(), lease: 9, revision: 300 });
+        story.done.retain(|action| matches!(action, Action::Arm(Timer::Candidates, _)));
+        story.timer(Timer::Candidates);
+        let told = Action::Tell(slot, Order::CandidatesOutdated);
+        assert_eq!(story.did(|action| *action == told), hears, "{status:?}");
+    }
+}
