@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::harness::{H1, H2, HostId, Lab, Vip, until};
-use super::linkd::{Connection, start_agents};
+use super::linkd::{Connection, offer, start_agents};
 use super::options::Options;
 use super::table::Row;
 use super::watch::pause;
@@ -59,7 +59,7 @@ pub(crate) fn cost_per_ip(options: &Options) -> Vec<Row> {
     let mut has = 0;
     for number in NUMBERS {
         let mut client = Connection::to(&lab, H1);
-        (has + 1..=number).for_each(|ip| drop(create(&mut client, ip)));
+        (has + 1..=number).for_each(|ip| drop(offer(&mut client, ip, true)));
         has = number;
         let mut costs = [const { Vec::new() }; CHANGES.len()];
         for _ in 0..options.runs.min(RUNS) {
@@ -119,14 +119,14 @@ impl Change<'_> {
 
     fn create(&mut self) {
         for ip in FIRST..FIRST + MORE {
-            self.ids.push([create(&mut self.client, ip), String::new()]);
+            self.ids.push([offer(&mut self.client, ip, true), String::new()]);
         }
         self.await_on(H1);
     }
 
     fn offer_elsewhere(&mut self) {
         for (ip, ids) in (FIRST..).zip(&mut self.ids) {
-            ids[1] = create(&mut self.other, ip);
+            ids[1] = offer(&mut self.other, ip, true);
         }
     }
 
@@ -171,13 +171,6 @@ impl Change<'_> {
     }
 }
 
-/// Registers an IP at once; its id.
-fn create(client: &mut Connection, ip: u16) -> String {
-    let body = json!({ "ip": Vip::v4(ip).to_string(), "force": true });
-    let created: Value = client.send("POST", "/ips", Some(&body)).expect(201).read();
-    created["id"].as_str().expect("an IP has an id").to_owned()
-}
-
 /// Waits until an agent has nothing more to do.
 fn calm(lab: &Lab) {
     let is_calm = || {
@@ -204,7 +197,7 @@ fn idle(lab: &Lab, number: u16) -> [Row; 2] {
 }
 
 /// What all threads of an agent have used, those that have ended included.
-fn processor_time(lab: &Lab, host: HostId) -> Duration {
+pub(crate) fn processor_time(lab: &Lab, host: HostId) -> Duration {
     let pid = i32::try_from(lab[host].agent().pid()).expect("a process number");
     let clock = clock_getcpuclockid(Pid::from_raw(pid)).expect("the agent runs");
     Duration::from(clock_gettime(clock).expect("the agent runs"))

@@ -67,10 +67,14 @@ pub(crate) fn start_agents(lab: &mut Lab, variables: &[(&str, &str)]) {
 /// look at the network before each.
 pub(crate) fn offer_many(lab: &Lab, host: HostId) {
     let mut connection = Connection::to(lab, host);
-    for number in 1..=MANY {
-        let body = json!({ "ip": Vip::v4(number).to_string(), "force": true });
-        connection.send("POST", "/ips", Some(&body)).expect(201);
-    }
+    (1..=MANY).for_each(|number| drop(offer(&mut connection, number, true)));
+}
+
+/// Registers an IP, at once if `force`, and otherwise after a look at the network; its id.
+pub(crate) fn offer(client: &mut Connection, ip: u16, force: bool) -> String {
+    let body = json!({ "ip": Vip::v4(ip).to_string(), "force": force });
+    let created: Value = client.send("POST", "/ips", Some(&body)).expect(201).read();
+    created["id"].as_str().expect("an IP has an id").to_owned()
 }
 
 /// A connection to an agent's API that stays open.

@@ -20,6 +20,7 @@ mod checks;
 mod contender;
 mod cost;
 mod crash;
+mod crowd;
 mod cut;
 mod growth;
 #[allow(dead_code, unused_imports, reason = "the tests use the rest of the lab")]
@@ -32,6 +33,7 @@ mod locks;
 mod many;
 mod options;
 mod planned;
+mod register;
 mod service;
 mod table;
 mod watch;
@@ -77,16 +79,19 @@ const CASES: [Case; 30] = [
     Case { name: "orders", run: service::orders },
     Case { name: "check", run: checks::check },
     Case { name: "many", run: many::host_dies },
-    Case { name: "load", run: many::load },
+    Case { name: "load", run: register::load },
     Case { name: "idle", run: cost::idle },
     Case { name: "idle1000", run: cost::idle_with_many },
     Case { name: "size", run: cost::size },
 ];
 
-/// What is measured only when it is named: a table of another kind, and one that takes long.
-const EXTRA: [Case; 2] = [
+/// What is measured only when it is named: a table of another kind, and what takes long, or wants a machine
+/// for itself.
+const EXTRA: [Case; 4] = [
     Case { name: "wire", run: wire::matrix },
     Case { name: "cost-per-ip", run: growth::cost_per_ip },
+    Case { name: "crowd", run: crowd::crowd },
+    Case { name: "crowd-auth", run: crowd::crowd_with_passwords },
 ];
 
 fn main() -> ExitCode {

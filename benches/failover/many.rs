@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::contender::{Contender, of_keepalived};
-use super::harness::{Capture, H1, Lab, Mac, Payload, eventually};
+use super::harness::{Capture, H1, Mac, Payload, eventually};
 use super::keepalived::Keepalived;
-use super::linkd::{Linkd, MANY, offer_many, start_agents};
+use super::linkd::{Linkd, MANY};
 use super::locks::LockWatch;
 use super::options::Options;
 use super::table::{Row, attempt};
@@ -20,19 +20,6 @@ pub(crate) fn host_dies(options: &Options) -> Vec<Row> {
         rows.extend(of_keepalived(attempt(|| with_keepalived(options.runs))));
     }
     rows
-}
-
-pub(crate) fn load(options: &Options) -> Vec<Row> {
-    let once = |_| {
-        let mut lab = Lab::new(3);
-        start_agents(&mut lab, &[]);
-        random_phase();
-        let began = Instant::now();
-        offer_many(&lab, H1);
-        began.elapsed()
-    };
-    let times: Vec<Duration> = (0..options.runs).map(once).collect();
-    vec![Row::milliseconds("1000 IPs by POST /ips, one after the other", times).mark(1500.0)]
 }
 
 fn with_agents(runs: usize) -> Vec<Row> {
@@ -88,7 +75,7 @@ fn rows(deaths: &[Death]) -> Vec<Row> {
     let spread = deaths.iter().map(|death| death.last - death.first);
     let all = deaths.iter().map(|death| death.last - death.at);
     vec![
-        Row::milliseconds("owner of 1000 IPs dies: first to last announcement", spread).mark(250.0),
+        Row::milliseconds("owner of 1000 IPs dies: first to last announcement", spread).mark(180.0),
         Row::seconds("  death to the last announcement", all),
     ]
 }
