@@ -12,7 +12,7 @@ use serde_json::json;
 use super::harness::{H1, H2, HostId, Lab, Vip, until};
 use super::linkd::{Connection, offer, start_agents};
 use super::options::Options;
-use super::table::Row;
+use super::table::{Row, attempt};
 use super::watch::pause;
 
 /// How many IPs the agent has when it is measured.
@@ -58,23 +58,37 @@ pub(crate) fn cost_per_ip(options: &Options) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut has = 0;
     for number in NUMBERS {
-        let mut client = Connection::to(&lab, H1);
-        (has + 1..=number).for_each(|ip| drop(offer(&mut client, ip, true)));
-        has = number;
-        let mut costs = [const { Vec::new() }; CHANGES.len()];
-        for _ in 0..options.runs.min(RUNS) {
-            for (costs, cost) in costs.iter_mut().zip(Change::all(&lab)) {
-                costs.push(cost);
-            }
+        // What was measured with fewer is told whatever becomes of it.
+        rows.extend(attempt(|| {
+            let mut client = Connection::to(&lab, H1);
+            (has + 1..=number).for_each(|ip| drop(offer(&mut client, ip, true)));
+            has = number;
+            let mut rows = changes(&lab, number, options.runs.min(RUNS));
+            rows.extend(idle(&lab, number));
+            rows
+        }));
+        if has < number {
+            break;
         }
-        for (change, costs) in CHANGES.iter().zip(costs) {
-            let (at_once, later): (Vec<_>, Vec<_>) = costs.into_iter().unzip();
-            let what = format!("{change} with {number} IPs: the agent's processor time");
-            rows.push(Row::milliseconds(&what, at_once).mark(0.6));
-            let what = format!("  all in the {LATER:?} after {MORE} of these");
-            rows.push(Row::milliseconds(&what, later));
+    }
+    rows
+}
+
+/// What changes cost an agent that has so many IPs.
+fn changes(lab: &Lab, number: u16, runs: usize) -> Vec<Row> {
+    let mut costs = [const { Vec::new() }; CHANGES.len()];
+    for _ in 0..runs {
+        for (costs, cost) in costs.iter_mut().zip(Change::all(lab)) {
+            costs.push(cost);
         }
-        rows.extend(idle(&lab, number));
+    }
+    let mut rows = Vec::new();
+    for (change, costs) in CHANGES.iter().zip(costs) {
+        let (at_once, later): (Vec<_>, Vec<_>) = costs.into_iter().unzip();
+        let what = format!("{change} with {number} IPs: the agent's processor time");
+        rows.push(Row::milliseconds(&what, at_once).mark(0.6));
+        let what = format!("  all in the {LATER:?} after {MORE} of these");
+        rows.push(Row::milliseconds(&what, later));
     }
     rows
 }
