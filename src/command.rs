@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
+use crate::cluster::Facts;
 use crate::policy::LossPolicy;
 use crate::vip::{Check, Cidr, VipId};
 use crate::wire;
@@ -47,6 +48,8 @@ pub enum Command {
     Drained,
     /// Whether the agent can keep its promises.
     Health,
+    /// The whole cluster, as etcd has it and as this host knows it.
+    Status,
 }
 
 impl Command {
@@ -64,7 +67,8 @@ impl Command {
             | Command::Get(_)
             | Command::Hosts(_)
             | Command::Drained
-            | Command::Health => false,
+            | Command::Health
+            | Command::Status => false,
         }
     }
 }
@@ -112,6 +116,8 @@ pub enum Answer {
     Drain(wire::Drain),
     /// What is wrong, worst first; empty when all is well.
     Health(Vec<String>),
+    /// What was read of the cluster; boxed, and not decoded yet.
+    Cluster(Box<Facts>),
 }
 
 /// Why it was not done. Nothing was changed, except where that is not known.

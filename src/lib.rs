@@ -47,6 +47,7 @@ pub mod api;
 pub mod call;
 pub mod checks;
 mod clock;
+pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod ctl;

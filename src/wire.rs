@@ -118,6 +118,86 @@ pub struct Health {
     pub problems: Vec<String>,
 }
 
+/// The answer to `GET /status`: the cluster as etcd has it, and as the host that was asked knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The host that was asked.
+    pub host: String,
+    /// Nothing needs a person.
+    pub ok: bool,
+    /// `ok`, or why etcd could not be read: then the rest is what the host knows by itself.
+    pub etcd: String,
+    /// What needs a person, worst first.
+    pub findings: Vec<Finding>,
+    /// How many more findings there are than are shown.
+    pub more_findings: u64,
+    /// The hosts, by name.
+    pub hosts: Vec<ClusterHost>,
+    /// Every IP that any host offers, by address.
+    pub ips: Vec<ClusterIp>,
+    /// How many more IPs there are than are shown.
+    pub more_ips: u64,
+}
+
+/// Something that needs a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// `etcd`, `conflict`, `no_owner`, `redundancy`, `host`, `problem` or `bad_value`; more may follow.
+    pub kind: String,
+    /// The IP, the host or the key that it is about.
+    pub about: String,
+    /// What is wrong.
+    pub text: String,
+    /// Seconds since it began, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+}
+
+/// A host of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterHost {
+    /// Its name in etcd.
+    pub hostname: String,
+    /// Whether its lease lives; null if that is not known.
+    pub alive: Option<bool>,
+    /// The version of its agent, `v1.2.3`; null if the agent does not tell it.
+    pub version: Option<String>,
+    /// Seconds since its agent began, by the clocks of the two hosts.
+    pub up: Option<u64>,
+    /// Seconds after which its lease ends if it is not renewed.
+    pub lease_left: Option<u64>,
+    /// What `lease_left` is after a renewal.
+    pub lease_ttl: Option<u64>,
+    /// How many IPs it offers.
+    pub offers: u64,
+    /// How many it owns.
+    pub owns: u64,
+    /// Seconds since the host that was asked saw it go, if that was within an hour.
+    pub gone: Option<u64>,
+}
+
+/// An IP that some host of the cluster offers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterIp {
+    /// `10.0.0.1/32`.
+    pub ip: String,
+    /// The host that holds the lock in etcd; null when nobody does.
+    pub owner: Option<String>,
+    /// The hosts that offer it, by name.
+    pub candidates: Vec<ClusterCandidate>,
+}
+
+/// A host that offers an IP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterCandidate {
+    /// Its name in etcd.
+    pub hostname: String,
+    /// Whether it is there; null if that is not known.
+    pub alive: Option<bool>,
+    /// Whether it would take the IP: false while it fails, too.
+    pub available: bool,
+}
+
 /// The body of every answer that is not a success.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Error {

@@ -62,7 +62,8 @@ fn what(command: &Command) -> String {
         | Command::Lock(_)
         | Command::Failover(_, None)
         | Command::Hosts(_)
-        | Command::Health => String::new(),
+        | Command::Health
+        | Command::Status => String::new(),
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use crate::cluster;
 use crate::command::{Answer, Refusal};
 use crate::text::clean_json;
 use crate::wire;
@@ -50,6 +51,7 @@ impl Reply {
             Ok(Answer::Hosts(names)) => hosts(names),
             Ok(Answer::Drain(drain)) => Reply::json(form.status, &drain),
             Ok(Answer::Health(problems)) => Reply::health(problems),
+            Ok(Answer::Cluster(facts)) => Reply::json(200, &cluster::status(&facts)),
             Err(refusal) => Reply::refused(refusal),
         }
     }

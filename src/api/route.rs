@@ -24,7 +24,8 @@ pub(crate) fn is_public(target: &str) -> bool {
 
 /// Whether the answer may have to wait for etcd or for another host; the others come from memory.
 pub(crate) fn waits(method: &str, target: &str) -> bool {
-    !matches!(method, "GET" | "HEAD") || matches!(segments(target)[..], [_, _, "hosts"])
+    !matches!(method, "GET" | "HEAD")
+        || matches!(segments(target)[..], ["status"] | [_, _, "hosts"])
 }
 
 /// Finds what is asked for. A request that told no length has no body, not even an empty one.
@@ -33,6 +34,7 @@ pub(crate) fn route(method: &str, target: &str, body: Option<&[u8]>) -> Result<A
     let (command, form) = match (method, path.as_slice()) {
         ("GET", ["version"]) => return Ok(Action::Version),
         ("GET", ["health"]) => (Command::Health, bare(200)),
+        ("GET", ["status"]) => (Command::Status, bare(200)),
         ("GET", ["ips"]) => (Command::List, keyed(200, "ips")),
         ("GET", ["endpoints"]) => (Command::List, keyed(200, "endpoints")),
         ("POST", ["ips"]) => (Command::Create(body::new_ip(required(body)?)?), bare(201)),
@@ -91,7 +93,7 @@ fn no_route(method: &str, target: &str, path: &[&str]) -> Reply {
 /// The methods that a known path has.
 fn methods(path: &[&str]) -> Option<&'static str> {
     match path {
-        ["version" | "health"] | ["ips" | "endpoints", _, "hosts"] => Some("GET, HEAD"),
+        ["version" | "health" | "status"] | ["ips" | "endpoints", _, "hosts"] => Some("GET, HEAD"),
         ["ips" | "endpoints"] => Some("GET, HEAD, POST"),
         ["drain"] => Some("GET, HEAD, POST, DELETE"),
         ["ips" | "endpoints", _] => Some("GET, HEAD, PUT, PATCH, DELETE"),
@@ -152,6 +154,8 @@ mod tests {
         }
         assert_eq!(route("GET", "/version", None), Ok(Action::Version));
         assert_eq!(command("GET", "/health", None).0, Command::Health);
+        assert_eq!(command("GET", "/status", None), (Command::Status, bare(200)));
+        assert!(!is_public("/status"));
     }
 
     #[test]
@@ -189,6 +193,7 @@ mod tests {
             ("HEAD", "/health?x", false),
             ("GET", "/ips/x", false),
             ("GET", "/ips/x/hosts/?x", true),
+            ("GET", "/status", true),
             ("HEAD", "/endpoints/x/hosts", true),
             ("POST", "/ips", true),
             ("DELETE", "/ips/x", true),

@@ -9,7 +9,7 @@
 //!
 //! | key | value | lease |
 //! |---|---|---|
-//! | `/link/agents/<host>` | `{"answers":true}`: its agent answers calls | the host's |
+//! | `/link/agents/<host>` | `{"answers":true,"version":"v1.2.3","started":1764402900}`: its agent answers calls, and since when it runs | the host's |
 //! | `/link/agents/<host>/<caller>` | `{"ip":"10.0.0.1/32","number":7,"within_ms":100}`: the caller asks what the host hears where it has this IP, and waits for so long | the caller's |
 //! | the same | `{"ip":"10.0.0.1/32","number":7,"hears":"others","has":true}` (`nobody`, `unknown`; whether it has the IP): the answer | the caller's |
 //!
@@ -25,6 +25,7 @@ use serde_json::Value;
 pub use self::exchange::{Exchange, Step};
 use crate::etcd::{Compare, Kv, Op, Txn};
 use crate::network::{Heard, Hearing};
+use crate::text::is_host_name;
 use crate::vip::Cidr;
 
 /// The prefix of all these keys.
@@ -32,6 +33,9 @@ pub const PREFIX: &str = "/link/agents/";
 
 /// For how long a host listens that is called, at least and at most, whatever the caller says.
 const LISTENS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
+
+/// Characters of a version that are kept.
+const LONGEST_VERSION: usize = 32;
 
 /// What a host is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +75,44 @@ pub fn call_key(host: &str, caller: &str) -> String {
     format!("{PREFIX}{host}/{caller}")
 }
 
-/// Says that the agent of a host answers calls, as long as its lease lives.
-pub fn presence_txn(host: &str, lease: i64) -> Txn {
-    put(presence_key(host), lease, r#"{"answers":true}"#.to_owned())
+/// Says that the agent of a host answers calls, as long as its lease lives, and since when it runs.
+pub fn presence_txn(host: &str, lease: i64, started: u64) -> Txn {
+    let version = crate::VERSION;
+    let value = format!(r#"{{"answers":true,"version":"{version}","started":{started}}}"#);
+    put(presence_key(host), lease, value)
+}
+
+/// What a presence tells of the agent of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// The host.
+    pub host: String,
+    /// The lease with which it ends.
+    pub lease: i64,
+    /// The version of the agent, if it tells it.
+    pub version: Option<String>,
+    /// When it began, in seconds since 1970, if it tells that.
+    pub started: Option<u64>,
+}
+
+/// Reads a key under the prefix; nothing if it is no presence.
+pub fn presence(kv: &Kv) -> Option<Result<Presence, String>> {
+    let (host, None) = parties(&kv.key)? else { return None };
+    Some(read_presence(host, kv))
+}
+
+fn read_presence(host: &str, kv: &Kv) -> Result<Presence, String> {
+    if !is_host_name(host) {
+        return Err("it names no host".to_owned());
+    }
+    let value: Value = serde_json::from_slice(&kv.value).map_err(|error| error.to_string())?;
+    if value["answers"].as_bool().is_none() {
+        return Err("answers is missing".to_owned());
+    }
+    let version =
+        value["version"].as_str().map(|text| text.chars().take(LONGEST_VERSION).collect());
+    let started = value["started"].as_u64();
+    Ok(Presence { host: host.to_owned(), lease: kv.lease, version, started })
 }
 
 /// Calls a host: asks what it hears where it has an IP.

@@ -82,8 +82,9 @@ fn an_own_call_is_told_when_it_comes_back_and_when_it_is_lost() {
 
 #[test]
 fn hosts_whose_agents_answer_are_told_until_they_are_gone() {
-    let present = value(&presence_txn("h2", 9));
-    assert_eq!(present, r#"{"answers":true}"#);
+    let present = value(&presence_txn("h2", 9, 60));
+    let version = crate::VERSION;
+    assert_eq!(present, format!(r#"{{"answers":true,"version":"{version}","started":60}}"#));
     let all = |kvs| Followed::All { kvs, revision: 8 };
     let here = || written("h2", &present);
     assert_eq!(heard([here(), here()]), [agent("h2", 9, 5), agent("h2", 9, 5)]);
@@ -134,7 +135,7 @@ fn what_cannot_be_understood_is_named_once_and_skipped() {
 
 #[test]
 fn an_agent_that_says_rubbish_does_not_answer_calls() {
-    let present = value(&presence_txn("h2", 9));
+    let present = value(&presence_txn("h2", 9, 60));
     let steps = heard([written("h2", &present), written("h2", "rubbish")]);
     assert_eq!(steps[..2], [agent("h2", 9, 5), agent("h2", 0, 5)]);
 }
@@ -163,4 +164,22 @@ fn a_flood_of_calls_is_not_answered_and_the_next_call_is() {
     assert_eq!(answered(&mut exchange, "h3", now), 0);
     now += Duration::from_millis(100);
     assert_eq!(answered(&mut exchange, "h3", now), 1);
+}
+
+#[test]
+fn a_presence_tells_of_the_agent_what_its_version_tells() {
+    let read = |key: &str, value: &str| presence(&kv(key, value));
+    let told = |version: Option<&str>, started| {
+        let (host, version) = ("h2".to_owned(), version.map(str::to_owned));
+        Some(Ok(Presence { host, lease: 9, version, started }))
+    };
+    let written = value(&presence_txn("h2", 9, 60));
+    assert_eq!(read("h2", &written), told(Some(crate::VERSION), Some(60)));
+    assert_eq!(read("h2", r#"{"answers":true}"#), told(None, None));
+    let odd = format!(r#"{{"answers":true,"version":"{}","started":-1}}"#, "v".repeat(99));
+    assert_eq!(read("h2", &odd), told(Some(&"v".repeat(32)), None));
+    assert_eq!(read("h2/h1", CALL), None, "a call");
+    for (key, value) in [("h2", "rubbish"), ("h2", "{}"), ("a b", r#"{"answers":true}"#)] {
+        assert!(matches!(read(key, value), Some(Err(_))), "{key} {value}");
+    }
 }

@@ -18,6 +18,6 @@ pub use self::answer::{
 };
 pub use self::request::{Advertisement, Candidacy, Request};
 pub use self::txn::{
-    CANDIDACIES, PREFIX, answer_of, candidacy_key, candidates, candidates_txn, key, misspelled,
-    no_other_prefix, other_prefix, same_address, txn_of, view_of,
+    CANDIDACIES, PREFIX, answer_of, available, candidacy_key, candidates, candidates_txn, key,
+    misspelled, no_other_prefix, other_prefix, same_address, txn_of, view_of,
 };

@@ -281,6 +281,15 @@ pub fn candidates(cidr: Cidr, kvs: &[Kv]) -> Vec<Candidate> {
     kvs.iter().filter_map(candidate).collect()
 }
 
+/// Whether a candidacy says that its host is available for election; and why that cannot be told, if so:
+/// then it counts as one that is.
+pub fn available(kv: &Kv) -> (bool, Option<String>) {
+    match serde_json::from_slice::<CandidacyValue>(&kv.value) {
+        Ok(value) => (value.available, None),
+        Err(error) => (true, Some(error.to_string())),
+    }
+}
+
 impl From<etcd::Gap> for Gap {
     fn from(gap: etcd::Gap) -> Gap {
         match gap {

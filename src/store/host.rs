@@ -9,8 +9,9 @@ use crate::network::{Mac, mac_text};
 /// The format of the records; the Go LinK converts what is older than its own.
 const DATA_VERSION: u32 = 3;
 
-/// All that is stored of hosts themselves, whatever their name.
-pub(super) const HOSTS: &str = "/link/config/";
+/// The prefix of all that is stored of hosts themselves, whatever their name. What has a slash in the rest is a
+/// machine that starts under a host's name, or a mark.
+pub const HOSTS: &str = "/link/config/";
 
 /// A host itself.
 pub(super) fn host_key(host: &str) -> String {
@@ -113,7 +114,7 @@ struct HostValue {
 }
 
 /// What a value says of a host.
-pub(super) fn read_host(kv: &Kv) -> Result<HostKey, String> {
+pub fn read_host(kv: &Kv) -> Result<HostKey, String> {
     let value: HostValue = serde_json::from_slice(&kv.value).map_err(|error| error.to_string())?;
     let lease = Some(value.lease_id).filter(|id| *id != 0);
     Ok(HostKey { lease, instance: value.instance, revision: kv.mod_revision })

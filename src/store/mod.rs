@@ -23,11 +23,13 @@ mod request;
 
 use serde::Serialize;
 
-pub use self::host::{Claim, HostKey, Instance, config_prefix};
+pub use self::host::{Claim, HOSTS, HostKey, Instance, config_prefix, read_host};
 pub use self::local::LocalCopy;
 pub use self::mark::Mark;
 pub use self::record::Record;
-pub use self::request::{Answer, At, Found, Obstacle, Request, Unreadable, answer_of, txn_of};
+pub use self::request::{
+    Answer, At, Found, Obstacle, Request, Unreadable, answer_of, read_record, txn_of,
+};
 
 /// The records of a host. The slash at its end keeps `h1` from matching `h10`.
 pub fn records_prefix(host: &str) -> String {

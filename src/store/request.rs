@@ -36,7 +36,12 @@ pub enum Request {
         revision: i64,
     },
     /// Say that the agent of this host answers calls, as long as this lease lives.
-    WritePresence(i64),
+    WritePresence {
+        /// The lease.
+        lease: i64,
+        /// When the agent began, in seconds since 1970.
+        started: u64,
+    },
     /// Delete these keys, as far as they are attached to this lease.
     Release {
         /// The lease.
@@ -162,7 +167,7 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance, history: &str)
             };
             Txn::unconditional(keys.iter().map(release).collect())
         }
-        Request::WritePresence(lease) => call::presence_txn(host, *lease),
+        Request::WritePresence { lease, started } => call::presence_txn(host, *lease, *started),
         Request::ClaimName { lease } => {
             let key = claim_key(host, instance);
             Txn::unconditional(vec![Op::Put { key, value: json(instance), lease: *lease }])
@@ -197,7 +202,7 @@ pub fn answer_of(request: &Request, host: &str, instance: &Instance, reply: &Rep
         Request::WriteHost { lease, .. } => {
             Answer::Written(written(&host_value(host, *lease, instance), reply))
         }
-        Request::WritePresence(_)
+        Request::WritePresence { .. }
         | Request::Release { .. }
         | Request::ClaimName { .. }
         | Request::DropClaims => Answer::Done,
@@ -338,7 +343,11 @@ impl Found {
     }
 }
 
-/// Reads one record; nothing if it belongs to another plugin of the Go LinK.
+/// Reads one record of a host; nothing if it belongs to another plugin of the Go LinK.
+pub fn read_record(host: &str, kv: &Kv) -> Result<Option<Record>, String> {
+    record_of(host, kv).map(|found| found.map(|found| found.record))
+}
+
 fn record_of(host: &str, kv: &Kv) -> Result<Option<record::Found>, String> {
     let value: RecordValue =
         serde_json::from_slice(&kv.value).map_err(|error| error.to_string())?;

@@ -13,7 +13,7 @@ use super::core::{
     Action, Copies, Core, CoreConfig, Event, Failure, Order, Origin, Outcome, REVOKE, StartError,
     Timer, Token,
 };
-use super::{Params, calls};
+use super::{Params, calls, status};
 use crate::checks::{CheckDefaults, Timing};
 use crate::clock;
 use crate::command::{Answer, Refusal, Request};
@@ -86,6 +86,7 @@ impl Actor {
             new_id: VipId::random,
             unix_time: clock::unix_time,
             etcd_addresses: params.etcd_addresses.clone(),
+            started: status::now(),
         };
         calls::answer_calls(&params, event_tx.clone());
         // The channel was made here, so that it cannot be closed.
@@ -193,6 +194,11 @@ impl Actor {
                 if let Some(reply) = self.replies.remove(&token) {
                     // The client may have gone.
                     let _ = reply.send(answer);
+                }
+            }
+            Action::ReadCluster(token, own) => {
+                if let Some(reply) = self.replies.remove(&token) {
+                    status::read(&self.params.etcd, own, reply);
                 }
             }
             Action::WriteCopy(bytes) => self.params.copy.write(bytes),

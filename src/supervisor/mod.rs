@@ -10,6 +10,7 @@
 mod actor;
 mod calls;
 pub mod core;
+mod status;
 
 use std::io;
 use std::net::IpAddr;

@@ -139,6 +139,12 @@ fn the_wire_types_read_what_is_written() {
     assert_eq!(list.ips, [ip("10.0.0.1/32")]);
     let one: wire::OneIp = serde_json::from_str(&client.get(&format!("/ips/{ID}")).body).unwrap();
     assert_eq!(one.ip, ip("10.0.0.1/32"));
+    let status: wire::Status = serde_json::from_str(&client.get("/status").body).unwrap();
+    assert_eq!(
+        (status.host.as_str(), status.ok, status.etcd.as_str()),
+        ("h1", false, "etcd is lost")
+    );
+    assert_eq!((status.ips.len(), status.findings.len()), (1, 1), "{status:?}");
     let version: wire::Version = serde_json::from_str(&client.get("/version").body).unwrap();
     assert_eq!(version.version, format!("v{}", env!("CARGO_PKG_VERSION")));
 }

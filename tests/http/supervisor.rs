@@ -5,6 +5,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use link::api::{Api, Options};
+use link::cluster::{Facts, Own};
 use link::command::{Answer, Command, Refusal, Request};
 use link::secret::Credentials;
 use link::wire;
@@ -94,7 +95,14 @@ pub(crate) fn oblige(command: &Command) -> Answer {
         }
         Command::Hosts(_) => Answer::Hosts(vec!["h1".to_owned(), "h2".to_owned()]),
         Command::Health => Answer::Health(Vec::new()),
+        Command::Status => Answer::Cluster(Box::new(cluster())),
     }
+}
+
+/// A host that has lost etcd, and one IP.
+fn cluster() -> Facts {
+    let own = Own { host: "h1".to_owned(), ips: vec![ip("10.0.0.1/32")], ..Own::default() };
+    Facts { own, now: 0, etcd: Err("etcd is lost".to_owned()) }
 }
 
 pub(crate) fn ip(cidr: &str) -> wire::Ip {

@@ -33,17 +33,18 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("net", "clock network ping policy thread vip"),
     ("systemd", "ping text"),
     ("wire", "vip"),
-    ("command", "policy vip wire"),
     ("ctl", "duration http policy secret tcp text vip wire"),
     ("lock", "etcd network vip"),
-    ("api", "command http interface_name ping policy secret text thread vip wire"),
     ("election", "checks etcd fsm lock net network ping policy thread vip"),
     ("store", "call etcd interface_name lock network policy vip"),
+    ("cluster", "call etcd lock store text vip wire"),
+    ("command", "cluster policy vip wire"),
+    ("api", "cluster command http interface_name ping policy secret text thread vip wire"),
     ("config", "call checks duration etcd interface_name lock net policy secret store text"),
     ("machine", "network store"),
     (
         "supervisor",
-        "call checks clock command election etcd failure_detector fsm local_copy lock \
+        "call checks clock cluster command election etcd failure_detector fsm local_copy lock \
          machine net network ping policy store text thread vip wire",
     ),
     ("reload", "net"),
@@ -68,6 +69,7 @@ pub(crate) const PLACES: &[(&str, &[&str])] = &[
 /// What decides or only knows words: no clock, no log, no file, no socket, and neither edge.
 pub(crate) const PURE: &[&str] = &[
     "src/call/",
+    "src/cluster/",
     "src/command.rs",
     "src/election/core",
     "src/failure_detector/",

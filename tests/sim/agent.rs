@@ -102,6 +102,7 @@ impl Agent {
             new_id,
             unix_time: || 0,
             etcd_addresses: Vec::new(),
+            started: 0,
         };
         Agent {
             core: Core::new(config),

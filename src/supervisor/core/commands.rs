@@ -36,6 +36,9 @@ impl Core {
         if self.start == Start::Reading && self.life == Life::Running {
             return self.clients.waiting.push((command, token));
         }
+        if command == Command::Status {
+            return self.tell_status(token);
+        }
         if let Err(refusal) = self.ready(&command).and_then(|()| self.carry_out(command, token)) {
             self.reply(token, Err(refusal));
         }
@@ -63,6 +66,7 @@ impl Core {
             | Command::Lock(_)
             | Command::Failover(..)
             | Command::Hosts(_)
+            | Command::Status
             | Command::Health => false,
         };
         let enough = match self.start {
@@ -80,7 +84,7 @@ impl Core {
     /// Answers at once, or has the answer come later; an error is answered by the caller.
     fn carry_out(&mut self, command: Command, token: Token) -> Result<(), Refusal> {
         match command {
-            Command::Health => {}
+            Command::Health | Command::Status => {}
             Command::List => {
                 let list = self.list();
                 self.reply(token, Ok(Answer::List(list)));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use log::Level;
 
 use crate::call::Question;
+use crate::cluster::Own;
 use crate::command::{Answer, Command, Refusal};
 use crate::election::Notice;
 use crate::failure_detector::CallNews;
@@ -179,6 +180,8 @@ pub enum Action {
     End(Slot),
     /// Answer a command.
     Reply(Token, Result<Answer, Refusal>),
+    /// Answer a command with what etcd has of the cluster, and what this host knows itself.
+    ReadCluster(Token, Box<Own>),
     /// Write the local copy.
     WriteCopy(Vec<u8>),
     /// Write this behind the local copy; comes back as [`Event::CopyLost`] if that cannot be done.

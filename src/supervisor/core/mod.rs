@@ -24,6 +24,7 @@ mod records;
 mod same_address;
 mod serving;
 mod start;
+mod status;
 mod stop;
 mod table;
 
@@ -77,6 +78,8 @@ pub struct CoreConfig {
     pub unix_time: fn() -> u64,
     /// The addresses of etcd, as far as they are known.
     pub etcd_addresses: Vec<IpAddr>,
+    /// When this agent began, in seconds since 1970.
+    pub started: u64,
 }
 
 /// All that is decided about one host.
@@ -191,7 +194,7 @@ impl Core {
                 Ok((answer, at))
             }
             // It is no service that an IP needs.
-            Err(failure) if matches!(request, Request::WritePresence(_)) => Err(failure),
+            Err(failure) if matches!(request, Request::WritePresence { .. }) => Err(failure),
             Err(failure) => {
                 self.on_failure(&failure);
                 Err(failure)
@@ -202,7 +205,7 @@ impl Core {
             Request::WriteRecord(record) => self.on_record_written(record, result),
             Request::DeleteRecord(id, _) => self.on_record_deleted(&id, result),
             Request::WriteHost { lease, .. } => self.on_host_written(lease, result),
-            Request::WritePresence(lease) => self.on_presence_written(lease, result),
+            Request::WritePresence { lease, .. } => self.on_presence_written(lease, result),
             Request::Release { keys, .. } => self.on_released(&keys, result.is_ok()),
             Request::OtherPrefixes(cidrs) => self.on_other_prefixes(&cidrs, result),
             Request::Candidates(cidr) => self.on_candidates(cidr, result),

@@ -4,7 +4,7 @@
 //! this host has become a candidate for an IP or is none any more, once a second at most: its revision
 //! tells others when to read the candidates again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,10 @@ const SETTLED: Duration = Duration::from_secs(3);
 /// How often etcd has refused it when that is said: what else it refuses meanwhile is said at once.
 const SAID_AT: u32 = 4;
 
+/// How long a host is remembered that has gone, and how many of these are.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+const MOST_GONE: usize = 100;
+
 /// What is known of the keys.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Presence {
@@ -47,6 +51,10 @@ pub(super) struct Presence {
     refused: u32,
     /// The hosts that are called.
     called: BTreeSet<String>,
+    /// The other hosts whose agents are there.
+    agents: BTreeSet<String>,
+    /// Hosts whose agents have gone, and when; the last one last.
+    gone: VecDeque<(String, Instant)>,
 }
 
 impl Presence {
@@ -59,6 +67,30 @@ impl Presence {
     /// Candidacies of this host have come or gone.
     pub(super) fn outdate(&mut self) {
         self.outdated = true;
+    }
+
+    /// The agent of another host is there, or has gone.
+    fn seen(&mut self, host: &str, is_there: bool, now: Instant) {
+        self.gone.retain(|(other, at)| other != host && now.duration_since(*at) < REMEMBERED);
+        if is_there {
+            self.agents.insert(host.to_owned());
+        } else if self.agents.remove(host) {
+            if self.gone.len() >= MOST_GONE {
+                self.gone.pop_front();
+            }
+            self.gone.push_back((host.to_owned(), now));
+        }
+    }
+
+    /// The other hosts whose agents are there, as last heard, by name.
+    pub(super) fn agents(&self) -> Vec<String> {
+        self.agents.iter().cloned().collect()
+    }
+
+    /// Hosts whose agents have gone within an hour, and how many seconds ago.
+    pub(super) fn gone(&self) -> Vec<(String, u64)> {
+        let ages = self.gone.iter().map(|(host, at)| (host.clone(), at.elapsed()));
+        ages.filter(|(_, age)| *age < REMEMBERED).map(|(host, age)| (host, age.as_secs())).collect()
     }
 
     /// Whether etcd has it on this lease, as far as is known.
@@ -77,7 +109,8 @@ impl Core {
             presence.pauses = true;
             presence.outdated = false;
             self.arm(Timer::Presence, PAUSE);
-            self.ask(Request::WritePresence(lease));
+            let started = self.config.started;
+            self.ask(Request::WritePresence { lease, started });
         }
     }
 
@@ -120,6 +153,7 @@ impl Core {
     /// What etcd has of an agent has changed.
     pub(super) fn on_agent(&mut self, host: String, lease: i64, revision: i64, now: Instant) {
         if host != self.config.host {
+            self.lease.presence.seen(&host, lease != 0, now);
             self.candidates_may_have_come();
             let steps = self.detector.agent(host, lease, revision, now);
             self.follow(steps);

@@ -39,7 +39,7 @@ impl Core {
             Request::WriteRecord(_) | Request::WriteHost { .. } => true,
             Request::Load
             | Request::DeleteRecord(..)
-            | Request::WritePresence(_)
+            | Request::WritePresence { .. }
             | Request::Release { .. }
             | Request::ClaimName { .. }
             | Request::DropClaims

@@ -38,7 +38,8 @@ impl World {
             | Answer::Done
             | Answer::Hosts(_)
             | Answer::Drain(_)
-            | Answer::Health(_) => None,
+            | Answer::Health(_)
+            | Answer::Cluster(_) => None,
         }
     }
 

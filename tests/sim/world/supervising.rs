@@ -144,6 +144,8 @@ impl World {
                     agent.elections.remove(&slot);
                 }
             }
+            // No user asks for it.
+            Action::ReadCluster(..) => {}
             Action::Reply(token, answer) => self.replied_to_user(host, token, answer),
             Action::WriteCopy(bytes) => {
                 let machine = &mut self.hosts[host];

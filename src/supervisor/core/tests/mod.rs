@@ -22,6 +22,9 @@ use crate::policy::StopPolicy;
 use crate::store::{At, Found, HostKey, LocalCopy, Record};
 use crate::vip::VipId;
 
+/// When the agent began.
+const STARTED: u64 = 1_764_402_900;
+
 const LEASE: i64 = 7;
 const CLUSTER: u64 = 1;
 const TTL: Duration = Duration::from_secs(5);
@@ -103,6 +106,7 @@ impl Story {
             new_id: VipId::random,
             unix_time: || 1_000_000,
             etcd_addresses: vec![[10, 0, 0, 9].into()],
+            started: STARTED,
         };
         change(&mut config);
         let mut story = Story {

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::call::Question;
+use crate::cluster::Own;
 use crate::failure_detector::CallNews;
 use crate::fsm::State;
 use crate::network::{Heard, Hearing};
 
-const PRESENCE: Request = Request::WritePresence(LEASE);
+const PRESENCE: Request = Request::WritePresence { lease: LEASE, started: STARTED };
 
 impl Story {
     /// A host that holds its lease, has this IP, and is present.
@@ -49,7 +50,7 @@ fn an_agent_is_present_on_each_lease_that_it_uses() {
     assert!(story.asks_for_presence());
     story.feed(Event::LeaseHeld { id: 8, ttl: TTL });
     story.answer(Request::WriteHost { lease: 8, revision: 50 }, written(101));
-    story.expect_ask(&Request::WritePresence(8));
+    story.expect_ask(&Request::WritePresence { lease: 8, started: STARTED });
 }
 
 #[test]
@@ -213,4 +214,46 @@ fn of_new_candidates_hear_the_standbys_and_the_owners_that_need_them() {
         let told = Action::Tell(slot, Order::CandidatesOutdated);
         assert_eq!(story.did(|action| *action == told), hears, "{status:?}");
     }
+}
+
+/// What the cluster is asked for, and what the host knows itself.
+fn own_knowledge(story: &mut Story) -> Own {
+    let token = story.command(Command::Status);
+    let asked = story.done.drain(..).find_map(|action| match action {
+        Action::ReadCluster(asked, own) if asked == token => Some(own),
+        _ => None,
+    });
+    *asked.expect("etcd is asked")
+}
+
+#[test]
+fn whoever_asks_for_the_cluster_hears_which_hosts_have_gone() {
+    let mut story = Story::present();
+    let agent = |host: &str, lease| Event::Agent { host: host.to_owned(), lease, revision: 60 };
+    story.feed(agent("h2", 12));
+    story.feed(agent("h3", 13));
+    story.feed(agent("h4", 0));
+    story.feed(agent("h3", 0));
+    let own = own_knowledge(&mut story);
+    assert_eq!((own.host.as_str(), own.ips.len(), own.problems.len()), ("h1", 1, 0));
+    assert_eq!(own.agents, ["h2"]);
+    assert_eq!(own.gone, [("h3".to_owned(), 0)], "h4 was never here");
+    story.feed(agent("h3", 14));
+    let own = own_knowledge(&mut story);
+    assert_eq!((own.agents.len(), own.gone.len()), (2, 0));
+    for number in 0..1000 {
+        story.feed(agent(&format!("a{number}"), 20));
+        story.feed(agent(&format!("a{number}"), 0));
+    }
+    assert_eq!(own_knowledge(&mut story).gone.len(), 100);
+}
+
+#[test]
+fn an_etcd_that_is_lost_is_not_asked_for_the_cluster() {
+    let mut story = Story::present();
+    story.feed(Event::EtcdLost { why: "no answer".to_owned(), revision: 60 });
+    let token = story.command(Command::Status);
+    let Ok(Answer::Cluster(facts)) = story.reply(token) else { panic!("no answer") };
+    assert_eq!(facts.etcd, Err("etcd is lost: no answer".to_owned()));
+    assert_eq!(facts.own.ips.len(), 1);
 }

@@ -1,0 +1,176 @@
+//! What the keys in etcd say of hosts and IPs.
+
+use std::collections::BTreeMap;
+
+use super::{Read, agent_keys, host_keys, host_of};
+use crate::call;
+use crate::etcd::{Kv, TimeToLive};
+use crate::lock;
+use crate::store;
+use crate::text::is_host_name;
+use crate::vip::Cidr;
+
+/// How much is shown of a key that cannot be understood.
+const SHOWN: usize = 200;
+
+/// Hosts and IPs.
+#[derive(Debug, Default)]
+pub(super) struct Cluster {
+    pub(super) hosts: BTreeMap<String, Host>,
+    pub(super) ips: BTreeMap<Cidr, Vip>,
+    /// Keys that cannot be understood, and why.
+    pub(super) bad: Vec<(String, String)>,
+    /// Names under which a second machine starts.
+    pub(super) claimed: Vec<String>,
+}
+
+/// A host.
+#[derive(Debug, Default)]
+pub(super) struct Host {
+    /// Its lease lives; nothing if that is not known.
+    pub(super) alive: Option<bool>,
+    pub(super) version: Option<String>,
+    pub(super) started: Option<u64>,
+    pub(super) lease: Option<TimeToLive>,
+}
+
+/// An IP.
+#[derive(Debug, Default)]
+pub(super) struct Vip {
+    /// Who holds its lock, and on which lease.
+    pub(super) owner: Option<(String, i64)>,
+    /// The key of its lock, if that is not spelled as ours: the hosts behind the two know nothing of each other.
+    pub(super) misspelled: Option<String>,
+    pub(super) candidates: BTreeMap<String, Candidate>,
+}
+
+/// A host that offers an IP.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    /// It is there; nothing if that is not known.
+    pub(super) alive: Option<bool>,
+    /// It would take the IP.
+    pub(super) available: bool,
+}
+
+impl Cluster {
+    /// What etcd has.
+    pub(super) fn of(read: &Read) -> Cluster {
+        let mut cluster = Cluster::default();
+        let leases: BTreeMap<i64, TimeToLive> = read.leases.iter().copied().collect();
+        agent_keys(&read.all).iter().for_each(|kv| cluster.add_agent(kv, &leases));
+        host_keys(&read.all).iter().for_each(|kv| cluster.add_host(kv, &leases));
+        read.candidacies().iter().for_each(|kv| cluster.add_candidacy(kv));
+        for (host, kvs) in &read.records {
+            kvs.iter().for_each(|kv| cluster.add_record(host, kv));
+        }
+        read.locks().iter().for_each(|kv| cluster.add_lock(kv));
+        cluster
+    }
+
+    fn add_agent(&mut self, kv: &Kv, leases: &BTreeMap<i64, TimeToLive>) {
+        let presence = match call::presence(kv) {
+            None => return,
+            Some(Ok(presence)) => presence,
+            Some(Err(why)) => return self.skip(kv, &why),
+        };
+        let lease = leases.get(&presence.lease).copied();
+        // The key ends with its lease, but etcd may still be about to remove it.
+        let alive = Some(presence.lease != 0 && lease.is_none_or(|lease| lease.left >= 0));
+        let (version, started) = (presence.version, presence.started);
+        self.hosts.insert(presence.host, Host { alive, version, started, lease });
+    }
+
+    /// A host that shows no agent may have one of another kind.
+    fn add_host(&mut self, kv: &Kv, leases: &BTreeMap<i64, TimeToLive>) {
+        let Some(name) = host_of(kv) else { return self.add_claim(kv) };
+        let host = match store::read_host(kv) {
+            _ if !is_host_name(name) => return self.skip(kv, NO_NAME),
+            Err(why) => return self.skip(kv, &why),
+            Ok(host) => host,
+        };
+        if !self.hosts.contains_key(name) {
+            let lease = host.lease.map(|lease| leases.get(&lease).copied());
+            let alive = match lease {
+                None => Some(false),
+                Some(told) => told.map(|lease| lease.left >= 0),
+            };
+            let lease = lease.flatten().filter(|lease| lease.left >= 0);
+            self.hosts.insert(name.to_owned(), Host { alive, lease, ..Host::default() });
+        }
+    }
+
+    fn add_claim(&mut self, kv: &Kv) {
+        let rest = kv.key.strip_prefix(store::HOSTS).unwrap_or_default();
+        let Some((name, _)) = rest.split_once('/') else { return };
+        // Marks of hosts stand under a name that no host has.
+        if is_host_name(name) && !name.starts_with('.') && !self.claimed.iter().any(|it| it == name)
+        {
+            self.claimed.push(name.to_owned());
+        }
+    }
+
+    fn add_candidacy(&mut self, kv: &Kv) {
+        let key = kv.key.strip_prefix(lock::CANDIDACIES).unwrap_or_default();
+        let Some((cidr, host)) =
+            key.split_once('/').and_then(|(key, host)| Some((cidr(key)?, host)))
+        else {
+            return self.skip(kv, NO_IP);
+        };
+        if !is_host_name(host) {
+            return self.skip(kv, NO_NAME);
+        }
+        let (available, why) = lock::available(kv);
+        why.into_iter().for_each(|why| self.skip(kv, &why));
+        let has_lease = kv.lease != 0;
+        let host_of_it = self.hosts.entry(host.to_owned()).or_default();
+        if has_lease && host_of_it.alive.is_none() {
+            host_of_it.alive = Some(true);
+        }
+        let alive = if has_lease { Some(true) } else { host_of_it.alive };
+        self.vip(cidr).candidates.insert(host.to_owned(), Candidate { alive, available });
+    }
+
+    fn add_record(&mut self, host: &str, kv: &Kv) {
+        let record = match store::read_record(host, kv) {
+            Ok(Some(record)) => record,
+            // It belongs to another plugin.
+            Ok(None) => return,
+            Err(why) => return self.skip(kv, &why),
+        };
+        let alive = self.hosts.get(host).and_then(|host| host.alive);
+        let candidate = Candidate { alive, available: false };
+        self.vip(record.cidr).candidates.entry(host.to_owned()).or_insert(candidate);
+    }
+
+    fn add_lock(&mut self, kv: &Kv) {
+        let key = kv.key.strip_prefix(lock::PREFIX).unwrap_or_default();
+        let Some(cidr) = cidr(key) else { return self.skip(kv, NO_IP) };
+        let owner = String::from_utf8_lossy(&kv.value).into_owned();
+        if !is_host_name(&owner) {
+            return self.skip(kv, NO_NAME);
+        }
+        let vip = self.vip(cidr);
+        if key == cidr.election_key() {
+            vip.owner = Some((owner, kv.lease));
+        } else {
+            vip.misspelled = Some(kv.key.clone());
+        }
+    }
+
+    fn vip(&mut self, cidr: Cidr) -> &mut Vip {
+        self.ips.entry(cidr).or_default()
+    }
+
+    fn skip(&mut self, kv: &Kv, why: &str) {
+        self.bad.push((kv.key.chars().take(SHOWN).collect(), why.to_owned()));
+    }
+}
+
+/// The IP of an election key, in whatever spelling.
+fn cidr(key: &str) -> Option<Cidr> {
+    key.contains('_').then(|| key.replacen('_', "/", 1).parse().ok())?
+}
+
+const NO_NAME: &str = "it names no host";
+const NO_IP: &str = "it names no IP";

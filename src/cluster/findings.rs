@@ -1,0 +1,185 @@
+//! What needs a person.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::decode::{Cluster, Vip};
+use super::{Facts, Own};
+use crate::text::first_of;
+use crate::vip::Cidr;
+use crate::wire::Finding;
+
+/// How many names a text has.
+const NAMES: usize = 5;
+
+/// The kinds, worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Etcd,
+    Conflict,
+    NoOwner,
+    Redundancy,
+    Host,
+    Problem,
+    BadValue,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Kind::Etcd => "etcd",
+            Kind::Conflict => "conflict",
+            Kind::NoOwner => "no_owner",
+            Kind::Redundancy => "redundancy",
+            Kind::Host => "host",
+            Kind::Problem => "problem",
+            Kind::BadValue => "bad_value",
+        }
+    }
+}
+
+/// All findings, worst first.
+pub(super) fn all(facts: &Facts, cluster: &Cluster) -> Vec<Finding> {
+    let mut findings = Findings(Vec::new());
+    match &facts.etcd {
+        Err(why) => {
+            let text = format!("{why}; what follows is what {} knows by itself", facts.own.host);
+            findings.add(Kind::Etcd, "etcd", text);
+        }
+        Ok(_) => {
+            findings.conflicts(&facts.own, cluster);
+            findings.redundancy(cluster);
+        }
+    }
+    findings.hosts(&facts.own, cluster);
+    // That etcd is lost is said already.
+    let said = facts.etcd.as_ref().err();
+    for problem in facts.own.problems.iter().filter(|problem| said != Some(problem)) {
+        findings.add(Kind::Problem, &facts.own.host, problem.clone());
+    }
+    for (key, why) in &cluster.bad {
+        findings.add(Kind::BadValue, key, format!("it cannot be understood: {why}"));
+    }
+    findings.0.sort_by_key(|(kind, _)| *kind);
+    findings.0.into_iter().map(|(_, finding)| finding).collect()
+}
+
+struct Findings(Vec<(Kind, Finding)>);
+
+impl Findings {
+    fn add(&mut self, kind: Kind, about: impl ToString, text: String) {
+        let (about, word) = (about.to_string(), kind.word().to_owned());
+        self.0.push((kind, Finding { kind: word, about, text, since: None }));
+    }
+
+    /// Where two may have an IP.
+    fn conflicts(&mut self, own: &Own, cluster: &Cluster) {
+        self.masks(cluster);
+        for (cidr, vip) in &cluster.ips {
+            if let Some((host, 0)) = &vip.owner {
+                let text =
+                    format!("the lock of {host} has no lease, so that it never ends: delete it");
+                self.add(Kind::Conflict, cidr, text);
+            }
+            if let Some(key) = &vip.misspelled {
+                let text = format!("{key} is the lock of the same address in another spelling");
+                self.add(Kind::Conflict, cidr, text);
+            }
+        }
+        for ip in own.ips.iter().filter(|ip| ip.bound) {
+            let owner =
+                ip.ip.parse().ok().and_then(|cidr: Cidr| cluster.ips.get(&cidr)?.owner.as_ref());
+            if let Some((owner, _)) = owner.filter(|(owner, _)| *owner != own.host) {
+                let text = format!("{} has it on {}, and {owner} owns it", own.host, ip.interface);
+                self.add(Kind::Conflict, &ip.ip, text);
+            }
+        }
+        for name in &cluster.claimed {
+            self.add(Kind::Conflict, name, "another machine starts under this name".to_owned());
+        }
+    }
+
+    /// An address with two prefix lengths is two IPs, with an owner each.
+    fn masks(&mut self, cluster: &Cluster) {
+        let mut by_address: BTreeMap<IpAddr, Vec<(&Cidr, &Vip)>> = BTreeMap::new();
+        for (cidr, vip) in &cluster.ips {
+            by_address.entry(cidr.addr()).or_default().push((cidr, vip));
+        }
+        for (address, vips) in by_address.iter().filter(|(_, vips)| vips.len() > 1) {
+            let told = vips.iter().map(|(cidr, vip)| {
+                let owned = vip.owner.as_ref().map(|(owner, _)| format!(", owned by {owner}"));
+                let hosts = first_of(vip.candidates.keys(), NAMES, ", ");
+                format!("/{} ({hosts}{})", cidr.prefix(), owned.unwrap_or_default())
+            });
+            let told: Vec<String> = told.collect();
+            let text = format!("offered with two masks: {}", told.join(" and "));
+            self.add(Kind::Conflict, address, text);
+        }
+    }
+
+    /// Where the next fault takes an IP away.
+    fn redundancy(&mut self, cluster: &Cluster) {
+        for (cidr, vip) in &cluster.ips {
+            if vip.owner.is_none() {
+                self.add(Kind::NoOwner, cidr, format!("no host owns it{}", others(vip, "")));
+                continue;
+            }
+            let ready =
+                vip.candidates.iter().filter(|(_, it)| it.available && it.alive != Some(false));
+            let ready: Vec<&str> = ready.map(|(host, _)| host.as_str()).collect();
+            match ready[..] {
+                [] => self.add(
+                    Kind::Redundancy,
+                    cidr,
+                    format!("no candidate is well{}", others(vip, "")),
+                ),
+                [only] => {
+                    let text = format!("{only} is the only candidate{}", others(vip, only));
+                    self.add(Kind::Redundancy, cidr, text);
+                }
+                [..] => {}
+            }
+        }
+    }
+
+    /// Hosts that are missing.
+    fn hosts(&mut self, own: &Own, cluster: &Cluster) {
+        let mut offered: BTreeMap<&str, usize> = BTreeMap::new();
+        for host in cluster.ips.values().flat_map(|vip| vip.candidates.keys()) {
+            *offered.entry(host).or_default() += 1;
+        }
+        let ages: BTreeMap<&str, u64> =
+            own.gone.iter().map(|(host, age)| (host.as_str(), *age)).collect();
+        let dead = cluster.hosts.iter().filter(|(_, host)| host.alive == Some(false));
+        let dead = dead.map(|(name, _)| name.as_str()).filter(|name| offered.contains_key(name));
+        let is_back = |name: &str| cluster.hosts.get(name).is_some_and(|it| it.alive == Some(true));
+        let gone = ages.keys().copied().filter(|name| !is_back(name));
+        for name in dead.chain(gone).collect::<BTreeSet<&str>>() {
+            let ips = match offered.get(name).copied().unwrap_or(0) {
+                0 => String::new(),
+                1 => "; it offers 1 IP".to_owned(),
+                count => format!("; it offers {count} IPs"),
+            };
+            self.add(Kind::Host, name, format!("the host is gone{ips}"));
+            if let Some((_, finding)) = self.0.last_mut() {
+                finding.since = ages.get(name).copied();
+            }
+        }
+    }
+}
+
+/// What is the matter with the other candidates.
+fn others(vip: &Vip, except: &str) -> String {
+    let others = vip.candidates.iter().filter(|(host, _)| *host != except);
+    let told: Vec<String> = others
+        .map(|(host, candidate)| match candidate.alive {
+            Some(false) => format!("{host} is gone"),
+            Some(true) | None if candidate.available => format!("{host} could"),
+            Some(true) | None => format!("{host} is failing"),
+        })
+        .collect();
+    match told.is_empty() {
+        true => String::new(),
+        false => format!(": {}", first_of(told.iter(), NAMES, ", ")),
+    }
+}
