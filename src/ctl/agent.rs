@@ -21,6 +21,8 @@ use crate::wire;
 
 /// For what the agent answers from memory.
 const READ_LIMIT: Duration = Duration::from_secs(5);
+/// For what it reads of the whole cluster.
+const STATUS_LIMIT: Duration = Duration::from_secs(10);
 /// For what it stores in etcd before it answers.
 const STORE_LIMIT: Duration = Duration::from_secs(15);
 /// For what waits until another host has the IP.
@@ -63,6 +65,12 @@ pub(super) struct Answer<T> {
 }
 
 impl Agent {
+    /// The whole cluster.
+    pub(super) fn status(&self) -> Result<Answer<wire::Status>, Failure> {
+        let response = self.call("GET", "/status", b"", STATUS_LIMIT, 200)?;
+        self.understand(response)
+    }
+
     pub(super) fn list(&self) -> Result<Answer<wire::IpList>, Failure> {
         self.get("/ips")
     }
@@ -257,8 +265,9 @@ fn text_of(refusal: &wire::Error) -> String {
 /// Whether any version of LinK answers like this: an object with one of these fields.
 fn is_links(body: &[u8]) -> bool {
     let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body);
-    object
-        .is_ok_and(|object| ["ips", "ip", "hosts"].iter().any(|field| object.contains_key(*field)))
+    object.is_ok_and(|object| {
+        ["ips", "ip", "hosts", "findings"].iter().any(|field| object.contains_key(*field))
+    })
 }
 
 /// etcd's answer to `GET /version`, as far as it tells etcd from others.

@@ -129,6 +129,8 @@ impl Words {
             }
         };
         Ok(match verb {
+            Verb::Status => Subcommand::Status,
+            Verb::Watch => Subcommand::Watch,
             Verb::List => Subcommand::List,
             Verb::Version => Subcommand::Version,
             Verb::Add => Subcommand::Add(self.new_ip(operand)?),

@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Credentials = 6,
     /// The agent cannot use etcd, so it changed nothing.
     Unavailable = 7,
+    /// Something in the cluster needs a person.
+    NotWell = 8,
 }
 
 /// A failure with the text for the person who typed the command.

@@ -136,7 +136,11 @@ fn check_task(options: &Options, command: &Subcommand) {
             assert!(matches!(refused, None | Some(422)), "{seconds}: {refused:?}");
         }
         Subcommand::Drain(None, _) | Subcommand::Undrain => {}
-        Subcommand::Failover(_, None) | Subcommand::List | Subcommand::Version => {}
+        Subcommand::Failover(_, None)
+        | Subcommand::Status
+        | Subcommand::Watch
+        | Subcommand::List
+        | Subcommand::Version => {}
         Subcommand::Show(_) | Subcommand::Delete(_) | Subcommand::Lock(_) => {}
     }
 }

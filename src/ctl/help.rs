@@ -9,6 +9,8 @@ Manage the IPs of a LinK agent.
 Usage: linkctl [OPTIONS] COMMAND
 
 Commands:
+  status            the whole cluster: hosts, IPs, and what needs a person
+  watch             the same, again and again
   list              the IPs of the agent's host, and who owns them
   show IP|ID        everything about one of them
   add IP            share an IP: this host becomes a candidate for it
@@ -36,11 +38,14 @@ Exit codes:
   5  what answers is not LinK
   6  user or password missing or wrong
   7  the agent cannot use etcd and changed nothing
+  8  status: something in the cluster needs a person
 ";
 
 /// The page of one command.
 pub(super) fn of(verb: Verb) -> &'static str {
     match verb {
+        Verb::Status => STATUS,
+        Verb::Watch => WATCH,
         Verb::List => LIST,
         Verb::Show => SHOW,
         Verb::Add => ADD,
@@ -52,6 +57,30 @@ pub(super) fn of(verb: Verb) -> &'static str {
         Verb::Version => VERSION,
     }
 }
+
+const STATUS: &str = "\
+Show the cluster, as etcd has it and as the agent's host knows it. Exit code 0: all is
+well; 8: something needs a person, and stands at the top.
+
+Usage: linkctl status [--json]
+
+STATE       gone: the host has no agent any more, and since when, if that was within an
+            hour
+LEASE       what is left of the host's lease, of what a renewal gives it
+OFFERS      how many IPs the host offers, OWNS: how many it has
+CANDIDATES  the hosts that offer the IP, and how many of them would take it now
+
+What needs a person: an IP that nobody owns or with one candidate left, a host that is
+gone, two hosts that may have an IP, two masks for one address, what the agent's host
+reports at /health, values in etcd that cannot be understood, etcd itself.
+";
+
+const WATCH: &str = "\
+Show the cluster as `linkctl status` does, anew every 2 seconds on a terminal, elsewhere
+once for each change. Ctrl-C ends it.
+
+Usage: linkctl watch [--json]
+";
 
 const LIST: &str = "\
 List the IPs of the agent's host, ordered by IP.

@@ -16,8 +16,10 @@ mod http;
 mod output;
 mod server;
 mod show;
+mod status;
 mod subcommand;
 mod text;
+mod watch;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -63,6 +65,8 @@ fn run(options: Options, command: &Subcommand) -> Result<(), Failure> {
     let agent = Agent { server, credentials };
     let output = Output::new(json);
     match command {
+        Subcommand::Status => cluster(&agent, output),
+        Subcommand::Watch => watch::run(&agent, output),
         Subcommand::List => list(&agent, output),
         Subcommand::Show(target) => show_one(&agent, output, target),
         Subcommand::Add(new) => add(&agent, output, new),
@@ -84,6 +88,16 @@ fn run(options: Options, command: &Subcommand) -> Result<(), Failure> {
             change(&agent, "failover", target, |id| agent.failover(id, host.as_deref()))?;
             output.done(|| format!("{target} is handed over"))
         }
+    }
+}
+
+/// Shows the cluster; its exit code says whether it needs a person.
+fn cluster(agent: &Agent, output: Output) -> Result<(), Failure> {
+    let shown = agent.status()?;
+    output.answer(&shown.json, |_| status::page(&shown.value))?;
+    match shown.value.ok {
+        true => Ok(()),
+        false => Err(Failure::new(Kind::NotWell, status::verdict(&shown.value))),
     }
 }
 

@@ -27,15 +27,20 @@ impl Output {
         json: &[u8],
         table: impl FnOnce(Colour) -> String,
     ) -> Result<(), Failure> {
+        print(&self.text(json, || table(colour())))
+    }
+
+    /// What is printed of an answer.
+    pub(super) fn text(self, json: &[u8], page: impl FnOnce() -> String) -> String {
         match self.json {
-            true => self.json(json),
-            false => print(&table(colour())),
+            true => harmless(json),
+            false => page(),
         }
     }
 
     /// The agent's own words, with what a terminal would obey escaped.
     pub(super) fn json(self, json: &[u8]) -> Result<(), Failure> {
-        print(&clean_json(&String::from_utf8_lossy(json)))
+        print(&harmless(json))
     }
 
     /// That something is done about which the agent says nothing; `{}` for those who parse it.
@@ -47,9 +52,31 @@ impl Output {
     }
 }
 
+fn harmless(json: &[u8]) -> String {
+    clean_json(&String::from_utf8_lossy(json))
+}
+
+/// Whether a person looks at standard output.
+pub(super) fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Writes to standard output.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
-    write(text.as_bytes())
+    print_while_read(text).map(drop)
+}
+
+/// Writes to standard output; false if nobody reads it any more.
+pub(super) fn print_while_read(text: &str) -> Result<bool, Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => {
+            let message = format!("write standard output: {error}");
+            Err(Failure::new(Kind::Refused, message))
+        }
+    }
 }
 
 /// Tells something that is not part of the answer, on standard error.
@@ -59,22 +86,11 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "linkctl: {}", lines.join("\n"));
 }
 
-fn write(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            let message = format!("write standard output: {error}");
-            Err(Failure::new(Kind::Refused, message))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Colours are for people who look at a terminal and do not mind them (no-color.org).
 fn colour() -> Colour {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    match io::stdout().is_terminal() && !set("NO_COLOR") && !dumb {
+    match is_terminal() && !set("NO_COLOR") && !dumb {
         true => Colour::Yes,
         false => Colour::No,
     }

@@ -69,13 +69,13 @@ pub(super) fn one(ip: &wire::Ip, hosts: Option<&[wire::Host]>, colour: Colour) -
     render(table)
 }
 
-fn plain_table() -> Table {
+pub(super) fn plain_table() -> Table {
     let mut table = Table::new();
     table.load_preset(NOTHING);
     table
 }
 
-fn render(mut table: Table) -> String {
+pub(super) fn render(mut table: Table) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }

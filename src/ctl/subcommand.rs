@@ -12,6 +12,8 @@ use crate::wire;
 /// A command with its own arguments.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Subcommand {
+    Status,
+    Watch,
     List,
     Show(Target),
     Add(NewIp),
@@ -27,6 +29,8 @@ pub(super) enum Subcommand {
 /// The name of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
+    Status,
+    Watch,
     List,
     Show,
     Add,
@@ -49,7 +53,9 @@ pub(super) enum Target {
 }
 
 impl Verb {
-    const ALL: [(&'static str, Verb); 9] = [
+    const ALL: [(&'static str, Verb); 11] = [
+        ("status", Verb::Status),
+        ("watch", Verb::Watch),
         ("list", Verb::List),
         ("show", Verb::Show),
         ("add", Verb::Add),
@@ -64,7 +70,12 @@ impl Verb {
     /// What the command is about, if anything.
     pub(super) fn operand(self) -> Option<&'static str> {
         match self {
-            Verb::List | Verb::Drain | Verb::Undrain | Verb::Version => None,
+            Verb::Status
+            | Verb::Watch
+            | Verb::List
+            | Verb::Drain
+            | Verb::Undrain
+            | Verb::Version => None,
             Verb::Add => Some("IP"),
             Verb::Show | Verb::Delete | Verb::Lock | Verb::Failover => Some("IP or an id"),
         }

@@ -26,6 +26,41 @@ pub(super) fn duration(seconds: u64) -> String {
     }
 }
 
+/// The beginning of a text, of so many characters at most.
+pub(super) fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some(_) => text.chars().take(most - 1).chain(['…']).collect(),
+        None => text.to_owned(),
+    }
+}
+
+/// A text in lines of so many characters, broken between words; the first begins with one text, the others with
+/// another of the same length. A word that is too long is broken, too.
+pub(super) fn wrapped(text: &str, first: &str, others: &str, width: usize) -> String {
+    let room = width - first.len();
+    let mut lines = first.to_owned();
+    let mut used = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        let (space, fits) = (usize::from(used > 0), used + length < room);
+        if space == 1 && fits {
+            lines.push(' ');
+        } else if space == 1 {
+            lines += &format!("\n{others}");
+        }
+        used = if fits { used + space } else { 0 };
+        for c in word.chars() {
+            if used == room {
+                lines += &format!("\n{others}");
+                used = 0;
+            }
+            lines.push(c);
+            used += 1;
+        }
+    }
+    lines + "\n"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +72,13 @@ mod tests {
         assert_eq!(excerpt(&[b'x'; 1000], 3), "\"xxx…\"");
         assert_eq!(excerpt(b"\xff\x00", 9), "\"\u{fffd}\\u{0}\"");
         assert_eq!(excerpt(b"", 9), "\"\"");
+    }
+
+    #[test]
+    fn a_text_is_broken_between_words_and_a_name_is_cut() {
+        assert_eq!(wrapped("one two three", "! ", "  ", 9), "! one two\n  three\n");
+        assert_eq!(wrapped("a verylongword b", "", "", 5), "a\nveryl\nongwo\nrd b\n");
+        assert_eq!((cut("abcd", 4), cut("abcde", 4)), ("abcd".to_owned(), "abc…".to_owned()));
     }
 
     #[test]

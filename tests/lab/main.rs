@@ -102,6 +102,7 @@ mod size;
 mod start;
 #[cfg(test)]
 mod state_dir;
+mod status;
 #[cfg(test)]
 mod surroundings;
 #[cfg(test)]

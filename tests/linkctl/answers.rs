@@ -1,7 +1,60 @@
 //! What is made of an agent's answers.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use crate::run::program;
 use crate::server::{Server, done, http};
 use crate::{ID, ip};
+
+/// A cluster that is well.
+pub(crate) const WELL: &str = r#"{"host":"h1","ok":true,"etcd":"ok","findings":[],"more_findings":0,"hosts":[{"hostname":"h1","alive":true,"version":"v1.2.3","up":60,"lease_left":4,"lease_ttl":5,"offers":1,"owns":1,"gone":null}],"ips":[{"ip":"10.0.0.1/32","owner":"h1","candidates":[{"hostname":"h1","alive":true,"available":true}]}],"more_ips":0}
+"#;
+
+/// The same, with something that needs a person.
+fn not_well() -> String {
+    let finding = r#"{"kind":"host","about":"h2","text":"the host is gone","since":70}"#;
+    WELL.replace(r#""ok":true"#, r#""ok":false"#)
+        .replace(r#""findings":[]"#, &format!(r#""findings":[{finding}]"#))
+}
+
+#[test]
+fn the_exit_code_of_status_says_whether_something_needs_a_person() {
+    let run = Server::always(&http("200 OK", WELL)).linkctl(&["status"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{run:?}");
+    assert!(
+        run.stdout.starts_with("all is well, as h1 knows the cluster: 1 hosts, 1 IPs\n"),
+        "{run:?}"
+    );
+    let agent = Server::always(&http("200 OK", &not_well()));
+    let run = agent.linkctl(&["status"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(8), "linkctl: 1 thing needs a person\n"));
+    assert!(run.stdout.contains("\n! h2: the host is gone, since 1m10s\n"), "{run:?}");
+    let run = agent.linkctl(&["status", "--json"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(8), not_well().as_str()));
+}
+
+#[test]
+fn a_watch_tells_each_change_once_where_there_is_no_terminal() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let later = not_well().replace(":70", ":72");
+    let answers = [WELL.replace(":60", ":58"), WELL.to_owned(), not_well(), later];
+    let serving = std::thread::spawn(move || {
+        for answer in answers {
+            crate::server::answer_one(&listener, &http("200 OK", &answer));
+        }
+    });
+    let mut watch = program();
+    watch.args(["watch", "--json", "--host", &address.to_string()]);
+    let mut watch = watch.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    serving.join().unwrap();
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    let told: Vec<bool> = lines.map(|line| line.unwrap().contains("\"ok\":true")).collect();
+    assert_eq!(told, [true, false], "what changes by itself is no change");
+}
 
 #[test]
 fn an_ip_is_shown_when_etcd_does_not_say_who_offers_it() {

@@ -41,6 +41,7 @@ fn every_command_sends_the_documented_request() {
     let ok = |body: &str| http("200 OK", body);
     let answers = [
         ("GET /ips", ok(&list(std::slice::from_ref(&one)))),
+        ("GET /status", ok(answers::WELL)),
         ("GET /version", ok("{\"version\":\"v9.8.7\"}\n")),
         ("POST /ips", http("201 Created", &one)),
         (&show, ok(&format!("{{\"ip\":{one}}}\n"))),
@@ -53,6 +54,7 @@ fn every_command_sends_the_documented_request() {
     ];
     for (args, expected) in [
         (&["list"] as &[&str], &["GET /ips"] as &[&str]),
+        (&["status"], &["GET /status"]),
         (&["version"], &["GET /version"]),
         (&["add", "10.0.0.1"], &["POST /ips"]),
         (&["show", ID], &[&show, &hosts]),

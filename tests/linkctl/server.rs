@@ -92,6 +92,13 @@ fn answer_all(
     }
 }
 
+/// Answers one request, whatever it is.
+pub(crate) fn answer_one(listener: &TcpListener, answer: &[u8]) {
+    let (mut stream, _) = listener.accept().unwrap();
+    read_request(&mut stream);
+    stream.write_all(answer).unwrap();
+}
+
 /// Reads a head and as much body as it announces; empty when the client closes at once.
 fn read_request(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();

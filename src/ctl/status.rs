@@ -1,0 +1,238 @@
+//! The cluster for people: what needs one first, then the hosts, then the IPs, in 80 columns.
+
+use super::show::{plain_table, render};
+use super::text::{cut, duration, wrapped};
+use crate::text::clean;
+use crate::wire::{ClusterCandidate, ClusterHost, ClusterIp, Finding, Status};
+
+/// Columns of a terminal.
+const WIDTH: usize = 80;
+
+/// Columns of a name.
+const NAME: usize = 18;
+
+/// Columns of a version.
+const VERSION: usize = 10;
+
+/// Columns of the longest IP (`INET6_ADDRSTRLEN` without its NUL, and `/128`, of those that are written).
+const IP: usize = 43;
+
+/// What is shown of the cluster.
+pub(super) fn page(status: &Status) -> String {
+    let mut text = summary(status) + "\n";
+    for finding in &status.findings {
+        text += &found(finding);
+    }
+    if status.more_findings > 0 {
+        text += &format!("! and {} more\n", status.more_findings);
+    }
+    text += "\n";
+    text += &hosts(&status.hosts);
+    if !status.ips.is_empty() {
+        text += "\n";
+        text += &ips(&status.ips);
+    }
+    if status.more_ips > 0 {
+        text += &format!("and {} more IPs\n", status.more_ips);
+    }
+    text
+}
+
+/// The same without what changes by itself.
+pub(super) fn timeless(status: &Status) -> Status {
+    let mut status = status.clone();
+    for host in &mut status.hosts {
+        (host.up, host.lease_left, host.gone) = (None, None, host.gone.map(|_| 0));
+    }
+    status.findings.iter_mut().for_each(|finding| finding.since = None);
+    status
+}
+
+/// How many things need a person, in words.
+pub(super) fn verdict(status: &Status) -> String {
+    match status.findings.len() as u64 + status.more_findings {
+        0 => "all is well".to_owned(),
+        1 => "1 thing needs a person".to_owned(),
+        count => format!("{count} things need a person"),
+    }
+}
+
+fn summary(status: &Status) -> String {
+    let (hosts, ips) = (status.hosts.len(), status.ips.len() as u64 + status.more_ips);
+    let host = cut(&clean(&status.host), NAME);
+    format!("{}, as {host} knows the cluster: {hosts} hosts, {ips} IPs", verdict(status))
+}
+
+fn found(finding: &Finding) -> String {
+    let since = finding.since.map(|since| format!(", since {}", duration(since)));
+    let text = format!("{}: {}{}", finding.about, finding.text, since.unwrap_or_default());
+    wrapped(&clean(&text), "! ", "  ", WIDTH)
+}
+
+fn hosts(hosts: &[ClusterHost]) -> String {
+    let mut table = plain_table();
+    table.set_header(["HOST", "STATE", "VERSION", "UP", "LEASE", "OFFERS", "OWNS"]);
+    for host in hosts {
+        let state = match (host.alive, host.gone) {
+            (Some(true), _) => "up".to_owned(),
+            (_, Some(gone)) => format!("gone {} ago", duration(gone)),
+            (Some(false), None) => "gone".to_owned(),
+            (None, None) => "unknown".to_owned(),
+        };
+        let lease = match (host.lease_left, host.lease_ttl) {
+            (Some(left), Some(ttl)) => format!("{left}s of {ttl}s"),
+            _ => "-".to_owned(),
+        };
+        table.add_row([
+            cut(&clean(&host.hostname), NAME),
+            state,
+            host.version.as_deref().map_or("-".to_owned(), |it| cut(&clean(it), VERSION)),
+            host.up.map_or("-".to_owned(), duration),
+            lease,
+            host.offers.to_string(),
+            host.owns.to_string(),
+        ]);
+    }
+    render(table)
+}
+
+fn ips(ips: &[ClusterIp]) -> String {
+    let owner =
+        |ip: &ClusterIp| ip.owner.as_deref().map_or("-".to_owned(), |it| cut(&clean(it), NAME));
+    let longest = |cell: &dyn Fn(&ClusterIp) -> usize| ips.iter().map(cell).max().unwrap_or(0);
+    let used = longest(&|ip| cut(&clean(&ip.ip), IP).chars().count())
+        + longest(&|ip| owner(ip).chars().count()).max("OWNER".len());
+    let room = WIDTH.saturating_sub(used + 4);
+    let mut table = plain_table();
+    table.set_header(["IP", "OWNER", "CANDIDATES"]);
+    for ip in ips {
+        let address = cut(&clean(&ip.ip), IP);
+        table.add_row([address, owner(ip), candidates(&ip.candidates, room)]);
+    }
+    render(table)
+}
+
+/// How many of them are well, and as many names as there is room for.
+fn candidates(all: &[ClusterCandidate], room: usize) -> String {
+    let is_well = |it: &&ClusterCandidate| it.available && it.alive != Some(false);
+    let mut text = format!("{} of {}:", all.iter().filter(is_well).count(), all.len());
+    for (place, candidate) in all.iter().enumerate() {
+        let name = cut(&clean(&candidate.hostname), NAME);
+        let word = match candidate.alive {
+            Some(false) => format!(" {name}(gone)"),
+            Some(true) | None if candidate.available => format!(" {name}"),
+            Some(true) | None => format!(" {name}(failing)"),
+        };
+        let more = format!(" +{}", all.len() - place);
+        let is_last = place + 1 == all.len();
+        let needed = word.chars().count() + if is_last { 0 } else { more.len() };
+        if text.chars().count() + needed > room {
+            return text + &more;
+        }
+        text += &word;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(name: &str, alive: Option<bool>, gone: Option<u64>) -> ClusterHost {
+        ClusterHost {
+            hostname: name.to_owned(),
+            alive,
+            version: alive.map(|_| "v1.2.3".to_owned()),
+            up: alive.map(|_| 7200),
+            lease_left: alive.map(|_| 4),
+            lease_ttl: alive.map(|_| 5),
+            offers: 2,
+            owns: 1,
+            gone,
+        }
+    }
+
+    fn candidate(name: &str, alive: bool, available: bool) -> ClusterCandidate {
+        ClusterCandidate { hostname: name.to_owned(), alive: Some(alive), available }
+    }
+
+    fn status() -> Status {
+        let finding = Finding {
+            kind: "host".to_owned(),
+            about: "h3".to_owned(),
+            text: "the host is gone; it offers 2 IPs".to_owned(),
+            since: Some(70),
+        };
+        let candidates = vec![
+            candidate("h1", true, true),
+            candidate("h2", true, false),
+            candidate("h3", false, false),
+        ];
+        let free = ClusterIp { ip: "10.0.0.2/32".to_owned(), owner: None, candidates: Vec::new() };
+        let ip =
+            ClusterIp { ip: "10.0.0.1/32".to_owned(), owner: Some("h1".to_owned()), candidates };
+        Status {
+            host: "h1".to_owned(),
+            ok: false,
+            etcd: "ok".to_owned(),
+            findings: vec![finding],
+            more_findings: 0,
+            hosts: vec![
+                host("h1", Some(true), None),
+                host("h2", None, None),
+                host("h3", None, Some(70)),
+            ],
+            ips: vec![ip, free],
+            more_ips: 0,
+        }
+    }
+
+    #[test]
+    fn what_needs_a_person_comes_first() {
+        let expected = "\
+1 thing needs a person, as h1 knows the cluster: 3 hosts, 2 IPs
+! h3: the host is gone; it offers 2 IPs, since 1m10s
+
+HOST  STATE           VERSION  UP    LEASE     OFFERS  OWNS
+h1    up              v1.2.3   2h0m  4s of 5s  2       1
+h2    unknown         -        -     -         2       1
+h3    gone 1m10s ago  -        -     -         2       1
+
+IP           OWNER  CANDIDATES
+10.0.0.1/32  h1     1 of 3: h1 h2(failing) h3(gone)
+10.0.0.2/32  -      0 of 0:
+";
+        assert_eq!(page(&status()), expected);
+    }
+
+    #[test]
+    fn nothing_is_wider_than_a_terminal_or_obeyed_by_it() {
+        let mut status = status();
+        let evil = "a\x1b]0;x\x07\n\u{9b}2J".repeat(9);
+        status.findings[0].text = "word ".repeat(40) + &evil;
+        status.findings[0].about = evil.clone();
+        status.host = evil.clone();
+        status.hosts[0].hostname = evil.clone();
+        status.hosts[0].version = Some(evil.clone());
+        status.ips[0].ip = "1111:2222:3333:4444:5555:6666:7777:8888/128".to_owned();
+        status.ips[0].owner = Some(evil.clone());
+        status.ips[0].candidates = (0..40).map(|_| candidate(&evil, true, false)).collect();
+        status.ips[1].candidates =
+            (0..40).map(|n| candidate(&format!("h{n}"), true, true)).collect();
+        let text = page(&status);
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(text.contains(" +3"), "{text}");
+    }
+
+    #[test]
+    fn only_what_has_changed_counts_as_a_change() {
+        let (before, mut now) = (status(), status());
+        (now.hosts[0].up, now.hosts[0].lease_left, now.hosts[2].gone) =
+            (Some(7202), Some(3), Some(72));
+        now.findings[0].since = Some(72);
+        assert_eq!(timeless(&before), timeless(&now));
+        now.hosts[2].gone = None;
+        assert_ne!(timeless(&before), timeless(&now));
+    }
+}
