@@ -10,13 +10,12 @@ fn status(lab: &Lab, host: HostId) -> Status {
 
 /// What is found of that kind, when it is found.
 fn found(lab: &Lab, host: HostId, kind: &str, about: &str) -> Finding {
-    let mut found = None;
-    eventually("it is found", || {
+    let look = || {
         let all = status(lab, host).findings;
-        found = all.into_iter().find(|finding| finding.kind == kind && finding.about == about);
-        found.is_some()
-    });
-    found.unwrap()
+        all.into_iter().find(|finding| finding.kind == kind && finding.about == about)
+    };
+    eventually("it is found", || look().is_some());
+    look().expect("it was found a moment ago")
 }
 
 /// The exit code of `linkctl status`, and what it says.
