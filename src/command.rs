@@ -110,8 +110,8 @@ pub enum Answer {
     One(Box<wire::Ip>),
     /// It is done; there is nothing to show.
     Done,
-    /// Host names, ordered.
-    Hosts(Vec<String>),
+    /// The hosts that offer an IP, by name.
+    Hosts(Vec<wire::Host>),
     /// Whether this host is drained.
     Drain(wire::Drain),
     /// What is wrong, worst first; empty when all is well.

@@ -46,6 +46,57 @@ pub struct Ip {
     /// Seconds since the status last changed.
     #[serde(default)]
     pub since: u64,
+    /// What is known of it beside that, where one IP is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Box<Seen>>,
+}
+
+/// What a host has seen of an IP, and since when, in seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Since the owner in etcd is what it is.
+    pub owner_since: Option<u64>,
+    /// Since the kernel has the address, or does not have it.
+    pub bound_since: Option<u64>,
+    /// What the network says of the owner's host, where this host watches it.
+    pub owners_host: Option<OwnersHost>,
+    /// The machine that last claimed the address while it was here.
+    pub claimed: Option<Claimed>,
+    /// What the health checks have found.
+    pub checked: Option<Checked>,
+    /// For how long etcd must be silent to count as lost, in milliseconds.
+    pub etcd_loss_after_ms: u64,
+}
+
+/// The host of an owner on the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnersHost {
+    /// `answers`; `doubted`: not the last question; `silent`.
+    pub network: String,
+    /// Seconds since that is so.
+    pub since: u64,
+}
+
+/// A machine that has claimed an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claimed {
+    /// Its hardware address, `02:00:00:00:00:01`.
+    pub hardware_address: String,
+    /// How many seconds ago.
+    pub ago: u64,
+}
+
+/// What health checks have found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// The last round that could be made has passed.
+    pub passed: bool,
+    /// Seconds since that is so.
+    pub since: u64,
+    /// Why a round failed last, if one has.
+    pub last_error: Option<String>,
+    /// How many seconds ago that began.
+    pub last_error_ago: Option<u64>,
 }
 
 /// Go writes a list that was never set as null.
@@ -79,6 +130,23 @@ pub struct HostList {
 pub struct Host {
     /// Its name in etcd.
     pub hostname: String,
+    /// Whether it is available for election.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available: Option<bool>,
+    /// Whether its lease lives; not there if that cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alive: Option<bool>,
+    /// The hardware address of its interface, if it tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware_address: Option<String>,
+}
+
+impl Host {
+    /// A host of which the name is known.
+    pub fn named(hostname: &str) -> Host {
+        let hostname = hostname.to_owned();
+        Host { hostname, available: None, alive: None, hardware_address: None }
+    }
 }
 
 /// Whether the host is drained: the answer to `GET /drain` and `POST /drain`.

@@ -48,7 +48,7 @@ impl Reply {
             Ok(Answer::List(ips)) => Reply::keyed(form, &ips),
             Ok(Answer::One(ip)) => Reply::keyed(form, &ip),
             Ok(Answer::Done) => Reply::bare(204),
-            Ok(Answer::Hosts(names)) => hosts(names),
+            Ok(Answer::Hosts(hosts)) => Reply::json(200, &wire::HostList { hosts }),
             Ok(Answer::Drain(drain)) => Reply::json(form.status, &drain),
             Ok(Answer::Health(problems)) => Reply::health(problems),
             Ok(Answer::Cluster(facts)) => Reply::json(200, &cluster::status(&facts)),
@@ -186,11 +186,6 @@ impl Reply {
     }
 }
 
-fn hosts(names: Vec<String>) -> Reply {
-    let hosts = names.into_iter().map(|hostname| wire::Host { hostname }).collect();
-    Reply::json(200, &wire::HostList { hosts })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,6 +212,7 @@ mod tests {
             bound: false,
             reason: String::new(),
             since: 0,
+            seen: None,
         }
     }
 
@@ -253,7 +249,7 @@ mod tests {
             assert_eq!(reply.headers[0], ("Content-Type".into(), "application/json".into()));
         }
         assert_eq!(text(&Reply::outcome(LIST, Ok(Answer::List(Vec::new())))), "{\"ips\":[]}\n");
-        let hosts = Answer::Hosts(vec!["h1".to_owned()]);
+        let hosts = Answer::Hosts(vec![wire::Host::named("h1")]);
         assert_eq!(text(&Reply::outcome(LIST, Ok(hosts))), "{\"hosts\":[{\"hostname\":\"h1\"}]}\n");
     }
 

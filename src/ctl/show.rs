@@ -6,9 +6,12 @@
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-use super::text::duration;
+use super::text::{duration, wrapped};
 use crate::text::clean;
 use crate::wire;
+
+/// Columns of what stands beside a title.
+const VALUE: usize = 64;
 
 /// Whether output may be coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,21 +55,66 @@ pub(super) fn one(ip: &wire::Ip, hosts: Option<&[wire::Host]>, colour: Colour) -
         "" => String::new(),
         reason => format!(": {}", clean(reason)),
     };
-    let status = status(ip, colour);
+    let plain = clean(&ip.status);
+    let state = wrap(&format!("{plain} for {}{reason}", duration(ip.since)));
     table.add_row(["ip".to_owned(), clean(&ip.ip)]);
-    table.add_row(["status".to_owned(), format!("{} for {}{reason}", status, duration(ip.since))]);
-    table.add_row(["owner".to_owned(), owner(ip)]);
+    table.add_row(["status".to_owned(), state.replacen(&plain, &status(ip, colour), 1)]);
+    let seen = ip.seen.as_deref();
+    table.add_row(["owner".to_owned(), owner(ip) + &lasting(seen.and_then(|it| it.owner_since))]);
     if let Some(hosts) = hosts {
-        let names: Vec<String> = hosts.iter().map(|host| clean(&host.hostname)).collect();
-        table.add_row(["offered by".to_owned(), or_dash(names.join(", "))]);
+        table.add_row(["offered by".to_owned(), or_dash(wrap(&names(hosts)))]);
     }
     table.add_row(["interface".to_owned(), clean(&ip.interface)]);
-    table.add_row(["bound".to_owned(), yes_or_no(ip.bound)]);
-    table.add_row(["checks".to_owned(), checks(ip)]);
-    table.add_row(["etcd loss".to_owned(), or_dash(clean(&ip.etcd_loss_policy))]);
+    let bound = yes_or_no(ip.bound) + &lasting(seen.and_then(|it| it.bound_since));
+    table.add_row(["bound".to_owned(), bound]);
+    table.add_row(["checks".to_owned(), wrap(&checks(ip))]);
+    for (title, text) in seen.map(facts).into_iter().flatten() {
+        table.add_row([title.to_owned(), wrap(&text)]);
+    }
+    let loss = or_dash(clean(&ip.etcd_loss_policy));
+    let after = seen.map(|it| format!(", {} ms after its last answer", it.etcd_loss_after_ms));
+    table.add_row(["etcd loss".to_owned(), loss + &after.unwrap_or_default()]);
     table.add_row(["id".to_owned(), clean(&ip.id)]);
     table.add_row(["election key".to_owned(), clean(&ip.election_key)]);
     render(table)
+}
+
+/// What is seen on the network and by the checks.
+fn facts(seen: &wire::Seen) -> Vec<(&'static str, String)> {
+    let host = seen.owners_host.as_ref().map(|host| {
+        let since = duration(host.since);
+        ("on the wire", format!("the owner's host: {} for {since}", clean(&host.network)))
+    });
+    let claim = seen.claimed.as_ref().map(|claim| {
+        let (mac, ago) = (clean(&claim.hardware_address), duration(claim.ago));
+        ("claimed", format!("by {mac}, {ago} ago"))
+    });
+    let result = seen.checked.as_ref().map(|checked| {
+        let word = if checked.passed { "passing" } else { "failing" };
+        ("check result", format!("{word} for {}", duration(checked.since)))
+    });
+    let error = seen.checked.as_ref().and_then(|checked| {
+        let ago = checked.last_error_ago.map(|ago| format!("{} ago: ", duration(ago)));
+        Some(("last error", ago.unwrap_or_default() + &clean(checked.last_error.as_ref()?)))
+    });
+    [host, claim, result, error].into_iter().flatten().collect()
+}
+
+fn names(hosts: &[wire::Host]) -> String {
+    let names = hosts.iter().map(|host| match host.available {
+        Some(false) => format!("{} (failing)", clean(&host.hostname)),
+        Some(true) | None => clean(&host.hostname),
+    });
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// A text beside its title, within the columns of a terminal.
+fn wrap(text: &str) -> String {
+    wrapped(text, "", "", VALUE).trim_end().to_owned()
+}
+
+fn lasting(since: Option<u64>) -> String {
+    since.map(|since| format!(" for {}", duration(since))).unwrap_or_default()
 }
 
 pub(super) fn plain_table() -> Table {
@@ -155,6 +203,7 @@ mod tests {
             bound: status == "ACTIVATED",
             reason: String::new(),
             since: 192,
+            seen: None,
         }
     }
 
@@ -197,7 +246,7 @@ fd00::1/128  STANDBY    host1  no     eth0       0       3m12s  vip-1b4e28ba-2fa
         shown.healthcheck_interval = 7;
         shown.reason = "connection refused".to_owned();
         shown.owner = None;
-        let hosts = ["h1", "h2"].map(|name| wire::Host { hostname: name.to_owned() });
+        let hosts = ["h1", "h2"].map(wire::Host::named);
         assert_eq!(
             one(&shown, Some(&hosts), Colour::No),
             "\
@@ -209,6 +258,44 @@ interface     eth0
 bound         no
 checks        TCP [::1]:80, every 7 s
 etcd loss     hold
+id            vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427
+election key  10.0.0.1_32
+"
+        );
+    }
+
+    #[test]
+    fn what_a_host_has_seen_is_shown_with_its_age() {
+        let mut shown = ip("10.0.0.1/32", "STANDBY");
+        let owners_host = wire::OwnersHost { network: "answers".to_owned(), since: 60 };
+        let claimed = wire::Claimed { hardware_address: "02:00:00:00:00:09".to_owned(), ago: 5 };
+        let last_error = Some("check TCP 127.0.0.1:80: connection refused".to_owned());
+        let checked =
+            wire::Checked { passed: true, since: 9, last_error, last_error_ago: Some(70) };
+        shown.seen = Some(Box::new(wire::Seen {
+            owner_since: Some(61),
+            bound_since: Some(3600),
+            owners_host: Some(owners_host),
+            claimed: Some(claimed),
+            checked: Some(checked),
+            etcd_loss_after_ms: 5000,
+        }));
+        let hosts = [wire::Host { available: Some(false), ..wire::Host::named("h1") }];
+        assert_eq!(
+            one(&shown, Some(&hosts), Colour::No),
+            "\
+ip            10.0.0.1/32
+status        STANDBY for 3m12s
+owner         host1 for 1m1s
+offered by    h1 (failing)
+interface     eth0
+bound         no for 1h0m
+checks        -
+on the wire   the owner's host: answers for 1m0s
+claimed       by 02:00:00:00:00:09, 5s ago
+check result  passing for 9s
+last error    1m10s ago: check TCP 127.0.0.1:80: connection refused
+etcd loss     hold, 5000 ms after its last answer
 id            vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427
 election key  10.0.0.1_32
 "
@@ -232,7 +319,8 @@ election key  10.0.0.1_32
             *field = evil.to_owned();
         }
         shown.owner = Some(evil.to_owned());
-        let hosts = [wire::Host { hostname: evil.to_owned() }];
+        let hosts =
+            [wire::Host { hardware_address: Some(evil.to_owned()), ..wire::Host::named(evil) }];
         let listed = list(std::slice::from_ref(&shown), Colour::No);
         let text = listed.clone() + &one(&shown, Some(&hosts), Colour::No);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");

@@ -222,7 +222,7 @@ IP           OWNER  CANDIDATES
         let text = page(&status);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
-        assert!(text.contains(" +3"), "{text}");
+        assert!(text.contains("40 of 40: +40"), "{text}");
     }
 
     #[test]

@@ -76,6 +76,21 @@ pub struct Status {
     pub drained_last: bool,
     /// Why its health checks cannot be made; what they have found before holds.
     pub shortage: Option<String>,
+    /// What its health checks have found.
+    pub checked: Option<Checked>,
+    /// Who last claimed an address that is here, and when, to the second.
+    pub claimed: Option<(Mac, Instant)>,
+}
+
+/// What health checks have found, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// The last round that could be made has passed.
+    pub passed: bool,
+    /// Since when that is so.
+    pub since: Instant,
+    /// Why a round has failed last, and when that began.
+    pub last_error: Option<(String, Instant)>,
 }
 
 impl Status {
@@ -94,6 +109,8 @@ impl Status {
             trouble: Vec::new(),
             drained_last: false,
             shortage: None,
+            checked: None,
+            claimed: None,
         }
     }
 }

@@ -390,6 +390,8 @@ impl Actor {
             trouble: self.words.trouble(core),
             drained_last: core.reason() == Reason::DrainedLast,
             shortage: self.words.shortage.clone(),
+            checked: self.words.checked.clone(),
+            claimed: self.words.claimant,
         };
         if self.shown.as_ref() != Some(&status) {
             self.shown = Some(status.clone());

@@ -1,10 +1,12 @@
 //! What an election says of itself, in plain words: the core has reasons, this has the texts that come
 //! with them.
 
+use std::time::{Duration, Instant};
+
 use log::warn;
 
 use super::core::{Core, Reason, Trouble};
-use super::handle::Params;
+use super::handle::{Checked, Params};
 use super::health::Cause;
 use crate::checks::NotPassed;
 use crate::lock;
@@ -12,18 +14,23 @@ use crate::net::OrderError;
 use crate::network::{Mac, mac_text};
 use crate::vip::Cidr;
 
+/// For how long a claim of the same machine is the same.
+const CLAIM: Duration = Duration::from_secs(1);
+
 /// The texts.
 pub(super) struct Words {
     cidr: Cidr,
     interface: String,
     /// Why the last round of health checks that could be made has failed.
     checks: String,
+    /// What the rounds that could be made have found.
+    pub(super) checked: Option<Checked>,
     /// Why the last round could not be made.
     pub(super) shortage: Option<String>,
     /// Why the kernel did not take an address.
     not_bound: Option<OrderError>,
-    /// Who last claimed an address.
-    claimant: Option<Mac>,
+    /// Who last claimed an address, and when.
+    pub(super) claimant: Option<(Mac, Instant)>,
     /// What was logged of what is wrong.
     logged: Vec<Trouble>,
 }
@@ -34,6 +41,7 @@ impl Words {
             cidr: params.cidr,
             interface: params.interface.clone(),
             checks: String::new(),
+            checked: None,
             shortage: None,
             not_bound: None,
             claimant: None,
@@ -45,8 +53,14 @@ impl Words {
     pub(super) fn checked(&mut self, result: Result<(), NotPassed>) -> Option<bool> {
         self.shortage = None;
         match result {
-            Ok(()) => return Some(true),
-            Err(NotPassed::Failed(why)) => self.checks = why,
+            Ok(()) => {
+                self.note(None);
+                return Some(true);
+            }
+            Err(NotPassed::Failed(why)) => {
+                self.note(Some(&why));
+                self.checks = why;
+            }
             Err(NotPassed::NotMade(why)) => {
                 self.shortage = Some(why);
                 return None;
@@ -55,12 +69,32 @@ impl Words {
         Some(false)
     }
 
+    /// Keeps since when rounds pass, or fail, and why they fail; of rounds that find the same, nothing changes.
+    fn note(&mut self, error: Option<&String>) {
+        let (passed, now) = (error.is_none(), Instant::now());
+        let first = Checked { passed, since: now, last_error: None };
+        let checked = self.checked.get_or_insert(first);
+        let is_turn = checked.passed != passed;
+        if is_turn {
+            (checked.passed, checked.since) = (passed, now);
+        }
+        if let Some(why) = error {
+            let is_known = checked.last_error.as_ref().is_some_and(|(last, _)| last == why);
+            if is_turn || !is_known {
+                checked.last_error = Some((why.clone(), now));
+            }
+        }
+    }
+
     pub(super) fn not_bound(&mut self, why: OrderError) {
         self.not_bound = Some(why);
     }
 
     pub(super) fn claimed(&mut self, from: Mac) {
-        self.claimant = Some(from);
+        let (now, before) = (Instant::now(), self.claimant);
+        // A machine that goes on claiming it is no news for a second.
+        let is_known = before.is_some_and(|(mac, at)| mac == from && now - at < CLAIM);
+        self.claimant = before.filter(|_| is_known).or(Some((from, now)));
     }
 
     pub(super) fn reason(&self, core: &Core) -> String {
@@ -112,7 +146,7 @@ impl Words {
             Trouble::Interface(why) => format!("{}: {why}", self.interface),
             Trouble::Isolated => format!("isolated on {}: nobody is heard there", self.interface),
             Trouble::Conflict => {
-                let claimant = mac_text(self.claimant.unwrap_or_default());
+                let claimant = mac_text(self.claimant.map_or_else(Mac::default, |(mac, _)| mac));
                 format!("another machine has {addr}, too: hardware address {claimant}")
             }
             Trouble::LockWithoutLease => {

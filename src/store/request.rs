@@ -8,7 +8,7 @@ use super::record::{self, Record, RecordValue};
 use super::{json, records_prefix};
 use crate::call;
 use crate::etcd::{Compare, Kv, Op, Reply, Txn};
-use crate::lock::{self, OtherPrefix};
+use crate::lock::{self, Candidate, OtherPrefix};
 use crate::vip::{Cidr, VipId};
 
 /// Bytes of the name of a history, at most.
@@ -83,8 +83,10 @@ pub enum Answer {
     Hosts(Vec<(String, HostKey)>),
     /// The IPs that are registered on another host.
     Records(Vec<Record>),
-    /// Names of hosts, or the keys of their candidacies.
+    /// The keys of candidacies.
     Names(Vec<String>),
+    /// The hosts that offer an IP, by name.
+    Candidates(Vec<Candidate>),
     /// For each of the IPs that another host offers with another prefix length: how, and which host.
     OtherPrefixes(Vec<(Cidr, OtherPrefix)>),
 }
@@ -212,10 +214,7 @@ pub fn answer_of(request: &Request, host: &str, instance: &Instance, reply: &Rep
             let readable = records.filter_map(|found| Some(found.ok()??.record));
             Answer::Records(readable.collect())
         }
-        Request::Candidates(cidr) => {
-            let candidates = lock::candidates(*cidr, reply.kvs(0));
-            Answer::Names(candidates.into_iter().map(|candidate| candidate.host).collect())
-        }
+        Request::Candidates(cidr) => Answer::Candidates(lock::candidates(*cidr, reply.kvs(0))),
         Request::SharedBy(_) => {
             Answer::Names(reply.kvs(0).iter().map(|kv| kv.key.clone()).collect())
         }

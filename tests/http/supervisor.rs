@@ -93,7 +93,7 @@ pub(crate) fn oblige(command: &Command) -> Answer {
         Command::Drained => {
             Answer::Drain(wire::Drain { drained: false, seconds_left: None, ips: Vec::new() })
         }
-        Command::Hosts(_) => Answer::Hosts(vec!["h1".to_owned(), "h2".to_owned()]),
+        Command::Hosts(_) => Answer::Hosts(["h1", "h2"].map(wire::Host::named).into()),
         Command::Health => Answer::Health(Vec::new()),
         Command::Status => Answer::Cluster(Box::new(cluster())),
     }
@@ -120,5 +120,6 @@ pub(crate) fn ip(cidr: &str) -> wire::Ip {
         bound: true,
         reason: "elected".to_owned(),
         since: 7,
+        seen: None,
     }
 }

@@ -72,3 +72,36 @@ fn each_host_tells_of_the_cluster_what_needs_a_person() {
     assert!(alone.etcd != "ok" && alone.hosts.len() >= 2, "{alone:?}");
     assert_eq!(told(&lab, asked).0, Some(8));
 }
+
+#[test]
+fn an_ip_is_shown_with_what_its_host_has_seen_and_also_without_etcd() {
+    let mut lab = Lab::sharing(2, VIP);
+    let owner = lab.await_calm(VIP);
+    let standby = lab.other_than(owner);
+    let checks =
+        serde_json::json!({ "healthchecks": [{ "type": "TCP", "host": "127.0.0.1", "port": 9 }] });
+    lab[standby].api().put(&lab[standby].api().path(VIP), &checks).expect(200);
+    let shown = |lab: &Lab| -> link::wire::OneIp {
+        lab[standby].api().get(&lab[standby].api().path(VIP)).expect(200).read()
+    };
+    eventually("its check fails, and the owner's host is heard", || {
+        let seen = shown(&lab).ip.seen.expect("one IP is shown in full");
+        let is_heard = seen.owners_host.is_some_and(|host| host.network == "answers");
+        is_heard
+            && seen.checked.is_some_and(|checked| !checked.passed && checked.last_error.is_some())
+    });
+    let show = |lab: &Lab| {
+        let output = lab.run_on(standby, &Program::new(linkctl()).args(["show", "10.0.1.1"]));
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let text = show(&lab);
+    for part in ["answers for", "failing for", "ago: check TCP 127.0.0.1:9", "5000 ms after"] {
+        assert!(text.contains(part), "{part} is missing in:\n{text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    lab.etcd.stop();
+    found(&lab, standby, "etcd", "etcd");
+    let text = show(&lab);
+    assert!(text.contains("check result") && text.contains("bound"), "{text}");
+}

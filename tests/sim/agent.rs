@@ -179,6 +179,8 @@ impl Election {
         Status {
             shortage: None,
             drained_last: core.reason() == Reason::DrainedLast,
+            checked: None,
+            claimed: None,
             state: core.state(),
             since: self.driver.since(),
             reason: String::new(),

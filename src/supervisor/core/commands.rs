@@ -10,9 +10,11 @@ use super::table::{Stage, Vip};
 use super::{Core, Failure, Order, Origin, Timer, Token};
 use crate::command::{Answer, Change, Command, NewVip, Refusal};
 use crate::fsm::State;
-use crate::lock::Lease;
+use crate::lock::{Candidate, Lease};
+use crate::network::mac_text;
 use crate::store::{self, At, Record, Request};
 use crate::vip::{Cidr, Slot, VipId};
+use crate::wire;
 
 /// Why an IP is not served that is one too many.
 const BEYOND_LIMIT: &str = "MAX_NUMBER_OF_ENDPOINTS is too small for it";
@@ -90,7 +92,7 @@ impl Core {
                 self.reply(token, Ok(Answer::List(list)));
             }
             Command::Get(id) => {
-                let shown = self.show(self.find(&id)?.1);
+                let shown = self.show_in_full(self.find(&id)?.1);
                 self.reply(token, Ok(Answer::One(Box::new(shown))));
             }
             Command::Create(new) => self.create(new, token)?,
@@ -291,7 +293,9 @@ impl Core {
         result: Result<(store::Answer, At), Failure>,
     ) {
         let answer = match result {
-            Ok((store::Answer::Names(names), _)) => Ok(Answer::Hosts(names)),
+            Ok((store::Answer::Candidates(candidates), _)) => {
+                Ok(Answer::Hosts(candidates.into_iter().map(host).collect()))
+            }
             Ok(_) => Ok(Answer::Hosts(Vec::new())),
             Err(failure) => Err(Refusal::Unavailable(format!("etcd: {}", failure.why))),
         };
@@ -300,5 +304,16 @@ impl Core {
         self.clients.asking_hosts = others;
         let asked: Vec<(Cidr, Token)> = asked;
         asked.into_iter().for_each(|(_, token)| self.reply(token, answer.clone()));
+    }
+}
+
+fn host(candidate: Candidate) -> wire::Host {
+    let Candidate { host, available, lease, hardware_address, .. } = candidate;
+    wire::Host {
+        hostname: host,
+        available: Some(available),
+        // The candidacy of a Go LinK outlives its host.
+        alive: (lease != 0).then_some(true),
+        hardware_address: hardware_address.map(mac_text),
     }
 }

@@ -22,6 +22,7 @@ mod message;
 mod presence;
 mod records;
 mod same_address;
+mod seen;
 mod serving;
 mod start;
 mod status;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 
+use super::seen::Seen;
 use super::{Core, Token};
 use crate::command::Change;
 use crate::election::Status;
@@ -52,6 +53,7 @@ pub(super) struct Vip {
     pub(super) other_prefix: Option<OtherPrefix>,
     /// The machine that answered for the address when the IP was new.
     pub(super) answered: Option<Mac>,
+    pub(super) seen: Seen,
 }
 
 /// How far an IP belongs to this host.
@@ -250,6 +252,7 @@ impl Vip {
             service: Service::Served,
             other_prefix: None,
             answered: None,
+            seen: Seen::default(),
         }
     }
 
@@ -292,6 +295,7 @@ impl Core {
             bound: status.bound,
             reason: status.reason.clone(),
             since: status.since.elapsed().as_secs(),
+            seen: None,
         }
     }
 

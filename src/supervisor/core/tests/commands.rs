@@ -3,9 +3,10 @@
 use super::*;
 use crate::command::{Change, NewVip};
 use crate::fsm::State;
-use crate::lock::OtherPrefix;
+use crate::lock::{Candidate, OtherPrefix};
 use crate::store::Obstacle;
 use crate::vip::Check;
+use crate::wire;
 
 pub(super) fn new(number: u8) -> Command {
     Command::Create(NewVip {
@@ -346,10 +347,26 @@ fn the_hosts_of_an_ip_are_read_for_all_that_ask() {
     let (first, second) =
         (story.command(Command::Hosts(id(1))), story.command(Command::Hosts(id(1))));
     story.expect_ask(&Request::Candidates(cidr));
-    let names = vec!["h1".to_owned(), "h2".to_owned()];
-    story.answer(Request::Candidates(cidr), store::Answer::Names(names.clone()));
+    let candidate = |host: &str, available, lease, hardware_address| Candidate {
+        host: host.to_owned(),
+        available,
+        lease,
+        written: 9,
+        hardware_address,
+    };
+    let found =
+        vec![candidate("h1", false, 7, Some([2, 0, 0, 0, 0, 1])), candidate("h2", true, 0, None)];
+    story.answer(Request::Candidates(cidr), store::Answer::Candidates(found));
+    let (mac, go) = (Some("02:00:00:00:00:01".to_owned()), wire::Host::named("h2"));
+    let ours = wire::Host {
+        available: Some(false),
+        alive: Some(true),
+        hardware_address: mac,
+        ..wire::Host::named("h1")
+    };
+    let hosts = vec![ours, wire::Host { available: Some(true), ..go }];
     for token in [first, second] {
-        assert_eq!(story.reply(token), Ok(Answer::Hosts(names.clone())));
+        assert_eq!(story.reply(token), Ok(Answer::Hosts(hosts.clone())));
     }
     let third = story.command(Command::Hosts(id(1)));
     story.fail(Request::Candidates(cidr), not_sent());

@@ -8,6 +8,7 @@ mod identity;
 mod lease;
 mod many;
 mod presence;
+mod seen;
 mod start;
 mod without_etcd;
 

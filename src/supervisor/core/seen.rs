@@ -1,0 +1,77 @@
+//! Since when an IP is what it is, in etcd, in the kernel, on the wire and for its checks: what one who asks for
+//! this IP is told beside its state.
+
+use std::time::Instant;
+
+use super::Core;
+use super::table::Vip;
+use crate::election::Status;
+use crate::network::{Liveness, mac_text};
+use crate::wire;
+
+/// When what changed last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    /// The owner in etcd.
+    owner: Option<Instant>,
+    /// Whether the kernel has the address.
+    bound: Option<Instant>,
+    /// What is heard of the owner's host.
+    liveness: Option<(Liveness, Instant)>,
+}
+
+impl Seen {
+    /// Takes note of what another status tells.
+    pub(super) fn note(&mut self, before: &Status, after: &Status, now: Instant) {
+        if self.owner.is_none() || before.owner != after.owner {
+            self.owner = Some(now);
+            // It was about another host.
+            self.liveness = None;
+        }
+        if self.bound.is_none() || before.bound != after.bound {
+            self.bound = Some(now);
+        }
+    }
+
+    /// Takes note of what is heard of the owner's host.
+    pub(super) fn heard(&mut self, liveness: Liveness, now: Instant) {
+        if self.liveness.is_none_or(|(before, _)| before != liveness) {
+            self.liveness = Some((liveness, now));
+        }
+    }
+}
+
+impl Core {
+    /// An IP with all that is known of it.
+    pub(super) fn show_in_full(&self, vip: &Vip) -> wire::Ip {
+        let age = |at: Instant| at.elapsed().as_secs();
+        let Vip { seen, status, .. } = vip;
+        let owners_host = seen.liveness.map(|(liveness, at)| {
+            let what = match liveness {
+                Liveness::Alive => "answers",
+                Liveness::Doubted => "doubted",
+                Liveness::Suspect | Liveness::Dead => "silent",
+            };
+            wire::OwnersHost { network: what.to_owned(), since: age(at) }
+        });
+        let claimed = status
+            .claimed
+            .map(|(mac, at)| wire::Claimed { hardware_address: mac_text(mac), ago: age(at) });
+        let checked = status.checked.as_ref().map(|checked| wire::Checked {
+            passed: checked.passed,
+            since: age(checked.since),
+            last_error: checked.last_error.as_ref().map(|(text, _)| text.clone()),
+            last_error_ago: checked.last_error.as_ref().map(|(_, at)| age(*at)),
+        });
+        let shown = wire::Seen {
+            owner_since: seen.owner.map(age),
+            bound_since: seen.bound.map(age),
+            owners_host,
+            claimed,
+            checked,
+            etcd_loss_after_ms: u64::try_from(self.config.loss_after.as_millis())
+                .unwrap_or(u64::MAX),
+        };
+        wire::Ip { seen: Some(Box::new(shown)), ..self.show(vip) }
+    }
+}

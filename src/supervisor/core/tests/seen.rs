@@ -1,0 +1,42 @@
+//! What an IP that is asked for is shown with.
+
+use super::*;
+use crate::election::Checked;
+use crate::network::Liveness;
+use crate::wire;
+
+/// What is shown of the only IP when it is asked for.
+fn seen(story: &mut Story) -> wire::Seen {
+    let token = story.command(Command::Get(id(1)));
+    let Ok(Answer::One(shown)) = story.reply(token) else { panic!("no IP") };
+    *shown.seen.expect("one that is asked for is shown in full")
+}
+
+#[test]
+fn an_ip_that_is_asked_for_is_shown_with_what_was_seen_of_it_and_when() {
+    let mut story = Story::running(&[record(1, 5)]);
+    assert_eq!(seen(&mut story).owner_since, None, "nothing was told yet");
+    let slot = story.slot(1);
+    let now = std::time::Instant::now();
+    let checked = Checked { passed: false, since: now, last_error: Some(("x".to_owned(), now)) };
+    let status = Status {
+        owner: Some("h2".to_owned()),
+        checked: Some(checked),
+        claimed: Some(([2, 0, 0, 0, 0, 9], now)),
+        ..Status::starting()
+    };
+    story.notice(slot, Notice::Status(status.clone()));
+    story.notice(slot, Notice::Owner(Liveness::Alive));
+    let told = seen(&mut story);
+    assert_eq!((told.owner_since, told.bound_since), (Some(0), Some(0)));
+    assert_eq!(told.owners_host.map(|host| host.network).as_deref(), Some("answers"));
+    assert_eq!(told.claimed.map(|it| it.hardware_address).as_deref(), Some("02:00:00:00:00:09"));
+    let checked = told.checked.expect("checks were told");
+    assert_eq!((checked.passed, checked.last_error.as_deref()), (false, Some("x")));
+    assert_eq!(told.etcd_loss_after_ms, 5000);
+    story.notice(slot, Notice::Status(Status { owner: Some("h3".to_owned()), ..status }));
+    assert_eq!(seen(&mut story).owners_host, None, "that was about another host");
+    let list = story.command(Command::List);
+    let Ok(Answer::List(ips)) = story.reply(list) else { panic!("no list") };
+    assert_eq!(ips[0].seen, None, "a list is short");
+}
