@@ -117,13 +117,10 @@ fn a_change_is_written_to_the_local_copy_alone_and_all_only_after_as_many_change
         story.answer(write, written(200 + i64::try_from(round).unwrap()));
         story.feed(Event::Timer(Timer::Copy));
         for action in &story.done {
-            match action {
-                Action::WriteCopy(_) => wholes += 1,
-                Action::AppendToCopy(change) => {
-                    changes += 1;
-                    assert!(change.len() < 600, "{}", String::from_utf8_lossy(change));
-                }
-                _ => {}
+            wholes += usize::from(matches!(action, Action::WriteCopy(_)));
+            if let Action::AppendToCopy(change) = action {
+                changes += 1;
+                assert!(change.len() < 600, "{}", String::from_utf8_lossy(change));
             }
         }
         let copy = story.copy().expect("it is written");

@@ -186,12 +186,13 @@ impl Story {
     }
 
     fn note_copy(&mut self, action: &Action) {
-        match action {
-            Action::WriteCopy(copy) => self.disk.clone_from(copy),
-            Action::AppendToCopy(change) => self.disk.extend(change),
-            _ => return,
+        if let Action::WriteCopy(copy) = action {
+            self.disk.clone_from(copy);
+            self.written = true;
+        } else if let Action::AppendToCopy(change) = action {
+            self.disk.extend(change);
+            self.written = true;
         }
-        self.written = true;
     }
 
     fn answer(&mut self, request: Request, answer: store::Answer) {
