@@ -65,6 +65,7 @@ pub mod local_copy;
 pub mod lock;
 mod logging;
 mod machine;
+pub mod metrics;
 pub mod net;
 pub mod network;
 pub mod ping;

@@ -56,7 +56,7 @@ pub(crate) fn clean_json(json: &str) -> String {
 
 /// False for control characters (Unicode: Cc), for those that only direct others (Cf), and for those
 /// that are not seen (Default_Ignorable_Code_Point).
-fn is_harmless(c: char) -> bool {
+pub(crate) fn is_harmless(c: char) -> bool {
     if c.is_ascii() {
         return !c.is_ascii_control();
     }
