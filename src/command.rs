@@ -8,6 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use crate::cluster::Facts;
+use crate::metrics::Snapshot;
 use crate::policy::LossPolicy;
 use crate::vip::{Check, Cidr, VipId};
 use crate::wire;
@@ -50,6 +51,8 @@ pub enum Command {
     Health,
     /// The whole cluster, as etcd has it and as this host knows it.
     Status,
+    /// What was counted.
+    Metrics,
 }
 
 impl Command {
@@ -68,6 +71,7 @@ impl Command {
             | Command::Hosts(_)
             | Command::Drained
             | Command::Health
+            | Command::Metrics
             | Command::Status => false,
         }
     }
@@ -118,6 +122,8 @@ pub enum Answer {
     Health(Vec<String>),
     /// What was read of the cluster; boxed, and not decoded yet.
     Cluster(Box<Facts>),
+    /// What was counted.
+    Metrics(Box<Snapshot>),
 }
 
 /// Why it was not done. Nothing was changed, except where that is not known.

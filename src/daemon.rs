@@ -21,6 +21,7 @@ use crate::config::{Config, Reading, unknown_names};
 use crate::etcd::Etcd;
 use crate::local_copy::{self, CopyFile};
 use crate::logging;
+use crate::metrics::Budget;
 use crate::net::{Announce, Net, expect_threads};
 use crate::ping::LivenessCheck;
 use crate::policy::{Connections, CrashDetection, StopPolicy};
@@ -157,6 +158,7 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
         etcd: etcd.client(),
         net: net.client(),
         copy,
+        budgets: budgets(&config),
         etcd_addresses: config.etcd_addresses(),
     })
     .map_err(text("supervisor"))?;
@@ -187,6 +189,18 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
         End::Reload => return Err(reload::execute(&program, &sockets)),
     }
     Ok(())
+}
+
+/// Within which time what is acted on.
+fn budgets(config: &Config) -> Vec<Budget> {
+    let crash = config.crash_detection().map(|within| Budget { kind: "crash", within });
+    let checks = config.checks;
+    let budgets = [
+        Budget { kind: "lease", within: config.crash_failover() },
+        Budget { kind: "etcd_loss", within: config.etcd.loss_after() },
+        Budget { kind: "check", within: checks.interval * checks.fall + checks.timeout },
+    ];
+    crash.into_iter().chain(budgets).collect()
 }
 
 /// How long what takes.

@@ -62,6 +62,7 @@ fn what(command: &Command) -> String {
         | Command::Lock(_)
         | Command::Failover(_, None)
         | Command::Hosts(_)
+        | Command::Metrics
         | Command::Health
         | Command::Status => String::new(),
     }

@@ -246,7 +246,12 @@ fn check_end_of_silence(input: &[u8]) {
 
 fn check_command(command: &Command) {
     match command {
-        Command::List | Command::Health | Command::Status | Command::Undrain | Command::Drained => {}
+        Command::List
+        | Command::Health
+        | Command::Metrics
+        | Command::Status
+        | Command::Undrain
+        | Command::Drained => {}
         Command::Drain(time) => assert!(time.is_none_or(|time| time.as_secs() > 0), "{time:?}"),
         Command::Create(new) => check_new(new),
         Command::Get(id) | Command::Delete(id) | Command::Lock(id) | Command::Hosts(id) => {

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::cluster;
 use crate::command::{Answer, Refusal};
+use crate::metrics::{self, Snapshot};
 use crate::text::clean_json;
 use crate::wire;
 
@@ -52,6 +53,7 @@ impl Reply {
             Ok(Answer::Drain(drain)) => Reply::json(form.status, &drain),
             Ok(Answer::Health(problems)) => Reply::health(problems),
             Ok(Answer::Cluster(facts)) => Reply::json(200, &cluster::status(&facts)),
+            Ok(Answer::Metrics(snapshot)) => Reply::metrics(&snapshot),
             Err(refusal) => Reply::refused(refusal),
         }
     }
@@ -102,6 +104,13 @@ impl Reply {
             [first, others @ ..] => format!("{first} (and {} more)", others.len()),
         };
         Reply::json(503, &wire::Health { status, problems }).with("Retry-After", RETRY_AFTER)
+    }
+
+    /// The answer to `GET /metrics`, in the text format of Prometheus.
+    fn metrics(snapshot: &Snapshot) -> Reply {
+        let format = "text/plain; version=0.0.4; charset=utf-8";
+        let headers = vec![("Content-Type".to_owned(), format.to_owned())];
+        Reply { status: 200, headers, body: metrics::text(snapshot).into_bytes() }
     }
 
     /// 401 (RFC 7617, 2).

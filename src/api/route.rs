@@ -35,6 +35,7 @@ pub(crate) fn route(method: &str, target: &str, body: Option<&[u8]>) -> Result<A
         ("GET", ["version"]) => return Ok(Action::Version),
         ("GET", ["health"]) => (Command::Health, bare(200)),
         ("GET", ["status"]) => (Command::Status, bare(200)),
+        ("GET", ["metrics"]) => (Command::Metrics, bare(200)),
         ("GET", ["ips"]) => (Command::List, keyed(200, "ips")),
         ("GET", ["endpoints"]) => (Command::List, keyed(200, "endpoints")),
         ("POST", ["ips"]) => (Command::Create(body::new_ip(required(body)?)?), bare(201)),
@@ -93,7 +94,9 @@ fn no_route(method: &str, target: &str, path: &[&str]) -> Reply {
 /// The methods that a known path has.
 fn methods(path: &[&str]) -> Option<&'static str> {
     match path {
-        ["version" | "health" | "status"] | ["ips" | "endpoints", _, "hosts"] => Some("GET, HEAD"),
+        ["version" | "health" | "metrics" | "status"] | ["ips" | "endpoints", _, "hosts"] => {
+            Some("GET, HEAD")
+        }
         ["ips" | "endpoints"] => Some("GET, HEAD, POST"),
         ["drain"] => Some("GET, HEAD, POST, DELETE"),
         ["ips" | "endpoints", _] => Some("GET, HEAD, PUT, PATCH, DELETE"),

@@ -169,7 +169,8 @@ impl Worker {
     /// Lets the supervisor answer; says why if it does not.
     fn ask(&self, command: Command, form: Form) -> Reply {
         let (is_health, changes) = (command == Command::Health, command.changes());
-        let is_in_memory = matches!(command, Command::List | Command::Get(_) | Command::Health);
+        let is_in_memory =
+            matches!(command, Command::List | Command::Get(_) | Command::Health | Command::Metrics);
         let deadline = after(if is_in_memory { MEMORY_PATIENCE } else { PATIENCE });
         let unsent = |why: &str| match is_health {
             true => Reply::health(vec![why.to_owned()]),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::core::{Core, Timer};
 use super::message::{Action, Input};
+use crate::fsm::Event;
 
 /// The longest pause before a failed request to etcd is tried again; each is twice as long as the one
 /// before, beginning with that of [`Timer::Retry`].
@@ -21,12 +22,15 @@ pub struct Driver {
     failures: u32,
     /// When the state last changed.
     since: Instant,
+    /// How often it has, by the events in the order of [`Event::ALL`].
+    transitions: [u64; Event::ALL.len()],
 }
 
 impl Driver {
     /// Drives a core from now on.
     pub fn new(core: Core, now: Instant) -> Driver {
-        Driver { core, due: [None; Timer::ALL.len()], failures: 0, since: now }
+        let transitions = [0; Event::ALL.len()];
+        Driver { core, due: [None; Timer::ALL.len()], failures: 0, since: now, transitions }
     }
 
     /// The core.
@@ -37,6 +41,11 @@ impl Driver {
     /// When the core's state last changed.
     pub fn since(&self) -> Instant {
         self.since
+    }
+
+    /// How often the core's state has changed, by the events in the order of [`Event::ALL`].
+    pub fn transitions(&self) -> [u64; Event::ALL.len()] {
+        self.transitions
     }
 
     /// When [`Driver::wake`] has something to do.
@@ -55,6 +64,11 @@ impl Driver {
         let mut actions = self.core.handle(input);
         if self.core.state() != state {
             self.since = now;
+        }
+        for action in &actions {
+            if let Action::Transition { event, .. } = action {
+                self.transitions[*event as usize] += 1;
+            }
         }
         actions.retain(|action| {
             let Action::Restart(timer) = action else { return true };

@@ -11,7 +11,7 @@ use super::message::Input;
 use super::thread::Actor;
 use crate::checks::Timing;
 use crate::etcd;
-use crate::fsm::State;
+use crate::fsm::{self, State};
 use crate::lock::Lease;
 use crate::net::{MonitorTiming, NetClient};
 use crate::network::{Liveness, Mac, Missed};
@@ -80,6 +80,8 @@ pub struct Status {
     pub checked: Option<Checked>,
     /// Who last claimed an address that is here, and when, to the second.
     pub claimed: Option<(Mac, Instant)>,
+    /// What it has counted.
+    pub tally: Tally,
 }
 
 /// What health checks have found, and since when.
@@ -91,6 +93,19 @@ pub struct Checked {
     pub since: Instant,
     /// Why a round has failed last, and when that began.
     pub last_error: Option<(String, Instant)>,
+}
+
+/// What an election has counted since it began, and what else is watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How often its state has changed, by the events in the order of [`fsm::Event::ALL`].
+    pub transitions: [u64; fsm::Event::ALL.len()],
+    /// Another machine is heard to have the address, too.
+    pub conflict: bool,
+    /// Whether the last round of health checks has passed, if one has ended.
+    pub check: Option<bool>,
+    /// How many rounds have failed.
+    pub check_failures: u64,
 }
 
 impl Status {
@@ -111,6 +126,7 @@ impl Status {
             shortage: None,
             checked: None,
             claimed: None,
+            tally: Tally::default(),
         }
     }
 }

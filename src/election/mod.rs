@@ -10,4 +10,4 @@ mod thread;
 mod words;
 
 pub use self::core::HANDOVER_TIMEOUT;
-pub use self::handle::{Checked, Election, Notice, Notices, Params, Status};
+pub use self::handle::{Checked, Election, Notice, Notices, Params, Status, Tally};

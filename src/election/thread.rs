@@ -164,7 +164,8 @@ impl Actor {
     }
 
     fn start_checks(&mut self) {
-        (self.checks, self.checks_again, self.words.shortage) = (None, None, None);
+        (self.checks, self.checks_again) = (None, None);
+        self.words.forget_checks();
         self.checks_generation += 1;
         let generation = self.checks_generation;
         if self.params.checks.is_empty() {
@@ -392,6 +393,7 @@ impl Actor {
             shortage: self.words.shortage.clone(),
             checked: self.words.checked.clone(),
             claimed: self.words.claimant,
+            tally: self.words.tally(&self.driver),
         };
         if self.shown.as_ref() != Some(&status) {
             self.shown = Some(status.clone());

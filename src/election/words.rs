@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use log::warn;
 
 use super::core::{Core, Reason, Trouble};
-use super::handle::{Checked, Params};
+use super::driver::Driver;
+use super::handle::{Checked, Params, Tally};
 use super::health::Cause;
 use crate::checks::NotPassed;
 use crate::lock;
@@ -27,6 +28,8 @@ pub(super) struct Words {
     pub(super) checked: Option<Checked>,
     /// Why the last round could not be made.
     pub(super) shortage: Option<String>,
+    /// Whether the last round has passed, and how many have failed.
+    check: (Option<bool>, u64),
     /// Why the kernel did not take an address.
     not_bound: Option<OrderError>,
     /// Who last claimed an address, and when.
@@ -43,6 +46,7 @@ impl Words {
             checks: String::new(),
             checked: None,
             shortage: None,
+            check: (None, 0),
             not_bound: None,
             claimant: None,
             logged: Vec::new(),
@@ -54,6 +58,7 @@ impl Words {
         self.shortage = None;
         match result {
             Ok(()) => {
+                self.check.0 = Some(true);
                 self.note(None);
                 return Some(true);
             }
@@ -66,6 +71,7 @@ impl Words {
                 return None;
             }
         }
+        self.check = (Some(false), self.check.1 + 1);
         Some(false)
     }
 
@@ -83,6 +89,21 @@ impl Words {
             if is_turn || !is_known {
                 checked.last_error = Some((why.clone(), now));
             }
+        }
+    }
+
+    /// Other checks are made from now on, or none.
+    pub(super) fn forget_checks(&mut self) {
+        (self.shortage, self.check.0) = (None, None);
+    }
+
+    /// What was counted.
+    pub(super) fn tally(&self, driver: &Driver) -> Tally {
+        Tally {
+            transitions: driver.transitions(),
+            conflict: driver.core().troubles().contains(&Trouble::Conflict),
+            check: self.check.0,
+            check_failures: self.check.1,
         }
     }
 

@@ -229,6 +229,7 @@ impl Keeper {
                 self.pool.check(answer.header())?;
                 let (id, ttl) = (keeper.id(), seconds(answer.ttl()));
                 self.acknowledged(sent, ttl, Event::Held { id, ttl });
+                self.pool.count_renewal(sent.elapsed());
                 Ok(())
             }
             Some(_) => Err(Error::lease_not_found()),

@@ -20,6 +20,7 @@ mod authenticator;
 mod batch;
 mod cluster;
 mod connection;
+mod count;
 mod error;
 mod event;
 mod follow;
@@ -47,6 +48,7 @@ use tokio::task::{JoinHandle as Task, LocalSet, spawn_local};
 use tokio::time::Instant;
 
 use self::batch::Batcher;
+pub use self::count::CountSink;
 pub use self::error::{Error, ErrorKind};
 use self::event::Events;
 pub use self::event::{
@@ -287,6 +289,11 @@ impl Client {
     /// Has `sink` hear of everything under the followed prefix, from what was read last on. To be called once.
     pub fn follow(&self, sink: FollowSink) {
         self.send(move |server| server.follower.go_to(sink));
+    }
+
+    /// Asks what was counted since the start.
+    pub fn count(&self, sink: CountSink) {
+        self.send(|server| sink(server.pool.counts()));
     }
 
     /// Asks for a sign of life of the runtime, whatever etcd does.

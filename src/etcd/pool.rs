@@ -20,6 +20,7 @@ use super::connection;
 use super::error::{Error, ErrorKind};
 use super::name::Name;
 use super::tls::{TlsIdentity, Version};
+use crate::metrics::EtcdCounts;
 
 /// How long a connection may take to be made, with the name and TLS. The first packet of one that is
 /// begun in a black hole is sent again after a second only (RFC 6298, 2.1), and the hole may be gone
@@ -56,6 +57,7 @@ pub(super) struct Pool {
     unanswered: Cell<bool>,
     /// A member answers: whoever waits before it asks again need not.
     working: Notify,
+    pub(super) counts: RefCell<EtcdCounts>,
 }
 
 /// A client of one member, which is made when it is needed.
@@ -99,6 +101,7 @@ impl Pool {
             warned: RefCell::default(),
             unanswered: Cell::new(false),
             working: Notify::new(),
+            counts: RefCell::default(),
         })
     }
 
@@ -302,13 +305,17 @@ impl Pool {
                     Refusal::Final => self.leave(member, error),
                 }
             }
-            ErrorKind::LeaseNotFound | ErrorKind::Refused => error.on(endpoint),
+            ErrorKind::LeaseNotFound | ErrorKind::Refused => {
+                self.count_failure(error.kind);
+                error.on(endpoint)
+            }
         }
     }
 
     /// Has the next member be tried; this one gets a new connection when its turn comes again. Gives the
     /// error back, naming the member.
     fn leave(&self, member: usize, error: Error) -> Error {
+        self.count_failure(error.kind);
         let Member { endpoint, cluster, .. } = &self.members[member];
         let reason = error.to_string();
         let error = error.on(endpoint);

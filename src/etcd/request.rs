@@ -52,8 +52,10 @@ pub(super) async fn transact_once(
     txn: &Txn,
 ) -> Result<(Reply, Vec<Rest>), Error> {
     let mut kv = client.kv_client().max_decoding_message_size(MESSAGE);
+    let sent = Instant::now();
     let response = kv.txn(txn.to_proto()).await?;
     pool.check(response.header())?;
+    pool.count_transaction(sent.elapsed());
     Ok((Reply::from_proto(&response), rests(txn, &response)))
 }
 

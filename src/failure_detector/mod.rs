@@ -25,6 +25,7 @@
 //! its next death is found as soon.
 
 mod call;
+mod look;
 mod owner;
 mod words;
 

@@ -25,6 +25,8 @@ pub(super) struct Owner {
     /// The IP through which the owner is monitored.
     pub(super) monitored: Option<Slot>,
     sight: Sight,
+    /// Since when it is doubted or silent, through whichever IP.
+    doubted: Option<Instant>,
     /// Whether this host hears anybody there.
     pub(super) hears: bool,
     pub(super) call: Option<Call>,
@@ -99,6 +101,7 @@ impl Owner {
             ips: BTreeMap::new(),
             monitored: None,
             sight: Sight::Unheard(now),
+            doubted: None,
             hears: false,
             call: None,
             votes: Vec::new(),
@@ -127,6 +130,7 @@ impl Owner {
 
     /// It is no suspect, as far as is known.
     pub(super) fn forget(&mut self, now: Instant) {
+        self.doubted = None;
         self.sight = match self.sight {
             Sight::Unheard(_) => Sight::Unheard(now),
             Sight::Alive | Sight::Doubted | Sight::Silent { .. } => Sight::Alive,
@@ -181,6 +185,20 @@ impl Owner {
         !matches!(self.sight, Sight::Unheard(_))
     }
 
+    /// Whether it is heard, if it was ever.
+    pub(super) fn is_heard_now(&self) -> Option<bool> {
+        match self.sight {
+            Sight::Unheard(_) => None,
+            Sight::Alive | Sight::Doubted => Some(true),
+            Sight::Silent { .. } => Some(false),
+        }
+    }
+
+    /// Since when it is doubted or silent, if it is.
+    pub(super) fn doubted_since(&self) -> Option<Instant> {
+        self.doubted
+    }
+
     fn silent_since(&self) -> Option<Instant> {
         match self.sight {
             Sight::Silent { since, .. } => Some(since),
@@ -201,6 +219,9 @@ impl Owner {
     /// Takes note of what the network says; what is to be said at once.
     pub(super) fn heard(&mut self, liveness: Liveness, now: Instant) -> Vec<Step> {
         let since = self.silent_since().unwrap_or(now);
+        if liveness != Liveness::Alive && self.was_heard() {
+            self.doubted.get_or_insert(now);
+        }
         if self.sight == Sight::Alive {
             self.votes.clear();
         }
@@ -217,7 +238,7 @@ impl Owner {
 
     fn is_heard(&mut self, now: Instant) -> Vec<Step> {
         let silent = self.silent_since().is_some();
-        self.sight = Sight::Alive;
+        (self.sight, self.doubted) = (Sight::Alive, None);
         let mut steps = Vec::new();
         if self.said.take().is_some() {
             steps.push(Step::Log(format!("host {} is heard on the network again", self.host)));

@@ -13,6 +13,9 @@ pub struct Timing {
     pub interval: Duration,
     /// `CRASH_DETECTION=fast`: the network alone is to tell.
     pub alone: bool,
+    /// How long before it is doubted a host was alive, about: the middle between its last answer and
+    /// the first question that it has not answered.
+    pub last_sign: Duration,
 }
 
 /// What is to be done.

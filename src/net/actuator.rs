@@ -29,7 +29,7 @@ use nix::errno::Errno;
 
 use super::announce::{Announce, Announcer, Schedule};
 use super::codec::heard::{Heard, Kind};
-use super::order::{AddressOrder, Order, Orders, Question, Token};
+use super::order::{AddressOrder, NetworkCounted, Order, Orders, Question, Token};
 use super::presence::Presence;
 use super::probe::{Asker, Duplicates, Ears, Frame, HostMonitor, Listener, Prober};
 use super::reconcile::{Events, LeftOvers, Reconciler, Route};
@@ -58,18 +58,18 @@ const HOLD: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
 /// The thread's state.
-#[derive(Debug)]
 pub(super) struct Actuator {
     orders: Orders,
     events: Events,
-    reconciler: Reconciler,
-    announcer: Announcer,
+    pub(super) reconciler: Reconciler,
+    pub(super) announcer: Announcer,
     listener: Listener,
     prober: Prober,
     monitor: HostMonitor,
     duplicates: Duplicates,
     ears: Ears,
-    questions: Vec<(Question, Sender<Result<Looked, NetError>>)>,
+    pub(super) questions: Vec<(Question, Sender<Result<Looked, NetError>>)>,
+    pub(super) scrapes: Vec<NetworkCounted>,
     presence: Presence,
     stopping: bool,
 }
@@ -99,6 +99,7 @@ impl Actuator {
             duplicates: Duplicates::new(Asker::new(PacketSocket::open()?)),
             ears: Ears::new(Asker::new(PacketSocket::open()?)),
             questions: Vec::new(),
+            scrapes: Vec::new(),
             presence: Presence::announce(),
             stopping: false,
         })
@@ -205,6 +206,7 @@ impl Actuator {
                 self.reconciler.remove_left_overs(left_overs, Instant::now());
             }
             Order::Look { question, reply } => self.questions.push((question, reply)),
+            Order::Count(counted) => self.scrapes.push(counted),
             Order::Ping(ping) => drop(ping),
             Order::Stop => self.stopping = true,
         }
@@ -318,13 +320,6 @@ impl Actuator {
         }
         let reconciler = &self.reconciler;
         self.announcer.send_due(|cidr| reconciler.announce_source(cidr));
-    }
-
-    fn answer(&mut self) {
-        for (question, reply) in self.questions.drain(..) {
-            // Whoever does not wait any longer has no use for the answer.
-            let _ = reply.try_send(self.reconciler.look_at(&question));
-        }
     }
 
     /// Waits until there is something to do. If that took much longer than it should have, by the time

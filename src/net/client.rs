@@ -17,7 +17,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::actuator::Actuator;
 use super::announce::Announce;
-use super::order::{AddressOrder, Order, Orders, Question, Token};
+use super::order::{AddressOrder, NetworkCounted, Order, Orders, Question, Token};
 use super::probe::{Found, Listen, Listened, MonitorTiming};
 use super::{Desired, Looked, NetError, Reports};
 use crate::network::Mac;
@@ -164,6 +164,11 @@ impl NetClient {
     /// removed, from the interfaces named with them: a former life of this agent has managed these.
     pub fn remove_left_overs(&self, known: Vec<(Cidr, String)>) {
         self.send(Order::RemoveLeftOvers { known });
+    }
+
+    /// Asks what was counted, and what is known of the kernel.
+    pub fn count(&self, counted: NetworkCounted) {
+        self.send(Order::Count(counted));
     }
 
     /// Asks for a sign of life.

@@ -21,6 +21,7 @@ mod announce;
 mod bucket;
 mod client;
 pub mod codec;
+mod count;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -34,6 +35,7 @@ mod wait;
 pub use announce::Announce;
 pub use client::{ManagedAddress, Net, NetClient};
 pub use error::{NetError, OrderError};
+pub use order::NetworkCounted;
 pub use probe::{Found, Listened, MonitorTiming};
 pub use reconcile::keeps_marks;
 pub(crate) use sys::{duplicate, expect_threads};

@@ -9,8 +9,12 @@ use nix::sys::eventfd::EventFd;
 
 use super::probe::{Found, Listen, MonitorTiming};
 use super::{Desired, Looked, NetError, Reports};
+use crate::metrics::NetworkCounts;
 use crate::ping::Ping;
 use crate::vip::Cidr;
+
+/// Hears what the actuator has counted; called on its thread, must not block.
+pub type NetworkCounted = Box<dyn FnOnce(NetworkCounts) + Send>;
 
 /// One management of an address: what is ordered through an older one changes nothing for a newer
 /// one of the same address.
@@ -28,6 +32,7 @@ pub(super) enum Order {
     Listen(Listen),
     RemoveLeftOvers { known: Vec<(Cidr, String)> },
     Look { question: Question, reply: Sender<Result<Looked, NetError>> },
+    Count(NetworkCounted),
     Ping(Ping),
     Stop,
 }

@@ -13,10 +13,11 @@ use super::core::{
     Action, Copies, Core, CoreConfig, Event, Failure, Order, Origin, Outcome, REVOKE, StartError,
     Timer, Token,
 };
-use super::{Params, calls, status};
+use super::counts::Reply;
+use super::{Params, calls, counts, status};
 use crate::checks::{CheckDefaults, Timing};
 use crate::clock;
-use crate::command::{Answer, Refusal, Request};
+use crate::command::Request;
 use crate::election::{self, Election};
 use crate::etcd;
 use crate::machine;
@@ -37,9 +38,6 @@ const LEASE: Duration = Duration::from_secs(1);
 /// would cost as much as all else that an idle agent does. Who leaves something unread is always asked.
 const ASKED: usize = 100;
 
-/// Where the outcome of a command goes.
-type Reply = Sender<Result<Answer, Refusal>>;
-
 pub(super) struct Actor {
     params: Params,
     core: Core,
@@ -51,6 +49,8 @@ pub(super) struct Actor {
     next_token: u64,
     /// Times that the elections were asked for a sign of life.
     asked: usize,
+    /// When this life began, since 1970.
+    started: Duration,
     ended: bool,
 }
 
@@ -101,6 +101,7 @@ impl Actor {
             replies: HashMap::new(),
             next_token: 0,
             asked: 0,
+            started: machine::now(),
             ended: false,
         }
     }
@@ -199,6 +200,11 @@ impl Actor {
             Action::ReadCluster(token, own) => {
                 if let Some(reply) = self.replies.remove(&token) {
                     status::read(&self.params.etcd, own, reply);
+                }
+            }
+            Action::ReplyCounts(token, host) => {
+                if let Some(reply) = self.replies.remove(&token) {
+                    counts::collect(&self.params, self.started, *host, reply);
                 }
             }
             Action::WriteCopy(bytes) => self.params.copy.write(bytes),

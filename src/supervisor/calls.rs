@@ -81,6 +81,9 @@ pub(super) fn end_call(params: &Params, host: &str) {
 
 /// The pace of the detection that comes with that of the questions.
 pub(super) fn detection(monitoring: MonitorTiming) -> failure_detector::Timing {
-    let MonitorTiming { interval, alone, .. } = monitoring;
-    failure_detector::Timing { interval: if alone { interval } else { interval * 4 / 7 }, alone }
+    let MonitorTiming { interval, doubt, count, alone } = monitoring;
+    // It is doubted when the second question leaves, or when the only one was not answered.
+    let last_sign = if count > 1 { doubt } else { monitoring.patience() } + interval / 2;
+    let interval = if alone { interval } else { interval * 4 / 7 };
+    failure_detector::Timing { interval, alone, last_sign }
 }

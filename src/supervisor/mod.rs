@@ -10,6 +10,7 @@
 mod actor;
 mod calls;
 pub mod core;
+mod counts;
 mod status;
 
 use std::io;
@@ -24,6 +25,7 @@ use crate::checks::CheckDefaults;
 use crate::command::Request;
 use crate::etcd;
 use crate::local_copy::CopyFile;
+use crate::metrics::Budget;
 use crate::net::{MonitorTiming, NetClient};
 use crate::ping::Ping;
 use crate::policy::{AllFailingPolicy, LossPolicy, StopPolicy};
@@ -59,6 +61,8 @@ pub struct Params {
     pub net: NetClient,
     /// The local copy of what is registered here.
     pub copy: CopyFile,
+    /// Within which time what is acted on.
+    pub budgets: Vec<Budget>,
     /// The addresses of etcd, as far as they are configured: an IP that is one of them cuts etcd off.
     pub etcd_addresses: Vec<IpAddr>,
 }

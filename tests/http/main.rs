@@ -10,5 +10,6 @@ mod browser;
 mod client;
 mod framing;
 mod guesses;
+mod metrics;
 mod routes;
 mod supervisor;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use link::election::Status;
+use link::election::{Status, Tally};
 use link::election::core::{Core as ElectionCore, CoreConfig as ElectionConfig, Reason};
 use link::election::driver::Driver;
 use link::failure_detector::Timing;
@@ -98,6 +98,7 @@ impl Agent {
             detection: (policies.crash != CrashDetection::Off).then_some(Timing {
                 interval: Duration::from_millis(INTERVAL),
                 alone: policies.crash == CrashDetection::Fast,
+                last_sign: Duration::ZERO,
             }),
             new_id,
             unix_time: || 0,
@@ -178,6 +179,7 @@ impl Election {
         let core = self.driver.core();
         Status {
             shortage: None,
+            tally: Tally::default(),
             drained_last: core.reason() == Reason::DrainedLast,
             checked: None,
             claimed: None,

@@ -8,7 +8,11 @@ use super::*;
 use crate::network::Hearing;
 
 const LEASE: i64 = 9;
-const TIMING: Timing = Timing { interval: Duration::from_millis(100), alone: false };
+const TIMING: Timing = Timing {
+    interval: Duration::from_millis(100),
+    alone: false,
+    last_sign: Duration::from_millis(150),
+};
 const MAC: Mac = [2, 0, 0, 0, 0, 3];
 
 const NO_ANSWER: &str = "host h2 is dead: silent on the network, and does not answer in etcd";

@@ -42,13 +42,23 @@ pub(crate) struct Announcer {
     queue: Queue,
     /// The interfaces on which the last frame could not be sent.
     failing: BTreeSet<String>,
+    counts: AnnouncementCounts,
+}
+
+/// How many announcements there were.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AnnouncementCounts {
+    /// Those that have left, of IPv4 and of IPv6, by [`Lane`].
+    pub(crate) sent: [[u64; 3]; 2],
+    /// Those that have not.
+    pub(crate) failed: u64,
 }
 
 impl Announcer {
     /// An announcer with nothing to say yet.
     pub(crate) fn new(socket: PacketSocket, schedule: Schedule, rate: u32) -> Announcer {
         let queue = Queue::new(schedule, rate, RandomState::new());
-        Announcer { socket, queue, failing: BTreeSet::new() }
+        Announcer { socket, queue, failing: BTreeSet::new(), counts: AnnouncementCounts::default() }
     }
 
     /// Announces an address from now on.
@@ -80,11 +90,17 @@ impl Announcer {
         self.queue.next_due(now)
     }
 
-    fn send(&mut self, Announcement { cidr, form }: Announcement, source: &AnnounceSource) {
+    /// How many there were since the start.
+    pub(crate) fn counts(&self) -> AnnouncementCounts {
+        self.counts
+    }
+
+    fn send(&mut self, Announcement { cidr, form, lane }: Announcement, source: &AnnounceSource) {
         let interface = &source.interface;
         match self.send_frames(cidr.addr(), form, source) {
             Ok(()) => {
                 if form != Form::Second {
+                    self.counts.sent[usize::from(cidr.addr().is_ipv6())][lane as usize] += 1;
                     log::debug!("{cidr} announced on {interface}");
                 }
                 if self.failing.remove(interface) {
@@ -92,6 +108,7 @@ impl Announcer {
                 }
             }
             Err(errno) => {
+                self.counts.failed += 1;
                 if self.failing.insert(interface.clone()) {
                     log::warn!("announce {cidr} on {interface}: {}", words(errno));
                 }

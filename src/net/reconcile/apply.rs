@@ -150,6 +150,7 @@ impl Reconciler {
         let cause = target.ordered_from.take().map_or(Cause::Change, |_| Cause::Order);
         target.relieve();
         let restored = std::mem::take(&mut target.restoring);
+        self.restored += u64::from(restored);
         let level = if restored { log::Level::Debug } else { log::Level::Info };
         let interface = &target.interface;
         match found {

@@ -43,6 +43,11 @@ impl Interfaces {
         self.links.retain(|name, _| in_use(name));
     }
 
+    /// The names under which they are asked for.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.links.keys()
+    }
+
     /// The interface as it was last seen.
     pub(super) fn link(&self, name: &str) -> Option<&Link> {
         self.links.get(name)?.as_ref()

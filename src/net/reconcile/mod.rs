@@ -9,6 +9,7 @@
 
 mod apply;
 mod connections;
+mod count;
 mod events;
 mod exchange;
 mod hear;
@@ -65,6 +66,8 @@ pub(super) struct Reconciler {
     own_macs: hear::OwnMacs,
     resetter: Resetter,
     outbox: Outbox,
+    /// How often another program had changed an address.
+    restored: u64,
 }
 
 /// What a former life of this agent may have left.
@@ -105,6 +108,7 @@ impl Reconciler {
             own_macs: hear::OwnMacs::default(),
             resetter: Resetter::new(connections),
             outbox: Outbox::default(),
+            restored: 0,
         }
     }
 

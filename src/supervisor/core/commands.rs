@@ -69,6 +69,7 @@ impl Core {
             | Command::Failover(..)
             | Command::Hosts(_)
             | Command::Status
+            | Command::Metrics
             | Command::Health => false,
         };
         let enough = match self.start {
@@ -86,7 +87,7 @@ impl Core {
     /// Answers at once, or has the answer come later; an error is answered by the caller.
     fn carry_out(&mut self, command: Command, token: Token) -> Result<(), Refusal> {
         match command {
-            Command::Health | Command::Status => {}
+            Command::Health | Command::Metrics | Command::Status => {}
             Command::List => {
                 let list = self.list();
                 self.reply(token, Ok(Answer::List(list)));

@@ -21,6 +21,7 @@ impl Core {
         if vip.status.candidate != before.candidate {
             self.lease.presence.outdate();
         }
+        self.measure(slot, &before, now);
         self.note_owner(slot, now);
         self.note_shortage(slot, before.shortage.is_some());
     }

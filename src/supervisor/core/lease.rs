@@ -32,6 +32,8 @@ pub(super) struct HostLease {
     keeping: bool,
     /// Why etcd cannot be used, if it cannot.
     pub(super) trouble: Option<String>,
+    /// When it ends, if it is not renewed.
+    pub(super) until: Option<Instant>,
     /// It was not renewed in time.
     pub(super) overdue: bool,
     pub(super) presence: Presence,
@@ -49,6 +51,7 @@ impl Default for HostLease {
             stale: false,
             keeping: false,
             trouble: Some("etcd was not read yet".to_owned()),
+            until: None,
             overdue: false,
             presence: Presence::default(),
         }
@@ -71,7 +74,8 @@ impl Core {
         }
     }
 
-    pub(super) fn on_lease_held(&mut self, id: i64, ttl: Duration) {
+    pub(super) fn on_lease_held(&mut self, id: i64, ttl: Duration, now: Instant) {
+        self.lease.until = Some(now + ttl);
         self.arm(Timer::LeaseOverdue, ttl);
         self.lease.overdue = false;
         self.lease.current = Some(id);

@@ -11,6 +11,7 @@ use crate::command::{Answer, Command, Refusal};
 use crate::election::Notice;
 use crate::failure_detector::CallNews;
 use crate::lock::{Gap, Lease};
+use crate::metrics::HostCounts;
 use crate::network::{Mac, Missed};
 use crate::policy::{LossPolicy, StopPolicy};
 use crate::store::{self, At, LocalCopy, Record, Request};
@@ -182,6 +183,8 @@ pub enum Action {
     Reply(Token, Result<Answer, Refusal>),
     /// Answer a command with what etcd has of the cluster, and what this host knows itself.
     ReadCluster(Token, Box<Own>),
+    /// Answer a command with what is counted, after the actuator and the client of etcd have added theirs.
+    ReplyCounts(Token, Box<HostCounts>),
     /// Write the local copy.
     WriteCopy(Vec<u8>),
     /// Write this behind the local copy; comes back as [`Event::CopyLost`] if that cannot be done.

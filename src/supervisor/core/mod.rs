@@ -12,11 +12,13 @@
 mod commands;
 mod compare;
 mod copy;
+mod counts;
 mod crashes;
 mod drain;
 mod health;
 mod identity;
 mod lease;
+mod measure;
 mod mend;
 mod message;
 mod presence;
@@ -47,7 +49,7 @@ use self::start::Start;
 use self::stop::Life;
 pub use self::stop::REVOKE;
 use self::table::Table;
-use crate::command::{Answer, Refusal};
+use crate::command::{Answer, Command, Refusal};
 use crate::election::Notice;
 use crate::failure_detector::{self, FailureDetector};
 use crate::policy::LossPolicy;
@@ -126,13 +128,14 @@ impl Core {
         }
         match event {
             Event::Begin(copies) => self.begin(*copies, now),
+            Event::Command(Command::Metrics, token) => self.tell_counts(token, now),
             Event::Command(command, token) => self.on_command(command, token),
             Event::Answered(request, result) => self.on_answer(request, result, now),
             Event::LeaseKeys(lease, result) => self.on_lease_keys(lease, result),
             Event::LeaseLeft(lease, left) => self.on_lease_left(lease, left),
             Event::Call(host, number, news) => self.on_call(&host, number, news, now),
             Event::Agent { host, lease, revision } => self.on_agent(host, lease, revision, now),
-            Event::LeaseHeld { id, ttl } => self.on_lease_held(id, ttl),
+            Event::LeaseHeld { id, ttl } => self.on_lease_held(id, ttl, now),
             Event::EtcdLost { why, revision } => self.on_etcd_lost(&why, revision),
             Event::WatchOpened(_) => self.compare_soon(),
             Event::KeyChanged { key, exists, revision } => {

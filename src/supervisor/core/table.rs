@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 
+use super::counts::{Counts, Measured};
 use super::seen::Seen;
 use super::{Core, Token};
 use crate::command::Change;
@@ -30,6 +31,7 @@ pub(super) struct Table {
     pub(super) misspelled: BTreeMap<String, Cidr>,
     /// IPs that are registered in etcd and not served here: there are more than there may be.
     pub(super) beyond_limit: BTreeMap<VipId, Record>,
+    pub(super) counts: Counts,
 }
 
 /// One IP of this host.
@@ -54,6 +56,7 @@ pub(super) struct Vip {
     /// The machine that answered for the address when the IP was new.
     pub(super) answered: Option<Mac>,
     pub(super) seen: Seen,
+    pub(super) measured: Measured,
 }
 
 /// How far an IP belongs to this host.
@@ -152,6 +155,10 @@ impl Table {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Vip)> {
         self.vips.iter().map(|(slot, vip)| (*slot, vip))
+    }
+
+    pub(super) fn vips_mut(&mut self) -> impl Iterator<Item = &mut Vip> {
+        self.vips.values_mut()
     }
 
     pub(super) fn slots(&self) -> Vec<Slot> {
@@ -253,6 +260,7 @@ impl Vip {
             other_prefix: None,
             answered: None,
             seen: Seen::default(),
+            measured: Measured::default(),
         }
     }
 

@@ -38,6 +38,7 @@ impl World {
             | Answer::Done
             | Answer::Hosts(_)
             | Answer::Drain(_)
+            | Answer::Metrics(_)
             | Answer::Health(_)
             | Answer::Cluster(_) => None,
         }

@@ -147,6 +147,8 @@ impl World {
             // No user asks for it.
             Action::ReadCluster(..) => {}
             Action::Reply(token, answer) => self.replied_to_user(host, token, answer),
+            // No user of the simulator watches.
+            Action::ReplyCounts(..) => {}
             Action::WriteCopy(bytes) => {
                 let machine = &mut self.hosts[host];
                 machine.disk = Some(bytes);

@@ -35,6 +35,8 @@ pub(super) struct Announcement {
     pub(super) cidr: Cidr,
     /// In which form.
     pub(super) form: Form,
+    /// How urgent it was.
+    pub(super) lane: Lane,
 }
 
 /// The forms of an announcement of IPv4: there are hosts that take only one of them. Of IPv6 there is
@@ -155,14 +157,14 @@ impl Queue {
                 self.seconds.push_back(cidr);
             }
             self.plan_next(cidr, now);
-            return Some(Announcement { cidr, form: Form::First });
+            return Some(Announcement { cidr, form: Form::First, lane: Lane::First });
         }
         if let Some(cidr) = self.pop_second(now) {
-            return Some(Announcement { cidr, form: Form::Second });
+            return Some(Announcement { cidr, form: Form::Second, lane: Lane::First });
         }
-        let cidr = self.pop_later(now)?;
+        let (cidr, lane) = self.pop_later(now)?;
         self.plan_next(cidr, now);
-        Some(Announcement { cidr, form: Form::All })
+        Some(Announcement { cidr, form: Form::All, lane })
     }
 
     fn plan_next(&mut self, cidr: Cidr, now: Instant) {
@@ -181,8 +183,9 @@ impl Queue {
         [first, second, self.repeats.next_due(now), refresh].into_iter().flatten().min()
     }
 
-    fn pop_later(&mut self, now: Instant) -> Option<Cidr> {
-        self.repeats.pop(now).or_else(|| self.refreshes.pop(now))
+    fn pop_later(&mut self, now: Instant) -> Option<(Cidr, Lane)> {
+        let repeat = self.repeats.pop(now).map(|cidr| (cidr, Lane::Repeat));
+        repeat.or_else(|| self.refreshes.pop(now).map(|cidr| (cidr, Lane::Refresh)))
     }
 
     fn pop_first(&mut self, now: Instant) -> Option<Cidr> {

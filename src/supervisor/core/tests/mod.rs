@@ -7,6 +7,7 @@ mod drain;
 mod identity;
 mod lease;
 mod many;
+mod measure;
 mod presence;
 mod seen;
 mod start;
@@ -53,8 +54,11 @@ fn record(number: u8, revision: i64) -> Record {
 }
 
 /// The history of etcd in which this host has written.
-const DETECTION: failure_detector::Timing =
-    failure_detector::Timing { interval: Duration::from_millis(100), alone: false };
+const DETECTION: failure_detector::Timing = failure_detector::Timing {
+    interval: Duration::from_millis(100),
+    alone: false,
+    last_sign: Duration::from_millis(150),
+};
 const HISTORY: &str = "one";
 
 fn at(revision: i64) -> At {

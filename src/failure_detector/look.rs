@@ -1,0 +1,26 @@
+//! What the failure detector knows, for who watches it.
+
+use std::time::Instant;
+
+use super::FailureDetector;
+use super::owner::Owner;
+use crate::vip::Slot;
+
+impl FailureDetector {
+    /// Whether the host of the owner on which an IP waits is heard on the network; nothing if it is not
+    /// monitored, or was not heard yet.
+    pub fn hears_owner(&self, ip: Slot) -> Option<bool> {
+        self.owner_of(ip)?.is_heard_now()
+    }
+
+    /// Since when that host is silent, about: it may have died at any time between its last answer and the
+    /// first question that it has not answered.
+    pub fn silent_since(&self, ip: Slot) -> Option<Instant> {
+        let doubted = self.owner_of(ip)?.doubted_since()?;
+        doubted.checked_sub(self.timing.last_sign)
+    }
+
+    fn owner_of(&self, ip: Slot) -> Option<&Owner> {
+        self.owners.get(self.awaited.get(&ip)?)
+    }
+}

@@ -1,0 +1,96 @@
+//! What is counted of this host and its IPs, for who watches them: how long failovers took, and how long
+//! an address was bound here without the lock.
+
+use std::time::{Duration, Instant};
+
+use super::counts::Vacant;
+use super::serving::Serving;
+use super::table::Vip;
+use super::{Action, Core, Token};
+use crate::election::Status;
+use crate::fsm::State;
+use crate::lock::Lease;
+use crate::metrics::{HostCounts, VipCounts};
+use crate::vip::Slot;
+
+impl Core {
+    /// Takes note of what has changed about an IP, before the failure detector does.
+    pub(super) fn measure(&mut self, slot: Slot, before: &Status, now: Instant) {
+        let silent = self.detector.silent_since(slot);
+        let Some(vip) = self.table.get_mut(slot) else { return };
+        let (status, measured) = (&vip.status, &mut vip.measured);
+        if status.awaited.is_some() {
+            measured.vacant = None;
+        } else if before.awaited.is_some() {
+            // The election has known it since its state has changed, if it has.
+            let known = if status.state == before.state { now } else { status.since.min(now) };
+            let given_up = Vacant::GivenUp(known);
+            measured.vacant = Some(silent.map_or(given_up, Vacant::Silent));
+        }
+        let taken = status.state == State::Activated && status.bound;
+        let vacant = if taken { measured.vacant.take() } else { None };
+        let unconfirmed = status.bound && status.owner.as_ref() != Some(&self.config.host);
+        let since = std::mem::replace(&mut measured.unconfirmed, unconfirmed.then_some(now));
+        let counts = &mut self.table.counts;
+        counts.dual_ownership +=
+            since.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        match vacant {
+            Some(Vacant::Silent(since)) => {
+                counts.failovers.crash.observe(now.saturating_duration_since(since));
+            }
+            Some(Vacant::GivenUp(since)) => {
+                counts.failovers.handover.observe(now.saturating_duration_since(since));
+            }
+            None => {}
+        }
+    }
+
+    /// Answers with what is counted here; others add what they have.
+    pub(super) fn tell_counts(&mut self, token: Token, now: Instant) {
+        let counts = self.counts(now);
+        self.out.push(Action::ReplyCounts(token, Box::new(counts)));
+    }
+
+    fn counts(&mut self, now: Instant) -> HostCounts {
+        let dual_ownership = self.table.dual_ownership(now);
+        let registered = self.table.iter().filter(|(_, vip)| vip.is_registered());
+        let mut vips: Vec<VipCounts> =
+            registered.map(|(slot, vip)| self.counts_of(slot, vip)).collect();
+        vips.sort_by_key(|vip| vip.cidr);
+        HostCounts {
+            vips,
+            etcd_up: matches!(self.lease.told, Lease::Held(_)) && self.serving == Serving::Yes,
+            lease_remaining: self.lease.until.map(|at| at.saturating_duration_since(now)),
+            dual_ownership,
+            failovers: self.table.counts.failovers.clone(),
+            problems: u64::try_from(self.problems().len()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn counts_of(&self, slot: Slot, vip: &Vip) -> VipCounts {
+        let Vip { record, status, .. } = vip;
+        VipCounts {
+            cidr: record.cidr,
+            state: status.state,
+            lock_held: status.owner.as_ref() == Some(&self.config.host),
+            conflict: status.tally.conflict,
+            owner_heard: self.detector.hears_owner(slot),
+            check: status.tally.check,
+            check_failures: status.tally.check_failures,
+            transitions: status.tally.transitions,
+        }
+    }
+}
+
+impl super::table::Table {
+    /// How long addresses were bound here without the lock, until now.
+    fn dual_ownership(&mut self, now: Instant) -> Duration {
+        let mut time = Duration::ZERO;
+        // Counted now: an IP may be gone the next time, and a counter does not fall.
+        for since in self.vips_mut().filter_map(|vip| vip.measured.unconfirmed.as_mut()) {
+            time += now.saturating_duration_since(std::mem::replace(since, now));
+        }
+        self.counts.dual_ownership += time;
+        self.counts.dual_ownership
+    }
+}
