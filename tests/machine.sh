@@ -41,7 +41,7 @@ install_packages() {
     command -v apt-get > /dev/null ||
         die "these are missing (Debian's names), and there is no apt-get: ${missing[*]}"
     say "Installing ${missing[*]}"
-    without_etcd_service apt_install "${missing[@]}" || die "could not install ${missing[*]}"
+    without_services apt_install "${missing[@]}" || die "could not install ${missing[*]}"
 }
 
 packages_of() {
@@ -49,7 +49,7 @@ packages_of() {
         # etcd-client needs protoc and, apart from it, the well-known types; ring needs a C compiler.
         build) echo gcc libc6-dev protobuf-compiler libprotobuf-dev ;;
         demo) echo etcd-server iproute2 curl ;;
-        lab) echo etcd-server etcd-client iproute2 nftables iputils-ping openssl curl ;;
+        lab) echo etcd-server etcd-client iproute2 nftables iputils-ping openssl curl prometheus ;;
         static) echo musl-tools ;;
         ci) echo shellcheck systemd curl ;;
     esac
@@ -68,6 +68,7 @@ provided() {
         nftables) command -v nft ;;
         iputils-ping) command -v ping ;;
         musl-tools) command -v musl-gcc ;;
+        prometheus) command -v promtool && command -v prometheus ;;
         systemd) command -v systemd-analyze ;;
         *) command -v "$1" ;;
     esac > /dev/null
@@ -88,14 +89,19 @@ apt_install() {
         apt-get "${wait[@]}" -q -y --no-install-recommends install "$@"
 }
 
-# Runs a command during which Debian's etcd service is not started. Its program is wanted here, not
-# a service at port 2379 that nobody asked for. The mask is a runtime one: whatever happens to this
-# script, it is gone after a reboot.
-without_etcd_service() (
-    if [ -d /run/systemd/system ] && ! systemctl cat etcd.service > /dev/null 2>&1; then
-        trap 'systemctl --runtime --quiet unmask etcd.service
-              systemctl --quiet disable etcd.service 2> /dev/null || true' EXIT
-        systemctl --runtime --quiet mask etcd.service
+# Runs a command during which Debian's services of etcd and Prometheus are not started. Their programs
+# are wanted here, not services at ports that nobody asked for. The masks are runtime ones: whatever
+# happens to this script, they are gone after a reboot.
+without_services() (
+    local service new=()
+    for service in etcd.service prometheus.service; do
+        [ ! -d /run/systemd/system ] || systemctl cat "$service" > /dev/null 2>&1 ||
+            new+=("$service")
+    done
+    if [ ${#new[@]} -gt 0 ]; then
+        trap 'systemctl --runtime --quiet unmask "${new[@]}"
+              systemctl --quiet disable "${new[@]}" 2> /dev/null || true' EXIT
+        systemctl --runtime --quiet mask "${new[@]}"
     fi
     "$@"
 )

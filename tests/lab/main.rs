@@ -70,6 +70,8 @@ mod loss;
 #[cfg(test)]
 mod masks;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod names;
 #[cfg(test)]
 mod partition;
