@@ -260,19 +260,13 @@ impl World {
                 let lease = self.awaits_dead(id).expect("it is dead");
                 self.tell(id, Input::OwnerDead(lease));
             }
-            Step::OwnerLives(id) => {
-                let (_, lease) = self.host(id).core.awaited().expect("it waits");
-                self.tell(id, Input::OwnerLives(lease));
-            }
+            Step::OwnerLives(id) => self.owner_lives(id),
             Step::OwnerMissed { host, late } => {
                 let missed = self.missed(host, late).expect("it is missed");
                 self.tell(host, Input::OwnerMissed(missed));
             }
             Step::Hears(id) => self.tell_hearing(id),
-            Step::Neighbours(id) => {
-                self.host_mut(id).asks = false;
-                self.tell(id, Input::Neighbours(self.host(id).truly_hears()));
-            }
+            Step::Neighbours(id) => self.neighbours(id),
             Step::CleansUp(id) => self.clean_up(id),
             Step::Timer(id, timer) => self.tell(id, Input::Timer(timer)),
             Step::Fault(fault) => self.begin(fault),
@@ -284,6 +278,16 @@ impl World {
         let passed = self.host(id).service;
         self.host_mut(id).checked = Some(passed);
         self.tell(id, Input::Checked(passed));
+    }
+
+    fn owner_lives(&mut self, id: HostId) {
+        let (_, lease) = self.host(id).core.awaited().expect("it waits");
+        self.tell(id, Input::OwnerLives(lease));
+    }
+
+    fn neighbours(&mut self, id: HostId) {
+        self.host_mut(id).asks = false;
+        self.tell(id, Input::Neighbours(self.host(id).truly_hears()));
     }
 
     fn tell_hearing(&mut self, id: HostId) {
