@@ -77,7 +77,7 @@ pub struct Status {
     /// Why its health checks cannot be made; what they have found before holds.
     pub shortage: Option<String>,
     /// What its health checks have found.
-    pub checked: Option<Checked>,
+    pub checked: Option<Box<Checked>>,
     /// Who last claimed an address that is here, and when, to the second.
     pub claimed: Option<(Mac, Instant)>,
     /// What it has counted.

@@ -25,7 +25,7 @@ pub(super) struct Words {
     /// Why the last round of health checks that could be made has failed.
     checks: String,
     /// What the rounds that could be made have found.
-    pub(super) checked: Option<Checked>,
+    pub(super) checked: Option<Box<Checked>>,
     /// Why the last round could not be made.
     pub(super) shortage: Option<String>,
     /// Whether the last round has passed, and how many have failed.
@@ -78,7 +78,7 @@ impl Words {
     /// Keeps since when rounds pass, or fail, and why they fail; of rounds that find the same, nothing changes.
     fn note(&mut self, error: Option<&String>) {
         let (passed, now) = (error.is_none(), Instant::now());
-        let first = Checked { passed, since: now, last_error: None };
+        let first = Box::new(Checked { passed, since: now, last_error: None });
         let checked = self.checked.get_or_insert(first);
         let is_turn = checked.passed != passed;
         if is_turn {

@@ -21,7 +21,7 @@ fn an_ip_that_is_asked_for_is_shown_with_what_was_seen_of_it_and_when() {
     let checked = Checked { passed: false, since: now, last_error: Some(("x".to_owned(), now)) };
     let status = Status {
         owner: Some("h2".to_owned()),
-        checked: Some(checked),
+        checked: Some(Box::new(checked)),
         claimed: Some(([2, 0, 0, 0, 0, 9], now)),
         ..Status::starting()
     };
