@@ -3,11 +3,13 @@
 //! A request carries its reply channel; the asker waits with a deadline.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
 use crate::cluster::Facts;
+use crate::history::After;
 use crate::metrics::Snapshot;
 use crate::policy::LossPolicy;
 use crate::vip::{Check, Cidr, VipId};
@@ -18,6 +20,8 @@ use crate::wire;
 pub struct Request {
     /// What to do.
     pub command: Command,
+    /// Who asks, in words for people.
+    pub by: String,
     /// Where the outcome goes; a channel of capacity 1, so that answering never blocks.
     pub reply: Sender<Result<Answer, Refusal>>,
 }
@@ -53,6 +57,8 @@ pub enum Command {
     Status,
     /// What was counted.
     Metrics,
+    /// What happened after that.
+    Events(After),
 }
 
 impl Command {
@@ -72,8 +78,65 @@ impl Command {
             | Command::Drained
             | Command::Health
             | Command::Metrics
-            | Command::Status => false,
+            | Command::Status
+            | Command::Events(_) => false,
         }
+    }
+
+    /// The id of the IP that it is about, of one that is registered.
+    pub fn id(&self) -> Option<&VipId> {
+        match self {
+            Command::Get(id)
+            | Command::Change(id, _)
+            | Command::Delete(id)
+            | Command::Lock(id)
+            | Command::Failover(id, _)
+            | Command::Hosts(id) => Some(id),
+            Command::List
+            | Command::Create(_)
+            | Command::Drain(_)
+            | Command::Undrain
+            | Command::Drained
+            | Command::Health
+            | Command::Metrics
+            | Command::Status
+            | Command::Events(_) => None,
+        }
+    }
+
+    /// What is asked for, with what makes it different from others of its kind, in two words or more.
+    pub fn words(&self) -> (&'static str, String) {
+        match self {
+            Command::Create(new) => ("add", format!(" {}", new.cidr)),
+            Command::Failover(_, Some(host)) => ("failover", format!(" to {host}")),
+            Command::Failover(_, None) => ("failover", String::new()),
+            Command::Change(_, change) => ("change", change.words()),
+            Command::Delete(_) => ("delete", String::new()),
+            Command::Lock(_) => ("lock", String::new()),
+            Command::Drain(Some(time)) => ("drain", format!(" for {} s", time.as_secs())),
+            Command::Drain(None) => ("drain", String::new()),
+            Command::Undrain => ("undrain", String::new()),
+            Command::List
+            | Command::Get(_)
+            | Command::Hosts(_)
+            | Command::Drained
+            | Command::Health
+            | Command::Metrics
+            | Command::Status
+            | Command::Events(_) => ("read", String::new()),
+        }
+    }
+}
+
+impl Change {
+    fn words(&self) -> String {
+        let checks = self.checks.as_ref().map(|checks| format!(" {} checks", checks.len()));
+        let interval = self.interval.map(|interval| format!(" every {interval} s"));
+        let loss = self.loss.map(|loss| match loss {
+            Some(policy) => format!(" etcd_loss_policy {policy}"),
+            None => " etcd_loss_policy default".to_owned(),
+        });
+        [checks, interval, loss].into_iter().flatten().collect()
     }
 }
 
@@ -124,6 +187,8 @@ pub enum Answer {
     Cluster(Box<Facts>),
     /// What was counted.
     Metrics(Box<Snapshot>),
+    /// What happened.
+    Events(Box<wire::Events>),
 }
 
 /// Why it was not done. Nothing was changed, except where that is not known.
@@ -140,6 +205,23 @@ pub enum Refusal {
     /// etcd did not answer: the change may have been made, or not. The text says so, and what the
     /// agent will do about it.
     OutcomeUnknown(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NotFound => f.write_str("not found"),
+            Refusal::Conflict(why) | Refusal::Unavailable(why) | Refusal::OutcomeUnknown(why) => {
+                f.write_str(why)
+            }
+            Refusal::Invalid(errors) => {
+                let texts = |(field, texts): (&String, &Vec<String>)| {
+                    texts.iter().map(|text| format!("{field}: {text}")).collect::<Vec<_>>()
+                };
+                f.write_str(&errors.iter().flat_map(texts).collect::<Vec<_>>().join("; "))
+            }
+        }
+    }
 }
 
 impl Refusal {

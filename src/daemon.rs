@@ -17,8 +17,10 @@ use sd_notify::NotifyState;
 
 use crate::VERSION;
 use crate::api::{self, Api};
+use crate::bell::Bell;
 use crate::config::{Config, Reading, unknown_names};
 use crate::etcd::Etcd;
+use crate::history::{History, Kind};
 use crate::local_copy::{self, CopyFile};
 use crate::logging;
 use crate::metrics::Budget;
@@ -145,7 +147,8 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
     let net = Net::start(announce, config.connections).map_err(text("network"))?;
     let etcd = Etcd::start(config.etcd.clone()).map_err(text("etcd client"))?;
     let copy = CopyFile::open(&config.state_dir, &config.hostname).map_err(text("local copy"))?;
-    let mut supervisor = Supervisor::start(supervisor::Params {
+    let news = Bell::new().map_err(text("make a counter of events"))?;
+    let params = supervisor::Params {
         host: config.hostname.clone(),
         interface: config.interface.clone(),
         checks: config.checks,
@@ -160,9 +163,11 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
         copy,
         budgets: budgets(&config),
         etcd_addresses: config.etcd_addresses(),
-    })
-    .map_err(text("supervisor"))?;
-    let api = Api::start(api_options(&config), supervisor.requests()).map_err(text("API"))?;
+    };
+    let mut supervisor = Supervisor::start(params, history(&config.hostname), news.clone())
+        .map_err(text("supervisor"))?;
+    let options = api_options(&config, news);
+    let api = Api::start(options, supervisor.requests()).map_err(text("API"))?;
     notify(NotifyState::Ready);
 
     let ask = |check: &LivenessCheck| {
@@ -172,8 +177,12 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
         supervisor.ping(check.ask("supervisor"));
         api.ping(check.ask("gate"));
     };
-    let end = wait_for_end(signals, &program, ask)?;
-    supervisor.stop(match end {
+    let refused = |why: &str| {
+        let refused = Kind::Refused.of("no reload").because(why);
+        supervisor.record(refused);
+    };
+    let end = wait_for_end(signals, &program, ask, refused)?;
+    let history = supervisor.stop(match end {
         End::Stop => config.stop_policy,
         End::Reload => StopPolicy::Keep,
     });
@@ -186,7 +195,7 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
     drop(net);
     match end {
         End::Stop => info!("stopped"),
-        End::Reload => return Err(reload::execute(&program, &sockets)),
+        End::Reload => return Err(reload::execute(&program, &sockets, &history)),
     }
     Ok(())
 }
@@ -214,7 +223,14 @@ fn times(config: &Config) -> String {
     )
 }
 
-fn api_options(config: &Config) -> api::Options {
+/// The history of this host, which a life of the agent that has ended just now may have left.
+fn history(host: &str) -> History {
+    let left = reload::left(std::env::var_os(reload::HISTORY));
+    let restored = left.and_then(|bytes| History::restored(&bytes, host.to_owned()));
+    restored.unwrap_or_else(|| History::new(uuid::Uuid::new_v4().to_string(), host.to_owned()))
+}
+
+fn api_options(config: &Config, news: Bell) -> api::Options {
     // Clients know the host by its own name and those that the operator has added; `link` is any agent.
     let own = [config.hostname.clone(), "link".to_owned()];
     api::Options {
@@ -222,6 +238,7 @@ fn api_options(config: &Config) -> api::Options {
         inherited: reload::inherited(std::env::var_os(reload::SOCKETS)),
         names: own.into_iter().chain(config.api_hosts.clone()).collect(),
         credentials: config.credentials.clone(),
+        news: Some(news),
     }
 }
 
@@ -258,6 +275,7 @@ fn wait_for_end(
     signals: &SignalFd,
     program: &Path,
     ask: impl Fn(&LivenessCheck),
+    refused: impl Fn(&str),
 ) -> Result<End, String> {
     let mut watchdog = Watchdog::start();
     loop {
@@ -270,17 +288,20 @@ fn wait_for_end(
             notify(NotifyState::Stopping);
             return Ok(End::Stop);
         }
-        if may_replace(program) {
-            info!("{signal}: executing {} again", program.display());
-            notify(NotifyState::Reloading);
-            return Ok(End::Reload);
+        match may_replace(program) {
+            Ok(()) => {
+                info!("{signal}: executing {} again", program.display());
+                notify(NotifyState::Reloading);
+                return Ok(End::Reload);
+            }
+            Err(why) => refused(&why),
         }
     }
 }
 
-/// Whether a program may get the place of this one; a refusal is in the log, and what `systemctl status`
-/// shows.
-fn may_replace(program: &Path) -> bool {
+/// Whether a program may get the place of this one, or why not; a refusal is in the log, and what
+/// `systemctl status` shows.
+fn may_replace(program: &Path) -> Result<(), String> {
     let path = program.display();
     let refused = match try_out(program, TRY_OUT) {
         Ok(()) => None,
@@ -293,15 +314,12 @@ fn may_replace(program: &Path) -> bool {
         }
         Err(NotUsable::Because(why)) => Some(why),
     };
-    let status = match &refused {
-        Some(why) => format!("no reload: {path}: {}", clean(why)),
-        None => String::new(),
-    };
+    let refused = refused.map(|why| format!("{path}: {}", clean(&why)));
+    let status = refused.as_ref().map(|why| format!("no reload: {why}")).unwrap_or_default();
     notify(NotifyState::Status(&status));
-    if refused.is_some() {
-        error!("{status}");
-    }
-    refused.is_none()
+    let Some(why) = refused else { return Ok(()) };
+    error!("{status}");
+    Err(why)
 }
 
 /// The next signal, or nothing if none has come by then.

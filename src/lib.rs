@@ -44,6 +44,7 @@
 //! health check or a look-up of a name that is under way, and the idle threads of tiny_http. `ARCHITECTURE.md` tells what each part may and may not do.
 
 pub mod api;
+pub mod bell;
 pub mod call;
 pub mod checks;
 mod clock;
@@ -59,6 +60,7 @@ pub mod failure_detector;
 pub mod fsm;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod history;
 mod http;
 pub mod interface_name;
 pub mod local_copy;

@@ -2,7 +2,8 @@
 //! executed again, with the sockets on which the API listens.
 
 use std::ffi::{CString, OsString};
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -12,13 +13,17 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use log::error;
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{getsockopt, sockopt};
 
 use crate::net::duplicate;
 
 /// The variable that names the descriptors of the sockets, as numbers with a comma between.
 pub(crate) const SOCKETS: &str = "LINK_SOCKETS";
+
+/// The variable that names the descriptor of a file in memory with the history of this host.
+pub(crate) const HISTORY: &str = "LINK_HISTORY";
 
 /// How long a program may take to tell whether it would start before it replaces this one.
 pub(crate) const TRY_OUT: Duration = Duration::from_secs(3);
@@ -40,28 +45,57 @@ fn adopt(number: RawFd) -> Option<TcpListener> {
     (listens && nix::unistd::close(number).is_ok()).then(|| TcpListener::from(copy))
 }
 
+/// What the process was executed with, by the value of [`HISTORY`]. Only a sealed file in memory is read.
+pub(crate) fn left(value: Option<OsString>) -> Option<Vec<u8>> {
+    let number: RawFd = value?.into_string().ok()?.parse().ok()?;
+    let copy = duplicate(number).ok()?;
+    let seals = fcntl(&copy, FcntlArg::F_GET_SEALS).ok()?;
+    if seals & libc::F_SEAL_WRITE == 0 {
+        return None;
+    }
+    // Only now: the number might have stood for anything.
+    nix::unistd::close(number).ok()?;
+    let mut bytes = Vec::new();
+    File::from(copy).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// A file in memory that says this, to be read once from its beginning, and that nobody can change.
+fn leave(bytes: &[u8]) -> io::Result<File> {
+    let flags = MFdFlags::MFD_ALLOW_SEALING;
+    let mut file = File::from(memfd_create(c"link-history", flags)?);
+    file.write_all(bytes)?;
+    file.seek(SeekFrom::Start(0))?;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_WRITE))?;
+    Ok(file)
+}
+
 /// Becomes the program; comes back only with an error. The threads are gone, the other descriptors are
 /// closed by the kernel, the process id and the environment stay.
-pub(crate) fn execute(program: &Path, sockets: &[TcpListener]) -> String {
-    let sockets = bequeath(sockets);
+pub(crate) fn execute(program: &Path, sockets: &[TcpListener], history: &[u8]) -> String {
+    // Without it, the next life begins a new one.
+    let file = leave(history).ok();
+    let number = file.as_ref().map_or_else(String::new, |file| file.as_raw_fd().to_string());
+    let variables = [(SOCKETS, bequeath(sockets)), (HISTORY, number)];
     log::logger().flush();
-    let error = execve(program, program, &sockets);
+    let error = execve(program, program, &variables);
     // The file was there a moment ago. What runs now can still be executed, even if it is deleted.
     error!("execute {}: {error}; the old program goes on", program.display());
     log::logger().flush();
-    let error = execve(Path::new("/proc/self/exe"), program, &sockets);
+    let error = execve(Path::new("/proc/self/exe"), program, &variables);
     format!("execute the old program: {error}")
 }
 
-/// execve(2) of a file under the name of a program, without arguments, and with one more variable.
-fn execve(file: &Path, program: &Path, sockets: &str) -> io::Error {
+/// execve(2) of a file under the name of a program, without arguments, and with these variables.
+fn execve(file: &Path, program: &Path, more: &[(&str, String)]) -> io::Error {
     let variable = |(mut name, value): (OsString, OsString)| {
         name.push("=");
         name.push(value);
         CString::new(name.into_vec()).ok()
     };
-    let others = std::env::vars_os().filter(|(name, _)| name != SOCKETS);
-    let all = others.chain([(SOCKETS.into(), sockets.into())]);
+    let is_other = |(name, _): &(OsString, OsString)| more.iter().all(|(ours, _)| name != ours);
+    let others = std::env::vars_os().filter(is_other);
+    let all = others.chain(more.iter().map(|(name, value)| (name.into(), value.into())));
     let environment: Vec<CString> = all.filter_map(variable).collect();
     let text = |path: &Path| CString::new(path.as_os_str().as_bytes());
     match text(file).and_then(|file| Ok((file, text(program)?))) {
@@ -181,6 +215,24 @@ mod tests {
         let flags = fcntl(&sockets[0], FcntlArg::F_GETFD).unwrap();
         assert_eq!(FdFlag::from_bits_retain(flags), FdFlag::FD_CLOEXEC);
         assert!(inherited(None).is_empty());
+    }
+
+    #[test]
+    fn a_history_is_left_and_read_once_and_nothing_else_is() {
+        let file = leave(b"history").unwrap();
+        let number = file.as_raw_fd();
+        let flags = fcntl(&file, FcntlArg::F_GETFD).unwrap();
+        assert_eq!(FdFlag::from_bits_retain(flags), FdFlag::empty(), "it stays open");
+        assert!((&file).write_all(b"x").is_err(), "nobody changes it");
+        let _ = std::os::fd::IntoRawFd::into_raw_fd(file);
+        let value = Some(OsString::from(number.to_string()));
+        assert_eq!(left(value.clone()).as_deref(), Some(&b"history"[..]));
+        let other = File::open("/dev/null").unwrap();
+        for odd in [other.as_raw_fd().to_string(), String::new(), "x".into(), "-1".into()] {
+            assert_eq!(left(Some(odd.into())), None);
+        }
+        assert_eq!(left(None), None);
+        assert!(other.metadata().is_ok(), "what is no history stays open");
     }
 
     /// A program that does as the script says. Written by another process: one that this process had

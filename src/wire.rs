@@ -266,6 +266,47 @@ pub struct ClusterCandidate {
     pub available: bool,
 }
 
+/// The answer to `GET /events`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Events {
+    /// The id of the history: another one has begun when it is another.
+    pub history: String,
+    /// The number of the newest event: what a client asks `after` next. 0 before the first.
+    pub last: u64,
+    /// There were events between what the client knows and these.
+    pub missed: bool,
+    /// Oldest first.
+    pub events: Vec<Event>,
+}
+
+/// Something that happened on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its number: one more than that of the event before.
+    pub seq: u64,
+    /// When, in UTC: `2026-11-29T07:00:00.123Z`.
+    pub time: String,
+    /// The host that tells it, by its name in etcd.
+    pub host: String,
+    /// The IP that it concerns, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
+    /// `agent`, `transition`, `move`, `conflict`, `host`, `etcd-lost`, `etcd-back`, `refused`, `change` or
+    /// `trouble`.
+    pub kind: String,
+    /// What happened.
+    pub what: String,
+    /// Why; empty when there is nothing to add.
+    #[serde(default)]
+    pub why: String,
+    /// How long it took, in milliseconds, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<u64>,
+    /// Who asked for it: the address of a client of the API, and its user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
 /// The body of every answer that is not a success.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Error {

@@ -3,12 +3,16 @@
 //!
 //! Pure. What a client has sent is escaped and shortened: a line of the log stays one line.
 
+use std::fmt;
+
 use super::reply::Reply;
 use super::route::shortened;
 use crate::command::Command;
 use crate::text::clean;
 use crate::wire;
 
+/// Characters of what a client has asked for that are logged.
+const MAX_DETAILS: usize = 68;
 /// Characters of a reason that are logged.
 const MAX_REASON: usize = 300;
 
@@ -19,6 +23,13 @@ pub(crate) struct Caller<'a> {
     pub(crate) address: &'a str,
     /// Where the API has a password.
     pub(crate) user: Option<&'a str>,
+}
+
+impl fmt::Display for Caller<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let user = self.user.map(|user| format!(" ({user})")).unwrap_or_default();
+        write!(f, "{}{user}", self.address)
+    }
 }
 
 /// The line for a request that was answered; none for one that changes nothing by its method.
@@ -33,39 +44,14 @@ pub(crate) fn line(
     }
     let (method, target) = (shortened(method), shortened(target));
     let what = command.map(what).unwrap_or_default();
-    let user = caller.user.map(|user| format!(" ({user})")).unwrap_or_default();
-    let address = caller.address;
-    Some(clean(&format!("{method} {target}{what} from {address}{user}: {}", outcome(reply))))
+    Some(clean(&format!("{method} {target}{what} from {caller}: {}", outcome(reply))))
 }
 
 /// What of a command the path does not tell.
 fn what(command: &Command) -> String {
-    match command {
-        Command::Create(new) => format!(" {}", new.cidr),
-        Command::Failover(_, Some(host)) => format!(" to {}", shortened(host)),
-        Command::Change(_, change) => {
-            let checks = change.checks.as_ref().map(|checks| format!(" {} checks", checks.len()));
-            let interval = change.interval.map(|interval| format!(" every {interval} s"));
-            let loss = change.loss.map(|loss| match loss {
-                Some(policy) => format!(" etcd_loss_policy {policy}"),
-                None => " etcd_loss_policy default".to_owned(),
-            });
-            [checks, interval, loss].into_iter().flatten().collect()
-        }
-        Command::Drain(Some(time)) => format!(" for {} s", time.as_secs()),
-        Command::List
-        | Command::Drain(None)
-        | Command::Undrain
-        | Command::Drained
-        | Command::Get(_)
-        | Command::Delete(_)
-        | Command::Lock(_)
-        | Command::Failover(_, None)
-        | Command::Hosts(_)
-        | Command::Metrics
-        | Command::Health
-        | Command::Status => String::new(),
-    }
+    let (_, details) = command.words();
+    // Only the host of a failover can be long, and it is the last word.
+    details.chars().take(MAX_DETAILS).collect()
 }
 
 fn outcome(reply: &Reply) -> String {

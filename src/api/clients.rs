@@ -20,6 +20,8 @@ const MAX_CLIENTS: usize = 256;
 /// Requests in the queue that may wait for etcd or for another host. They can take seconds each, and
 /// must not fill up the places that readers and monitors need.
 const MAX_QUEUED_WAITING: usize = 64;
+/// Clients that wait for news. They keep their places, and half of all are left to others.
+const MAX_WAITING: usize = 128;
 /// A client that came or asked so short a time ago is not pushed out: its request is on the way.
 pub(super) const GRACE: Duration = Duration::from_millis(20);
 /// Bytes that are held for all clients together.
@@ -55,11 +57,18 @@ impl Client {
         let gone = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
         let reads = self.connection.interest().contains(PollFlags::POLLIN);
         if events.intersects(PollFlags::POLLIN | PollFlags::POLLHUP) && reads {
-            self.read(scratch, now);
+            if self.connection.is_waiting() { self.look(now) } else { self.read(scratch, now) }
         } else if events.intersects(gone) {
             self.connection.close();
         }
         self.write(now);
+    }
+
+    /// Gives the client the answer that there is no news, or has it wait if it wants to.
+    pub(crate) fn answer_later(&mut self, reply: Reply, may_keep_alive: bool, now: Instant) {
+        if let Err(reply) = self.connection.wait(reply, now) {
+            self.answer(&reply, may_keep_alive, now);
+        }
     }
 
     /// Gives the client its answer.
@@ -81,6 +90,16 @@ impl Client {
         if self.connection.deadline().is_some_and(|deadline| now >= deadline) {
             self.connection.expire(now);
             self.write(now);
+        }
+    }
+
+    /// Sees whether a client that waits is there, and leaves what it has sent.
+    fn look(&mut self, now: Instant) {
+        match self.stream.peek(&mut [0]) {
+            Ok(0) => self.connection.ended(now),
+            Ok(_) => self.connection.has_sent_more(),
+            Err(error) if is_transient(error.kind()) => {}
+            Err(_) => self.connection.close(),
         }
     }
 
@@ -198,13 +217,14 @@ impl Clients {
     pub(crate) fn take_request(
         &mut self,
         waiting_too: bool,
+        turn: u64,
         now: Instant,
     ) -> Option<(u64, Request)> {
         let waiting = self.by_number.iter_mut().filter(|(_, client)| {
             client.connection.queued().is_some_and(|request| waiting_too || !request.waits)
         });
-        let (number, client) = waiting.min_by_key(|(_, client)| client.connection.since())?;
-        let request = client.connection.take_request(now)?;
+        let (number, client) = waiting.min_by_key(|(_, client)| client.connection.turn())?;
+        let request = client.connection.take_request(turn, now)?;
         client.guesses = request.guesses;
         Some((*number, request.forwarded(client.address)))
     }
@@ -245,6 +265,30 @@ impl Clients {
             };
             self.by_number.remove(&number);
             held -= freed;
+        }
+    }
+
+    /// Whether another client may wait for news.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.values().filter(|client| client.connection.is_waiting()).count() < MAX_WAITING
+    }
+
+    /// Whether somebody waits for news since before this turn of the bell.
+    pub(crate) fn has_waited(&self, turn: u64) -> bool {
+        self.values().any(|client| client.connection.waits_since_before(turn))
+    }
+
+    /// Has the server asked again for those who wait since before this turn of the bell.
+    pub(crate) fn ask_again(&mut self, turn: u64, now: Instant) {
+        let waiting = self.values_mut().filter(|it| it.connection.waits_since_before(turn));
+        waiting.for_each(|client| client.connection.ask_again(now));
+    }
+
+    /// Nobody waits for news any more.
+    pub(crate) fn end_waits(&mut self, now: Instant) {
+        for client in self.values_mut() {
+            client.connection.answer_with_nothing(false, now);
+            client.write(now);
         }
     }
 

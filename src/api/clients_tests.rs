@@ -81,7 +81,7 @@ fn requests_have_their_turn_in_the_order_in_which_they_became_whole() {
     let _first = lab.admit(DELETE, 1);
     let _second = lab.admit(GET, 2);
     let now = lab.at(4);
-    let mut turn = |changes_too| Some(lab.clients.take_request(changes_too, now)?.0);
+    let mut turn = |changes_too| Some(lab.clients.take_request(changes_too, 0, now)?.0);
     assert_eq!(
         [turn(false), turn(true), turn(false), turn(false)],
         [Some(2), Some(1), Some(0), None]

@@ -124,9 +124,10 @@ impl Conversation {
         let mut said = Vec::new();
         while !connection.is_closed() {
             assert!(connection.deadline().is_some(), "a client waits for ever: {connection:?}");
-            if let Some(request) = connection.take_request(now) {
+            if let Some(request) = connection.take_request(0, now) {
                 connection.answer(&Reply::version(), true, now);
-                heard.requests.push(request);
+                // Until when it waits depends on when it was read.
+                heard.requests.push(Request { poll: None, ..request });
             } else if connection.interest().contains(PollFlags::POLLOUT) {
                 said.extend_from_slice(connection.unsent());
                 connection.sent(connection.unsent().len(), now);
@@ -248,6 +249,7 @@ fn check_command(command: &Command) {
     match command {
         Command::List
         | Command::Health
+        | Command::Events(_)
         | Command::Metrics
         | Command::Status
         | Command::Undrain

@@ -10,22 +10,22 @@ use std::convert::Infallible;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::browser::Names;
 use super::clients::{Client, Clients, GRACE};
 use super::guesses::{Guesses, Summary};
 use super::listen::{Doors, is_of_the_connection};
+use super::news::News;
 use super::reply::Reply;
 use super::request::Request;
 use super::upstream::{Asker, Served, Upstreams};
+use crate::bell::Bell;
 use crate::ping::Ping;
 use crate::thread;
 
@@ -49,7 +49,7 @@ const ARE_YOU_THERE: &[u8] = b"GET /version HTTP/1.1\r\nHost: link\r\n\r\n";
 pub(crate) struct Gate {
     stop: Option<Sender<Infallible>>,
     questions: Sender<Question>,
-    wake: Arc<EventFd>,
+    wake: Bell,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -62,16 +62,21 @@ enum Question {
 
 impl Gate {
     /// Meets clients at the doors; the server is behind the socket.
-    pub(crate) fn start(doors: Doors, names: Names, upstreams: Upstreams) -> io::Result<Gate> {
+    pub(crate) fn start(
+        doors: Doors,
+        names: Names,
+        upstreams: Upstreams,
+        news: Option<Bell>,
+    ) -> io::Result<Gate> {
         let (stop, stopped) = bounded(0);
         let (questions, questions_rx) = unbounded();
-        let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        let wake = Arc::new(wake);
+        let wake = Bell::new()?;
         let gate_loop = GateLoop {
             doors,
             upstreams,
             clients: Clients::new(names),
-            wake: Arc::clone(&wake),
+            wake: wake.clone(),
+            news: News::new(news),
             questions: questions_rx,
             stopped,
             guesses: Guesses::default(),
@@ -102,15 +107,13 @@ impl Gate {
 
     fn ask(&self, question: Question) {
         let _ = self.questions.send(question);
-        // It fails only when the counter is full, and then the thread is awake.
-        let _ = self.wake.write(1);
+        self.wake.ring();
     }
 
     /// From now on nothing is accepted, and nothing read; answers that are owed are still given.
     pub(crate) fn stop(&mut self) {
         self.stop = None;
-        // It fails only when the counter is full, and then the thread is awake.
-        let _ = self.wake.write(1);
+        self.wake.ring();
     }
 }
 
@@ -128,7 +131,8 @@ struct GateLoop {
     doors: Doors,
     upstreams: Upstreams,
     clients: Clients,
-    wake: Arc<EventFd>,
+    wake: Bell,
+    news: News,
     questions: Receiver<Question>,
     stopped: Receiver<Infallible>,
     guesses: Guesses,
@@ -166,6 +170,7 @@ impl GateLoop {
             // From here on listeners and clients may go, and the events no longer match them.
             self.check_stop(now);
             self.doors.retry(now);
+            self.spread_news(now);
             self.clients.expire(now);
             self.clients.limit_memory();
             self.clients.shed(now);
@@ -186,6 +191,7 @@ impl GateLoop {
         let clients = clients.map(Client::polled);
         let mut polled: Vec<PollFd<'_>> = listeners.chain(upstreams).chain(clients).collect();
         polled.push(PollFd::new(self.wake.as_fd(), PollFlags::POLLIN));
+        polled.extend(self.news.polled());
         match poll(&mut polled, self.timeout(now)) {
             Ok(_) => self.events(&polled),
             Err(Errno::EINTR) => Events::default(),
@@ -215,7 +221,9 @@ impl GateLoop {
         let told = self.wrong.deadline().into_iter().chain(self.foreign.deadline()).min();
         // At the end new clients are given a moment, and looked at again.
         let end = self.end.map(|end| end.min(now + GRACE));
-        let due = [self.clients.deadline(now), upstreams, doors, told, self.accept_after, end];
+        let news = self.news.deadline(|turn| self.clients.has_waited(turn));
+        let clients = self.clients.deadline(now);
+        let due = [clients, upstreams, doors, told, news, self.accept_after, end];
         let Some(due) = due.into_iter().flatten().min() else {
             return PollTimeout::NONE;
         };
@@ -231,13 +239,16 @@ impl GateLoop {
     fn check_stop(&mut self, now: Instant) {
         if self.is_stopped() {
             self.doors.shut();
+            self.clients.end_waits(now);
             self.clients.keep_owed(now);
             self.end.get_or_insert(now + FAREWELL);
         }
     }
 
     fn take_answers(&mut self, events: &[PollFlags], now: Instant) {
-        for Served { asker, reply, is_answer } in self.upstreams.turn(events, now) {
+        for Served { asker, mut reply, is_answer } in self.upstreams.turn(events, now) {
+            let nothing_new = reply.take_nothing_new();
+            let may_wait = nothing_new && !self.is_stopped() && self.clients.may_wait();
             // When every place is taken by clients that wait for us, an answer has to free one.
             let may_keep_alive = !self.is_stopped() && self.clients.has_room(now);
             match asker {
@@ -247,7 +258,11 @@ impl GateLoop {
                             self.guesses.wrong(guesser, now);
                             self.wrong.add(guesser);
                         }
-                        client.answer(&reply, may_keep_alive, now);
+                        if may_wait {
+                            client.answer_later(reply, may_keep_alive, now);
+                        } else {
+                            client.answer(&reply, may_keep_alive, now);
+                        }
                     }
                 }
                 Asker::Watchdog(ping) if !is_answer => self.unasked = Some(ping),
@@ -258,8 +273,7 @@ impl GateLoop {
 
     /// That a ping is taken is this thread's answer; what is behind it is asked too.
     fn take_questions(&mut self) {
-        // The counter only wakes; what has happened is in the channel.
-        let _ = self.wake.read();
+        self.wake.has_rung();
         while let Ok(question) = self.questions.try_recv() {
             match question {
                 Question::Ping(ping) => self.unasked = Some(ping.pass_on("api")),
@@ -328,6 +342,14 @@ impl GateLoop {
         }
     }
 
+    /// Has the server asked again for clients that wait, when there may be news for them.
+    fn spread_news(&mut self, now: Instant) {
+        let turn = self.news.turn();
+        if self.clients.has_waited(turn) && self.news.may_ask(now) {
+            self.clients.ask_again(turn, now);
+        }
+    }
+
     /// Sends the server as many of the requests that have waited longest as it may have.
     fn hand_over(&mut self, now: Instant) {
         while self.upstreams.has_room(false) {
@@ -338,7 +360,8 @@ impl GateLoop {
                 continue;
             }
             let waiting_too = self.upstreams.has_room(true);
-            let Some((number, request)) = self.clients.take_request(waiting_too, now) else {
+            let turn = self.news.turn();
+            let Some((number, request)) = self.clients.take_request(waiting_too, turn, now) else {
                 return;
             };
             let client = self.clients.get_mut(number);

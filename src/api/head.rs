@@ -5,6 +5,8 @@
 //! cannot be read in one way only is refused (RFC 9112, 11.2), because two readers of one message
 //! must never disagree on where it ends.
 
+use std::time::Duration;
+
 use super::browser::{Names, Provenance};
 use super::reply::{Framing, Reply};
 use super::route;
@@ -39,6 +41,8 @@ pub(crate) struct Head {
     pub(crate) waits: bool,
     /// Whether it has credentials that matter.
     pub(crate) guesses: bool,
+    /// How long the client wants to wait for news, if it asks for some.
+    pub(crate) patience: Option<Duration>,
     /// How the answer is to be framed.
     pub(crate) framing: Framing,
     /// The head as the server behind the gate gets it: nothing of it can be shaped by a client but
@@ -110,6 +114,7 @@ fn read(request: &httparse::Request<'_, '_>, size: usize, names: &Names) -> Resu
         takes_body,
         expects_continue: fields.expects_continue && modern && body > 0,
         waits: route::waits(method, path),
+        patience: route::patience(method, path),
         guesses: fields.authorization.is_some_and(is_plain) && !route::is_public(path),
         framing: Framing {
             keep_alive: modern && !fields.close && ends_clearly,

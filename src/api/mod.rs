@@ -23,6 +23,7 @@ mod gate;
 mod guesses;
 mod head;
 mod listen;
+mod news;
 mod private_socket;
 mod reply;
 mod request;
@@ -35,6 +36,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use crossbeam_channel::Sender;
 
+use crate::bell::Bell;
 use crate::command;
 use crate::ping::Ping;
 use crate::secret::Credentials;
@@ -65,6 +67,8 @@ pub struct Options {
     pub names: Vec<String>,
     /// Who may ask; everybody if `None`.
     pub credentials: Option<Credentials>,
+    /// Rings when there is news for clients that wait for it; they wait in vain if `None`.
+    pub news: Option<Bell>,
 }
 
 impl Api {
@@ -85,7 +89,7 @@ impl Api {
         let upstreams = Upstreams::open(pool.socket()).map_err(|error| {
             io::Error::new(error.kind(), format!("connect to the server behind the gate: {error}"))
         })?;
-        let gate = Gate::start(doors, Names::new(options.names), upstreams)?;
+        let gate = Gate::start(doors, Names::new(options.names), upstreams, options.news)?;
         Ok(Api { addresses, gate, pool })
     }
 

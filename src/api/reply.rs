@@ -17,6 +17,9 @@ use crate::wire;
 /// After this many seconds it is worth to try again: about two renewals of the lease.
 const RETRY_AFTER: &str = "2";
 
+/// The field by which the gate knows an answer with which a client can wait.
+const NOTHING_NEW: &str = "Nothing-New";
+
 /// An answer before it is framed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reply {
@@ -54,6 +57,7 @@ impl Reply {
             Ok(Answer::Health(problems)) => Reply::health(problems),
             Ok(Answer::Cluster(facts)) => Reply::json(200, &cluster::status(&facts)),
             Ok(Answer::Metrics(snapshot)) => Reply::metrics(&snapshot),
+            Ok(Answer::Events(events)) => Reply::events(&events),
             Err(refusal) => Reply::refused(refusal),
         }
     }
@@ -76,11 +80,7 @@ impl Reply {
 
     /// 422: the messages by field, each naming the value.
     pub(crate) fn invalid(errors: BTreeMap<String, Vec<String>>) -> Reply {
-        let messages: Vec<String> = errors
-            .iter()
-            .flat_map(|(field, texts)| texts.iter().map(move |text| format!("{field}: {text}")))
-            .collect();
-        let error = messages.join("; ");
+        let error = Refusal::Invalid(errors.clone()).to_string();
         Reply::json(422, &wire::Error { error, errors, ..wire::Error::default() })
     }
 
@@ -111,6 +111,20 @@ impl Reply {
         let format = "text/plain; version=0.0.4; charset=utf-8";
         let headers = vec![("Content-Type".to_owned(), format.to_owned())];
         Reply { status: 200, headers, body: metrics::text(snapshot).into_bytes() }
+    }
+
+    /// What happened. To the gate it is said if that is nothing new.
+    fn events(events: &wire::Events) -> Reply {
+        let reply = Reply::json(200, events);
+        let is_news = events.missed || !events.events.is_empty();
+        if is_news { reply } else { reply.with(NOTHING_NEW, "yes") }
+    }
+
+    /// Whether the server behind the gate says that this is nothing new; no client is told that.
+    pub(crate) fn take_nothing_new(&mut self) -> bool {
+        let before = self.headers.len();
+        self.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(NOTHING_NEW));
+        self.headers.len() < before
     }
 
     /// 401 (RFC 7617, 2).

@@ -1,18 +1,33 @@
 //! A request on its way from the gate to the server behind it.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 /// The field in which the server is told who sent a request (RFC 7239).
 pub(crate) const FORWARDED: &str = "Forwarded";
 
 /// A whole request, as bytes that the server can trust.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) bytes: Vec<u8>,
     /// Whether the answer may have to wait for etcd or for another host.
     pub(crate) waits: bool,
     /// Whether it has credentials that matter.
     pub(crate) guesses: bool,
+    /// How it waits for news, if it does.
+    pub(crate) poll: Option<Poll>,
+}
+
+/// A client waits for news: its request is repeated when there may be some, until then it has its place,
+/// and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Poll {
+    /// Until then; what is known then is the answer.
+    pub(crate) until: Instant,
+    /// The turn of the bell after which the server was asked last.
+    pub(crate) asked: u64,
+    /// The server was asked before.
+    pub(crate) is_again: bool,
 }
 
 impl Request {

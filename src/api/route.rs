@@ -3,10 +3,16 @@
 //! Pure: one `match`. Identifiers and bodies are checked here, at the door, so that a command is
 //! always well-formed.
 
+use std::time::Duration;
+
 use super::body;
 use super::reply::{Form, Reply};
 use crate::command::Command;
+use crate::history::After;
 use crate::vip::VipId;
+
+/// No client waits for longer; what it sends next says that it is still there.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,6 +34,13 @@ pub(crate) fn waits(method: &str, target: &str) -> bool {
         || matches!(segments(target)[..], ["status"] | [_, _, "hosts"])
 }
 
+/// How long a client wants to wait for news, if there are none yet.
+pub(crate) fn patience(method: &str, target: &str) -> Option<Duration> {
+    let reads = matches!(method, "GET" | "HEAD") && segments(target) == ["events"];
+    let seconds = parameter(target, "wait").filter(|_| reads)?.parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_WAIT)).filter(|wait| !wait.is_zero())
+}
+
 /// Finds what is asked for. A request that told no length has no body, not even an empty one.
 pub(crate) fn route(method: &str, target: &str, body: Option<&[u8]>) -> Result<Action, Reply> {
     let path = segments(target);
@@ -36,6 +49,7 @@ pub(crate) fn route(method: &str, target: &str, body: Option<&[u8]>) -> Result<A
         ("GET", ["health"]) => (Command::Health, bare(200)),
         ("GET", ["status"]) => (Command::Status, bare(200)),
         ("GET", ["metrics"]) => (Command::Metrics, bare(200)),
+        ("GET", ["events"]) => (Command::Events(after(target)?), bare(200)),
         ("GET", ["ips"]) => (Command::List, keyed(200, "ips")),
         ("GET", ["endpoints"]) => (Command::List, keyed(200, "endpoints")),
         ("POST", ["ips"]) => (Command::Create(body::new_ip(required(body)?)?), bare(201)),
@@ -67,6 +81,24 @@ fn segments(target: &str) -> Vec<&str> {
     path.strip_suffix('/').unwrap_or(path).split('/').collect()
 }
 
+/// The value of a parameter in the query.
+fn parameter<'a>(target: &'a str, name: &str) -> Option<&'a str> {
+    let (_, query) = target.split('#').next()?.split_once('?')?;
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
+}
+
+fn after(target: &str) -> Result<After, Reply> {
+    let number = |name| match parameter(target, name).map(str::parse::<u64>) {
+        None => Ok(None),
+        Some(Ok(number)) => Ok(Some(number)),
+        Some(Err(_)) => Err(Reply::error(400, &format!("{name} is not a whole number"))),
+    };
+    number("wait")?;
+    let history = parameter(target, "history").map(str::to_owned);
+    Ok(After { history, seq: number("after")? })
+}
+
 fn change(id: &str, body: Option<&[u8]>) -> Result<Command, Reply> {
     Ok(Command::Change(checked(id)?, body::change(required(body)?)?))
 }
@@ -94,9 +126,8 @@ fn no_route(method: &str, target: &str, path: &[&str]) -> Reply {
 /// The methods that a known path has.
 fn methods(path: &[&str]) -> Option<&'static str> {
     match path {
-        ["version" | "health" | "metrics" | "status"] | ["ips" | "endpoints", _, "hosts"] => {
-            Some("GET, HEAD")
-        }
+        ["version" | "health" | "metrics" | "status" | "events"]
+        | ["ips" | "endpoints", _, "hosts"] => Some("GET, HEAD"),
         ["ips" | "endpoints"] => Some("GET, HEAD, POST"),
         ["drain"] => Some("GET, HEAD, POST, DELETE"),
         ["ips" | "endpoints", _] => Some("GET, HEAD, PUT, PATCH, DELETE"),
@@ -203,6 +234,34 @@ mod tests {
         ] {
             assert_eq!(waits(method, target), expected, "{method} {target}");
         }
+    }
+
+    #[test]
+    fn a_client_asks_what_happened_after_what_it_knows() {
+        let after = |history: Option<&str>, seq| {
+            Command::Events(After { history: history.map(str::to_owned), seq })
+        };
+        for (target, expected, patience) in [
+            ("/events", after(None, None), None),
+            ("/events/?after=7", after(None, Some(7)), None),
+            ("/events?wait=9&after=0&history=a-b", after(Some("a-b"), Some(0)), Some(9)),
+            ("/events?wait=3600&x", after(None, None), Some(60)),
+            ("/events?wait=0", after(None, None), None),
+        ] {
+            assert_eq!(command("GET", target, None), (expected, bare(200)), "{target}");
+            assert_eq!(patience_of("GET", target), patience, "{target}");
+        }
+        for target in ["/events?after=", "/events?after=-1", "/events?wait=1.5", "/events?wait=x"] {
+            assert_eq!(refusal("GET", target, None).status, 400, "{target}");
+        }
+        assert_eq!(refusal("POST", "/events", None).status, 405);
+        for (method, target) in [("POST", "/events?wait=9"), ("GET", "/ips?wait=9")] {
+            assert_eq!(patience_of(method, target), None, "{method} {target}");
+        }
+    }
+
+    fn patience_of(method: &str, target: &str) -> Option<u64> {
+        patience(method, target).map(|patience| patience.as_secs())
     }
 
     #[test]

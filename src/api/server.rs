@@ -144,12 +144,15 @@ impl Worker {
             Err(error) => return Reply::error(400, &format!("the body cannot be read: {error}")),
         };
         let method = request.method().as_str();
+        let caller = self.caller(request);
         let (command, reply) = match route::route(method, &target, body.as_deref()) {
-            Ok(Action::Command(command, form)) => (Some(command.clone()), self.ask(command, form)),
+            Ok(Action::Command(command, form)) => {
+                (Some(command.clone()), self.ask(command, form, caller))
+            }
             Ok(Action::Version) => (None, Reply::version()),
             Err(reply) => (None, reply),
         };
-        let line = audit::line((method, &target), command.as_ref(), self.caller(request), &reply);
+        let line = audit::line((method, &target), command.as_ref(), caller, &reply);
         if let Some(line) = line {
             log::info!("{line}");
         }
@@ -167,10 +170,16 @@ impl Worker {
     }
 
     /// Lets the supervisor answer; says why if it does not.
-    fn ask(&self, command: Command, form: Form) -> Reply {
+    fn ask(&self, command: Command, form: Form, caller: Caller<'_>) -> Reply {
         let (is_health, changes) = (command == Command::Health, command.changes());
-        let is_in_memory =
-            matches!(command, Command::List | Command::Get(_) | Command::Health | Command::Metrics);
+        let is_in_memory = matches!(
+            command,
+            Command::List
+                | Command::Get(_)
+                | Command::Health
+                | Command::Metrics
+                | Command::Events(_)
+        );
         let deadline = after(if is_in_memory { MEMORY_PATIENCE } else { PATIENCE });
         let unsent = |why: &str| match is_health {
             true => Reply::health(vec![why.to_owned()]),
@@ -184,8 +193,9 @@ impl Worker {
             return unsent(STOPPING);
         }
         let (reply, outcome) = bounded(1);
+        let request = command::Request { command, by: caller.to_string(), reply };
         select! {
-            send(self.commands, command::Request { command, reply }) -> sent => if sent.is_err() {
+            send(self.commands, request) -> sent => if sent.is_err() {
                 return unsent(STOPPING);
             },
             recv(self.stop) -> _ => return unsent(STOPPING),

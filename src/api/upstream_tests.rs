@@ -34,7 +34,7 @@ impl Lab {
         let bytes = format!("GET /{number} HTTP/1.1\r\n\r\n").into_bytes();
         self.upstreams.send(
             Asker::Client(number),
-            Request { bytes, waits: true, guesses: false },
+            Request { bytes, waits: true, ..Request::default() },
             self.now,
         );
         assert!(self.turn().is_empty());

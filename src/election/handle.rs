@@ -12,6 +12,7 @@ use super::thread::Actor;
 use crate::checks::Timing;
 use crate::etcd;
 use crate::fsm::{self, State};
+use crate::history::Happening;
 use crate::lock::Lease;
 use crate::net::{MonitorTiming, NetClient};
 use crate::network::{Liveness, Mac, Missed};
@@ -147,6 +148,8 @@ pub enum Notice {
     Refused(String),
     /// etcd carries requests out again.
     Served,
+    /// Something for the history of this host; it is logged already.
+    Happened(Happening),
     /// A failover has ended: another host holds the lock, or why none does.
     HandedOver(Result<(), String>),
     /// It has given the IP up and ended.

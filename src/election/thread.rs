@@ -12,9 +12,9 @@
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use log::{debug, info};
+use log::{Level, debug, log};
 
-use super::core::{Core, CoreConfig, Reason};
+use super::core::{Core, CoreConfig};
 use super::driver::Driver;
 use super::handle::{Notice, Notices, Params, Status};
 use super::inbox::{self, Control, Event};
@@ -22,6 +22,7 @@ use super::message::{Action, Input};
 use super::words::Words;
 use crate::checks::Checks;
 use crate::etcd;
+use crate::history::{Happening, Kind};
 use crate::lock::{self, Holder, LockAnswer, Request};
 use crate::net::{Desired, ManagedAddress, Report};
 use crate::network::{Mac, Unusable};
@@ -345,8 +346,9 @@ impl Actor {
             Action::AskNeighbours => inbox::ask_neighbours(&self.params, self.events()),
             Action::Ask(request) => self.ask(request),
             Action::Transition { from, to, event } => {
+                let what = format!("{from} -> {to} ({event})");
                 let reason = self.words.reason(self.driver.core());
-                info!("{}: {from} -> {to} ({event}): {reason}", self.params.cidr);
+                self.happened(Level::Info, Kind::Transition.of(what).because(reason));
             }
             Action::HandedOver(result) => {
                 let result = result.map_err(|why| why.to_string());
@@ -356,6 +358,14 @@ impl Actor {
             // The driver has done it.
             Action::Restart(_) => {}
         }
+    }
+
+    /// Logs something about this IP, and has it recorded.
+    #[inline(never)]
+    fn happened(&self, level: Level, happening: Happening) {
+        let happening = happening.to(self.params.cidr);
+        log!(level, "{happening}");
+        (self.notices)(Notice::Happened(happening));
     }
 
     fn order(&self, order: &dyn Fn(&ManagedAddress)) {
@@ -377,24 +387,8 @@ impl Actor {
     /// Tells the supervisor what has changed.
     #[inline(never)]
     fn show(&mut self) {
-        let core = self.driver.core();
-        let status = Status {
-            state: core.state(),
-            since: self.driver.since(),
-            reason: self.words.reason(core),
-            owner: core.owner().map(str::to_owned),
-            awaited: core.awaited().map(|(host, lease)| (host.to_owned(), lease)),
-            bound: self.is_bound(),
-            candidate: core.is_candidate(),
-            interface_usable: core.interface_is_usable(),
-            hears_others: core.hears_others(),
-            trouble: self.words.trouble(core),
-            drained_last: core.reason() == Reason::DrainedLast,
-            shortage: self.words.shortage.clone(),
-            checked: self.words.checked.clone(),
-            claimed: self.words.claimant,
-            tally: self.words.tally(&self.driver),
-        };
+        let (status, news) = self.words.status(&self.driver, self.is_bound());
+        news.into_iter().for_each(|happening| self.happened(Level::Warn, happening));
         if self.shown.as_ref() != Some(&status) {
             self.shown = Some(status.clone());
             (self.notices)(Notice::Status(status));

@@ -3,13 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use log::warn;
-
 use super::core::{Core, Reason, Trouble};
 use super::driver::Driver;
-use super::handle::{Checked, Params, Tally};
+use super::handle::{Checked, Params, Status, Tally};
 use super::health::Cause;
 use crate::checks::NotPassed;
+use crate::history::{Happening, Kind};
 use crate::lock;
 use crate::net::OrderError;
 use crate::network::{Mac, mac_text};
@@ -126,6 +125,30 @@ impl Words {
         }
     }
 
+    /// What the election shows of itself; and what of it is news that no transition tells.
+    pub(super) fn status(&mut self, driver: &Driver, bound: bool) -> (Status, Vec<Happening>) {
+        let core = driver.core();
+        let (trouble, news) = self.trouble(core);
+        let status = Status {
+            state: core.state(),
+            since: driver.since(),
+            reason: self.reason(core),
+            owner: core.owner().map(str::to_owned),
+            awaited: core.awaited().map(|(host, lease)| (host.to_owned(), lease)),
+            bound,
+            candidate: core.is_candidate(),
+            interface_usable: core.interface_is_usable(),
+            hears_others: core.hears_others(),
+            trouble,
+            drained_last: core.reason() == Reason::DrainedLast,
+            shortage: self.shortage.clone(),
+            checked: self.checked.clone(),
+            claimed: self.claimant,
+            tally: self.tally(driver),
+        };
+        (status, news)
+    }
+
     fn reason_of_core(&self, core: &Core) -> String {
         match core.reason() {
             Reason::Unhealthy(Cause::Checks) => self.checks.clone(),
@@ -146,18 +169,21 @@ impl Words {
         }
     }
 
-    /// What is wrong. What no transition tells is logged when it begins.
-    pub(super) fn trouble(&mut self, core: &Core) -> Vec<String> {
+    /// What is wrong; and what of it has just begun and no transition tells.
+    fn trouble(&mut self, core: &Core) -> (Vec<String>, Vec<Happening>) {
         let troubles = core.troubles();
+        let mut news = Vec::new();
         for trouble in troubles.iter().filter(|trouble| !self.logged.contains(trouble)) {
-            if matches!(trouble, Trouble::Conflict | Trouble::LockWithoutLease | Trouble::Isolated)
-            {
-                warn!("{}: {}", self.cidr, self.text(*trouble, core));
-            }
+            let kind = match trouble {
+                Trouble::Conflict => Kind::Conflict,
+                Trouble::LockWithoutLease | Trouble::Isolated => Kind::Trouble,
+                Trouble::NotBound | Trouble::Interface(_) => continue,
+            };
+            news.push(kind.of(self.text(*trouble, core)));
         }
         let texts = troubles.iter().map(|it| self.text(*it, core)).collect();
         self.logged = troubles;
-        texts
+        (texts, news)
     }
 
     fn text(&self, trouble: Trouble, core: &Core) -> String {

@@ -9,15 +9,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
 use log::log;
 
+use super::chronicle::Chronicle;
 use super::core::{
     Action, Copies, Core, CoreConfig, Event, Failure, Order, Origin, Outcome, REVOKE, StartError,
     Timer, Token,
 };
 use super::counts::Reply;
-use super::{Params, calls, counts, status};
+use super::{Params, Told, calls, counts, status};
 use crate::checks::{CheckDefaults, Timing};
 use crate::clock;
-use crate::command::Request;
+use crate::command::{Command, Request};
 use crate::election::{self, Election};
 use crate::etcd;
 use crate::machine;
@@ -46,6 +47,7 @@ pub(super) struct Actor {
     elections: HashMap<Slot, Election>,
     timers: BTreeMap<Timer, Instant>,
     replies: HashMap<Token, Reply>,
+    chronicle: Chronicle,
     next_token: u64,
     /// Times that the elections were asked for a sign of life.
     asked: usize,
@@ -57,7 +59,7 @@ pub(super) struct Actor {
 /// What the thread waits for.
 struct Inbox {
     requests_rx: Receiver<Request>,
-    pings_rx: Receiver<Ping>,
+    told_rx: Receiver<Told>,
     stop_rx: Receiver<StopPolicy>,
     /// Boxed, because to send something large takes three times its size of the sender's stack.
     event_tx: Sender<Box<Event>>,
@@ -68,8 +70,9 @@ impl Actor {
     pub(super) fn new(
         params: Params,
         requests_rx: Receiver<Request>,
-        pings_rx: Receiver<Ping>,
+        told_rx: Receiver<Told>,
         stop_rx: Receiver<StopPolicy>,
+        chronicle: Chronicle,
     ) -> Actor {
         let (event_tx, event_rx) = unbounded();
         let copies = read_copies(&params);
@@ -95,10 +98,11 @@ impl Actor {
             params,
             core: Core::new(config),
             instance,
-            inbox: Inbox { requests_rx, pings_rx, stop_rx, event_tx, event_rx },
+            inbox: Inbox { requests_rx, told_rx, stop_rx, event_tx, event_rx },
             elections: HashMap::new(),
             timers: BTreeMap::new(),
             replies: HashMap::new(),
+            chronicle,
             next_token: 0,
             asked: 0,
             started: machine::now(),
@@ -106,7 +110,8 @@ impl Actor {
         }
     }
 
-    pub(super) fn run(mut self) {
+    /// Works until the agent has stopped; what is left is its history.
+    pub(super) fn run(mut self) -> Chronicle {
         while !self.ended {
             let timer = match self.timers.values().min() {
                 Some(deadline) => crossbeam_channel::at(*deadline),
@@ -120,7 +125,11 @@ impl Actor {
                     Err(_) => self.inbox.requests_rx = crossbeam_channel::never(),
                 },
                 // Disconnected when the handle is dropped, which has stopped this thread before.
-                recv(self.inbox.pings_rx) -> ping => ping.iter().for_each(|ping| self.pass_on(ping)),
+                recv(self.inbox.told_rx) -> told => match told {
+                    Ok(Told::Ping(ping)) => self.pass_on(&ping),
+                    Ok(Told::Happened(happening)) => self.chronicle.record(&happening),
+                    Err(_) => {}
+                },
                 recv(self.inbox.stop_rx) -> policy => {
                     self.inbox.stop_rx = crossbeam_channel::never();
                     self.feed(Event::Stop(policy.unwrap_or(StopPolicy::Keep)));
@@ -128,6 +137,7 @@ impl Actor {
                 recv(timer) -> _ => self.on_time(),
             }
         }
+        self.chronicle
     }
 
     /// That it was taken is this thread's answer; only it knows the elections, and asks them too.
@@ -155,9 +165,15 @@ impl Actor {
         }
     }
 
-    fn on_request(&mut self, Request { command, reply }: Request) {
+    fn on_request(&mut self, Request { command, by, reply }: Request) {
+        if let Command::Events(after) = &command {
+            // The client may have gone.
+            let _ = reply.send(Ok(self.chronicle.after(after)));
+            return;
+        }
         self.next_token += 1;
         let token = Token(self.next_token);
+        self.chronicle.asked(token, &command, self.core.ip_of(&command), by);
         self.replies.insert(token, reply);
         self.feed(Event::Command(command, token));
     }
@@ -192,6 +208,7 @@ impl Actor {
             Action::Tell(slot, order) => self.tell(slot, order),
             Action::End(slot) => drop(self.elections.remove(&slot)),
             Action::Reply(token, answer) => {
+                self.chronicle.answered(token, &answer);
                 if let Some(reply) = self.replies.remove(&token) {
                     // The client may have gone.
                     let _ = reply.send(answer);
@@ -216,7 +233,9 @@ impl Actor {
             Action::RemoveLeftOvers(unmarked) => self.params.net.remove_left_overs(unmarked),
             Action::Arm(timer, after) => drop(self.timers.insert(timer, Instant::now() + after)),
             Action::Disarm(timer) => drop(self.timers.remove(&timer)),
+            Action::Happened(level, happening) => self.chronicle.tell(level, &happening),
             Action::Log(level, text) => log!(level, "{text}"),
+            Action::Record(happening) => self.chronicle.record(&happening),
             Action::Ended => self.ended = true,
         }
         None

@@ -9,6 +9,7 @@
 
 mod actor;
 mod calls;
+mod chronicle;
 pub mod core;
 mod counts;
 mod status;
@@ -21,9 +22,12 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, bounded, unbounded};
 
 use self::actor::Actor;
+use self::chronicle::Chronicle;
+use crate::bell::Bell;
 use crate::checks::CheckDefaults;
 use crate::command::Request;
 use crate::etcd;
+use crate::history::{Happening, History};
 use crate::local_copy::CopyFile;
 use crate::metrics::Budget;
 use crate::net::{MonitorTiming, NetClient};
@@ -67,25 +71,35 @@ pub struct Params {
     pub etcd_addresses: Vec<IpAddr>,
 }
 
+/// What the agent tells the thread.
+#[derive(Debug)]
+enum Told {
+    Ping(Ping),
+    /// Something that was logged.
+    Happened(Happening),
+}
+
 /// Owns the supervisor's thread.
 #[derive(Debug)]
 pub struct Supervisor {
     requests: Sender<Request>,
-    pings: Sender<Ping>,
+    told: Sender<Told>,
     // Dropped before the thread is joined: the end of this channel stops the supervisor.
     stop: Option<Sender<StopPolicy>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Chronicle>>,
 }
 
 impl Supervisor {
-    /// Starts the thread; it reads this host's records from etcd for as long as that takes.
-    pub fn start(params: Params) -> io::Result<Supervisor> {
+    /// Starts the thread; it reads this host's records from etcd for as long as that takes. Its history goes
+    /// on from this one; the bell rings when something happens.
+    pub fn start(params: Params, history: History, news: Bell) -> io::Result<Supervisor> {
         let (requests, requests_rx) = bounded(REQUESTS);
-        let (pings, pings_rx) = unbounded();
+        let (told, told_rx) = unbounded();
         let (stop_tx, stop_rx) = bounded(1);
-        let run = move || Actor::new(params, requests_rx, pings_rx, stop_rx).run();
+        let chronicle = Chronicle::begin(history, news);
+        let run = move || Actor::new(params, requests_rx, told_rx, stop_rx, chronicle).run();
         let thread = thread::spawn("supervisor", run)?;
-        Ok(Supervisor { requests, pings, stop: Some(stop_tx), thread: Some(thread) })
+        Ok(Supervisor { requests, told, stop: Some(stop_tx), thread: Some(thread) })
     }
 
     /// Where the API sends its requests.
@@ -95,18 +109,23 @@ impl Supervisor {
 
     /// Asks for a sign of life, of the elections too.
     pub fn ping(&self, ping: Ping) {
-        let _ = self.pings.send(ping);
+        let _ = self.told.send(Told::Ping(ping));
     }
 
-    /// Stops by this policy and waits until that is done, which is bounded.
-    pub fn stop(&mut self, policy: StopPolicy) {
+    /// Has something recorded in the history of this host that was logged.
+    pub fn record(&self, happening: Happening) {
+        let _ = self.told.send(Told::Happened(happening));
+    }
+
+    /// Stops by this policy and waits until that is done, which is bounded. The history of this host, for
+    /// the next life of the agent.
+    pub fn stop(&mut self, policy: StopPolicy) -> Vec<u8> {
         if let Some(stop_tx) = self.stop.take() {
             let _ = stop_tx.send(policy);
         }
-        if let Some(thread) = self.thread.take() {
-            // An error would be a panic, and a panic aborts the process.
-            let _ = thread.join();
-        }
+        // An error would be a panic, and a panic aborts the process.
+        let chronicle = self.thread.take().and_then(|thread| thread.join().ok());
+        chronicle.map(Chronicle::into_bytes).unwrap_or_default()
     }
 }
 

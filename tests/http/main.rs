@@ -8,6 +8,7 @@ mod attack;
 mod audit;
 mod browser;
 mod client;
+mod events;
 mod framing;
 mod guesses;
 mod metrics;

@@ -5,6 +5,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use link::api::{Api, Options};
+use link::bell::Bell;
 use link::cluster::{Facts, Own};
 use link::command::{Answer, Command, Refusal, Request};
 use link::secret::Credentials;
@@ -32,13 +33,22 @@ impl Server {
         password: Option<&str>,
         decide: impl Fn(Command) -> Option<Outcome> + Send + 'static,
     ) -> Server {
+        Server::start_with_news(password, None, decide)
+    }
+
+    /// The same, with a bell that tells of news.
+    pub(crate) fn start_with_news(
+        password: Option<&str>,
+        news: Option<Bell>,
+        decide: impl Fn(Command) -> Option<Outcome> + Send + 'static,
+    ) -> Server {
         let (requests, inbox) = unbounded();
         let (seen, commands) = unbounded();
         let supervisor = thread::spawn(move || supervise(&inbox, &seen, decide));
         let credentials = password.map(|password| Credentials::new("admin", password).unwrap());
         let listen = vec!["127.0.0.1:0".parse().unwrap()];
         let names = vec!["h".to_owned()];
-        let options = Options { listen, names, credentials, ..Options::default() };
+        let options = Options { listen, names, credentials, news, ..Options::default() };
         let api = Api::start(options, requests).unwrap();
         let address = api.addresses()[0];
         Server { api: Some(api), address, commands, supervisor: Some(supervisor) }
@@ -67,7 +77,7 @@ fn supervise(
     decide: impl Fn(Command) -> Option<Outcome>,
 ) {
     let mut unanswered = Vec::new();
-    for Request { command, reply } in inbox {
+    for Request { command, reply, .. } in inbox {
         let _ = seen.send(command.clone());
         match decide(command) {
             Some(outcome) => reply.send(outcome).unwrap_or_default(),
@@ -97,6 +107,7 @@ pub(crate) fn oblige(command: &Command) -> Answer {
         Command::Health => Answer::Health(Vec::new()),
         Command::Status => Answer::Cluster(Box::new(cluster())),
         Command::Metrics => Answer::Metrics(Box::default()),
+        Command::Events(after) => events(after.seq, 0),
     }
 }
 
@@ -104,6 +115,23 @@ pub(crate) fn oblige(command: &Command) -> Answer {
 fn cluster() -> Facts {
     let own = Own { host: "h1".to_owned(), ips: vec![ip("10.0.0.1/32")], ..Own::default() };
     Facts { own, now: 0, etcd: Err("etcd is lost".to_owned()) }
+}
+
+/// A history with so many events, of which a client knows these.
+pub(crate) fn events(known: Option<u64>, last: u64) -> Answer {
+    let event = |seq| wire::Event {
+        seq,
+        time: "2026-11-29T07:00:00.123Z".to_owned(),
+        host: "h1".to_owned(),
+        ip: None,
+        kind: "agent".to_owned(),
+        what: "x".to_owned(),
+        why: String::new(),
+        took_ms: None,
+        by: None,
+    };
+    let events = (known.unwrap_or(0) + 1..=last).map(event).collect();
+    Answer::Events(Box::new(wire::Events { history: "a".to_owned(), last, missed: false, events }))
 }
 
 pub(crate) fn ip(cidr: &str) -> wire::Ip {

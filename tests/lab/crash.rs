@@ -18,7 +18,7 @@ const FAST: [(&str, &str); 3] =
 const AT_ONCE: Duration = Duration::from_secs(3);
 
 /// Three hosts that share the VIP, with etcd on a network of its own, and the owner.
-fn sharing(settings: &[(&str, &str)]) -> (Lab, HostId) {
+pub(crate) fn sharing(settings: &[(&str, &str)]) -> (Lab, HostId) {
     let mut lab = Lab::builder(3).management_network().build();
     for id in lab.ids() {
         lab[id].start_with(&[&[SLOW_LEASE], settings].concat());
@@ -30,7 +30,7 @@ fn sharing(settings: &[(&str, &str)]) -> (Lab, HostId) {
 }
 
 /// Waits until each standby has heard the owner's host: from then on it asks four times a second.
-fn await_watched(lab: &Lab, owner: HostId) {
+pub(crate) fn await_watched(lab: &Lab, owner: HostId) {
     let question = format!("asked who has {VIP}");
     for id in lab.ids().into_iter().filter(|id| *id != owner) {
         let asked = || count(lab, id, &question);

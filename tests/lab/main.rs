@@ -46,6 +46,8 @@ mod election;
 #[cfg(test)]
 mod etcd;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod failover;
 #[cfg(test)]
 mod faults;

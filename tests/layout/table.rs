@@ -10,6 +10,7 @@ pub(crate) const MOST_FIELDS: usize = 12;
 /// Each module of the crate with those that it uses, from the ground up: a module uses only what stands
 /// above it here, so there is no circle.
 pub(crate) const MODULES: &[(&str, &str)] = &[
+    ("bell", ""),
     ("clock", ""),
     ("duration", ""),
     ("fsm", ""),
@@ -34,24 +35,29 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("net", "clock metrics network ping policy thread vip"),
     ("systemd", "ping text"),
     ("wire", "vip"),
+    ("history", "vip wire"),
     ("ctl", "duration http policy secret tcp text vip wire"),
     ("lock", "etcd network vip"),
-    ("election", "checks etcd fsm lock net network ping policy thread vip"),
+    ("election", "checks etcd fsm history lock net network ping policy thread vip"),
     ("store", "call etcd interface_name lock network policy vip"),
     ("cluster", "call etcd lock store text vip wire"),
-    ("command", "cluster metrics policy vip wire"),
-    ("api", "cluster command http interface_name metrics ping policy secret text thread vip wire"),
+    ("command", "cluster history metrics policy vip wire"),
+    (
+        "api",
+        "bell cluster command history http interface_name metrics ping policy secret text thread vip wire",
+    ),
     ("config", "call checks duration etcd interface_name lock net policy secret store text"),
     ("machine", "metrics network store"),
     (
         "supervisor",
-        "call checks clock cluster command election etcd failure_detector fsm local_copy lock \
-         machine metrics net network ping policy store text thread vip wire",
+        "bell call checks clock cluster command election etcd failure_detector fsm history \
+         local_copy lock machine metrics net network ping policy store text thread vip wire",
     ),
     ("reload", "net"),
     (
         "daemon",
-        "api config etcd local_copy logging metrics net ping policy reload supervisor systemd text",
+        "api bell config etcd history local_copy logging metrics net ping policy reload supervisor \
+         systemd text",
     ),
 ];
 
@@ -78,6 +84,7 @@ pub(crate) const PURE: &[&str] = &[
     "src/election/core",
     "src/failure_detector/",
     "src/fsm.rs",
+    "src/history/",
     "src/http.rs",
     "src/interface_name.rs",
     "src/lock/",

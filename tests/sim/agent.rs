@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use link::election::{Status, Tally};
 use link::election::core::{Core as ElectionCore, CoreConfig as ElectionConfig, Reason};
 use link::election::driver::Driver;
+use link::election::{Status, Tally};
 use link::failure_detector::Timing;
 use link::lock::{self, Holder};
 use link::network::Hearing;

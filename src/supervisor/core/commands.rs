@@ -10,6 +10,7 @@ use super::table::{Stage, Vip};
 use super::{Core, Failure, Order, Origin, Timer, Token};
 use crate::command::{Answer, Change, Command, NewVip, Refusal};
 use crate::fsm::State;
+use crate::history::Kind;
 use crate::lock::{Candidate, Lease};
 use crate::network::mac_text;
 use crate::store::{self, At, Record, Request};
@@ -70,6 +71,7 @@ impl Core {
             | Command::Hosts(_)
             | Command::Status
             | Command::Metrics
+            | Command::Events(_)
             | Command::Health => false,
         };
         let enough = match self.start {
@@ -87,7 +89,8 @@ impl Core {
     /// Answers at once, or has the answer come later; an error is answered by the caller.
     fn carry_out(&mut self, command: Command, token: Token) -> Result<(), Refusal> {
         match command {
-            Command::Health | Command::Metrics | Command::Status => {}
+            // The driver has the history.
+            Command::Health | Command::Metrics | Command::Status | Command::Events(_) => {}
             Command::List => {
                 let list = self.list();
                 self.reply(token, Ok(Answer::List(list)));
@@ -118,6 +121,14 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// The IP that a command is about.
+    pub fn ip_of(&self, command: &Command) -> Option<Cidr> {
+        if let Command::Create(new) = command {
+            return Some(new.cidr);
+        }
+        Some(self.find(command.id()?).ok()?.1.record.cidr)
     }
 
     fn find(&self, id: &VipId) -> Result<(Slot, &Vip), Refusal> {
@@ -237,7 +248,8 @@ impl Core {
             tokens.append(waiting);
         }
         tokens.iter().for_each(|token| self.disarm(Timer::Answer(*token)));
-        self.log(Level::Warn, format!("{cidr}: deleted here; etcd is told when it answers again"));
+        let what = "deleted here; etcd is told when it answers again";
+        self.happened(Level::Warn, Kind::Trouble.of(what).to(cidr));
         self.copy.deleted_alone(cidr.addr());
         if self.start == Start::FromCopy {
             self.copy_former();

@@ -16,6 +16,7 @@ use super::stop::Life;
 use super::table::{RecordRequest, Stage};
 use super::{Core, Failure, Order, Timer};
 use crate::call;
+use crate::history::Kind;
 use crate::lock::{self, Lease};
 use crate::store::{self, At, Found, Request};
 use crate::vip::{Cidr, Slot};
@@ -243,7 +244,11 @@ impl Core {
                 self.tell(slot, Order::LockNow);
             }
         }
-        self.warn_of("candidacies in etcd were missing, and are written again", &missing);
+        self.warn_of(
+            Kind::Trouble,
+            "candidacies in etcd were missing, and are written again",
+            &missing,
+        );
     }
 
     /// Gives up what is attached to the own lease and belongs to no registered IP: what a crash or an
@@ -263,7 +268,11 @@ impl Core {
                 new.push(key.clone());
             }
         }
-        self.warn_of("keys that belong to no IP that is served here are given up", &new);
+        self.warn_of(
+            Kind::Trouble,
+            "keys that belong to no IP that is served here are given up",
+            &new,
+        );
         for keys in left.chunks(AT_ONCE) {
             self.ask(Request::Release { lease, keys: keys.to_vec() });
         }

@@ -10,6 +10,7 @@ use super::{Action, Core, Order, Timer};
 use crate::election::Status;
 use crate::failure_detector::{Route, Step};
 use crate::fsm::State;
+use crate::history::{Happening, Kind};
 use crate::network::{Liveness, Mac};
 use crate::vip::Slot;
 
@@ -23,6 +24,7 @@ impl Core {
         }
         self.measure(slot, &before, now);
         self.note_owner(slot, now);
+        self.note_move(slot, now);
         self.note_shortage(slot, before.shortage.is_some());
     }
 
@@ -39,10 +41,13 @@ impl Core {
         let lack = lack.take(2).count();
         match shortage {
             Some(why) if lack == 1 => {
-                let text = format!("{cidr}: {why}; what was found before holds");
-                self.log(Level::Warn, text);
+                let what = format!("{why}; what was found before holds");
+                self.happened(Level::Warn, Kind::Trouble.of(what).to(cidr));
             }
-            None if lack == 0 => self.log(Level::Info, "all health checks are made again"),
+            None if lack == 0 => {
+                let what = "all health checks are made again";
+                self.happened(Level::Info, Kind::Trouble.of(what));
+            }
             Some(_) | None => {}
         }
     }
@@ -58,7 +63,7 @@ impl Core {
         let steps = self.detector.awaits(slot, route, awaited, now);
         let hears = vip.is_some_and(|vip| vip.status.hears_others);
         self.detector.hears(slot, hears);
-        self.follow(steps);
+        self.follow(steps, now);
         self.plan_detection(now);
     }
 
@@ -67,34 +72,35 @@ impl Core {
             vip.seen.heard(liveness, now);
         }
         let steps = self.detector.heard(slot, liveness, now);
-        self.follow(steps);
+        self.follow(steps, now);
         self.plan_detection(now);
     }
 
     /// A host has let go of an IP and left it to the owner.
     pub(super) fn on_acknowledged(&mut self, slot: Slot, now: Instant) {
         let steps = self.detector.acknowledged(slot, now);
-        self.follow(steps);
+        self.follow(steps, now);
     }
 
     /// Another host misses the owner of an IP, too.
     pub(super) fn on_also_missed(&mut self, slot: Slot, by: Mac, now: Instant) {
         let steps = self.detector.also_missed(slot, by, now);
-        self.follow(steps);
+        self.follow(steps, now);
         self.plan_detection(now);
     }
 
     pub(super) fn wake_detector(&mut self, now: Instant) {
         let steps = self.detector.wake(now);
-        self.follow(steps);
+        self.follow(steps, now);
         self.plan_detection(now);
     }
 
     pub(super) fn on_pause(&mut self, time: Duration, now: Instant) {
-        let text = format!("this process did not run for {time:.1?}: looking who owns its IPs");
-        self.log(Level::Warn, text);
+        let what = format!("this process did not run for {time:.1?}");
+        let paused = Kind::Agent.of(what).because("looking who owns its IPs");
+        self.happened(Level::Warn, Happening { took: Some(time), ..paused });
         let steps = self.detector.forget(now);
-        self.follow(steps);
+        self.follow(steps, now);
         self.plan_detection(now);
         self.table.slots().into_iter().for_each(|slot| self.tell(slot, Order::Paused));
     }
@@ -103,7 +109,7 @@ impl Core {
     pub(super) fn settle_detection(&mut self, now: Instant) {
         let steps = self.detector.settle(now);
         if !steps.is_empty() {
-            self.follow(steps);
+            self.follow(steps, now);
             self.plan_detection(now);
         }
     }
@@ -115,7 +121,7 @@ impl Core {
         }
     }
 
-    pub(super) fn follow(&mut self, steps: Vec<Step>) {
+    pub(super) fn follow(&mut self, steps: Vec<Step>, now: Instant) {
         for step in steps {
             match step {
                 Step::Monitor(slot, on) => self.tell(slot, Order::Monitor(on)),
@@ -126,7 +132,8 @@ impl Core {
                         .for_each(|slot| self.tell(slot, Order::OwnerMissed(missed.clone())));
                 }
                 Step::Dead { lease, ips, text } => {
-                    self.log(Level::Warn, text);
+                    self.move_begins(&ips, &text, now);
+                    self.happened(Level::Warn, Kind::Host.of(text));
                     ips.into_iter().for_each(|slot| self.tell(slot, Order::OwnerDead(lease)));
                 }
                 Step::Lives(lease, ips) => {
@@ -135,7 +142,7 @@ impl Core {
                 Step::HeardAgain(ips) => {
                     ips.into_iter().for_each(|slot| self.tell(slot, Order::OwnerHeardAgain));
                 }
-                Step::Log(text) => self.log(Level::Info, text),
+                Step::Log(text) => self.happened(Level::Info, Kind::Host.of(text)),
             }
         }
     }

@@ -11,6 +11,7 @@ use super::table::Vip;
 use super::{Core, Order, Timer, Token};
 use crate::command::Answer;
 use crate::fsm::State;
+use crate::history::Kind;
 use crate::vip::Slot;
 use crate::wire;
 
@@ -21,14 +22,15 @@ impl Core {
             Some(time) => format!("for {} s", time.as_secs()),
             None => "until it is told otherwise".to_owned(),
         };
-        self.log(Level::Info, format!("drained {how_long}: other hosts are to have the IPs"));
+        let text = format!("drained {how_long}: other hosts are to have the IPs");
+        self.happened(Level::Info, Kind::Agent.of(text));
         self.set_drained(Some(until));
         self.reply(token, Ok(Answer::Drain(self.drained())));
     }
 
     pub(super) fn undrain(&mut self) {
         if self.is_drained() {
-            self.log(Level::Info, "drained no more: a candidate again");
+            self.happened(Level::Info, Kind::Agent.of("drained no more: a candidate again"));
             self.set_drained(None);
         }
     }
@@ -40,7 +42,8 @@ impl Core {
             self.copy.drained_until = None;
         }
         if self.is_drained() {
-            self.log(Level::Info, "drained, as before: no candidate unless no other host is one");
+            let text = "drained, as before: no candidate unless no other host is one";
+            self.happened(Level::Info, Kind::Agent.of(text));
             self.plan_undrain();
         }
     }

@@ -11,6 +11,7 @@ use log::Level;
 use super::start::{Start, names};
 use super::table::Stage;
 use super::{Action, Core, Failure, Order, Timer};
+use crate::history::Kind;
 use crate::store::{self, At, Claim, HostKey, Instance, Request};
 
 /// Between two looks whether the other machine is alive.
@@ -92,8 +93,8 @@ impl Core {
     fn name_is_free(&mut self, ended: i64) {
         self.identity.ended = Some(ended);
         if matches!(self.identity.name, Name::Taken(_)) {
-            let text = format!("the name {} is free: this host takes it", self.config.host);
-            self.log(Level::Info, text);
+            let what = format!("the name {} is free", self.config.host);
+            self.happened(Level::Info, Kind::Agent.of(what).because("this host takes it"));
         }
         self.identity.name = Name::Own;
         self.take_name();
@@ -102,7 +103,7 @@ impl Core {
     fn name_is_taken(&mut self, mut other: Other) {
         if !matches!(self.identity.name, Name::Taken(_)) {
             let text = self.name_trouble(&other.instance);
-            self.log(Level::Error, text);
+            self.happened(Level::Error, Kind::Conflict.of(text));
             self.serve_nothing();
         }
         if other.looks % CLAIM_EVERY == 0 {
@@ -155,7 +156,7 @@ impl Core {
         if written {
             let what = if host.is_some() { "was written by another agent" } else { "was missing" };
             let text = format!("the key of host {} {what}", self.config.host);
-            self.log(Level::Warn, text);
+            self.happened(Level::Warn, Kind::Conflict.of(text));
         }
         if self.has_name(host) {
             self.hold_or_save();
@@ -177,7 +178,7 @@ impl Core {
         self.identity.claim = Some(claim.clone());
         self.arm(Timer::ClaimsEnd, CLAIM_ENDS);
         if !known {
-            self.log(Level::Warn, text);
+            self.happened(Level::Warn, Kind::Conflict.of(text));
         }
     }
 
@@ -237,6 +238,6 @@ impl Core {
                     here, register them again (linkctl add IP), or start with that HOSTNAME. To end \
                     this warning, remove the records of that name (etcdctl del --prefix \
                     /link/hosts/NAME/) and NAME.json in STATE_DIR";
-        self.warn_of(what, left);
+        self.warn_of(Kind::Trouble, what, left);
     }
 }

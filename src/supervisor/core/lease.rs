@@ -9,6 +9,7 @@ use super::start::Start;
 use super::stop::Life;
 use super::table::{Service, Stage};
 use super::{Action, Core, Failure, Order, Timer};
+use crate::history::Kind;
 use crate::lock::Lease;
 use crate::store::{self, At, Obstacle, Request};
 
@@ -141,7 +142,8 @@ impl Core {
 
     fn hold(&mut self, id: i64) {
         if let Some(trouble) = self.lease.trouble.take() {
-            self.log(Level::Info, format!("lease {id:x} is held (before: {trouble})"));
+            let back = Kind::EtcdBack.of(format!("lease {id:x} is held"));
+            self.happened(Level::Info, back.because(format!("before: {trouble}")));
         }
         let before = self.lease.told;
         self.tell_lease(Lease::Held(id));
@@ -156,8 +158,8 @@ impl Core {
     }
 
     pub(super) fn on_etcd_lost(&mut self, why: &str, revision: i64) {
-        let text = format!("etcd is lost: {why}; each IP is dealt with by its policy");
-        self.log(Level::Warn, text);
+        let why_and_then = format!("{why}; each IP is dealt with by its policy");
+        self.happened(Level::Warn, Kind::EtcdLost.of("etcd is lost").because(why_and_then));
         self.lease.trouble = Some(format!("etcd is lost: {why}"));
         for slot in self.table.slots() {
             self.tell(slot, Order::EtcdHeard(revision));
@@ -188,7 +190,8 @@ impl Core {
         let why = format!("{what}: {}", failure.why);
         let known = self.lease.trouble.as_ref() == Some(&why);
         if failure.outcome == super::Outcome::Refused && !known {
-            self.log(Level::Warn, why.clone());
+            let refused = Kind::Refused.of(what).because(failure.why.clone());
+            self.happened(Level::Warn, refused);
         }
         self.lease.trouble = Some(why);
     }

@@ -3,6 +3,7 @@
 use super::Core;
 use super::stop::Life;
 use super::table::{RecordRequest, Stage};
+use crate::history::Kind;
 use crate::store::{Found, Record, Request};
 use crate::vip::Slot;
 
@@ -26,7 +27,7 @@ impl Core {
             }
         }
         for (what, names) in WRONG.iter().zip(&wrong) {
-            self.warn_of(what, names);
+            self.warn_of(Kind::Trouble, what, names);
         }
         self.copy.deleted_are(&found.records);
         // What an agent that stops has given up stays registered.
@@ -44,7 +45,7 @@ impl Core {
             removed.push(format!("{} as {} ({why})", record.cidr, record.id));
             self.ask(Request::DeleteRecord(record.id, record.revision));
         }
-        self.warn_of("records are removed from etcd", &removed);
+        self.warn_of(Kind::Trouble, "records are removed from etcd", &removed);
     }
 
     /// Has the record of an IP written again if it is wrong; says so if it was not known.

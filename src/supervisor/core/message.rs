@@ -10,6 +10,7 @@ use crate::cluster::Own;
 use crate::command::{Answer, Command, Refusal};
 use crate::election::Notice;
 use crate::failure_detector::CallNews;
+use crate::history::Happening;
 use crate::lock::{Gap, Lease};
 use crate::metrics::HostCounts;
 use crate::network::{Mac, Missed};
@@ -196,7 +197,11 @@ pub enum Action {
     Arm(Timer, Duration),
     /// Do not send it.
     Disarm(Timer),
-    /// Something to be logged.
+    /// Something to be logged and recorded.
+    Happened(Level, Happening),
+    /// Something to be recorded that is logged already.
+    Record(Happening),
+    /// Something to be logged that an event of the API tells, too.
     Log(Level, String),
     /// All is done; nothing more will come.
     Ended,

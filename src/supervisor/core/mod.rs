@@ -21,6 +21,7 @@ mod lease;
 mod measure;
 mod mend;
 mod message;
+mod moves;
 mod presence;
 mod records;
 mod same_address;
@@ -52,6 +53,7 @@ use self::table::Table;
 use crate::command::{Answer, Command, Refusal};
 use crate::election::Notice;
 use crate::failure_detector::{self, FailureDetector};
+use crate::history::Happening;
 use crate::policy::LossPolicy;
 use crate::store::{self, At, Instance, Request};
 use crate::vip::{Slot, VipId};
@@ -230,6 +232,7 @@ impl Core {
             Notice::HandedOver(result) => self.on_handed_over(slot, result),
             Notice::Refused(why) => self.on_election_refused(slot, &why),
             Notice::Served => self.on_election_served(slot),
+            Notice::Happened(happening) => self.out.push(Action::Record(happening)),
             Notice::Left { cleanup_pending } => self.on_left(slot, cleanup_pending),
         }
     }
@@ -254,8 +257,9 @@ impl Core {
         self.out.push(Action::Reply(token, answer));
     }
 
-    fn log(&mut self, level: Level, text: impl Into<String>) {
-        self.out.push(Action::Log(level, text.into()));
+    /// Something is logged, and belongs into the history of this host.
+    fn happened(&mut self, level: Level, happening: Happening) {
+        self.out.push(Action::Happened(level, happening));
     }
 }
 

@@ -17,6 +17,7 @@ use crate::call;
 use crate::call::Question;
 use crate::failure_detector::CallNews;
 use crate::fsm::State;
+use crate::history::Kind;
 use crate::lock::Lease;
 use crate::policy::LossPolicy;
 use crate::store::{self, At, Request};
@@ -143,9 +144,8 @@ impl Core {
             let first = presence.refused == SAID_AT;
             self.arm(Timer::Presence, REFUSED);
             if first {
-                let text =
-                    format!("etcd refuses to show that this host answers calls: {}", failure.why);
-                self.log(Level::Warn, text);
+                let what = "etcd refuses to show that this host answers calls";
+                self.happened(Level::Warn, Kind::Refused.of(what).because(failure.why));
             }
         }
     }
@@ -156,7 +156,7 @@ impl Core {
             self.lease.presence.seen(&host, lease != 0, now);
             self.candidates_may_have_come();
             let steps = self.detector.agent(host, lease, revision, now);
-            self.follow(steps);
+            self.follow(steps, now);
             return self.plan_detection(now);
         }
         // What was before the last write is old.
@@ -207,7 +207,7 @@ impl Core {
         self.lease.presence.written = None;
         if matches!(self.lease.told, Lease::Held(_)) && self.life == Life::Running {
             let key = call::presence_key(&self.config.host);
-            self.warn_of("keys in etcd were missing, and are written again", &[key]);
+            self.warn_of(Kind::Trouble, "keys in etcd were missing, and are written again", &[key]);
         }
     }
 
@@ -229,7 +229,7 @@ impl Core {
 
     pub(super) fn on_call(&mut self, host: &str, number: u64, news: CallNews, now: Instant) {
         let steps = self.detector.call_news(host, number, news, now);
-        self.follow(steps);
+        self.follow(steps, now);
         self.plan_detection(now);
     }
 

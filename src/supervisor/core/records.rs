@@ -11,8 +11,9 @@ use std::time::Duration;
 use log::Level;
 
 use super::table::{RecordRequest, Stage, Vip};
-use super::{Core, Failure, Order, Timer, Token};
+use super::{Action, Core, Failure, Order, Timer, Token};
 use crate::command::{Answer, Change, Refusal};
+use crate::history::Kind;
 use crate::store::{self, At, Obstacle, Record, Request};
 use crate::vip::{Slot, VipId};
 
@@ -109,8 +110,8 @@ impl Core {
             (Err(Obstacle::Changed(revision)), Stage::Registered) => {
                 vip.record.revision = revision;
                 let cidr = vip.record.cidr;
-                let text = format!("{cidr}: the record in etcd was changed by another program");
-                self.log(Level::Warn, text);
+                let what = "the record in etcd was changed by another program";
+                self.happened(Level::Warn, Kind::Conflict.of(what).to(cidr));
             }
             (Err(Obstacle::OtherPrefix(other)), Stage::Registered) => {
                 let new = self.note_other_prefix(slot, Some(other));
@@ -132,7 +133,7 @@ impl Core {
         self.copy.created(vip.record.cidr.addr());
         self.copy.ip_changed(&vip.record.id);
         let text = format!("{}: registered as {}", vip.record.cidr, vip.record.id);
-        self.log(Level::Info, text);
+        self.out.push(Action::Log(Level::Info, text));
         self.table.note_stored(slot, true);
         self.introduce(slot);
         if let Some(token) = token {
@@ -182,7 +183,7 @@ impl Core {
         let Stage::Deleting(tokens) = &mut vip.stage else { return };
         let tokens = std::mem::take(tokens);
         let text = format!("{}: no longer registered", vip.record.cidr);
-        self.log(Level::Info, text);
+        self.out.push(Action::Log(Level::Info, text));
         for token in &tokens {
             self.disarm(Timer::Answer(*token));
         }

@@ -10,6 +10,7 @@ use super::compare::{AT_ONCE, Step};
 use super::table::Vip;
 use super::{Core, Failure, StartError};
 use crate::command::Refusal;
+use crate::history::Kind;
 use crate::lock::OtherPrefix;
 use crate::network::Mac;
 use crate::store::{self, At, Request};
@@ -57,7 +58,7 @@ impl Core {
     pub(super) fn warn_of_prefixes(&mut self, prefixes: &[String]) {
         let what = "addresses are offered with another mask, and owned by both, until it is the same \
                     on all hosts";
-        self.warn_of(what, prefixes);
+        self.warn_of(Kind::Conflict, what, prefixes);
     }
 
     /// Takes note of a host that offers an IP with another prefix length, or that there is none; says
@@ -82,7 +83,7 @@ impl Core {
             && self.table.at(cidr.addr()).is_some()
         {
             let text = format!("{key:?} is the lock of {cidr} in another spelling: both own it");
-            self.log(Level::Warn, text);
+            self.happened(Level::Warn, Kind::Conflict.of(text));
         }
     }
 

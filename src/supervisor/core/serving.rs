@@ -9,6 +9,7 @@ use log::Level;
 
 use super::table::Service;
 use super::{Core, Failure, Order, Outcome, Timer};
+use crate::history::Kind;
 use crate::lock::Lease;
 use crate::store::Request;
 use crate::vip::Slot;
@@ -63,10 +64,11 @@ impl Core {
         if vip.service == Service::Lost {
             return;
         }
-        let text = format!("{}: etcd refuses its election: {why}", vip.record.cidr);
+        let refuses =
+            Kind::Refused.of("etcd refuses its election").because(why).to(vip.record.cidr);
         let first = std::mem::replace(&mut vip.service, Service::Refused) == Service::Served;
         if first && self.serving == Serving::Yes {
-            self.log(Level::Warn, text);
+            self.happened(Level::Warn, refuses);
         }
         self.doubt(why);
         if matches!(self.serving, Serving::No(_)) {
@@ -98,11 +100,10 @@ impl Core {
     pub(super) fn on_refused_too_long(&mut self) {
         let Serving::Doubted(why) = &self.serving else { return };
         let why = why.clone();
-        let text = format!(
-            "etcd is lost: it answers, and refuses ({why}); each IP that is refused is dealt with by \
-             its policy"
+        let why_and_then = format!(
+            "it answers, and refuses ({why}); each IP that is refused is dealt with by its policy"
         );
-        self.log(Level::Warn, text);
+        self.happened(Level::Warn, Kind::EtcdLost.of("etcd is lost").because(why_and_then));
         self.serving = Serving::No(why);
         if self.lease.told == Lease::None {
             return self.tell_lease(Lease::Lost);
@@ -125,7 +126,7 @@ impl Core {
         self.serving = Serving::Yes;
         self.disarm(Timer::Refused);
         self.disarm(Timer::ServeCheck);
-        self.log(Level::Info, "etcd serves again");
+        self.happened(Level::Info, Kind::EtcdBack.of("etcd serves again"));
         for slot in self.table.slots() {
             let Some(vip) = self.table.get_mut(slot) else { continue };
             if std::mem::replace(&mut vip.service, Service::Served) == Service::Lost {

@@ -14,6 +14,7 @@ use super::stop::Life;
 use super::table::{Stage, Vip};
 use super::{Action, Copies, Core, Failure, Origin, StartError, Timer};
 use crate::command::Refusal;
+use crate::history::Kind;
 use crate::network::mac_text;
 use crate::store::{self, At, Found, LocalCopy, Mark, Record, Request};
 use crate::text::first_of;
@@ -48,11 +49,11 @@ impl Core {
         self.lease.asked = Some(now);
         match copies.own {
             Some(Ok(copy)) => {
-                self.warn_of("skipped", &copy.skipped);
+                self.warn_of(Kind::Trouble, "skipped", &copy.skipped);
                 self.copy.found(copy);
                 self.drain_as_before();
             }
-            Some(Err(why)) => self.log(Level::Warn, why),
+            Some(Err(why)) => self.happened(Level::Warn, Kind::Trouble.of(why)),
             None => {}
         }
         let mut left = Vec::new();
@@ -109,8 +110,8 @@ impl Core {
         // A cloned image has the copy of another machine.
         let same = copy.instance.as_ref().is_none_or(|it| it.is_same(&self.config.instance));
         let lease = copy.lease.filter(|_| same);
-        let text = format!("etcd does not answer: {known} IPs known from the local copy");
-        self.log(Level::Warn, text);
+        let known = format!("{known} IPs known from the local copy");
+        self.happened(Level::Warn, Kind::EtcdLost.of("etcd does not answer").because(known));
         // What the copy does not know may be registered all the same: no address is a left-over before
         // etcd has said so.
         let records = self.within_limit(records);
@@ -125,10 +126,10 @@ impl Core {
     fn take_over(&mut self, mut found: Found, at: At) {
         self.start = Start::Loaded;
         let skipped: Vec<String> = found.unreadable.iter().map(|it| it.why.clone()).collect();
-        self.warn_of("skipped", &skipped);
+        self.warn_of(Kind::Trouble, "skipped", &skipped);
         let wanted = self.wanted(&mut found, at);
         let text = format!("{} IPs are registered on {}", wanted.len(), self.config.host);
-        self.log(Level::Info, text);
+        self.happened(Level::Info, Kind::Agent.of(text));
         let mut known = vec![false; wanted.len()];
         for slot in self.table.slots() {
             let Some(vip) = self.table.get(slot) else { continue };
@@ -206,7 +207,7 @@ impl Core {
         let beyond: BTreeMap<VipId, Record> =
             beyond.into_iter().map(|record| (record.id.clone(), record)).collect();
         if !beyond.keys().eq(self.table.beyond_limit.keys()) && !beyond.is_empty() {
-            self.log(Level::Error, text);
+            self.happened(Level::Error, Kind::Refused.of(text));
         }
         self.table.beyond_limit = beyond;
         records
@@ -219,7 +220,8 @@ impl Core {
             let first = self.table.beyond_limit.values().min_by_key(|record| record.cidr);
             let Some(record) = first.cloned() else { return };
             self.table.beyond_limit.remove(&record.id);
-            self.log(Level::Info, format!("{}: there is room for it now", record.cidr));
+            let room = Kind::Trouble.of("there is room for it now").to(record.cidr);
+            self.happened(Level::Info, room);
             self.copy.ip_changed(&record.id);
             self.insert_all(vec![record], Origin::Before);
         }
@@ -245,14 +247,14 @@ impl Core {
                 (false, false) => "records in etcd cannot be read",
             };
             let text = format!("{why}: from the local copy are registered again: {}", names(&lost));
-            self.log(Level::Warn, text);
+            self.happened(Level::Warn, Kind::Trouble.of(text));
         }
         if !deleted.is_empty() {
             let text = format!(
                 "no longer registered in etcd, and given up; only the local copy knew: {}",
                 names(&deleted)
             );
-            self.log(Level::Warn, text);
+            self.happened(Level::Warn, Kind::Trouble.of(text));
         }
         lost
     }
@@ -265,10 +267,10 @@ impl Core {
     }
 
     /// Warns of all these in one line; of many, the first are named.
-    pub(super) fn warn_of(&mut self, what: &str, names: &[String]) {
+    pub(super) fn warn_of(&mut self, kind: Kind, what: &str, names: &[String]) {
         if !names.is_empty() {
-            let text = format!("{what}: {}", first_of(names.iter(), NAMED, "; "));
-            self.log(Level::Warn, text);
+            let names = first_of(names.iter(), NAMED, "; ");
+            self.happened(Level::Warn, kind.of(what).because(names));
         }
     }
 
@@ -300,7 +302,8 @@ impl Core {
         }
         let Some(vip) = self.table.get_mut(slot) else { return };
         if vip.not_started.replace(is_of_etcd(record.cidr)).is_none() {
-            self.log(Level::Error, format!("{}, and is not served", is_of_etcd(record.cidr)));
+            let what = format!("{}, and is not served", is_of_etcd(record.cidr));
+            self.happened(Level::Error, Kind::Refused.of(what));
         }
     }
 
@@ -338,7 +341,7 @@ impl Core {
                     vip.not_started.as_ref().is_some_and(|why| why.starts_with(NOT_STARTED))
                 };
                 if first && self.table.iter().filter(|(_, vip)| lacks(vip)).take(2).count() == 1 {
-                    self.log(Level::Error, format!("{cidr}: {text}"));
+                    self.happened(Level::Error, Kind::Trouble.of(text).to(cidr));
                 }
             }
         }

@@ -8,6 +8,7 @@ use super::table::{RecordRequest, Stage};
 use super::{Action, Core, Order, Timer, Token};
 use crate::command::{Answer, Refusal};
 use crate::election::HANDOVER_TIMEOUT;
+use crate::history::Kind;
 use crate::lock::Lease;
 use crate::policy::StopPolicy;
 use crate::vip::Slot;
@@ -69,7 +70,8 @@ impl Core {
             StopPolicy::Keep => self.end(),
             StopPolicy::Release => {
                 self.life = Life::Stopping;
-                self.log(Level::Info, format!("handing over {} IPs", self.table.len()));
+                let what = format!("handing over {} IPs", self.table.len());
+                self.happened(Level::Info, Kind::Agent.of(what));
                 // Each election bounds itself; this is the net below.
                 self.arm(Timer::StopAtLast, HANDOVER_TIMEOUT + REVOKE);
                 for slot in self.table.slots() {
@@ -128,8 +130,11 @@ impl Core {
 
     pub(super) fn on_revoked(&mut self, result: Result<(), String>) {
         match result {
-            Ok(()) => self.log(Level::Info, "the lease is revoked"),
-            Err(why) => self.log(Level::Warn, format!("the lease ends by itself: {why}")),
+            Ok(()) => self.happened(Level::Info, Kind::Agent.of("the lease is revoked")),
+            Err(why) => {
+                let ends = Kind::Agent.of("the lease ends by itself").because(why);
+                self.happened(Level::Warn, ends);
+            }
         }
         if self.life == Life::Revoking {
             self.end();
@@ -140,7 +145,8 @@ impl Core {
         let late: Vec<String> =
             self.table.iter().map(|(_, vip)| vip.record.cidr.to_string()).collect();
         if !late.is_empty() {
-            self.log(Level::Warn, format!("not handed over in time: {}", late.join(", ")));
+            let late = Kind::Agent.of("not handed over in time").because(late.join(", "));
+            self.happened(Level::Warn, late);
         }
         match self.life {
             Life::Stopping => self.revoke(),

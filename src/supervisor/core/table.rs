@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 
 use super::counts::{Counts, Measured};
+use super::moves::Moves;
 use super::seen::Seen;
 use super::{Core, Token};
 use crate::command::Change;
@@ -57,6 +58,7 @@ pub(super) struct Vip {
     pub(super) answered: Option<Mac>,
     pub(super) seen: Seen,
     pub(super) measured: Measured,
+    pub(super) moves: Moves,
 }
 
 /// How far an IP belongs to this host.
@@ -261,6 +263,7 @@ impl Vip {
             answered: None,
             seen: Seen::default(),
             measured: Measured::default(),
+            moves: Moves::default(),
         }
     }
 

@@ -39,6 +39,7 @@ impl World {
             | Answer::Hosts(_)
             | Answer::Drain(_)
             | Answer::Metrics(_)
+            | Answer::Events(_)
             | Answer::Health(_)
             | Answer::Cluster(_) => None,
         }

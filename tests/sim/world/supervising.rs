@@ -173,7 +173,7 @@ impl World {
                     agent.timers.remove(&timer);
                 }
             }
-            Action::Log(..) => {}
+            Action::Happened(..) | Action::Record(_) | Action::Log(..) => {}
             Action::Ended => self.kill(host),
         }
     }

@@ -130,7 +130,7 @@ fn a_lease_that_is_renewed_while_etcd_refuses_is_not_told_of_again_and_again() {
         story.expect_ask(&write);
         story.fail(write.clone(), refused());
         story.held();
-        assert!(!story.did(|action| matches!(action, Action::Log(..))), "{:?}", story.done);
+        assert!(!story.did(|action| matches!(action, Action::Happened(..))), "{:?}", story.done);
     }
 }
 
@@ -160,7 +160,8 @@ fn an_owner_that_is_silent_and_does_not_answer_a_call_is_dead() {
     story.expect_tell(slot, Order::OwnerDead(OWNERS));
     story.expect_warning("host h2 is dead");
     story.notice(slot, Notice::Acknowledged);
-    let lives = |it: &Action| matches!(it, Action::Log(_, text) if text.contains("and lives"));
+    let lives =
+        |it: &Action| matches!(it, Action::Happened(_, it) if it.what.contains("and lives"));
     assert!(story.did(lives));
 }
 

@@ -8,6 +8,7 @@ mod identity;
 mod lease;
 mod many;
 mod measure;
+mod moves;
 mod presence;
 mod seen;
 mod start;
@@ -276,9 +277,9 @@ impl Story {
     fn warnings(&mut self) -> Vec<String> {
         let mut warnings = Vec::new();
         self.done.retain(|action| {
-            let Action::Log(level, text) = action else { return true };
+            let Action::Happened(level, happening) = action else { return true };
             if *level <= Level::Warn {
-                warnings.push(text.clone());
+                warnings.push(happening.to_string());
             }
             *level > Level::Warn
         });

@@ -251,8 +251,8 @@ fn a_name_that_this_machine_had_before_is_told_with_its_ips() {
     let copies = Copies { own: None, others: vec![other] };
     let actions = core.handle(Event::Begin(Box::new(copies)), Instant::now());
     let warns = |action: &Action| {
-        matches!(action, Action::Log(Level::Warn, text)
-            if text.contains("\"old\"") && text.contains("10.0.0.1/32"))
+        matches!(action, Action::Happened(Level::Warn, left)
+            if left.why.contains("\"old\"") && left.why.contains("10.0.0.1/32"))
     };
     assert!(actions.iter().any(warns), "{actions:?}");
     // The same when only etcd knows.

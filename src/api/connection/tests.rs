@@ -31,9 +31,9 @@ fn a_request_is_read_served_answered_and_followed_by_another() {
         assert_eq!(connection.interest(), PollFlags::POLLIN);
         connection.received(PUT, now);
         assert_eq!(connection.interest(), PollFlags::empty());
-        let request = connection.take_request(now).unwrap();
+        let request = connection.take_request(0, now).unwrap();
         assert!(request.bytes.ends_with(b"Content-Length: 4\r\n\r\nbody") && request.waits);
-        assert_eq!(connection.take_request(now), None);
+        assert_eq!(connection.take_request(0, now), None);
         connection.answer(&ok(), true, now);
         assert_eq!(connection.interest(), PollFlags::POLLOUT);
         assert_eq!(status(&mut connection, now), (200, false));
@@ -55,7 +55,7 @@ fn what_is_sent_ahead_waits_for_its_turn() {
     let (mut connection, now) = fresh();
     connection.received(&[PUT, GET, b"\r\n", GET, b"GET /"].concat(), now);
     for waits in [true, false, false] {
-        assert_eq!(connection.take_request(now).unwrap().waits, waits);
+        assert_eq!(connection.take_request(0, now).unwrap().waits, waits);
         assert!(!connection.interest().contains(PollFlags::POLLIN));
         connection.answer(&ok(), true, now);
         assert_eq!(status(&mut connection, now), (200, false));
@@ -71,7 +71,7 @@ fn the_body_of_a_get_is_read_and_dropped() {
     connection.received(b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n12", now);
     assert_eq!(connection.queued(), None);
     connection.received(&[b"345", GET].concat(), now);
-    let request = connection.take_request(now).unwrap();
+    let request = connection.take_request(0, now).unwrap();
     assert!(request.bytes.ends_with(b"Host: link\r\n\r\n"), "{request:?}");
     connection.answer(&ok(), true, now);
     flush(&mut connection, now);
@@ -116,7 +116,7 @@ fn a_client_that_wants_no_more_or_may_not_have_more_is_let_go() {
     ] {
         let (mut connection, now) = fresh();
         connection.received(request.as_bytes(), now);
-        connection.take_request(now).unwrap();
+        connection.take_request(0, now).unwrap();
         connection.answer(&ok(), may_keep_alive, now);
         let (text, ended) = flush(&mut connection, now);
         assert_eq!((ended, text.contains("Connection: close")), (ends, ends), "{request:?}");
@@ -177,7 +177,7 @@ fn a_request_that_nobody_takes_is_answered_503_and_the_connection_lives_on() {
 fn an_answer_that_is_not_read_and_a_goodbye_that_is_not_heard_end_in_time() {
     let (mut connection, now) = fresh();
     connection.received(GET, now);
-    connection.take_request(now).unwrap();
+    connection.take_request(0, now).unwrap();
     assert_eq!((connection.deadline(), connection.eviction_rank()), (None, None));
     connection.answer(&ok(), false, now);
     let length = connection.unsent().len();
@@ -189,4 +189,73 @@ fn an_answer_that_is_not_read_and_a_goodbye_that_is_not_heard_end_in_time() {
     assert!(connection.sent(1, late));
     connection.expire(late + LINGER);
     assert!(connection.is_closed());
+}
+
+const EVENTS: &[u8] = b"GET /events?after=7&wait=9 HTTP/1.1\r\nHost: h\r\n\r\n";
+
+/// A client that waits for news since the first turn of the bell.
+fn waiting() -> (Connection, Instant) {
+    let (mut connection, now) = fresh();
+    connection.received(EVENTS, now);
+    assert!(!connection.take_request(1, now).unwrap().waits, "it needs neither etcd nor a host");
+    assert_eq!(connection.wait(ok(), now), Ok(()));
+    (connection, now)
+}
+
+#[test]
+fn a_client_waits_for_news_and_its_request_is_repeated() {
+    let (mut connection, now) = waiting();
+    assert!(connection.is_waiting() && connection.eviction_rank().is_none());
+    assert!(!connection.waits_since_before(1) && connection.waits_since_before(2));
+    let later = now + Duration::from_secs(3);
+    connection.ask_again(later);
+    assert!(connection.turn() > later, "others go first");
+    let request = connection.take_request(2, later).unwrap();
+    assert!(request.bytes.starts_with(b"GET /events?after=7&wait=9 HTTP/1.1\r\n"));
+    // Nothing for this client: it waits on, no longer than it wanted to.
+    assert_eq!(connection.wait(ok(), later), Ok(()));
+    assert!(!connection.waits_since_before(2));
+    assert_eq!(connection.deadline(), Some(now + Duration::from_secs(9)));
+    connection.ask_again(later);
+    connection.take_request(3, later).unwrap();
+    connection.answer(&ok(), true, later);
+    assert_eq!(status(&mut connection, later), (200, false));
+}
+
+#[test]
+fn who_has_waited_long_enough_is_told_that_there_is_nothing() {
+    let (mut connection, now) = waiting();
+    let end = now + Duration::from_secs(9);
+    connection.expire(end - Duration::from_millis(1));
+    assert!(connection.is_waiting());
+    connection.expire(end);
+    assert_eq!(status(&mut connection, end), (200, false));
+    // The server is asked, and the time is over when it answers.
+    let (mut connection, _) = waiting();
+    connection.ask_again(now);
+    connection.take_request(2, now).unwrap();
+    assert_eq!(connection.wait(ok(), now + Duration::from_secs(10)), Err(ok()));
+    // Without `wait`, and for anything else, nobody waits.
+    for request in [GET, b"GET /events HTTP/1.1\r\nHost: h\r\n\r\n"] {
+        let (mut connection, now) = fresh();
+        connection.received(request, now);
+        connection.take_request(1, now).unwrap();
+        assert_eq!(connection.wait(ok(), now), Err(ok()));
+    }
+}
+
+#[test]
+fn what_a_waiting_client_sends_is_left_and_that_it_has_gone_is_seen() {
+    let (mut connection, now) = waiting();
+    assert_eq!(connection.interest(), PollFlags::POLLIN);
+    connection.has_sent_more();
+    assert_eq!(connection.interest(), PollFlags::empty());
+    connection.answer_with_nothing(true, now);
+    assert_eq!(status(&mut connection, now), (200, false));
+    let (mut connection, now) = waiting();
+    connection.ended(now);
+    assert_eq!(status(&mut connection, now), (200, false));
+    let (mut connection, now) = waiting();
+    connection.answer_with_nothing(false, now);
+    assert_eq!(status(&mut connection, now), (200, true), "the agent stops");
 }

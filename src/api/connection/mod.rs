@@ -5,14 +5,17 @@
 //! but one has a deadline that the client cannot move: not a byte now and then, but a whole
 //! request or a whole answer counts. The exception is the phase in which the client waits for us.
 
+mod waiting;
+
 use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
 
+use self::waiting::Waiter;
 use super::browser::Names;
 use super::head::{self, Head, Progress};
 use super::reply::{Framing, Reply};
-use super::request::Request;
+use super::request::{Poll, Request};
 
 /// From the first byte of a request to its last.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -61,8 +64,10 @@ enum Phase {
     Body(Head),
     /// The request is complete and waits for its turn.
     Queued(Request, Framing),
-    /// The server has it.
-    Served(Framing),
+    /// The server has it; a copy is kept of one that may have to wait for news.
+    Served(Framing, Option<Box<Request>>),
+    /// There is no news yet.
+    Waiting(Box<Waiter>),
     /// The answer is being sent.
     Answering { keep_alive: bool },
     /// All is said; what still comes is dropped.
@@ -80,7 +85,9 @@ impl Phase {
             Phase::Idle => (true, Some(IDLE), Some(Waiting)),
             Phase::Head | Phase::Body(_) => (true, Some(REQUEST), Some(Waiting)),
             Phase::Queued(..) => (false, Some(QUEUE), None),
-            Phase::Served(_) => (false, None, None),
+            Phase::Served(..) => (false, None, None),
+            // Not to be read, but to see whether the client is there.
+            Phase::Waiting(waiter) => (!waiter.is_ahead, None, None),
             Phase::Answering { .. } => (false, Some(ANSWER), Some(Answering)),
             Phase::Lingering => (true, Some(LINGER), Some(Answered)),
             Phase::Closed => (false, None, Some(Answered)),
@@ -112,6 +119,9 @@ impl Connection {
 
     /// When something has to happen at the latest.
     pub(crate) fn deadline(&self) -> Option<Instant> {
+        if let Phase::Waiting(waiter) = &self.phase {
+            return Some(waiter.poll.until);
+        }
         let (_, patience, _) = self.phase.rules();
         Some(self.since + patience?)
     }
@@ -158,7 +168,9 @@ impl Connection {
             }
             Phase::Idle | Phase::Lingering | Phase::Closed => self.close(),
             // Not read from in these phases: the end is met again when the client's turn comes.
-            Phase::Queued(..) | Phase::Served(_) | Phase::Answering { .. } => {}
+            Phase::Queued(..) | Phase::Served(..) | Phase::Answering { .. } => {}
+            // It may have closed one direction only.
+            Phase::Waiting(..) => self.answer_with_nothing(true, now),
         }
     }
 
@@ -167,20 +179,22 @@ impl Connection {
         self.phase = Phase::Closed;
     }
 
-    /// The request that waits for its turn, to be given to the server.
-    pub(crate) fn take_request(&mut self, now: Instant) -> Option<Request> {
+    /// The request that waits for its turn, to be given to the server after this turn of the bell.
+    pub(crate) fn take_request(&mut self, turn: u64, now: Instant) -> Option<Request> {
         let Phase::Queued(request, framing) = &mut self.phase else {
             return None;
         };
-        let request = std::mem::take(request);
+        let mut request = std::mem::take(request);
+        request.poll = request.poll.map(|poll| Poll { asked: turn, ..poll });
         let framing = *framing;
-        self.enter(Phase::Served(framing), now);
+        let kept = request.poll.is_some().then(|| Box::new(request.clone()));
+        self.enter(Phase::Served(framing, kept), now);
         Some(request)
     }
 
     /// The answer to the request that was taken or still waits.
     pub(crate) fn answer(&mut self, reply: &Reply, may_keep_alive: bool, now: Instant) {
-        if let Phase::Served(framing) | Phase::Queued(_, framing) = self.phase {
+        if let Phase::Served(framing, _) | Phase::Queued(_, framing) = self.phase {
             let keep_alive = framing.keep_alive && may_keep_alive;
             self.say(reply, Framing { keep_alive, ..framing }, now);
         }
@@ -233,7 +247,8 @@ impl Connection {
                 );
             }
             Phase::Idle | Phase::Answering { .. } | Phase::Lingering => self.close(),
-            Phase::Served(_) | Phase::Closed => {}
+            Phase::Waiting(..) => self.answer_with_nothing(true, now),
+            Phase::Served(..) | Phase::Closed => {}
         }
     }
 
@@ -284,7 +299,9 @@ impl Connection {
         let Phase::Body(head) = std::mem::replace(&mut self.phase, Phase::Closed) else {
             return;
         };
-        let Head { body, takes_body, waits, guesses, framing, canonical: mut bytes, .. } = head;
+        let Head {
+            body, takes_body, waits, guesses, patience, framing, canonical: mut bytes, ..
+        } = head;
         let body = self.input.drain(..body);
         if takes_body {
             bytes.extend(body);
@@ -293,7 +310,9 @@ impl Connection {
         }
         let usual = if self.input.is_empty() { 0 } else { head::MAX_HEAD };
         self.input.shrink_to(usual);
-        self.enter(Phase::Queued(Request { bytes, waits, guesses }, framing), now);
+        let until = patience.map(|patience| now + patience);
+        let poll = until.map(|until| Poll { until, asked: 0, is_again: false });
+        self.enter(Phase::Queued(Request { bytes, waits, guesses, poll }, framing), now);
     }
 
     /// Answers what cannot be read; where a next request would begin is not known then.
@@ -310,5 +329,4 @@ impl Connection {
 }
 
 #[cfg(test)]
-#[path = "connection_tests.rs"]
 mod tests;

@@ -1,0 +1,70 @@
+//! Who owns an IP: that it has moved is an event on each host that offers it, with how long nobody, or a
+//! dead host, was its owner.
+
+use std::time::Instant;
+
+use log::Level;
+
+use super::Core;
+use crate::history::{Happening, Kind};
+use crate::lock::Lease;
+use crate::vip::Slot;
+
+/// What is said of a move of which nothing else is known.
+const FREE: &str = "the lock was free";
+const PASSED: &str = "the lock was passed on";
+
+/// The owners of one IP.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Moves {
+    /// The last that was seen.
+    owner: Option<String>,
+    /// Since when it is on its way to another owner, and why.
+    begun: Option<(Instant, String)>,
+}
+
+impl Core {
+    /// The owner of these IPs is dead.
+    pub(super) fn move_begins<'a>(
+        &mut self,
+        ips: impl IntoIterator<Item = &'a Slot>,
+        why: &str,
+        now: Instant,
+    ) {
+        for slot in ips {
+            if let Some(vip) = self.table.get_mut(*slot) {
+                vip.moves.begun = Some((now, why.to_owned()));
+            }
+        }
+    }
+
+    /// Tells that an IP has moved. This host has it when the kernel has its address.
+    pub(super) fn note_move(&mut self, slot: Slot, now: Instant) {
+        let knows = matches!(self.lease.told, Lease::Held(_));
+        let Some(vip) = self.table.get_mut(slot).filter(|_| knows) else { return };
+        let Some(owner) = &vip.status.owner else {
+            if vip.moves.owner.is_some() {
+                vip.moves.begun.get_or_insert_with(|| (now, FREE.to_owned()));
+            }
+            return;
+        };
+        if vip.moves.owner.as_ref() == Some(owner) {
+            // A host that is declared dead keeps the lock until another takes it; one that lives, too.
+            vip.moves.begun.take_if(|(_, why)| why == FREE);
+            return;
+        }
+        let before = vip.moves.owner.as_ref();
+        if before.is_some() && *owner == self.config.host && !vip.status.bound {
+            vip.moves.begun.get_or_insert_with(|| (now, PASSED.to_owned()));
+            return;
+        }
+        let before = vip.moves.owner.replace(owner.clone());
+        let begun = vip.moves.begun.take();
+        let Some(before) = before else { return };
+        let what = format!("owner {before} -> {owner}");
+        let took = begun.as_ref().map(|(since, _)| now.saturating_duration_since(*since));
+        let why = begun.map_or_else(|| PASSED.to_owned(), |(_, why)| why);
+        let moved = Kind::Move.of(what).because(why).to(vip.record.cidr);
+        self.happened(Level::Debug, Happening { took, ..moved });
+    }
+}
