@@ -21,6 +21,8 @@ use crate::wire;
 
 /// For what the agent answers from memory.
 const READ_LIMIT: Duration = Duration::from_secs(5);
+/// How long the agent is to wait for news.
+const WAIT: Duration = Duration::from_secs(30);
 /// For what it reads of the whole cluster.
 const STATUS_LIMIT: Duration = Duration::from_secs(10);
 /// For what it stores in etcd before it answers.
@@ -85,6 +87,21 @@ impl Agent {
 
     pub(super) fn version(&self) -> Result<Answer<wire::Version>, Failure> {
         self.get("/version")
+    }
+
+    /// What has happened. After these, if some are known: as soon as there are more, or none within a
+    /// while.
+    pub(super) fn events(
+        &self,
+        known: Option<&wire::Events>,
+    ) -> Result<Answer<wire::Events>, Failure> {
+        let Some(wire::Events { history, last, .. }) = known else { return self.get("/events") };
+        // Only what an id consists of may stand in a request line.
+        let history: String =
+            history.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+        let path = format!("/events?after={last}&history={history}&wait={}", WAIT.as_secs());
+        let response = self.call("GET", &path, b"", WAIT + READ_LIMIT, 200)?;
+        self.understand(response)
     }
 
     pub(super) fn add(&self, new: &NewIp) -> Result<Answer<wire::Ip>, Failure> {
@@ -266,7 +283,8 @@ fn text_of(refusal: &wire::Error) -> String {
 fn is_links(body: &[u8]) -> bool {
     let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body);
     object.is_ok_and(|object| {
-        ["ips", "ip", "hosts", "findings"].iter().any(|field| object.contains_key(*field))
+        let fields = ["ips", "ip", "hosts", "findings", "events"];
+        fields.iter().any(|field| object.contains_key(*field))
     })
 }
 

@@ -83,6 +83,7 @@ struct Words {
     force: bool,
     time: Option<String>,
     wait: bool,
+    follow: bool,
     operands: Vec<String>,
 }
 
@@ -104,6 +105,7 @@ impl Words {
                 Arg::Long("force") => words.force = true,
                 Arg::Long("for") => words.time = Some(parser.value()?.string()?),
                 Arg::Long("wait") => words.wait = true,
+                Arg::Long("follow") | Arg::Short('f') => words.follow = true,
                 Arg::Long("json") => words.json = true,
                 Arg::Long("help") | Arg::Short('h') => words.help = true,
                 Arg::Long("version") | Arg::Short('V') => words.version = true,
@@ -132,6 +134,7 @@ impl Words {
             Verb::Status => Subcommand::Status,
             Verb::Watch => Subcommand::Watch,
             Verb::List => Subcommand::List,
+            Verb::Events => Subcommand::Events { follow: self.follow },
             Verb::Version => Subcommand::Version,
             Verb::Add => Subcommand::Add(self.new_ip(operand)?),
             Verb::Show => Subcommand::Show(operand.parse()?),
@@ -153,6 +156,7 @@ impl Words {
             (self.to.is_some(), "--to", Verb::Failover),
             (self.time.is_some(), "--for", Verb::Drain),
             (self.wait, "--wait", Verb::Drain),
+            (self.follow, "--follow", Verb::Events),
         ] {
             if given && owner != verb {
                 return Err(Failure::usage(format!("{verb} does not take {name}")));

@@ -30,6 +30,8 @@ fn every_command_is_understood() {
     let id = Target::Id(ID.parse().unwrap());
     assert_eq!(command(&["list"]), Subcommand::List);
     assert_eq!(command(&["version"]), Subcommand::Version);
+    assert_eq!(command(&["events"]), Subcommand::Events { follow: false });
+    assert_eq!(command(&["events", "--follow"]), Subcommand::Events { follow: true });
     assert_eq!(command(&["show", ID]), Subcommand::Show(id.clone()));
     assert_eq!(command(&["delete", "10.0.0.1"]), Subcommand::Delete(Target::AnyMask(cidr)));
     assert_eq!(command(&["lock", "10.0.0.1/32"]), Subcommand::Lock(Target::Exactly(cidr)));

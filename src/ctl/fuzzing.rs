@@ -13,6 +13,7 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, send, socket
 
 use super::args::{self, Options, Task};
 use super::dial::Deadline;
+use super::events;
 use super::failure::{Failure, Kind};
 use super::http::{self, Error, Incoming, Request, Response};
 use super::server::Server;
@@ -89,6 +90,11 @@ fn check_shown(body: &[u8]) {
         assert_eq!(lines_of(&show::list(&ips, Colour::No)), 1 + ips.len());
     }
     let hosts = serde_json::from_slice::<wire::HostList>(body).map(|list| list.hosts);
+    if let Ok(wire::Events { events: found, .. }) = serde_json::from_slice(body) {
+        let shown = events::lines(&found, 80);
+        assert_eq!(lines_of(&shown), found.len());
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    }
     if let Ok(wire::OneIp { ip }) = serde_json::from_slice(body) {
         let plain = serde_json::from_str(PLAIN_IP).expect("an IP");
         let plain = show::one(&plain, hosts.is_ok().then_some(&[]), Colour::No);
@@ -142,6 +148,7 @@ fn check_task(options: &Options, command: &Subcommand) {
         | Subcommand::List
         | Subcommand::Version => {}
         Subcommand::Show(_) | Subcommand::Delete(_) | Subcommand::Lock(_) => {}
+        Subcommand::Events { .. } => {}
     }
 }
 

@@ -17,6 +17,7 @@ Commands:
   delete IP|ID      stop sharing it on this host; another candidate takes it first
   lock IP|ID        try to become its owner now
   failover IP|ID    hand it to another host; only on its owner
+  events            what happened on the agent's host, and why
   drain             hand all IPs over and campaign for none, before maintenance
   undrain           be a candidate again
   version           the versions of the agent and of this program
@@ -54,6 +55,7 @@ pub(super) fn of(verb: Verb) -> &'static str {
         Verb::Failover => FAILOVER,
         Verb::Drain => DRAIN,
         Verb::Undrain => UNDRAIN,
+        Verb::Events => EVENTS,
         Verb::Version => VERSION,
     }
 }
@@ -167,6 +169,20 @@ const UNDRAIN: &str = "\
 Let the agent's host be a candidate again. No IP moves by that.
 
 Usage: linkctl undrain [--json]
+";
+
+const EVENTS: &str = "\
+Show what happened on the agent's host, oldest first: a line for each of the last 1000
+events, with the time (UTC), the IP, what happened and why. A terminal shows 80 columns of
+it; everything is in --json, and in a pipe.
+
+Usage: linkctl events [--follow] [--json]
+
+  -f, --follow   go on with what happens from now on, until Ctrl-C
+  --json         the agent's JSON; with --follow, a line for each event
+
+Example:
+  linkctl events | grep 10.20.30.40
 ";
 
 const VERSION: &str = "\

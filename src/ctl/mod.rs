@@ -8,6 +8,7 @@ mod agent;
 mod args;
 mod dial;
 mod drain;
+mod events;
 mod failure;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -70,6 +71,8 @@ fn run(options: Options, command: &Subcommand) -> Result<(), Failure> {
         Subcommand::List => list(&agent, output),
         Subcommand::Show(target) => show_one(&agent, output, target),
         Subcommand::Add(new) => add(&agent, output, new),
+        Subcommand::Events { follow: false } => events::show(&agent, output),
+        Subcommand::Events { follow: true } => events::follow(&agent, output),
         Subcommand::Version => version(&agent, output),
         Subcommand::Drain(seconds, wait) => drain::drain(&agent, output, *seconds, *wait),
         Subcommand::Undrain => {

@@ -6,6 +6,9 @@ use super::failure::{Failure, Kind};
 use super::show::Colour;
 use crate::text::{clean, clean_json};
 
+/// What fits on every terminal.
+const COLUMNS: usize = 80;
+
 /// How answers are shown.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Output {
@@ -59,6 +62,11 @@ fn harmless(json: &[u8]) -> String {
 /// Whether a person looks at standard output.
 pub(super) fn is_terminal() -> bool {
     io::stdout().is_terminal()
+}
+
+/// How wide a line may be: on a terminal as wide as any is, in a pipe as wide as it wants.
+pub(super) fn width() -> usize {
+    if io::stdout().is_terminal() { COLUMNS } else { usize::MAX }
 }
 
 /// Writes to standard output.

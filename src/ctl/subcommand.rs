@@ -23,6 +23,9 @@ pub(super) enum Subcommand {
     /// For so many seconds; and wait until other hosts have the IPs.
     Drain(Option<u64>, bool),
     Undrain,
+    Events {
+        follow: bool,
+    },
     Version,
 }
 
@@ -39,6 +42,7 @@ pub(super) enum Verb {
     Failover,
     Drain,
     Undrain,
+    Events,
     Version,
 }
 
@@ -53,7 +57,7 @@ pub(super) enum Target {
 }
 
 impl Verb {
-    const ALL: [(&'static str, Verb); 11] = [
+    const ALL: [(&'static str, Verb); 12] = [
         ("status", Verb::Status),
         ("watch", Verb::Watch),
         ("list", Verb::List),
@@ -64,6 +68,7 @@ impl Verb {
         ("failover", Verb::Failover),
         ("drain", Verb::Drain),
         ("undrain", Verb::Undrain),
+        ("events", Verb::Events),
         ("version", Verb::Version),
     ];
 
@@ -75,6 +80,7 @@ impl Verb {
             | Verb::List
             | Verb::Drain
             | Verb::Undrain
+            | Verb::Events
             | Verb::Version => None,
             Verb::Add => Some("IP"),
             Verb::Show | Verb::Delete | Verb::Lock | Verb::Failover => Some("IP or an id"),

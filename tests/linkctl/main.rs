@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 mod answers;
+mod events;
 mod run;
 mod server;
 
@@ -43,6 +44,7 @@ fn every_command_sends_the_documented_request() {
         ("GET /ips", ok(&list(std::slice::from_ref(&one)))),
         ("GET /status", ok(answers::WELL)),
         ("GET /version", ok("{\"version\":\"v9.8.7\"}\n")),
+        ("GET /events", ok(&events::of(&[]))),
         ("POST /ips", http("201 Created", &one)),
         (&show, ok(&format!("{{\"ip\":{one}}}\n"))),
         (&hosts, ok("{\"hosts\":[{\"hostname\":\"h1\"}]}\n")),
@@ -56,6 +58,7 @@ fn every_command_sends_the_documented_request() {
         (&["list"] as &[&str], &["GET /ips"] as &[&str]),
         (&["status"], &["GET /status"]),
         (&["version"], &["GET /version"]),
+        (&["events"], &["GET /events"]),
         (&["add", "10.0.0.1"], &["POST /ips"]),
         (&["show", ID], &[&show, &hosts]),
         (&["delete", ID], &[&delete]),
