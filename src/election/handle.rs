@@ -136,7 +136,7 @@ impl Status {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Its status has changed.
-    Status(Status),
+    Status(Box<Status>),
     /// The host of the owner, which is monitored, is heard on the network, or not.
     Owner(Liveness),
     /// The host with this hardware address misses the owner, too.

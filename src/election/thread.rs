@@ -391,7 +391,7 @@ impl Actor {
         news.into_iter().for_each(|happening| self.happened(Level::Warn, happening));
         if self.shown.as_ref() != Some(&status) {
             self.shown = Some(status.clone());
-            (self.notices)(Notice::Status(status));
+            (self.notices)(Notice::Status(Box::new(status)));
         }
     }
 }

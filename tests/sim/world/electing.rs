@@ -165,7 +165,7 @@ impl World {
         if election.shown.as_ref() != Some(&status) {
             self.changed = true;
             election.shown = Some(status.clone());
-            let notice = Notice::Status(status);
+            let notice = Notice::Status(Box::new(status));
             self.tell_supervisor(host, SupervisorEvent::Election(slot, notice));
         }
     }

@@ -31,7 +31,7 @@ fn status(state: State, owner: Option<&str>, bound: bool, since: Instant) -> Not
     let awaited = owner.filter(|owner| *owner != "h1").map(|owner| (owner.to_owned(), 9));
     let owner = owner.map(str::to_owned);
     let interface_usable = true;
-    Notice::Status(Status {
+    Notice::Status(Box::new(Status {
         state,
         owner,
         awaited,
@@ -39,7 +39,7 @@ fn status(state: State, owner: Option<&str>, bound: bool, since: Instant) -> Not
         since,
         interface_usable,
         ..Status::starting()
-    })
+    }))
 }
 
 /// This host waits for the IP, of which h2 is the owner.
