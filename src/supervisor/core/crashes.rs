@@ -18,7 +18,7 @@ impl Core {
     pub(super) fn on_status(&mut self, slot: Slot, status: Status, now: Instant) {
         let Some(vip) = self.table.get_mut(slot) else { return };
         let before = std::mem::replace(&mut vip.status, status);
-        vip.seen.note(&before, &vip.status, now);
+        vip.watched.seen.note(&before, &vip.status, now);
         if vip.status.candidate != before.candidate {
             self.lease.presence.outdate();
         }
@@ -69,7 +69,7 @@ impl Core {
 
     pub(super) fn on_liveness(&mut self, slot: Slot, liveness: Liveness, now: Instant) {
         if let Some(vip) = self.table.get_mut(slot) {
-            vip.seen.heard(liveness, now);
+            vip.watched.seen.heard(liveness, now);
         }
         let steps = self.detector.heard(slot, liveness, now);
         self.follow(steps, now);

@@ -18,7 +18,7 @@ impl Core {
     pub(super) fn measure(&mut self, slot: Slot, before: &Status, now: Instant) {
         let silent = self.detector.silent_since(slot);
         let Some(vip) = self.table.get_mut(slot) else { return };
-        let (status, measured) = (&vip.status, &mut vip.measured);
+        let (status, measured) = (&vip.status, &mut vip.watched.measured);
         if status.awaited.is_some() {
             measured.vacant = None;
         } else if before.awaited.is_some() {
@@ -87,7 +87,7 @@ impl super::table::Table {
     fn dual_ownership(&mut self, now: Instant) -> Duration {
         let mut time = Duration::ZERO;
         // Counted now: an IP may be gone the next time, and a counter does not fall.
-        for since in self.vips_mut().filter_map(|vip| vip.measured.unconfirmed.as_mut()) {
+        for since in self.vips_mut().filter_map(|vip| vip.watched.measured.unconfirmed.as_mut()) {
             time += now.saturating_duration_since(std::mem::replace(since, now));
         }
         self.counts.dual_ownership += time;

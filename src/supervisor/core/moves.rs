@@ -33,7 +33,7 @@ impl Core {
     ) {
         for slot in ips {
             if let Some(vip) = self.table.get_mut(*slot) {
-                vip.moves.begun = Some((now, why.to_owned()));
+                vip.watched.moves.begun = Some((now, why.to_owned()));
             }
         }
     }
@@ -43,23 +43,23 @@ impl Core {
         let knows = matches!(self.lease.told, Lease::Held(_));
         let Some(vip) = self.table.get_mut(slot).filter(|_| knows) else { return };
         let Some(owner) = &vip.status.owner else {
-            if vip.moves.owner.is_some() {
-                vip.moves.begun.get_or_insert_with(|| (now, FREE.to_owned()));
+            if vip.watched.moves.owner.is_some() {
+                vip.watched.moves.begun.get_or_insert_with(|| (now, FREE.to_owned()));
             }
             return;
         };
-        if vip.moves.owner.as_ref() == Some(owner) {
+        if vip.watched.moves.owner.as_ref() == Some(owner) {
             // A host that is declared dead keeps the lock until another takes it; one that lives, too.
-            vip.moves.begun.take_if(|(_, why)| why == FREE);
+            vip.watched.moves.begun.take_if(|(_, why)| why == FREE);
             return;
         }
-        let before = vip.moves.owner.as_ref();
+        let before = vip.watched.moves.owner.as_ref();
         if before.is_some() && *owner == self.config.host && !vip.status.bound {
-            vip.moves.begun.get_or_insert_with(|| (now, PASSED.to_owned()));
+            vip.watched.moves.begun.get_or_insert_with(|| (now, PASSED.to_owned()));
             return;
         }
-        let before = vip.moves.owner.replace(owner.clone());
-        let begun = vip.moves.begun.take();
+        let before = vip.watched.moves.owner.replace(owner.clone());
+        let begun = vip.watched.moves.begun.take();
         let Some(before) = before else { return };
         let what = format!("owner {before} -> {owner}");
         let took = begun.as_ref().map(|(since, _)| now.saturating_duration_since(*since));

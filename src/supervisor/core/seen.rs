@@ -45,7 +45,7 @@ impl Core {
     /// An IP with all that is known of it.
     pub(super) fn show_in_full(&self, vip: &Vip) -> wire::Ip {
         let age = |at: Instant| at.elapsed().as_secs();
-        let Vip { seen, status, .. } = vip;
+        let (seen, status) = (&vip.watched.seen, &vip.status);
         let owners_host = seen.liveness.map(|(liveness, at)| {
             let what = match liveness {
                 Liveness::Alive => "answers",

@@ -56,6 +56,12 @@ pub(super) struct Vip {
     pub(super) other_prefix: Option<OtherPrefix>,
     /// The machine that answered for the address when the IP was new.
     pub(super) answered: Option<Mac>,
+    pub(super) watched: Watched,
+}
+
+/// What is only told of an IP: nothing is decided by it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Watched {
     pub(super) seen: Seen,
     pub(super) measured: Measured,
     pub(super) moves: Moves,
@@ -261,9 +267,7 @@ impl Vip {
             service: Service::Served,
             other_prefix: None,
             answered: None,
-            seen: Seen::default(),
-            measured: Measured::default(),
-            moves: Moves::default(),
+            watched: Watched::default(),
         }
     }
 
