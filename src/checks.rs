@@ -53,6 +53,17 @@ pub struct CheckDefaults {
     pub rise: u32,
 }
 
+impl CheckDefaults {
+    /// When an IP is checked that says so many seconds; 0: as others.
+    pub fn timing(&self, seconds: u64) -> Timing {
+        let interval = match seconds {
+            0 => self.interval,
+            seconds => Duration::from_secs(seconds),
+        };
+        Timing { interval, timeout: self.timeout }
+    }
+}
+
 /// Owns the thread that checks one IP.
 #[derive(Debug)]
 pub struct Checks {

@@ -11,12 +11,11 @@ use log::log;
 
 use super::chronicle::Chronicle;
 use super::core::{
-    Action, Copies, Core, CoreConfig, Event, Failure, Order, Origin, Outcome, REVOKE, StartError,
-    Timer, Token,
+    Action, Core, CoreConfig, Event, Failure, Order, Origin, Outcome, REVOKE, StartError, Timer,
+    Token,
 };
 use super::counts::Reply;
-use super::{Params, Told, calls, counts, status};
-use crate::checks::{CheckDefaults, Timing};
+use super::{Params, Told, calls, copies, counts, status};
 use crate::clock;
 use crate::command::{Command, Request};
 use crate::election::{self, Election};
@@ -26,7 +25,7 @@ use crate::net;
 use crate::network::Mac;
 use crate::ping::Ping;
 use crate::policy::StopPolicy;
-use crate::store::{self, At, Instance, LocalCopy, Record};
+use crate::store::{self, At, Instance, Record};
 use crate::vip::{Cidr, Slot, VipId};
 
 /// How long a request of the supervisor to etcd may take; an API client waits for it.
@@ -75,8 +74,8 @@ impl Actor {
         chronicle: Chronicle,
     ) -> Actor {
         let (event_tx, event_rx) = unbounded();
-        let copies = read_copies(&params);
-        let instance = machine::instance(former_id(&copies), hardware_address(&params));
+        let copies = copies::read(&params);
+        let instance = copies::instance(&params, &copies);
         let config = CoreConfig {
             host: params.host.clone(),
             instance: instance.clone(),
@@ -320,7 +319,7 @@ impl Actor {
             },
             host: self.params.host.clone(),
             checks: record.checks.clone(),
-            timing: self.timing(record.healthcheck_interval),
+            timing: self.params.checks.timing(record.healthcheck_interval),
             fall: self.params.checks.fall,
             rise: self.params.checks.rise,
             loss: record.loss.unwrap_or(self.params.loss),
@@ -355,22 +354,14 @@ impl Actor {
         own.map_err(|error| StartError::Failed(error.to_string()))
     }
 
-    /// When an IP is checked that says so many seconds (0: the agent's default).
-    fn timing(&self, seconds: u64) -> Timing {
-        let CheckDefaults { interval, timeout, .. } = self.params.checks;
-        let interval = match seconds {
-            0 => interval,
-            seconds => Duration::from_secs(seconds),
-        };
-        Timing { interval, timeout }
-    }
-
     fn tell(&self, slot: Slot, order: Order) {
         let Some(election) = self.elections.get(&slot) else { return };
         match order {
             Order::Lease(lease) => election.lease(lease),
             Order::EtcdHeard(revision) => election.etcd_heard(revision),
-            Order::Checks(checks, seconds) => election.set_checks(checks, self.timing(seconds)),
+            Order::Checks(checks, seconds) => {
+                election.set_checks(checks, self.params.checks.timing(seconds))
+            }
             Order::LossPolicy(loss) => election.set_loss_policy(loss),
             Order::Drained(drained) => election.drain(drained),
             Order::LockNow => election.lock_now(),
@@ -398,31 +389,4 @@ fn failure(error: &etcd::Error) -> Failure {
         }
     };
     Failure { outcome, why: error.to_string() }
-}
-
-/// The local copies of this host, and of names that it had before.
-fn read_copies(params: &Params) -> Copies {
-    let path = params.copy.path().display();
-    let own = params.copy.read().map(|bytes| {
-        let copy = bytes.and_then(|bytes| LocalCopy::read(&bytes));
-        copy.map_err(|why| format!("local copy {path}: {why}")).and_then(|copy| {
-            let is_own = copy.host == params.host;
-            let why = || format!("local copy {path}: it is that of host {:?}", copy.host);
-            if is_own { Ok(copy) } else { Err(why()) }
-        })
-    });
-    let others = params.copy.others();
-    let others = others.iter().filter_map(|bytes| LocalCopy::read(bytes).ok());
-    Copies { own, others: others.filter(|copy| copy.host != params.host).collect() }
-}
-
-/// The id that this machine has had before, under whatever name.
-fn former_id(copies: &Copies) -> Option<String> {
-    let own = copies.own.iter().filter_map(|own| own.as_ref().ok());
-    let ids = own.chain(&copies.others).filter_map(|copy| copy.instance.as_ref());
-    ids.map(|instance| instance.id.clone()).find(|id| !id.is_empty())
-}
-
-fn hardware_address(params: &Params) -> Option<Mac> {
-    params.net.hardware_address(&params.interface).ok().flatten()
 }

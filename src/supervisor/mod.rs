@@ -10,6 +10,7 @@
 mod actor;
 mod calls;
 mod chronicle;
+mod copies;
 pub mod core;
 mod counts;
 mod status;

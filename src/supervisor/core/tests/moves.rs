@@ -12,7 +12,8 @@ use crate::network::Liveness;
 fn status(owner: Option<&str>, bound: bool) -> Notice {
     let owner = owner.map(str::to_owned);
     let awaited = owner.clone().filter(|owner| owner != "h1").map(|owner| (owner, 77));
-    Notice::Status(Status { owner, awaited, bound, interface_usable: true, ..Status::starting() })
+    let usable = Status { interface_usable: true, ..Status::starting() };
+    Notice::Status(Box::new(Status { owner, awaited, bound, ..usable }))
 }
 
 impl Story {
