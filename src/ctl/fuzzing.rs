@@ -96,11 +96,19 @@ fn check_shown(body: &[u8]) {
         assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
     }
     if let Ok(wire::OneIp { ip }) = serde_json::from_slice(body) {
-        let plain = serde_json::from_str(PLAIN_IP).expect("an IP");
+        let plain: wire::Ip = serde_json::from_str(PLAIN_IP).expect("an IP");
+        let plain = wire::Ip { seen: ip.seen.clone(), ..plain };
         let plain = show::one(&plain, hosts.is_ok().then_some(&[]), Colour::No);
         let shown = show::one(&ip, hosts.as_deref().ok(), Colour::No);
-        assert_eq!(lines_of(&shown), lines_of(&plain));
+        assert_eq!(titles_of(&shown), titles_of(&plain));
     }
+}
+
+/// What stands in front of the values: a long value goes on under itself, where no title is.
+fn titles_of(shown: &str) -> Vec<&str> {
+    lines_of(shown);
+    let titles = shown.lines().filter_map(|line| line.split("  ").next());
+    titles.filter(|title| !title.is_empty()).collect()
 }
 
 /// How many lines are shown, each as a terminal shows it.
