@@ -1,5 +1,6 @@
 //! Elections: for each IP, a pure core that decides and a thread that carries out.
 
+mod address;
 pub mod core;
 pub mod driver;
 mod handle;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use log::{Level, debug, log};
 
+use super::address::Address;
 use super::core::{Core, CoreConfig};
 use super::driver::Driver;
 use super::handle::{Notice, Notices, Params, Status};
@@ -64,16 +65,6 @@ pub(super) struct Actor {
     left: Option<Instant>,
     /// etcd has refused the last request.
     refused: bool,
-}
-
-/// An address that comes with the lock.
-struct Address {
-    cidr: Cidr,
-    managed: ManagedAddress,
-    /// Whether the kernel has it.
-    bound: bool,
-    /// Whether its interface can carry it, once that is known.
-    interface: Option<Result<Mac, Unusable>>,
 }
 
 impl Actor {
