@@ -31,6 +31,7 @@ mod start;
 mod status;
 mod stop;
 mod table;
+mod watched;
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

@@ -5,41 +5,8 @@ use std::time::Instant;
 
 use super::Core;
 use super::table::Vip;
-use crate::election::Status;
 use crate::network::{Liveness, mac_text};
 use crate::wire;
-
-/// When what changed last.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
-    /// The owner in etcd.
-    owner: Option<Instant>,
-    /// Whether the kernel has the address.
-    bound: Option<Instant>,
-    /// What is heard of the owner's host.
-    liveness: Option<(Liveness, Instant)>,
-}
-
-impl Seen {
-    /// Takes note of what another status tells.
-    pub(super) fn note(&mut self, before: &Status, after: &Status, now: Instant) {
-        if self.owner.is_none() || before.owner != after.owner {
-            self.owner = Some(now);
-            // It was about another host.
-            self.liveness = None;
-        }
-        if self.bound.is_none() || before.bound != after.bound {
-            self.bound = Some(now);
-        }
-    }
-
-    /// Takes note of what is heard of the owner's host.
-    pub(super) fn heard(&mut self, liveness: Liveness, now: Instant) {
-        if self.liveness.is_none_or(|(before, _)| before != liveness) {
-            self.liveness = Some((liveness, now));
-        }
-    }
-}
 
 impl Core {
     /// An IP with all that is known of it.

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 
-use super::counts::{Counts, Measured};
-use super::moves::Moves;
-use super::seen::Seen;
+use super::counts::Counts;
+use super::watched::Watched;
 use super::{Core, Token};
 use crate::command::Change;
 use crate::election::Status;
@@ -57,14 +56,6 @@ pub(super) struct Vip {
     /// The machine that answered for the address when the IP was new.
     pub(super) answered: Option<Mac>,
     pub(super) watched: Watched,
-}
-
-/// What is only told of an IP: nothing is decided by it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Watched {
-    pub(super) seen: Seen,
-    pub(super) measured: Measured,
-    pub(super) moves: Moves,
 }
 
 /// How far an IP belongs to this host.
