@@ -242,6 +242,9 @@ pub struct ClusterHost {
     pub owns: u64,
     /// Seconds since the host that was asked saw it go, if that was within an hour.
     pub gone: Option<u64>,
+    /// Whether it is drained.
+    #[serde(default)]
+    pub drained: bool,
 }
 
 /// An IP that some host of the cluster offers.

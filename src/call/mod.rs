@@ -9,7 +9,7 @@
 //!
 //! | key | value | lease |
 //! |---|---|---|
-//! | `/link/agents/<host>` | `{"answers":true,"version":"v1.2.3","started":1764402900}`: its agent answers calls, and since when it runs | the host's |
+//! | `/link/agents/<host>` | `{"answers":true,"version":"v1.2.3","started":1764402900,"drained":false}`: its agent answers calls, since when it runs, and whether the host is drained | the host's |
 //! | `/link/agents/<host>/<caller>` | `{"ip":"10.0.0.1/32","number":7,"within_ms":100}`: the caller asks what the host hears where it has this IP, and waits for so long | the caller's |
 //! | the same | `{"ip":"10.0.0.1/32","number":7,"hears":"others","has":true}` (`nobody`, `unknown`; whether it has the IP): the answer | the caller's |
 //!
@@ -75,10 +75,13 @@ pub fn call_key(host: &str, caller: &str) -> String {
     format!("{PREFIX}{host}/{caller}")
 }
 
-/// Says that the agent of a host answers calls, as long as its lease lives, and since when it runs.
-pub fn presence_txn(host: &str, lease: i64, started: u64) -> Txn {
+/// Says that the agent of a host answers calls, as long as its lease lives, since when it runs, and whether
+/// the host is drained.
+pub fn presence_txn(host: &str, lease: i64, started: u64, drained: bool) -> Txn {
     let version = crate::VERSION;
-    let value = format!(r#"{{"answers":true,"version":"{version}","started":{started}}}"#);
+    let value = format!(
+        r#"{{"answers":true,"version":"{version}","started":{started},"drained":{drained}}}"#
+    );
     put(presence_key(host), lease, value)
 }
 
@@ -93,6 +96,8 @@ pub struct Presence {
     pub version: Option<String>,
     /// When it began, in seconds since 1970, if it tells that.
     pub started: Option<u64>,
+    /// Whether the host is drained.
+    pub drained: bool,
 }
 
 /// Reads a key under the prefix; nothing if it is no presence.
@@ -112,7 +117,8 @@ fn read_presence(host: &str, kv: &Kv) -> Result<Presence, String> {
     let version =
         value["version"].as_str().map(|text| text.chars().take(LONGEST_VERSION).collect());
     let started = value["started"].as_u64();
-    Ok(Presence { host: host.to_owned(), lease: kv.lease, version, started })
+    let drained = value["drained"].as_bool().unwrap_or_default();
+    Ok(Presence { host: host.to_owned(), lease: kv.lease, version, started, drained })
 }
 
 /// Calls a host: asks what it hears where it has an IP.

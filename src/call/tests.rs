@@ -82,9 +82,12 @@ fn an_own_call_is_told_when_it_comes_back_and_when_it_is_lost() {
 
 #[test]
 fn hosts_whose_agents_answer_are_told_until_they_are_gone() {
-    let present = value(&presence_txn("h2", 9, 60));
+    let present = value(&presence_txn("h2", 9, 60, true));
     let version = crate::VERSION;
-    assert_eq!(present, format!(r#"{{"answers":true,"version":"{version}","started":60}}"#));
+    assert_eq!(
+        present,
+        format!(r#"{{"answers":true,"version":"{version}","started":60,"drained":true}}"#)
+    );
     let all = |kvs| Followed::All { kvs, revision: 8 };
     let here = || written("h2", &present);
     assert_eq!(heard([here(), here()]), [agent("h2", 9, 5), agent("h2", 9, 5)]);
@@ -135,7 +138,7 @@ fn what_cannot_be_understood_is_named_once_and_skipped() {
 
 #[test]
 fn an_agent_that_says_rubbish_does_not_answer_calls() {
-    let present = value(&presence_txn("h2", 9, 60));
+    let present = value(&presence_txn("h2", 9, 60, true));
     let steps = heard([written("h2", &present), written("h2", "rubbish")]);
     assert_eq!(steps[..2], [agent("h2", 9, 5), agent("h2", 0, 5)]);
 }
@@ -169,15 +172,15 @@ fn a_flood_of_calls_is_not_answered_and_the_next_call_is() {
 #[test]
 fn a_presence_tells_of_the_agent_what_its_version_tells() {
     let read = |key: &str, value: &str| presence(&kv(key, value));
-    let told = |version: Option<&str>, started| {
+    let told = |version: Option<&str>, started, drained| {
         let (host, version) = ("h2".to_owned(), version.map(str::to_owned));
-        Some(Ok(Presence { host, lease: 9, version, started }))
+        Some(Ok(Presence { host, lease: 9, version, started, drained }))
     };
-    let written = value(&presence_txn("h2", 9, 60));
-    assert_eq!(read("h2", &written), told(Some(crate::VERSION), Some(60)));
-    assert_eq!(read("h2", r#"{"answers":true}"#), told(None, None));
+    let written = value(&presence_txn("h2", 9, 60, true));
+    assert_eq!(read("h2", &written), told(Some(crate::VERSION), Some(60), true));
+    assert_eq!(read("h2", r#"{"answers":true}"#), told(None, None, false));
     let odd = format!(r#"{{"answers":true,"version":"{}","started":-1}}"#, "v".repeat(99));
-    assert_eq!(read("h2", &odd), told(Some(&"v".repeat(32)), None));
+    assert_eq!(read("h2", &odd), told(Some(&"v".repeat(32)), None, false));
     assert_eq!(read("h2/h1", CALL), None, "a call");
     for (key, value) in [("h2", "rubbish"), ("h2", "{}"), ("a b", r#"{"answers":true}"#)] {
         assert!(matches!(read(key, value), Some(Err(_))), "{key} {value}");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Read, agent_keys, host_keys, host_of};
-use crate::call;
+use crate::call::{self, Presence};
 use crate::etcd::{Kv, TimeToLive};
 use crate::lock;
 use crate::store;
@@ -31,6 +31,7 @@ pub(super) struct Host {
     pub(super) alive: Option<bool>,
     pub(super) version: Option<String>,
     pub(super) started: Option<u64>,
+    pub(super) drained: bool,
     pub(super) lease: Option<TimeToLive>,
 }
 
@@ -77,8 +78,8 @@ impl Cluster {
         let lease = leases.get(&presence.lease).copied();
         // The key ends with its lease, but etcd may still be about to remove it.
         let alive = Some(presence.lease != 0 && lease.is_none_or(|lease| lease.left >= 0));
-        let (version, started) = (presence.version, presence.started);
-        self.hosts.insert(presence.host, Host { alive, version, started, lease });
+        let Presence { host, version, started, drained, .. } = presence;
+        self.hosts.insert(host, Host { alive, version, started, drained, lease });
     }
 
     /// A host that shows no agent may have one of another kind.

@@ -85,6 +85,7 @@ fn hosts(facts: &Facts, cluster: &Cluster) -> Vec<ClusterHost> {
             offers,
             owns,
             gone,
+            drained: host.drained,
         })
     });
     let mut shown: Vec<ClusterHost> = shown.take(HOSTS).collect();

@@ -210,6 +210,16 @@ fn a_second_machine_under_a_name_is_a_conflict_and_a_mark_is_none() {
 }
 
 #[test]
+fn a_drained_host_is_shown_as_one_and_needs_nobody() {
+    let mut story = well();
+    let value = r#"{"answers":true,"version":"v1.2.3","started":1000,"drained":true}"#;
+    story.agents[1].value = value.as_bytes().to_vec();
+    let status = story.status();
+    let drained: Vec<bool> = status.hosts.iter().map(|host| host.drained).collect();
+    assert_eq!((drained, status.ok), (vec![false, true, false], true));
+}
+
+#[test]
 fn what_is_wrong_with_the_asked_host_is_told() {
     let mut story = well();
     story.own.problems = vec!["eth0 is down".to_owned()];

@@ -74,6 +74,7 @@ fn hosts(hosts: &[ClusterHost]) -> String {
     table.set_header(["HOST", "STATE", "VERSION", "UP", "LEASE", "OFFERS", "OWNS"]);
     for host in hosts {
         let state = match (host.alive, host.gone) {
+            (Some(true), _) if host.drained => "drained".to_owned(),
             (Some(true), _) => "up".to_owned(),
             (_, Some(gone)) => format!("gone {} ago", duration(gone)),
             (Some(false), None) => "gone".to_owned(),
@@ -149,6 +150,7 @@ mod tests {
             offers: 2,
             owns: 1,
             gone,
+            drained: false,
         }
     }
 

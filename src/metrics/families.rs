@@ -117,11 +117,17 @@ pub const FAMILIES: &[Family] = &[
     },
     Family {
         name: "linkd_dual_ownership_seconds_total",
-        help: "How long IPs were bound here while this host was not known to hold their lock, so that \
-               another host may have had them, too; of all IPs together.",
+        help: "How long IPs were bound here while their lock was not known to be held here, all together.",
         kind: Kind::Counter,
         labels: &[],
         samples: |all, out| out.add(&[], all.host.dual_ownership),
+    },
+    Family {
+        name: "linkd_drained",
+        help: "1 if this host is drained: its IPs go to other hosts.",
+        kind: Kind::Gauge,
+        labels: &[],
+        samples: |all, out| out.add(&[], all.host.drained),
     },
     Family {
         name: "linkd_interface_usable",

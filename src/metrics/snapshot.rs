@@ -34,6 +34,8 @@ pub struct HostCounts {
     pub dual_ownership: Duration,
     /// How long it took to take IPs that another host had.
     pub failovers: Failovers,
+    /// The host is drained.
+    pub drained: bool,
     /// How many problems `GET /health` lists.
     pub problems: u64,
 }

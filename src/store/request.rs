@@ -41,6 +41,8 @@ pub enum Request {
         lease: i64,
         /// When the agent began, in seconds since 1970.
         started: u64,
+        /// Whether the host is drained.
+        drained: bool,
     },
     /// Delete these keys, as far as they are attached to this lease.
     Release {
@@ -169,7 +171,9 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance, history: &str)
             };
             Txn::unconditional(keys.iter().map(release).collect())
         }
-        Request::WritePresence { lease, started } => call::presence_txn(host, *lease, *started),
+        Request::WritePresence { lease, started, drained } => {
+            call::presence_txn(host, *lease, *started, *drained)
+        }
         Request::ClaimName { lease } => {
             let key = claim_key(host, instance);
             Txn::unconditional(vec![Op::Put { key, value: json(instance), lease: *lease }])

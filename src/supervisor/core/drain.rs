@@ -51,6 +51,7 @@ impl Core {
     fn set_drained(&mut self, until: Option<u64>) {
         self.copy.drained_until = until;
         self.copy.changed();
+        self.lease.presence.outdate();
         if self.start == Start::FromCopy {
             self.copy_former();
         }

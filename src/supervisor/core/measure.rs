@@ -63,6 +63,7 @@ impl Core {
             lease_remaining: self.lease.until.map(|at| at.saturating_duration_since(now)),
             dual_ownership,
             failovers: self.table.counts.failovers.clone(),
+            drained: self.is_drained(),
             problems: u64::try_from(self.problems().len()).unwrap_or(u64::MAX),
         }
     }

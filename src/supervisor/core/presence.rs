@@ -110,8 +110,8 @@ impl Core {
             presence.pauses = true;
             presence.outdated = false;
             self.arm(Timer::Presence, PAUSE);
-            let started = self.config.started;
-            self.ask(Request::WritePresence { lease, started });
+            let (started, drained) = (self.config.started, self.is_drained());
+            self.ask(Request::WritePresence { lease, started, drained });
         }
     }
 

@@ -36,6 +36,10 @@ fn every_election_is_told_that_the_host_is_drained_and_those_that_begin_before_t
     assert_eq!((shown.drained, shown.seconds_left), (true, None));
     story.expect_tell(slot, Order::Drained(true));
     assert!(!story.did(|it| matches!(it, Action::Arm(Timer::Undrain, _))));
+    story.feed(Event::Timer(Timer::Presence));
+    let tells =
+        |it: &Action| matches!(it, Action::Ask(Request::WritePresence { drained: true, .. }));
+    assert!(story.did(tells), "other hosts see it");
     story.feed(Event::Timer(Timer::Copy));
     assert_eq!(story.copy().unwrap().drained_until, Some(0));
 

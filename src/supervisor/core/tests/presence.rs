@@ -7,7 +7,7 @@ use crate::failure_detector::CallNews;
 use crate::fsm::State;
 use crate::network::{Heard, Hearing};
 
-const PRESENCE: Request = Request::WritePresence { lease: LEASE, started: STARTED };
+const PRESENCE: Request = Request::WritePresence { lease: LEASE, started: STARTED, drained: false };
 
 impl Story {
     /// A host that holds its lease, has this IP, and is present.
@@ -50,7 +50,7 @@ fn an_agent_is_present_on_each_lease_that_it_uses() {
     assert!(story.asks_for_presence());
     story.feed(Event::LeaseHeld { id: 8, ttl: TTL });
     story.answer(Request::WriteHost { lease: 8, revision: 50 }, written(101));
-    story.expect_ask(&Request::WritePresence { lease: 8, started: STARTED });
+    story.expect_ask(&Request::WritePresence { lease: 8, started: STARTED, drained: false });
 }
 
 #[test]
