@@ -105,7 +105,10 @@ fn presence(lab: &Lab, host: HostId) -> Option<(String, i64)> {
 
 /// It is there, on the lease of the host.
 fn is_present(lab: &Lab, host: HostId) -> bool {
-    presence(lab, host) == Some((r#"{"answers":true}"#.to_owned(), lab.lease_of(host)))
+    presence(lab, host).is_some_and(|(value, lease)| {
+        let answers = serde_json::from_str(&value).is_ok_and(|it: Value| it["answers"] == true);
+        answers && lease == lab.lease_of(host)
+    })
 }
 
 #[test]
