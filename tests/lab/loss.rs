@@ -105,6 +105,10 @@ fn by_probe_an_owner_that_restarts_without_etcd_keeps_the_ip_though_others_ask_f
     lab[owner].api().add(VIP);
     [H1, H2].iter().for_each(|host| drop(lab[*host].api().add(VIP)));
     lab.await_reachable(VIP);
+    eventually("it is in the local copy", || {
+        let copy = std::fs::read_to_string(lab[owner].state_file()).unwrap_or_default();
+        copy.contains(&VIP.to_string())
+    });
     let mut addresses = lab[owner].monitor_addresses();
     lab.etcd.stop();
     lab[owner].kill();
