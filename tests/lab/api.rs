@@ -292,9 +292,11 @@ fn the_hosts_that_offer_an_ip_are_listed_in_order() {
     let api = lab[H2].api();
     eventually("all are listed", || api.hosts(VIP) == ["h1", "h2", "h3"]);
     let hosts = api.get(&format!("{}/hosts", api.path(VIP))).expect(200);
-    let expected =
-        json!({ "hosts": [{ "hostname": "h1" }, { "hostname": "h2" }, { "hostname": "h3" }] });
-    assert_eq!(hosts.json(), expected);
+    let expected = lab.ids().into_iter().map(|id| {
+        let (name, mac) = (id.to_string(), lab[id].mac().to_string());
+        json!({ "hostname": name, "available": true, "alive": true, "hardware_address": mac })
+    });
+    assert_eq!(hosts.json(), json!({ "hosts": expected.collect::<Vec<_>>() }));
 }
 
 /// The policy of the VIP as it is stored: nothing if it is the agent's.
@@ -374,7 +376,8 @@ fn the_endpoints_of_go_link_are_served_too() {
     api.put(&path, &json!({ "healthchecks": [] })).expect(200);
     eventually("it has candidates", || {
         let hosts = api.get(&format!("{path}/hosts")).expect(200).json();
-        hosts == json!({ "hosts": [{ "hostname": "h1" }] })
+        let hosts = hosts["hosts"].as_array().cloned().unwrap_or_default();
+        hosts.len() == 1 && hosts[0]["hostname"] == "h1"
     });
     api.send("POST", &format!("{path}/lock"), None).expect(204);
     lab.await_owner(VIP);
