@@ -195,9 +195,7 @@ impl Actuator {
                 self.duplicates.look_for(cidr, found, Instant::now());
             }
             Order::Listen(listen) => {
-                if listen.is_urgent() {
-                    self.orders.urgent.fetch_sub(1, Ordering::Relaxed);
-                }
+                self.orders.urgent.fetch_sub(1, Ordering::Relaxed);
                 self.ears.listen(listen);
             }
             Order::RemoveLeftOvers { known } => {

@@ -179,7 +179,6 @@ impl Core {
             Input::OwnerLives(lease) => self.on_owner_lives(lease),
             Input::OwnerMissed(missed) => self.on_owner_missed(&missed),
             Input::Hearing(hearing) => self.on_hearing(hearing),
-            Input::Neighbours(hearing) => self.handover.hears(hearing),
             Input::OwnerHeardAgain => self.on_owner_heard_again(),
             Input::Paused => self.revalidate(),
             Input::CandidatesOutdated => self.on_candidates_outdated(),

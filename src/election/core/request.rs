@@ -84,8 +84,7 @@ impl Core {
         }
         if let Some(request) = self.missing(lease) {
             if let Request::Transfer { to, .. } = &request {
-                self.handover.begin(to.clone());
-                actions.push(Action::AskNeighbours);
+                self.handover.transfer = Transfer::Asked { to: to.clone(), heard: false };
             }
             self.etcd.pending = Some(request.clone());
             actions.push(Action::Ask(request));

@@ -4,7 +4,7 @@
 //! goes to a candidate or stays. The other binds and announces; only when this host has heard that on
 //! the network does it let go of the address. A host that is not heard in time did not take it: the
 //! lock is taken back, and the next candidate gets it. Who hears nobody waits for nothing: nobody has
-//! the IP from such a host. It may not know that yet, so that neighbours are asked while etcd is.
+//! the IP from such a host.
 //!
 //! A Go LinK attaches its candidacy to no lease, so that the lock cannot be written for it: the lock is
 //! deleted instead, and the address stays until the Go LinK has taken it.
@@ -13,7 +13,7 @@ use super::lock::Ownership;
 use super::{Core, Departure, Neighbours};
 use crate::fsm::State;
 use crate::lock::{Advertisement, Candidacy, Candidate, Request};
-use crate::network::{Hearing, Mac};
+use crate::network::Mac;
 use crate::policy::AllFailingPolicy;
 
 /// The lock on its way to another host.
@@ -22,8 +22,6 @@ pub(super) struct Handover {
     pub(super) transfer: Transfer,
     /// The hosts that got the lock and were not heard on the network, or have given it back.
     pub(super) unheard: Vec<String>,
-    /// None of the neighbours has answered that were asked.
-    is_alone: bool,
 }
 
 /// How far a transfer has come.
@@ -52,7 +50,7 @@ pub(super) enum Transfer {
 
 impl Handover {
     pub(super) fn none() -> Handover {
-        Handover { transfer: Transfer::None, unheard: Vec::new(), is_alone: false }
+        Handover { transfer: Transfer::None, unheard: Vec::new() }
     }
 
     pub(super) fn awaits_announcement(&self) -> bool {
@@ -61,7 +59,7 @@ impl Handover {
 
     /// Whether a claim is the announcement for which this host waits. An older agent and a Go LinK do
     /// not tell their hardware address: any claim is taken for theirs.
-    pub(super) fn hears_announcement(&mut self, from: Mac) -> bool {
+    pub(super) fn hears(&mut self, from: Mac) -> bool {
         let (Transfer::Asked { to, .. }
         | Transfer::Confirmed { to, .. }
         | Transfer::Overdue { to, .. }) = &self.transfer
@@ -76,17 +74,6 @@ impl Handover {
             Transfer::None | Transfer::Confirmed { .. } => self.transfer = Transfer::None,
         }
         true
-    }
-
-    /// etcd is asked to write the lock for another host.
-    pub(super) fn begin(&mut self, to: Candidate) {
-        self.transfer = Transfer::Asked { to, heard: false };
-        self.is_alone = false;
-    }
-
-    /// What the neighbours have said.
-    pub(super) fn hears(&mut self, hearing: Hearing) {
-        self.is_alone = self.awaits_announcement() && hearing == Hearing::Nobody;
     }
 
     pub(super) fn is_overdue(&mut self) {
@@ -105,7 +92,6 @@ impl Core {
         let asking = self.etcd.pending.is_some();
         let hears = self.health.usable_interface().is_some()
             && !self.hears_nobody()
-            && !self.handover.is_alone
             && self.addresses.bound
             && self.addresses.ordered != Some(false);
         let holder = self.etcd.lock.known_holder();

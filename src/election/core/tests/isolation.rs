@@ -90,38 +90,6 @@ fn an_owner_that_hears_nobody_waits_for_no_announcement() {
 }
 
 #[test]
-fn an_owner_to_whom_no_neighbour_answers_waits_for_no_announcement_either() {
-    let handing_over = || {
-        let mut story = Story::owner();
-        story.feed(Input::Failover(None));
-        assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
-        story
-    };
-    let done = [demoted(), Action::Unbind, Action::HandedOver(Ok(()))];
-    let mut story = handing_over();
-    assert_eq!(story.answer(Some(("h2", 9))), []);
-    assert_eq!(story.feed(Input::Neighbours(Hearing::Nobody)), done);
-    // They may be done before etcd is.
-    let mut story = handing_over();
-    assert_eq!(story.feed(Input::Neighbours(Hearing::Nobody)), []);
-    assert_eq!(story.answer(Some(("h2", 9))), done);
-    for hearing in [Hearing::Others, Hearing::Unknown] {
-        let mut story = handing_over();
-        story.answer(Some(("h2", 9)));
-        assert_eq!(story.feed(Input::Neighbours(hearing)), []);
-        // It counts for the one that was asked for alone.
-        let take = Request::TakeOver { lease: LEASE, written: story.written };
-        assert_eq!(story.wait(), [Action::Ask(take)]);
-        assert_eq!(story.feed(Input::Neighbours(Hearing::Nobody)), []);
-    }
-    let mut story = Story::owner();
-    story.feed(Input::Neighbours(Hearing::Nobody));
-    story.feed(Input::Failover(None));
-    story.find(Some(("h1", LEASE)), &[h2()]);
-    assert_eq!(story.answer(Some(("h2", 9))), []);
-}
-
-#[test]
 fn an_owner_that_finds_its_lock_free_keeps_the_address_while_others_go_first() {
     let mut story = Story::owner();
     story.feed(Input::Hearing(Hearing::Nobody));
