@@ -171,6 +171,11 @@ impl Health {
         self.drained = drained;
     }
 
+    /// The host could serve the IP, and is drained.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.verdict() == Verdict::Unhealthy(Cause::Drained)
+    }
+
     /// The result of one round of checks. The first result at start counts at once.
     pub(crate) fn checked(&mut self, passed: bool) {
         self.checks = match (self.checks, passed) {

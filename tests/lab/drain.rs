@@ -50,3 +50,23 @@ fn a_drained_host_hands_over_without_a_gap_and_keeps_what_nobody_else_can_have()
     assert!(linkctl_on(&lab[H1], &["undrain"]).status.success());
     lab[H1].await_status(VIP, "ACTIVATED");
 }
+
+#[test]
+fn a_drained_host_has_the_ip_when_the_others_have_died() {
+    let mut lab = Lab::new(2);
+    lab.start_all();
+    lab.offer_in_order(VIP);
+    assert!(linkctl_on(&lab[H2], &["drain", "--wait"]).status.success());
+    lab[H2].await_status(VIP, "FAILING");
+    lab[H1].power_off();
+    eventually("the drained host has it", || lab.bound_on(VIP) == [H2]);
+    lab.await_reachable(VIP);
+
+    // The same without etcd.
+    lab.power_on(H1);
+    lab[H1].restart();
+    eventually("the other host has it again", || lab.bound_on(VIP) == [H1]);
+    lab.etcd.stop();
+    lab[H1].power_off();
+    eventually("the drained host has it", || lab.bound_on(VIP) == [H2]);
+}

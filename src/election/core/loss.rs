@@ -33,12 +33,23 @@ impl Core {
                 LossPolicy::Hold => self.has_address().then_some(Event::Fault),
                 LossPolicy::Probe => self.due_by_probe(other_wins),
             },
-            // The service is dead here: whoever has the IP may keep it.
-            State::Failing => {
-                let lets_go = other_wins.is_some() || !self.keeps_last();
-                (lets_go && self.has_address()).then_some(Event::Demoted)
+            // The service is dead here, or wanted elsewhere: whoever has the IP may keep it.
+            State::Failing if self.has_address() => {
+                (other_wins.is_some() || !self.keeps_last()).then_some(Event::Demoted)
             }
+            State::Failing => self.would_be_last().then_some(Event::Elected),
         }
+    }
+
+    /// This host is drained and could serve the IP, and nobody answers for it.
+    fn would_be_last(&self) -> bool {
+        self.may_be_last() && self.wire.probe == Probe::Silent
+    }
+
+    /// A drained host has an IP without etcd if nobody else has it, by whatever policy it takes IPs.
+    fn may_be_last(&self) -> bool {
+        let stays = self.departure == Departure::Stays;
+        stays && self.health.is_drained() && self.loss() != LossPolicy::Hold
     }
 
     /// Whether a machine with this hardware address is known to be no candidate, and so no host of LinK:
@@ -90,7 +101,8 @@ impl Core {
         let by_policy = match self.state {
             // An owner goes on asking: the network may have been in two parts, with one in each.
             State::Activated | State::Standby => self.loss() == LossPolicy::Probe,
-            State::Failing => self.has_address(),
+            // What the kernel does not take is not there, and others are not to yield to a question about it.
+            State::Failing => (self.has_address() && self.addresses.bound) || self.may_be_last(),
         };
         let wanted = (lost && by_policy && !self.has_left()) || self.owner_wait.waits();
         let asked = self.wire.probe != Probe::Off;

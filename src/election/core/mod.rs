@@ -43,7 +43,7 @@ use self::request::Etcd;
 pub use self::timer::{HANDOVER_TIMEOUT, Timer};
 use self::transfer::Handover;
 use self::wire::{Probe, Wire};
-use super::health::{Cause, Health, Verdict};
+use super::health::{Health, Verdict};
 use super::message::{Action, Input};
 use crate::fsm::{Effect, Event, State, step};
 use crate::lock::{Candidacy, Lease};
@@ -275,8 +275,9 @@ impl Core {
     /// The IP stays on a failing host if no other can have it.
     fn keeps_last(&self) -> bool {
         // What the kernel does not take is not there for anybody: to go on trying costs nothing.
-        let drained = self.health.verdict() == Verdict::Unhealthy(Cause::Drained);
-        self.config.all_failing == AllFailingPolicy::KeepLast || self.health.cannot_add() || drained
+        self.config.all_failing == AllFailingPolicy::KeepLast
+            || self.health.cannot_add()
+            || self.health.is_drained()
     }
 
     /// Whether the addresses are on the interface, or will be when the last order is carried out.

@@ -115,6 +115,9 @@ impl Core {
         match (&self.departure, self.state) {
             (Departure::Left { .. }, _) => None,
             (Departure::Leaves, _) => self.next_resignation(lease),
+            (Departure::HandsOver { .. }, _) if self.has_nothing_to_pass_on() => {
+                self.next_campaign(lease)
+            }
             (Departure::HandsOver { .. }, _) => self.next_transfer(lease, Candidacy::Available),
             (Departure::Stays, State::Failing) => self.next_while_failing(lease),
             (Departure::Stays, State::Activated | State::Standby) => match self.health.verdict() {
@@ -219,7 +222,9 @@ impl Core {
             Ownership::Free
                 if self.keeps_last()
                     && !waits
-                    && (self.has_address() || self.health.cannot_add()) =>
+                    && (self.has_address()
+                        || self.health.cannot_add()
+                        || self.health.is_drained()) =>
             {
                 Some(Request::ReacquireUnavailable { lease })
             }
@@ -316,7 +321,9 @@ impl Core {
             return;
         };
         self.etcd.lock.has_answer(false);
-        self.etcd.not_before = NotBefore::Retry;
+        // Under another lease than it was asked, it may succeed.
+        let same = self.lease == Lease::Held(request.lease());
+        self.etcd.not_before = if same { NotBefore::Retry } else { NotBefore::Now };
         // Nothing depends on what was read at leisure.
         if self.reads_at_leisure(&request) {
             self.etcd.outdated = false;

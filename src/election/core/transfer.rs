@@ -146,6 +146,12 @@ impl Core {
         Some(Request::Transfer { lease, to: to.clone(), own: self.parting_words() })
     }
 
+    /// The lock is gone, and was not left to a Go LinK: it has to be taken again first.
+    pub(super) fn has_nothing_to_pass_on(&self) -> bool {
+        let left_to_go = self.candidate().is_some_and(|to| to.lease == 0);
+        self.ownership() == Ownership::Free && !left_to_go
+    }
+
     /// A host that leaves is a candidate no more, but for the sake of a Go LinK, which watches the
     /// candidacies only, not before the lock is gone.
     pub(super) fn parting_words(&self) -> Option<Advertisement> {

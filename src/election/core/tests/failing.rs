@@ -143,3 +143,43 @@ fn a_drained_standby_does_not_campaign_for_a_lock_that_another_can_have() {
     assert!(!story.core().is_ordered());
     assert_eq!(story.core().reason(), Reason::Unhealthy(Cause::Drained));
 }
+
+#[test]
+fn a_drained_standby_has_the_ip_when_no_other_host_is_left() {
+    let mut story = Story::standby();
+    story.feed(Input::Drained(true));
+    story.find(Some(("h2", 9)), &[h2()]);
+    // The owner has died: its lock and its candidacy have ended.
+    assert_eq!(story.see(None), [read_candidates()]);
+    assert_eq!(story.find(None, &[]), []);
+    let take = Action::Ask(Request::ReacquireUnavailable { lease: LEASE });
+    assert_eq!(story.wait(), [take], "who could have it has had the time");
+    assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Bind]);
+    assert_eq!(story.core().reason(), Reason::DrainedLast);
+}
+
+#[test]
+fn a_drained_host_without_etcd_has_the_ip_that_nobody_answers_for() {
+    for (policy, asks) in
+        [(LossPolicy::Take, true), (LossPolicy::Probe, true), (LossPolicy::Hold, false)]
+    {
+        let mut story = Story::with(false, policy, AllFailingPolicy::None).start().lose();
+        story.feed(Input::Drained(true));
+        let lost = story.feed(Input::Lease(Lease::Lost));
+        assert_eq!(lost.contains(&Action::Probe(true)), asks, "{policy:?}: {lost:?}");
+        assert!(!story.core().is_ordered(), "somebody may have it");
+        let answered = Input::Probed(ProbeResult::Answered { wins_tie_break: false });
+        assert_eq!(story.feed(answered), []);
+        story.feed(Input::Probed(ProbeResult::Silent));
+        assert_eq!(story.core().is_ordered(), asks, "{policy:?}");
+    }
+}
+
+#[test]
+fn who_fails_without_the_address_asks_nobody_for_it() {
+    let mut story = Story::failing(AllFailingPolicy::KeepLast);
+    story.find(Some(("h1", LEASE)), &[]);
+    story.feed(Input::Bound(false));
+    let lost = story.feed(Input::Lease(Lease::Lost));
+    assert!(!lost.contains(&Action::Probe(true)), "another host would yield: {lost:?}");
+}

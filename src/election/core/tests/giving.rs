@@ -50,6 +50,16 @@ fn a_failover_passes_the_lock_and_keeps_the_address_until_the_new_owner_is_heard
 }
 
 #[test]
+fn a_lock_that_is_lost_during_a_handover_is_taken_again_first() {
+    let mut story = handing_over(None);
+    story.find(Some(("h1", LEASE)), &[h2()]);
+    story.answer(Some(("h2", 9)));
+    assert_eq!(story.see(None), [acquire()], "two hosts have the IP now, and the lock decides");
+    assert_eq!(story.answer(Some(("h1", LEASE))), [read_candidates()]);
+    assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
+}
+
+#[test]
 fn the_new_owner_may_be_heard_before_etcd_has_answered() {
     let mut story = handing_over(None);
     story.find(Some(("h1", LEASE)), &[h2()]);

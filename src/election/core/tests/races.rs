@@ -133,7 +133,6 @@ fn a_new_owner_that_was_heard_before_the_lease_ended_is_contradicted_by_the_next
     story.feed(HEARD);
     story.feed(Input::Lease(Lease::Held(8)));
     story.unanswered();
-    story.wait();
     story.find(Some(("h1", 3)), &[]);
     // etcd was restored, and has the lock of a former lease.
     assert!(story.answer(Some(("h1", 8))).contains(&Action::Announce));
@@ -153,7 +152,6 @@ fn a_failing_host_takes_a_lock_of_its_former_life_over_to_give_it_away() {
     let mut story = Story::failing(AllFailingPolicy::KeepLast);
     story.feed(Input::Lease(Lease::Held(8)));
     story.unanswered();
-    story.wait();
     let take_over = Action::Ask(Request::TakeOver { lease: 8, written: story.written });
     assert_eq!(story.find(Some(("h1", 3)), &[h2()]), [take_over]);
     assert!(matches!(story.find(Some(("h1", 8)), &[h2()])[..], [Action::Ask(_)]));

@@ -48,6 +48,14 @@ fn an_owner_that_was_dead_and_has_the_lock_again_keeps_it() {
 }
 
 #[test]
+fn what_failed_under_the_former_lease_is_asked_again_at_once() {
+    let mut story = Story::started();
+    assert_eq!(story.feed(Input::Lease(Lease::Held(8))), [], "one request at a time");
+    let again = Action::Ask(Request::Campaign { lease: 8, own: own(Candidacy::Available) });
+    assert_eq!(story.feed(Input::Unanswered), [again]);
+}
+
+#[test]
 fn ownership_does_not_survive_another_lease() {
     let mut story = Story::owner();
     let again = Action::Ask(Request::Campaign { lease: 8, own: own(Candidacy::Available) });
