@@ -269,11 +269,16 @@ impl Owner {
         };
         let by: Vec<Mac> = self.voters(now).collect();
         let others = neighbours || !by.is_empty();
+        let finding = self.call.as_ref().map(|call| call.finding(timing, now));
+        // What it says itself counts first: it holds nobody down.
+        if others && finding == Some(Finding::Answers(Hearing::Nobody)) {
+            return Verdict::Isolated;
+        }
         if timing.alone && neighbours {
             return Verdict::Dead("is dead: silent on the network, where others are heard");
         }
-        let Some(call) = &self.call else { return Verdict::Uncertain };
-        match call.finding(timing, now) {
+        let Some(finding) = finding else { return Verdict::Uncertain };
+        match finding {
             Finding::Open(until) => Verdict::Open(Some(until)),
             // It cannot be asked any more.
             Finding::Overdue => Verdict::Uncertain,
@@ -284,7 +289,6 @@ impl Owner {
             Finding::Answers(Hearing::Others) => Verdict::Stays(
                 "is not heard on the network, but answers in etcd and hears others there: this host is deaf, or the network works in one direction only",
             ),
-            Finding::Answers(Hearing::Nobody) if others => Verdict::Isolated,
             Finding::Answers(Hearing::Nobody) => Verdict::Stays(
                 "is not heard on the network, but answers in etcd: nobody hears anybody there",
             ),
