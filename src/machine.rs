@@ -1,7 +1,7 @@
 //! Which machine this is, as far as a process can tell, and what the kernel tells of the process.
 
 use std::fs;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -19,11 +19,6 @@ pub(crate) fn instance(former_id: Option<String>, hardware_address: Option<Mac>)
     let boot = fs::read_to_string(BOOT_ID).unwrap_or_default().trim().to_owned();
     // An interface without a hardware address has one of zeros.
     Instance::new(id, boot, hardware_address.filter(|mac| mac.iter().any(|byte| *byte != 0)))
-}
-
-/// The time of day, since 1970 (UTC).
-pub(crate) fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// What the kernel tells of this process (proc(5)), but for its start. Without /proc: nothing.

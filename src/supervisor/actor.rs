@@ -20,7 +20,6 @@ use crate::clock;
 use crate::command::{Command, Request};
 use crate::election::{self, Election};
 use crate::etcd;
-use crate::machine;
 use crate::net;
 use crate::network::Mac;
 use crate::ping::Ping;
@@ -86,9 +85,9 @@ impl Actor {
             loss_after: params.loss_after,
             detection: params.monitoring.map(calls::detection),
             new_id: VipId::random,
-            unix_time: clock::unix_time,
+            unix_time: || clock::since_1970().as_secs(),
             etcd_addresses: params.etcd_addresses.clone(),
-            started: status::now(),
+            started: clock::since_1970().as_secs(),
         };
         calls::answer_calls(&params, event_tx.clone());
         // The channel was made here, so that it cannot be closed.
@@ -104,7 +103,7 @@ impl Actor {
             chronicle,
             next_token: 0,
             asked: 0,
-            started: machine::now(),
+            started: clock::since_1970(),
             ended: false,
         }
     }

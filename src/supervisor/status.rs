@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
+use crate::clock;
 use crate::cluster::{self, Facts, Own, Read};
 use crate::command::{Answer, Refusal};
 use crate::etcd;
@@ -23,11 +24,6 @@ struct Reading {
     reply: Sender<Result<Answer, Refusal>>,
     own: Box<Own>,
     until: Instant,
-}
-
-/// The time in seconds since 1970.
-pub(super) fn now() -> u64 {
-    u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0)
 }
 
 /// Reads the cluster and answers.
@@ -81,7 +77,7 @@ impl Reading {
     }
 
     fn answer(self, etcd: Result<Read, String>) {
-        let facts = Facts { own: *self.own, now: now(), etcd };
+        let facts = Facts { own: *self.own, now: clock::since_1970().as_secs(), etcd };
         // The client may have gone.
         let _ = self.reply.send(Ok(Answer::Cluster(Box::new(facts))));
     }

@@ -15,9 +15,13 @@ use crate::history::Kind;
 use crate::vip::Slot;
 use crate::wire;
 
+/// How often it is looked whether the time is over. The machine's clock may be set meanwhile, and goes on while
+/// the machine is suspended.
+const LOOK: Duration = Duration::from_secs(60);
+
 impl Core {
     pub(super) fn drain(&mut self, time: Option<Duration>, token: Token) {
-        let until = time.map_or(0, |time| (self.config.unix_time)() + time.as_secs());
+        let until = time.map_or(0, |time| (self.config.unix_time)().saturating_add(time.as_secs()));
         let how_long = match time {
             Some(time) => format!("for {} s", time.as_secs()),
             None => "until it is told otherwise".to_owned(),
@@ -32,6 +36,14 @@ impl Core {
         if self.is_drained() {
             self.happened(Level::Info, Kind::Agent.of("drained no more: a candidate again"));
             self.set_drained(None);
+        }
+    }
+
+    /// The time may be over.
+    pub(super) fn undrain_in_time(&mut self) {
+        match self.copy.drained_until {
+            Some(until) if self.left_until(until).is_zero() => self.undrain(),
+            Some(_) | None => self.plan_undrain(),
         }
     }
 
@@ -64,7 +76,7 @@ impl Core {
     fn plan_undrain(&mut self) {
         match self.copy.drained_until {
             None | Some(0) => self.disarm(Timer::Undrain),
-            Some(until) => self.arm(Timer::Undrain, self.left_until(until)),
+            Some(until) => self.arm(Timer::Undrain, self.left_until(until).min(LOOK)),
         }
     }
 

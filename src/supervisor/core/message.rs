@@ -275,7 +275,7 @@ pub enum Timer {
     Restart,
     /// The local copy may be written again.
     Copy,
-    /// The host is drained no longer.
+    /// It is looked whether the time for which the host is drained is over.
     Undrain,
     /// The failure detector is due.
     Detector,

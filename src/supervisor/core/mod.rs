@@ -182,7 +182,7 @@ impl Core {
             Timer::ClaimsEnd => self.end_claims(),
             Timer::Restart => self.start_again(),
             Timer::Copy => self.copy.may_write_again(),
-            Timer::Undrain => self.undrain(),
+            Timer::Undrain => self.undrain_in_time(),
             Timer::Detector => self.wake_detector(now),
             Timer::Candidates => self.read_candidates(),
             Timer::StopAtLast => self.stop_at_last(),

@@ -4,6 +4,7 @@ use super::*;
 use crate::wire;
 
 const NOW: u64 = 1_000_000;
+const LOOK: Duration = Duration::from_secs(60);
 
 fn drained_until(until: u64) -> LocalCopy {
     LocalCopy { drained_until: Some(until), ..copy_of(&[record(1, 5)]) }
@@ -58,9 +59,13 @@ fn the_time_is_over_and_the_host_is_a_candidate_again() {
     let half = Duration::from_secs(1800);
     assert_eq!(story.drain(Some(half)).seconds_left, Some(1800));
     story.expect_tell(slot, Order::Drained(true));
-    story.expect(&Action::Arm(Timer::Undrain, half));
+    story.timer(Timer::Undrain);
+    assert!(story.drained().drained, "only the clock tells when it is over");
+    story.expect(&Action::Arm(Timer::Undrain, LOOK));
     story.feed(Event::Timer(Timer::Copy));
     assert_eq!(story.copy().unwrap().drained_until, Some(NOW + 1800));
+    // It is later now than the clock has told so far.
+    story.core.copy.drained_until = Some(NOW);
     story.feed(Event::Timer(Timer::Undrain));
     story.expect_tell(slot, Order::Drained(false));
     assert!(!story.drained().drained);
@@ -79,7 +84,8 @@ fn which_ips_the_host_has_is_told_and_which_of_them_stay() {
 
 #[test]
 fn a_host_that_was_drained_begins_drained() {
-    for (until, left) in [(0, None), (NOW + 60, Some(60)), (NOW - 1, Some(0))] {
+    for (until, left) in [(0, None), (NOW + 59, Some(59)), (NOW - 1, Some(0)), (u64::MAX, Some(60))]
+    {
         let mut story = Story::begin(Some(drained_until(until)));
         match left {
             Some(left) => story.expect(&Action::Arm(Timer::Undrain, Duration::from_secs(left))),
