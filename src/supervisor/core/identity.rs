@@ -154,9 +154,12 @@ impl Core {
         self.lease.revision = revision;
         self.lease.saved = None;
         if written {
-            let what = if host.is_some() { "was written by another agent" } else { "was missing" };
+            let (kind, what) = match host {
+                Some(_) => (Kind::Conflict, "was written by another agent"),
+                None => (Kind::Trouble, "was missing"),
+            };
             let text = format!("the key of host {} {what}", self.config.host);
-            self.happened(Level::Warn, Kind::Conflict.of(text));
+            self.happened(Level::Warn, kind.of(text));
         }
         if self.has_name(host) {
             self.hold_or_save();
