@@ -14,7 +14,7 @@ use crate::store::{At, Found, Instance, LocalCopy, Mark, Record};
 use crate::vip::VipId;
 
 /// Between two times that something is written, which a disk has to do at once: etcd may be on the same.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// So many changes are always written behind a copy.
 const CHANGES: usize = 100;
@@ -35,6 +35,9 @@ pub(super) struct CopyState {
     /// IPs that were deleted while etcd was lost, until their records are seen to be gone. By their
     /// addresses: an old copy may know an IP under another id than etcd.
     deleted: Vec<IpAddr>,
+    /// Addresses of records that etcd has and the table has not: they are being removed there. A later life
+    /// is to remove them, too.
+    strays: BTreeSet<IpAddr>,
     /// Until when this host is drained, in seconds since 1970; 0: until it is told otherwise.
     pub(super) drained_until: Option<u64>,
     /// What may have changed since something was written.
@@ -54,6 +57,7 @@ impl CopyState {
             mark: Mark::default(),
             complete: Mark::default(),
             deleted: Vec::new(),
+            strays: BTreeSet::new(),
             drained_until: None,
             changed: BTreeSet::new(),
             room: 0,
@@ -93,6 +97,15 @@ impl CopyState {
         let before = self.deleted.len();
         self.deleted.retain(|address| records.iter().any(|it| it.cidr.addr() == *address));
         self.due |= self.deleted.len() != before;
+    }
+
+    /// These records are being removed from etcd.
+    pub(super) fn strays_are(&mut self, records: &[Record]) {
+        let strays = records.iter().map(|record| record.cidr.addr()).collect();
+        if self.strays != strays {
+            self.strays = strays;
+            self.due = true;
+        }
     }
 
     pub(super) fn former(&self) -> Option<&LocalCopy> {
@@ -201,6 +214,9 @@ impl Core {
 
     /// A copy with no IPs yet.
     fn copy_of_none(&self) -> LocalCopy {
+        let registered =
+            |address| self.table.at(address).is_some_and(|(_, vip)| vip.is_registered());
+        let strays = self.copy.strays.iter().filter(|address| !registered(**address));
         LocalCopy {
             host: self.config.host.clone(),
             lease: self.lease.saved,
@@ -208,7 +224,7 @@ impl Core {
             written: self.copy.complete.at.revision,
             history: self.copy.complete.history.clone(),
             instance: Some(self.copy.instance.clone()),
-            deleted: self.copy.deleted.clone(),
+            deleted: self.copy.deleted.iter().chain(strays).copied().collect(),
             drained_until: self.copy.drained_until,
             ..LocalCopy::default()
         }

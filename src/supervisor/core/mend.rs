@@ -38,8 +38,10 @@ impl Core {
             self.table.slot(&record.id).is_none()
                 && !self.table.beyond_limit.contains_key(&record.id)
         });
+        let extra: Vec<_> = extra.cloned().collect();
+        self.copy.strays_are(&extra);
         let mut removed = Vec::new();
-        for record in extra.cloned().collect::<Vec<_>>() {
+        for record in extra {
             let deleted = self.copy.has_deleted(&record);
             let why = if deleted { "was deleted meanwhile" } else { "is not of this agent" };
             removed.push(format!("{} as {} ({why})", record.cidr, record.id));

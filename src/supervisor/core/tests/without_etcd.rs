@@ -40,6 +40,30 @@ fn with_etcd_lost_an_ip_can_be_deleted_and_etcd_is_told_later() {
 }
 
 #[test]
+fn a_later_life_knows_what_etcd_would_not_remove() {
+    let mut story = Story::running(&[record(1, 5)]);
+    story.feed(Event::EtcdLost { why: "silent".to_owned(), revision: 100 });
+    story.held();
+    // An etcd from a snapshot has an IP again that was deleted, and another under an older id as well.
+    let older = Record { cidr: record(1, 0).cidr, ..record(3, 3) };
+    story.answer_load_at(found(&[record(1, 5), record(2, 4), older.clone()]), 102);
+    story.fail(Request::DeleteRecord(id(2), 4), refused());
+    story.fail(Request::DeleteRecord(id(3), 3), refused());
+    story.timer(Timer::Copy);
+    let [first, second] = [1, 2].map(|number| record(number, 0).cidr.addr());
+    assert_eq!(story.copy().expect("it is written").deleted, [second]);
+    story.command(Command::Delete(id(1)));
+    story.answer(Request::DeleteRecord(id(1), 5), store::Answer::Deleted(Ok(())));
+    story.timer(Timer::Copy);
+    let copy = story.copy().expect("it is written");
+    assert_eq!(copy.deleted, [first, second]);
+
+    let mut story = Story::begin(Some(copy));
+    story.load(&[record(2, 4), older]);
+    assert_eq!(story.listed(), Vec::<String>::new());
+}
+
+#[test]
 fn an_address_of_etcd_is_refused_and_not_served_where_it_is_registered() {
     let mut story = Story::running(&[record(1, 5)]);
     let token = story.command(new(9));
