@@ -26,14 +26,16 @@ pub(super) fn exactly_one(
     let holder = facts.holder.as_ref().map(|holder| holder.host.as_str());
     let serving: Vec<HostId> = facts.serving().collect();
     let anybody_healthy = serving.iter().any(|host| facts.hosts[*host].healthy);
+    let anybody_able = serving.iter().any(|host| facts.hosts[*host].able);
     let agree = match bound.as_slice() {
         [] if holder == Some(setup::name(GO).as_str()) => facts.go,
         [one] => {
             let fine = facts.hosts[*one].serves || !anybody_healthy || unheard;
             holder == Some(names[0]) && serving.contains(one) && fine
         }
-        // Whoever had it when all became sick may have died.
-        [] => !anybody_healthy,
+        // Whoever had it when all became sick may have died. A drained host has what is nobody's; from an
+        // owner that fails it takes nothing.
+        [] => !anybody_healthy && (holder.is_some() || !anybody_able),
         [_, _, ..] => false,
     };
     if !agree {

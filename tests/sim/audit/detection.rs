@@ -20,8 +20,9 @@ const RECOVERED: Millis = 6_000;
 /// For so long it counts that a host has heard nobody, and that it was heard by others.
 const RECENTLY: Millis = 3_000;
 
-/// How long a host that hears nobody may have an IP that another could serve.
-const DEAF: Millis = 1_000;
+/// How long a host that hears nobody may have an IP that another could serve: one that was not heard itself
+/// is asked once a second, and listens for longer than that.
+const DEAF: Millis = 2_300;
 
 /// How long a host that was declared dead and lives is not declared dead again.
 const HELD_DOWN: Millis = 65_000;

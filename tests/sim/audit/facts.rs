@@ -31,6 +31,8 @@ pub(super) struct OfHost {
     pub(super) runs: bool,
     /// The service, the interface and the kernel are in order.
     pub(super) healthy: bool,
+    /// The same, or it would be if it was not drained.
+    pub(super) able: bool,
     /// Its operator wants its IPs elsewhere.
     pub(super) drained: bool,
     /// The checks alone, if there are any.
@@ -77,13 +79,16 @@ fn of_host(world: &World, host: HostId, ip: IpId) -> OfHost {
     let agent = machine.agent.as_ref();
     let drained = agent.is_some_and(|agent| agent.core.is_drained());
     let passes = !checked || machine.faults.sick[ip] == 0;
+    let stuck = is_stuck(machine, ip, world.now);
+    let able = passes && machine.faults.unplugged == 0 && !stuck;
     let serves = passes && !drained && machine.faults.unplugged == 0;
     let keeper = agent.and_then(|agent| agent.client.keeper.as_ref());
     OfHost {
         registered,
         bound: machine.has(ip),
         runs: machine.runs() && agent.is_some_and(|agent| !agent.stopping),
-        healthy: serves && !is_stuck(machine, ip, world.now),
+        healthy: serves && !stuck,
+        able,
         drained,
         passes,
         serves,
@@ -97,6 +102,11 @@ fn of_host(world: &World, host: HostId, ip: IpId) -> OfHost {
 pub(super) fn is_stuck(machine: &Host, ip: IpId, now: Millis) -> bool {
     let ended = machine.faults.stuck_until[ip];
     machine.faults.stuck[ip] > 0 || ended > 0 && now < ended + ADDITION_RETRY
+}
+
+/// Whether the kernel takes the address again, and the agent tries within this time: the IP may move.
+pub(super) fn tries_again(machine: &Host, ip: IpId, now: Millis) -> bool {
+    machine.faults.stuck[ip] == 0 && is_stuck(machine, ip, now)
 }
 
 pub(super) fn is_activated(election: &Election) -> bool {

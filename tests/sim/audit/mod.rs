@@ -178,7 +178,9 @@ impl Audit {
         self.the_last_one_keeps_it(world, ip, facts)?;
         self.the_network_settles_it(world, facts)?;
         self.somebody_says_so(world, ip, facts)?;
-        if self.is_calm(world.now) && !stands_still(world) {
+        // Whoever has it because another's kernel did not take it may hand it over now.
+        let moves = world.hosts.iter().any(|machine| facts::tries_again(machine, ip, world.now));
+        if self.is_calm(world.now) && !stands_still(world) && !moves {
             let unheard = self.ips[ip].taken_back.is_some_and(|at| world.now < at + UNHEARD);
             calm::exactly_one(world, ip, facts, unheard)?;
             self.the_client_finds_it(world, ip, facts)?;

@@ -25,6 +25,9 @@ const ANNOUNCED: Millis = 1_000;
 /// After a fault of the network, how long a client may send to the wrong host: until the refresh.
 const REFRESHED: Millis = 70_000;
 
+/// How long after the network began to stand still for a moment others are heard again for certain.
+const HEARD_AGAIN: Millis = 3_000;
+
 /// How long something may be wrong before an agent says so.
 const UNTOLD: Millis = 20_000;
 
@@ -51,7 +54,9 @@ impl Audit {
             };
             let silent = able.max(keeper.heard + LOSS) + TAKE;
             // Who heard of another owner nevertheless believes in it for a while.
-            let due = if election.seen > keeper.heard {
+            // So does one that has read nothing yet: etcd, heard for a moment, has told of the owner.
+            let unread = agent.is_some_and(|agent| !agent.loaded);
+            let due = if election.seen > keeper.heard || unread {
                 silent.max(election.seen + BELIEF + TAKE)
             } else {
                 silent
@@ -159,7 +164,10 @@ impl Audit {
 
     /// Who is well says so.
     pub(super) fn nobody_complains(&self, world: &World) -> Result<(), String> {
-        let undisturbed = world.now >= self.disturbed + 2 * CALM && self.active_service == 0;
+        // Who hears nobody for a moment says so, until somebody is heard again.
+        let paused = self.paused.is_some_and(|at| world.now < at + HEARD_AGAIN);
+        let undisturbed =
+            world.now >= self.disturbed + 2 * CALM && self.active_service == 0 && !paused;
         for host in (0..HOSTS).filter(|_| undisturbed) {
             let (_, problems) = &world.users.health[host];
             let machine = &world.hosts[host];

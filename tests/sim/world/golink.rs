@@ -22,7 +22,10 @@ pub(super) struct GoLink {
 impl World {
     /// A Go LinK serves an IP, too, if all is well.
     pub(super) fn begin_go(&mut self, ip: IpId) {
-        if !self.audit.is_well(self.now) || self.hosts[GO].power {
+        // A drained host gives it the IP when it finds it, in the middle of a calm.
+        let mut agents = self.hosts.iter().filter_map(|it| it.agent.as_ref());
+        let drained = agents.any(|agent| agent.core.is_drained());
+        if !self.audit.is_well(self.now) || self.hosts[GO].power || drained {
             return;
         }
         self.hosts[GO].power = true;
