@@ -1,11 +1,15 @@
 //! What wakes the thread of an election: orders from its handle, and events from etcd, the actuator
 //! and the checks.
 
+use crossbeam_channel::Sender;
+
+use super::handle::Params;
 use super::message::Input;
 use crate::checks::{NotPassed, Timing};
 use crate::etcd;
 use crate::lock::{LockAnswer, Request};
 use crate::net::{MonitorTiming, Report};
+use crate::network::Heard;
 use crate::ping::Ping;
 use crate::vip::{Check, Cidr};
 
@@ -38,4 +42,12 @@ pub(super) enum Event {
     Net(Cidr, Report),
     /// A timer of the core.
     Timer,
+}
+
+/// Has neighbours asked whether anybody is heard.
+pub(super) fn ask_neighbours(params: &Params, event_tx: Sender<Box<Event>>) {
+    let reply = move |heard: Heard| {
+        let _ = event_tx.send(Box::new(Event::Input(Input::Neighbours(heard.hearing))));
+    };
+    params.net.ask_neighbours(params.cidr, Box::new(reply));
 }

@@ -43,6 +43,8 @@ pub enum Input {
     OwnerMissed(Missed),
     /// Whether anybody is heard on the interface.
     Hearing(Hearing),
+    /// What neighbours say that were asked by [`Action::AskNeighbours`].
+    Neighbours(Hearing),
     /// The owner was not heard on the network for a while, and is heard again.
     OwnerHeardAgain,
     /// This process did not run for a while: stopped, or its machine was suspended.
@@ -81,6 +83,8 @@ pub enum Action {
     AnnounceOwner,
     /// Begin or end to ask the network who has the address; comes back as [`Input::Probed`].
     Probe(bool),
+    /// Ask neighbours at once whether anybody is heard; comes back as [`Input::Neighbours`].
+    AskNeighbours,
     /// Send a request to etcd; its outcome comes back as [`Input::Answered`] or
     /// [`Input::Unanswered`].
     Ask(Request),

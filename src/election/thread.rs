@@ -18,7 +18,7 @@ use super::address::Address;
 use super::core::{Core, CoreConfig};
 use super::driver::Driver;
 use super::handle::{Notice, Notices, Params, Status};
-use super::inbox::{Control, Event};
+use super::inbox::{self, Control, Event};
 use super::message::{Action, Input};
 use super::words::Words;
 use crate::checks::Checks;
@@ -334,6 +334,7 @@ impl Actor {
             Action::Announce => self.order(&ManagedAddress::announce),
             Action::AnnounceOwner => self.order(&ManagedAddress::announce_owner),
             Action::Probe(on) => self.order(&|address| address.probe(on)),
+            Action::AskNeighbours => inbox::ask_neighbours(&self.params, self.events()),
             Action::Ask(request) => self.ask(request),
             Action::Transition { from, to, event } => {
                 let what = format!("{from} -> {to} ({event})");

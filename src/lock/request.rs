@@ -106,6 +106,22 @@ pub enum Candidacy {
 }
 
 impl Request {
+    /// Whether this host has the lock if it succeeds.
+    pub fn takes_lock(&self) -> bool {
+        match self {
+            Request::Campaign { .. }
+            | Request::ReacquireUnavailable { .. }
+            | Request::TakeOver { .. }
+            | Request::Preempt { .. } => true,
+            Request::ReadLock { .. }
+            | Request::ReadCandidates { .. }
+            | Request::Advertise { .. }
+            | Request::Resign { .. }
+            | Request::Transfer { .. }
+            | Request::Acknowledge { .. } => false,
+        }
+    }
+
     /// The lease on which the request relies.
     pub fn lease(&self) -> i64 {
         match *self {

@@ -195,7 +195,9 @@ impl Actuator {
                 self.duplicates.look_for(cidr, found, Instant::now());
             }
             Order::Listen(listen) => {
-                self.orders.urgent.fetch_sub(1, Ordering::Relaxed);
+                if listen.is_urgent() {
+                    self.orders.urgent.fetch_sub(1, Ordering::Relaxed);
+                }
                 self.ears.listen(listen);
             }
             Order::RemoveLeftOvers { known } => {

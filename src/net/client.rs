@@ -29,6 +29,11 @@ use crate::vip::Cidr;
 /// How long a question waits for its answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Whoever was heard so lately need not be asked, and how long answers of neighbours are waited for otherwise:
+/// a kernel answers in much less. Together with what else a move takes that is less than 50 ms.
+const A_MOMENT: Duration = Duration::from_millis(20);
+const AT_ONCE: Duration = Duration::from_millis(30);
+
 /// Owns the actuator's thread; dropping it ends the thread and leaves the addresses as they are.
 #[derive(Debug)]
 pub struct Net {
@@ -116,7 +121,16 @@ impl NetClient {
     /// kernel that is under way, and 10 ms.
     pub fn listen(&self, cidr: Cidr, within: Duration, reply: Listened) {
         self.urgent.fetch_add(1, Ordering::Relaxed);
-        self.send(Order::Listen(Listen { cidr, since: Instant::now(), within, reply }));
+        let (since, recent) = (Instant::now(), Duration::ZERO);
+        self.send(Order::Listen(Listen { cidr, since, recent, within, reply }));
+    }
+
+    /// Asks neighbours on the interface of an address whether anybody is there, if nobody was heard a moment
+    /// ago: as [`NetClient::listen`], for at most as long as an owner that hands over may wait. Nothing is
+    /// interrupted for it.
+    pub fn ask_neighbours(&self, cidr: Cidr, reply: Listened) {
+        let (since, recent, within) = (Instant::now(), A_MOMENT, AT_ONCE);
+        self.send(Order::Listen(Listen { cidr, since, recent, within, reply }));
     }
 
     /// This address, with whatever prefix length, if one of the host's interfaces has it and it does not

@@ -137,6 +137,7 @@ impl World {
         if host.runs() && host.hearing != host.truly_hears() {
             soon.push(Step::Hears(id));
         }
+        soon.extend((host.runs() && host.asks).then_some(Step::Neighbours(id)));
         for (late, when) in [(false, &mut *soon), (true, &mut *later)] {
             when.extend(self.misses(id, late).then_some(Step::OwnerMissed { host: id, late }));
         }
@@ -265,6 +266,7 @@ impl World {
                 self.tell(host, Input::OwnerMissed(missed));
             }
             Step::Hears(id) => self.tell_hearing(id),
+            Step::Neighbours(id) => self.neighbours(id),
             Step::CleansUp(id) => self.clean_up(id),
             Step::Timer(id, timer) => self.tell(id, Input::Timer(timer)),
             Step::Fault(fault) => self.begin(fault),
@@ -281,6 +283,11 @@ impl World {
     fn owner_lives(&mut self, id: HostId) {
         let (_, lease) = self.host(id).core.awaited().expect("it waits");
         self.tell(id, Input::OwnerLives(lease));
+    }
+
+    fn neighbours(&mut self, id: HostId) {
+        self.host_mut(id).asks = false;
+        self.tell(id, Input::Neighbours(self.host(id).truly_hears()));
     }
 
     fn tell_hearing(&mut self, id: HostId) {

@@ -75,6 +75,8 @@ pub(crate) struct Host {
     /// It hears nobody on the network of the IP and is heard by nobody, and what the core was told of that.
     pub(crate) deaf: bool,
     pub(crate) hearing: Hearing,
+    /// It asks neighbours whether anybody is there.
+    pub(crate) asks: bool,
     /// Whether the service is well, and what the core was told of that.
     pub(crate) service: bool,
     pub(crate) checked: Option<bool>,
@@ -113,6 +115,7 @@ impl Host {
             carrier: true,
             deaf: false,
             hearing: Hearing::Others,
+            asks: false,
             service: true,
             checked: None,
             cut: false,
@@ -143,6 +146,7 @@ impl Host {
         self.claims = 0;
         self.repeats = false;
         self.probing = None;
+        self.asks = false;
         if life == Life::Off {
             self.bound = false;
         }

@@ -55,6 +55,8 @@ pub(crate) enum Step {
     },
     /// A host finds out whether it hears anybody.
     Hears(HostId),
+    /// It knows whether anybody is there, because it has asked.
+    Neighbours(HostId),
     /// The supervisor releases what an election has left behind.
     CleansUp(HostId),
     /// A timer of the core comes due.
@@ -211,6 +213,7 @@ impl fmt::Display for Step {
             Step::OwnerLives(host) => (host, " hears in etcd that the owner lives"),
             Step::OwnerMissed { host, .. } => (host, " misses the owner and etcd"),
             Step::Hears(host) => (host, " finds out whether it hears anybody"),
+            Step::Neighbours(host) => (host, " knows whether its neighbours answer"),
             Step::CleansUp(host) => (host, " releases what its election has left behind"),
             Step::Timer(host, timer) => return write!(f, "{}: {timer:?} is due", name(host)),
             Step::Fault(fault) => return write!(f, "FAULT {fault}"),

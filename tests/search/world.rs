@@ -141,6 +141,8 @@ impl World {
             // There is no Go LinK here.
             Action::AnnounceOwner => {}
             Action::Probe(on) => self.host_mut(id).probing = on.then_some(None),
+            // Only that nobody answers makes a difference.
+            Action::AskNeighbours => self.host_mut(id).asks = self.host(id).deaf,
             Action::Ask(request) => {
                 if let (Some(Bug::BreakBeforeMake), Request::Transfer { .. }) = (self.bug, &request)
                 {

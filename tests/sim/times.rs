@@ -93,6 +93,9 @@ pub(crate) const HEARD: Millis = 60;
 pub(crate) const UNHEARD: (Millis, Millis) = (150, 1_350);
 pub(crate) const UNKNOWN: Millis = 18_000;
 
+/// How long an owner that hands over waits for neighbours (net::client, AT_ONCE).
+pub(crate) const NEIGHBOURS: Millis = 30;
+
 /// How long a call, its answer, and the key of an agent may take.
 pub(crate) const CALL_DEADLINE: Millis = 1_000;
 

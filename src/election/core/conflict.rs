@@ -27,7 +27,7 @@ pub enum Conflict {
 
 impl Core {
     pub(super) fn on_claim(&mut self, from: Mac, wins_tie_break: bool) {
-        if self.handover.hears(from) {
+        if self.handover.hears_announcement(from) {
             return;
         }
         let counts = self.state != State::Activated || !self.is_stranger(from);

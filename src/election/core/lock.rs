@@ -1,9 +1,9 @@
 //! What is known of the lock, and whose it is.
 
 use super::request::NotBefore;
-use super::{Action, Core, Departure, Neighbours};
+use super::{Acknowledgement, Action, Core, Departure, Neighbours};
 use crate::fsm::State;
-use crate::lock::{Gap, Holder, Lease, LockView};
+use crate::lock::{Gap, Holder, Lease, LockView, Request};
 
 /// What is known of the lock.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -180,6 +180,17 @@ impl Core {
         }
     }
 
+    /// What a watch has shown, and not the answer to a request.
+    pub(super) fn on_lock_changed(&mut self, view: LockView, actions: &mut Vec<Action>) {
+        let asked = self.etcd.pending.as_ref().is_some_and(Request::takes_lock);
+        let waits = self.ownership() == Ownership::Other && !self.has_address() && !asked;
+        self.on_lock(view, actions);
+        let passed = waits && self.ownership() == Ownership::Mine;
+        if passed && self.owed == Acknowledgement::None {
+            self.owed = Acknowledgement::OfPassing;
+        }
+    }
+
     /// A lock that was written again as it was: another host has acknowledged it, or this one has told
     /// that it is back.
     fn on_own_lock(&mut self, before: Option<&Holder>) {
@@ -187,6 +198,9 @@ impl Core {
         let again = before.zip(holder).is_some_and(|(before, holder)| {
             before.lease == holder.lease && before.written != holder.written
         });
+        if again && self.owed == Acknowledgement::OfPassing {
+            self.owed = Acknowledgement::None;
+        }
         if again && self.has_address() {
             self.neighbours = Neighbours::Contested;
         }

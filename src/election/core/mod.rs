@@ -168,7 +168,7 @@ impl Core {
         match input {
             Input::Lease(lease) => self.on_lease(lease),
             Input::EtcdHeard(revision) => self.owner_wait.etcd_heard = revision,
-            Input::Lock(view) => self.on_lock(view, actions),
+            Input::Lock(view) => self.on_lock_changed(view, actions),
             Input::Answered(answer) => self.on_answer(answer, actions),
             Input::Unanswered => self.on_no_answer(),
             Input::Interface(usable) => self.health.interface(usable),
@@ -179,6 +179,7 @@ impl Core {
             Input::OwnerLives(lease) => self.on_owner_lives(lease),
             Input::OwnerMissed(missed) => self.on_owner_missed(&missed),
             Input::Hearing(hearing) => self.on_hearing(hearing),
+            Input::Neighbours(hearing) => self.handover.hears(hearing),
             Input::OwnerHeardAgain => self.on_owner_heard_again(),
             Input::Paused => self.revalidate(),
             Input::CandidatesOutdated => self.on_candidates_outdated(),

@@ -29,6 +29,9 @@ pub(super) enum Acknowledgement {
     OfOwner(i64),
     /// The others: this host has lost etcd and is back; it may be the owner still.
     OfReturn,
+    /// The host that has passed the lock on, if it does not write it again soon: it may be deaf, and then does
+    /// not hear that this host has the IP.
+    OfPassing,
 }
 
 impl Core {
@@ -43,12 +46,15 @@ impl Core {
                 self.owed = Acknowledgement::None;
                 self.neighbours = Neighbours::Contested;
             }
-            Acknowledgement::OfReturn
+            Acknowledgement::OfReturn | Acknowledgement::OfPassing
                 if !matches!(ownership, Ownership::Unknown | Ownership::Mine) =>
             {
                 self.owed = Acknowledgement::None;
             }
-            Acknowledgement::None | Acknowledgement::OfOwner(_) | Acknowledgement::OfReturn => {}
+            Acknowledgement::None
+            | Acknowledgement::OfOwner(_)
+            | Acknowledgement::OfReturn
+            | Acknowledgement::OfPassing => {}
         }
         let others = ownership == Ownership::Other && self.lets_go();
         let after = match self.neighbours {

@@ -84,7 +84,8 @@ impl Core {
         }
         if let Some(request) = self.missing(lease) {
             if let Request::Transfer { to, .. } = &request {
-                self.handover.transfer = Transfer::Asked { to: to.clone(), heard: false };
+                self.handover.begin(to.clone());
+                actions.push(Action::AskNeighbours);
             }
             self.etcd.pending = Some(request.clone());
             actions.push(Action::Ask(request));
@@ -144,7 +145,7 @@ impl Core {
     fn acknowledges_at(&self) -> Option<i64> {
         let written = self.etcd.lock.known_holder()?.written;
         let owed = match self.owed {
-            Acknowledgement::None => false,
+            Acknowledgement::None | Acknowledgement::OfPassing => false,
             Acknowledgement::OfOwner(_) => {
                 self.departure == Departure::Stays && !self.addresses.bound
             }

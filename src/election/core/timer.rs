@@ -6,7 +6,7 @@ use super::conflict::Conflict;
 use super::departure::Departure;
 use super::request::NotBefore;
 use super::transfer::Transfer;
-use super::{Action, Core};
+use super::{Acknowledgement, Action, Core};
 use crate::fsm::State;
 
 /// How long an owner that hands over keeps answering while it waits for another host to take the
@@ -29,6 +29,9 @@ pub enum Timer {
     Recheck,
     /// The host that got the lock has to be heard. It takes milliseconds; a busy one, some tens of them.
     Announcement,
+    /// The host that has passed the lock on writes it again as it is when it has heard this one. If it does
+    /// not, it may be deaf. It finds that out in 30 ms.
+    Passing,
     /// Candidates that were not heard are given another try.
     Unheard,
     /// Without etcd, an owner is assumed to have the IP after it was last seen to hold the lock. Longer
@@ -59,13 +62,14 @@ pub enum Timer {
 
 impl Timer {
     /// All timers.
-    pub const ALL: [Timer; 16] = [
+    pub const ALL: [Timer; 17] = [
         Timer::Retry,
         Timer::Courtesy,
         Timer::Successor,
         Timer::Handover,
         Timer::Recheck,
         Timer::Announcement,
+        Timer::Passing,
         Timer::Unheard,
         Timer::AssumeOwner,
         Timer::Agreement,
@@ -81,7 +85,7 @@ impl Timer {
     /// How long it takes; for [`Timer::Retry`], how long at first.
     pub fn duration(self) -> Duration {
         match self {
-            Timer::Retry => Duration::from_millis(50),
+            Timer::Retry | Timer::Passing => Duration::from_millis(50),
             Timer::Agreement => Duration::from_millis(350),
             Timer::Courtesy => Duration::from_millis(400),
             Timer::Recheck | Timer::Announcement | Timer::InterfaceDown | Timer::Addition => {
@@ -110,6 +114,11 @@ impl Core {
             Timer::Announcement => {
                 matches!(self.handover.transfer, Transfer::Confirmed { .. })
             }
+            Timer::Passing => {
+                self.owed == Acknowledgement::OfPassing
+                    && self.addresses.bound
+                    && self.hears_others()
+            }
             Timer::Unheard => self.state == State::Failing && !self.handover.unheard.is_empty(),
             Timer::AssumeOwner => self.assumes_owner(),
             Timer::Agreement => self.owner_wait.agrees(),
@@ -134,6 +143,7 @@ impl Core {
             Timer::Handover => self.end_departure(actions),
             Timer::Recheck => self.etcd.candidates = None,
             Timer::Announcement => self.handover.is_overdue(),
+            Timer::Passing => self.owed = Acknowledgement::OfReturn,
             Timer::Unheard => {
                 self.handover.unheard.clear();
                 self.etcd.candidates = None;

@@ -4,7 +4,8 @@
 //! goes to a candidate or stays. The other binds and announces; only when this host has heard that on
 //! the network does it let go of the address. A host that is not heard in time did not take it: the
 //! lock is taken back, and the next candidate gets it. Who hears nobody waits for nothing: nobody has
-//! the IP from such a host.
+//! the IP from such a host. It may not know that yet, so that neighbours are asked while etcd is: if none
+//! answers, it is enough that the other says in etcd that it has the IP.
 //!
 //! A Go LinK attaches its candidacy to no lease, so that the lock cannot be written for it: the lock is
 //! deleted instead, and the address stays until the Go LinK has taken it.
@@ -13,7 +14,7 @@ use super::lock::Ownership;
 use super::{Core, Departure, Neighbours};
 use crate::fsm::State;
 use crate::lock::{Advertisement, Candidacy, Candidate, Request};
-use crate::network::Mac;
+use crate::network::{Hearing, Mac};
 use crate::policy::AllFailingPolicy;
 
 /// The lock on its way to another host.
@@ -22,6 +23,8 @@ pub(super) struct Handover {
     pub(super) transfer: Transfer,
     /// The hosts that got the lock and were not heard on the network, or have given it back.
     pub(super) unheard: Vec<String>,
+    /// None of the neighbours has answered that were asked.
+    is_alone: bool,
 }
 
 /// How far a transfer has come.
@@ -50,7 +53,7 @@ pub(super) enum Transfer {
 
 impl Handover {
     pub(super) fn none() -> Handover {
-        Handover { transfer: Transfer::None, unheard: Vec::new() }
+        Handover { transfer: Transfer::None, unheard: Vec::new(), is_alone: false }
     }
 
     pub(super) fn awaits_announcement(&self) -> bool {
@@ -59,7 +62,7 @@ impl Handover {
 
     /// Whether a claim is the announcement for which this host waits. An older agent and a Go LinK do
     /// not tell their hardware address: any claim is taken for theirs.
-    pub(super) fn hears(&mut self, from: Mac) -> bool {
+    pub(super) fn hears_announcement(&mut self, from: Mac) -> bool {
         let (Transfer::Asked { to, .. }
         | Transfer::Confirmed { to, .. }
         | Transfer::Overdue { to, .. }) = &self.transfer
@@ -74,6 +77,17 @@ impl Handover {
             Transfer::None | Transfer::Confirmed { .. } => self.transfer = Transfer::None,
         }
         true
+    }
+
+    /// etcd is asked to write the lock for another host.
+    pub(super) fn begin(&mut self, to: Candidate) {
+        self.transfer = Transfer::Asked { to, heard: false };
+        self.is_alone = false;
+    }
+
+    /// What the neighbours have said.
+    pub(super) fn hears(&mut self, hearing: Hearing) {
+        self.is_alone = self.awaits_announcement() && hearing == Hearing::Nobody;
     }
 
     pub(super) fn is_overdue(&mut self) {
@@ -108,6 +122,12 @@ impl Core {
                 }
                 Some(_) | None => Transfer::None,
             },
+            // The new owner has written it again, because nobody has told that it is heard.
+            Transfer::Confirmed { to, written }
+                if held_at(&to).is_some_and(|at| at > written) && self.handover.is_alone =>
+            {
+                Transfer::None
+            }
             Transfer::Confirmed { to, written } if held_at(&to).is_some() && hears => {
                 Transfer::Confirmed { to, written }
             }

@@ -31,6 +31,8 @@ pub(crate) struct Listen {
     pub(crate) cidr: Cidr,
     /// When it was asked.
     pub(crate) since: Instant,
+    /// What was heard so long before counts as well.
+    pub(crate) recent: Duration,
     /// How long it may take.
     pub(crate) within: Duration,
     /// Who asks.
@@ -67,6 +69,11 @@ impl fmt::Debug for Listen {
 }
 
 impl Listen {
+    /// Changes of many addresses are interrupted for it.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.recent.is_zero()
+    }
+
     fn until(&self) -> Instant {
         self.since + self.within
     }
@@ -159,6 +166,13 @@ impl Ears {
         for listen in std::mem::take(&mut self.new) {
             let (source, has_address) = look(listen.cidr);
             let index = source.map(|source| source.index);
+            let from = listen.since.checked_sub(listen.recent).unwrap_or(listen.since);
+            let was_heard =
+                |index| !listen.recent.is_zero() && self.hearings.was_heard(index, from);
+            if index.is_some_and(was_heard) {
+                (listen.reply)(Heard { hearing: Hearing::Others, has_address });
+                continue;
+            }
             let index = index.filter(|index| self.hearings.listen(*index, now));
             // Whoever comes to it so late has not listened, and cannot say that nobody is there.
             match index.filter(|_| now <= listen.since + listen.within / 2) {

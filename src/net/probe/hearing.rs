@@ -100,6 +100,12 @@ impl Hearings {
         Some(ear.last == Some(mac))
     }
 
+    /// Whether somebody was heard on an interface since then.
+    pub(super) fn was_heard(&self, index: u32, since: Instant) -> bool {
+        let rests = |ear: &&Ear| ear.index == index && ear.step == Step::Rest;
+        self.ears.iter().find(rests).is_some_and(|ear| ear.due >= since + REST)
+    }
+
     /// Takes note of another host that was heard on an interface.
     pub(super) fn heard(&mut self, index: u32, mac: Mac, now: Instant) {
         if let Some(ear) = self.ears.iter_mut().find(|ear| ear.index == index) {
@@ -314,9 +320,12 @@ mod tests {
     fn who_wants_to_know_has_others_asked_at_once() {
         let mut bench = Bench::hearing();
         bench.run(300);
+        assert!(bench.hearings.was_heard(INDEX, bench.start));
+        assert!(!bench.hearings.was_heard(INDEX, bench.start + Duration::from_millis(1)));
         assert!(bench.hearings.listen(INDEX, bench.now));
         assert!(bench.is_open());
         assert!(!bench.hearings.listen(4, bench.now), "nobody listens there");
+        assert!(!bench.hearings.was_heard(INDEX, bench.start), "that is over");
         assert_eq!(bench.run(301), [(300, Asked)]);
         bench.hearings.listen(INDEX, bench.now);
         let nobody = (450, Told(Hearing::Nobody));

@@ -14,7 +14,7 @@ use crate::bugs::Bug;
 use crate::client::Asker;
 use crate::memory_etcd::Change;
 use crate::setup::{HostId, IPS};
-use crate::times::{CHECK, UNBIND};
+use crate::times::{CHECK, NEIGHBOURS, UNBIND};
 
 impl World {
     /// An election has been started: it hears of the kernel, and its checks begin.
@@ -84,6 +84,13 @@ impl World {
             // A client finds a Go LinK by itself here, in the time that is allowed after a fault.
             Action::AnnounceOwner => {}
             Action::Probe(on) => self.set_probing(host, slot, on),
+            Action::AskNeighbours => {
+                let after = match self.hears_somebody(host) {
+                    true => self.random.between(1, 3),
+                    false => NEIGHBOURS,
+                };
+                self.process_after(after, host, Process::Neighbours(slot));
+            }
             Action::Ask(request) => {
                 let breaks = self.bug == Some(Bug::BreakBeforeMake);
                 if breaks && matches!(request, lock::Request::Transfer { .. }) {

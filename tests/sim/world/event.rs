@@ -40,6 +40,8 @@ pub(crate) enum Process {
     Listened(Box<link::call::Call>),
     /// It is known who is heard.
     Hears(Millis),
+    /// Neighbours that were asked have answered, or do not.
+    Neighbours(Slot),
     /// The supervisor has time again.
     Unread,
     Announce {

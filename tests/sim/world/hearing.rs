@@ -81,6 +81,12 @@ impl World {
         }
     }
 
+    /// Neighbours were asked by a host that hands an IP over.
+    pub(super) fn neighbours(&mut self, host: HostId, slot: Slot) {
+        let heard = self.truly_heard(host);
+        self.tell_election(host, slot, Input::Neighbours(heard));
+    }
+
     /// A host asks everybody for an address: the standbys that hear it know that it misses the owner.
     pub(super) fn ask_everybody(&mut self, host: HostId, ip: IpId) {
         for other in 0..self.hosts.len() {

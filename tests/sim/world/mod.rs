@@ -342,6 +342,7 @@ impl World {
             Process::Monitor(slot, number) => self.monitor(host, slot, number),
             Process::MonitorSilence(slot, number) => self.monitor_silence(host, slot, number),
             Process::Listened(call) => self.listened(host, &call),
+            Process::Neighbours(slot) => self.neighbours(host, slot),
             Process::Hears(at) => self.hears(host, at),
             Process::Unread => self.read_unread(host),
             Process::Announce { ip, number, refresh } => self.announce(host, ip, number, refresh),

@@ -89,6 +89,75 @@ fn an_owner_that_hears_nobody_waits_for_no_announcement() {
     assert_eq!(story.answer(Some(("h2", 9))), done);
 }
 
+/// An owner that has been told to hand over, and has asked etcd to do so.
+fn handing_over() -> Story {
+    let mut story = Story::owner();
+    story.feed(Input::Failover(None));
+    assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
+    story
+}
+
+#[test]
+fn to_an_owner_to_whom_no_neighbour_answers_the_new_owners_word_is_enough() {
+    let done = [demoted(), Action::Unbind, Action::HandedOver(Ok(()))];
+    let mut story = handing_over();
+    assert_eq!(story.answer(Some(("h2", 9))), []);
+    // The new owner may have died.
+    assert_eq!(story.feed(Input::Neighbours(Hearing::Nobody)), []);
+    story.written += 1;
+    assert_eq!(story.see(Some(("h2", 9))), done);
+    // Its word may be there first.
+    let mut story = handing_over();
+    story.answer(Some(("h2", 9)));
+    story.written += 1;
+    assert_eq!(story.see(Some(("h2", 9))), []);
+    assert_eq!(story.feed(Input::Neighbours(Hearing::Nobody)), done);
+    for hearing in [Hearing::Others, Hearing::Unknown] {
+        let mut story = handing_over();
+        story.answer(Some(("h2", 9)));
+        assert_eq!(story.feed(Input::Neighbours(hearing)), []);
+        // It counts for the one that was asked for alone.
+        let take = Request::TakeOver { lease: LEASE, written: story.written };
+        assert_eq!(story.wait(), [Action::Ask(take)]);
+        assert_eq!(story.feed(Input::Neighbours(Hearing::Nobody)), []);
+        let mut story = handing_over();
+        story.answer(Some(("h2", 9)));
+        story.feed(Input::Neighbours(hearing));
+        story.written += 1;
+        assert_eq!(story.see(Some(("h2", 9))), [], "it may be mute");
+    }
+}
+
+#[test]
+fn who_got_the_lock_and_is_not_told_that_it_is_heard_says_in_etcd_that_it_has_the_ip() {
+    let passed = || {
+        let mut story = Story::standby();
+        story.feed(Input::Hearing(Hearing::Others));
+        assert_eq!(story.see(Some(("h1", LEASE))), [elected(), Action::Bind]);
+        story.feed(Input::Bound(true));
+        story
+    };
+    let mut story = passed();
+    let says = Request::Acknowledge { lease: LEASE, written: story.written };
+    assert_eq!(story.wait(), [Action::Ask(says)]);
+    // The former owner has heard it, and written the lock again.
+    let mut story = passed();
+    story.written += 1;
+    story.see(Some(("h1", LEASE)));
+    assert!(!story.core().is_armed(Timer::Passing));
+    // Who hears nobody is no better off than whoever cannot hear it.
+    let mut story = passed();
+    story.feed(Input::Hearing(Hearing::Nobody));
+    assert!(!story.core().is_armed(Timer::Passing));
+    // Who has taken it itself owes no word.
+    let mut story = Story::standby();
+    story.feed(Input::Hearing(Hearing::Others));
+    story.feed(Input::OwnerDead(9));
+    story.answer(Some(("h1", LEASE)));
+    story.feed(Input::Bound(true));
+    assert!(!story.core().is_armed(Timer::Passing));
+}
+
 #[test]
 fn an_owner_that_finds_its_lock_free_keeps_the_address_while_others_go_first() {
     let mut story = Story::owner();

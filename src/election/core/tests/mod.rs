@@ -116,6 +116,11 @@ impl Story {
 
     /// What was asked is kept, without the revision of the own candidacy.
     fn told(&mut self, mut actions: Vec<Action>) -> Vec<Action> {
+        // They are asked with each transfer.
+        let asks = actions.iter().filter(|it| **it == Action::AskNeighbours).count();
+        let transfers = |it: &&Action| matches!(it, Action::Ask(Request::Transfer { .. }));
+        assert_eq!(asks, actions.iter().filter(transfers).count());
+        actions.retain(|it| *it != Action::AskNeighbours);
         for action in &mut actions {
             if let Action::Ask(request) = action {
                 self.asked = Some(request.clone());

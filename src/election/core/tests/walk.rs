@@ -48,7 +48,7 @@ fn answer(random: &mut Random, story: &mut Story) -> LockAnswer {
 fn input(random: &mut Random, story: &mut Story) -> Input {
     let wins_tie_break = random.below(2) == 0;
     let armed: Vec<_> = Timer::ALL.into_iter().filter(|it| story.core().is_armed(*it)).collect();
-    match random.below(27) {
+    match random.below(28) {
         0 => Input::Lease(random.of(&[Lease::Lost, Lease::Held(LEASE), Lease::Held(8)])),
         1 => Input::Lease(Lease::Held(LEASE)),
         2 => Input::EtcdHeard(story.revision),
@@ -85,6 +85,7 @@ fn input(random: &mut Random, story: &mut Story) -> Input {
             agents: vec![("h5".to_owned(), story.revision - 2)],
         }),
         24 => Input::OwnerLives(random.of(&[9, LEASE])),
+        25 => Input::Neighbours(random.of(&[Hearing::Unknown, Hearing::Others, Hearing::Nobody])),
         _ if armed.is_empty() => Input::Checked(true),
         _ => Input::Timer(random.of(&armed)),
     }
@@ -110,6 +111,7 @@ fn look(core: &Core, actions: &[Action], asked: &mut bool, ordered: &mut Option<
             | Action::Restart(_)
             | Action::Transition { .. }
             | Action::HandedOver(_)
+            | Action::AskNeighbours
             | Action::Left => {}
         }
     }
