@@ -1,6 +1,7 @@
 //! The handle of an election, and what the supervisor hears from it.
 
 use std::io;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -136,7 +137,7 @@ impl Status {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Its status has changed.
-    Status(Box<Status>),
+    Status(Arc<Status>),
     /// The host of the owner, which is monitored, is heard on the network, or not.
     Owner(Liveness),
     /// The host with this hardware address misses the owner, too.

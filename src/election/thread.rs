@@ -9,6 +9,7 @@
 //! large is in boxes, answers are read on etcd's thread, and the steps are `inline(never)`, so that
 //! what one needs is not on the stack during the next: in a release build all is within one page.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -58,7 +59,7 @@ pub(super) struct Actor {
     /// None once the IP was given up.
     addresses: Vec<Address>,
     words: Words,
-    shown: Option<Status>,
+    shown: Option<Arc<Status>>,
     /// Who held the lock when it was last seen held.
     holder: Option<Holder>,
     /// The core has given the IP up; when not to wait any longer for the kernel to follow.
@@ -217,6 +218,7 @@ impl Actor {
         self.driver.handle(input, Instant::now())
     }
 
+    #[inline(never)]
     fn on_control(&mut self, control: Control) -> Option<Input> {
         match control {
             Control::Input(input) => Some(input),
@@ -243,6 +245,7 @@ impl Actor {
 
     /// An election has its addresses when the kernel has all of them, and can have them when the
     /// interfaces of all of them are usable.
+    #[inline(never)]
     fn on_report(&mut self, cidr: Cidr, report: Report) -> Option<Input> {
         let address = self.addresses.iter_mut().find(|address| address.cidr == cidr)?;
         match report {
@@ -285,6 +288,7 @@ impl Actor {
     }
 
     /// A lock that is written again as it was has been acknowledged.
+    #[inline(never)]
     fn note_holder(&mut self, input: &Input) {
         let (Input::Lock(view) | Input::Answered(LockAnswer { lock: view, .. })) = input else {
             return;
@@ -303,6 +307,7 @@ impl Actor {
         self.holder = Some(holder.clone());
     }
 
+    #[inline(never)]
     fn answer(&mut self, request: &Request, answer: Result<LockAnswer, etcd::Error>) -> Input {
         let needed = !self.driver.core().asks_at_leisure();
         let refused = answer.as_ref().is_err_and(|error| {
@@ -381,8 +386,8 @@ impl Actor {
         let (status, news) = self.words.status(&self.driver, self.is_bound());
         news.into_iter().for_each(|happening| self.happened(Level::Warn, happening));
         if self.shown.as_ref() != Some(&status) {
-            self.shown = Some(status.clone());
-            (self.notices)(Notice::Status(Box::new(status)));
+            self.shown = Some(Arc::clone(&status));
+            (self.notices)(Notice::Status(status));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What an election says of itself, in plain words: the core has reasons, this has the texts that come
 //! with them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::core::{Core, Reason, Trouble};
@@ -126,7 +127,7 @@ impl Words {
     }
 
     /// What the election shows of itself; and what of it is news that no transition tells.
-    pub(super) fn status(&mut self, driver: &Driver, bound: bool) -> (Status, Vec<Happening>) {
+    pub(super) fn status(&mut self, driver: &Driver, bound: bool) -> (Arc<Status>, Vec<Happening>) {
         let core = driver.core();
         let (trouble, news) = self.trouble(core);
         let status = Status {
@@ -146,7 +147,7 @@ impl Words {
             claimed: self.claimant,
             tally: self.tally(driver),
         };
-        (status, news)
+        (Arc::new(status), news)
     }
 
     fn reason_of_core(&self, core: &Core) -> String {

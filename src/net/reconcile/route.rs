@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::sys::socket::SockProtocol;
@@ -41,8 +42,12 @@ pub(super) enum Added {
 /// Whether the kernel keeps LinK's mark of an address. One that cannot be asked counts as one that
 /// does: an address without a mark is then somebody else's.
 pub fn keeps_marks() -> bool {
-    let release = uname().ok().and_then(|name| name.release().to_str().map(marks_are_kept_by));
-    release.unwrap_or(true)
+    // It is asked for each address of each comparison.
+    static KEEPS: OnceLock<bool> = OnceLock::new();
+    *KEEPS.get_or_init(|| {
+        let release = uname().ok().and_then(|name| name.release().to_str().map(marks_are_kept_by));
+        release.unwrap_or(true)
+    })
 }
 
 impl Route {

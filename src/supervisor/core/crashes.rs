@@ -1,6 +1,7 @@
 //! The elections and the failure detector: what one says that concerns the other.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::Level;
@@ -15,7 +16,7 @@ use crate::network::{Liveness, Mac};
 use crate::vip::Slot;
 
 impl Core {
-    pub(super) fn on_status(&mut self, slot: Slot, status: Status, now: Instant) {
+    pub(super) fn on_status(&mut self, slot: Slot, status: Arc<Status>, now: Instant) {
         let Some(vip) = self.table.get_mut(slot) else { return };
         let before = std::mem::replace(&mut vip.status, status);
         vip.watched.seen.note(&before, &vip.status, now);

@@ -226,7 +226,7 @@ impl Core {
 
     fn on_notice(&mut self, slot: Slot, notice: Notice, now: Instant) {
         match notice {
-            Notice::Status(status) => self.on_status(slot, *status, now),
+            Notice::Status(status) => self.on_status(slot, status, now),
             Notice::Owner(liveness) => self.on_liveness(slot, liveness, now),
             Notice::AlsoMissed(by) => self.on_also_missed(slot, by, now),
             Notice::Acknowledged => self.on_acknowledged(slot, now),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::counts::Counts;
 use super::watched::Watched;
@@ -45,7 +46,7 @@ pub(super) struct Vip {
     pub(super) request: RecordRequest,
     /// Whether etcd has the record, as last seen.
     pub(super) stored: bool,
-    pub(super) status: Status,
+    pub(super) status: Arc<Status>,
     /// Where the end of a failover is answered.
     pub(super) failover: Option<Token>,
     /// Why there is no election, if it could not be started.
@@ -252,7 +253,7 @@ impl Vip {
             changes: VecDeque::new(),
             request: RecordRequest::None,
             stored: true,
-            status: Status::starting(),
+            status: Arc::new(Status::starting()),
             failover: None,
             not_started: None,
             service: Service::Served,

@@ -1,5 +1,7 @@
 //! What stands for the threads of elections: feeds their cores, and performs their actions.
 
+use std::sync::Arc;
+
 use link::election::Notice;
 use link::election::message::{Action, Input};
 use link::etcd::Gap;
@@ -165,7 +167,7 @@ impl World {
         if election.shown.as_ref() != Some(&status) {
             self.changed = true;
             election.shown = Some(status.clone());
-            let notice = Notice::Status(Box::new(status));
+            let notice = Notice::Status(Arc::new(status));
             self.tell_supervisor(host, SupervisorEvent::Election(slot, notice));
         }
     }

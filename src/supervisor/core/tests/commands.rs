@@ -36,7 +36,7 @@ impl Story {
 
     fn status(&mut self, number: u8, state: State) {
         let status = Status { state, owner: Some("h1".to_owned()), ..Status::starting() };
-        self.notice(self.slot(number), Notice::Status(Box::new(status)));
+        self.notice(self.slot(number), Notice::Status(Arc::new(status)));
     }
 }
 

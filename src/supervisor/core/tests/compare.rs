@@ -113,7 +113,7 @@ fn a_candidacy_that_is_gone_is_written_again() {
     for (candidate, keys, restored) in
         [(true, vec![key], false), (true, Vec::new(), true), (false, Vec::new(), false)]
     {
-        story.notice(slot, Notice::Status(Box::new(Status { candidate, ..Status::starting() })));
+        story.notice(slot, Notice::Status(Arc::new(Status { candidate, ..Status::starting() })));
         story.compare(found(&[record(1, 5)]));
         story.feed(Event::LeaseKeys(LEASE, Ok(keys)));
         assert_eq!(story.did(|it| *it == Action::Tell(slot, Order::LockNow)), restored);
@@ -121,7 +121,7 @@ fn a_candidacy_that_is_gone_is_written_again() {
         story.settle_comparison(&[record(1, 5)]);
     }
     // No watch tells of it, so that the keys of the lease are looked at more often than the rest.
-    story.notice(slot, Notice::Status(Box::new(Status { candidate: true, ..Status::starting() })));
+    story.notice(slot, Notice::Status(Arc::new(Status { candidate: true, ..Status::starting() })));
     for _ in 0..3 {
         story.timer(Timer::CompareKeys);
         story.expect(&Action::ReadLeaseKeys(LEASE));
@@ -154,7 +154,7 @@ fn an_owner_whose_lock_is_gone_looks_who_has_it() {
         let owner = Some(owner.to_owned());
         story.notice(
             slot,
-            Notice::Status(Box::new(Status { candidate: true, owner, ..Status::starting() })),
+            Notice::Status(Arc::new(Status { candidate: true, owner, ..Status::starting() })),
         );
         story.feed(Event::Timer(Timer::CompareKeys));
         story.feed(Event::LeaseKeys(LEASE, Ok(keys)));

@@ -76,7 +76,7 @@ fn which_ips_the_host_has_is_told_and_which_of_them_stay() {
     let mut story = Story::running(&[record(1, 5), record(2, 6), record(3, 7)]);
     for (number, bound, drained_last) in [(3, true, true), (2, true, false), (1, false, false)] {
         let status = Status { bound, drained_last, ..Status::starting() };
-        story.notice(story.slot(number), Notice::Status(Box::new(status)));
+        story.notice(story.slot(number), Notice::Status(Arc::new(status)));
     }
     let has = |number: u8, stays| wire::DrainedIp { ip: format!("10.0.0.{number}/32"), stays };
     assert_eq!(story.drain(None).ips, [has(2, false), has(3, true)]);

@@ -17,7 +17,7 @@ impl Story {
             interface_usable: true,
             ..Status::starting()
         };
-        self.notice(self.slot(number), Notice::Status(Box::new(status)));
+        self.notice(self.slot(number), Notice::Status(Arc::new(status)));
     }
 }
 

@@ -50,7 +50,7 @@ fn many_keys_of_the_lease_that_are_wrong_are_said_in_one_line() {
     let mut story = running(&many());
     for number in MANY {
         let status = Status { candidate: true, ..Status::starting() };
-        story.notice(story.slot(number), Notice::Status(Box::new(status)));
+        story.notice(story.slot(number), Notice::Status(Arc::new(status)));
     }
     story.feed(Event::Timer(Timer::CompareKeys));
     let stray = MANY.map(|number| format!("/link/default/10.0.1.{number}_32")).collect();
@@ -88,7 +88,7 @@ fn a_lack_of_something_for_the_checks_is_said_once_for_all_and_shown_for_each() 
     let mut story = running(&many());
     let lacks = |shortage: Option<&str>| {
         let shortage = shortage.map(str::to_owned);
-        Notice::Status(Box::new(Status { shortage, ..Status::starting() }))
+        Notice::Status(Arc::new(Status { shortage, ..Status::starting() }))
     };
     for _ in 0..2 {
         MANY.for_each(|number| story.notice(story.slot(number), lacks(Some("lacks ports"))));

@@ -31,7 +31,7 @@ fn status(state: State, owner: Option<&str>, bound: bool, since: Instant) -> Not
     let awaited = owner.filter(|owner| *owner != "h1").map(|owner| (owner.to_owned(), 9));
     let owner = owner.map(str::to_owned);
     let interface_usable = true;
-    Notice::Status(Box::new(Status {
+    Notice::Status(Arc::new(Status {
         state,
         owner,
         awaited,

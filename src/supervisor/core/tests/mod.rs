@@ -15,6 +15,7 @@ mod start;
 mod without_etcd;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::*;
 use crate::command::Command;

@@ -13,7 +13,7 @@ fn status(owner: Option<&str>, bound: bool) -> Notice {
     let owner = owner.map(str::to_owned);
     let awaited = owner.clone().filter(|owner| owner != "h1").map(|owner| (owner, 77));
     let usable = Status { interface_usable: true, ..Status::starting() };
-    Notice::Status(Box::new(Status { owner, awaited, bound, ..usable }))
+    Notice::Status(Arc::new(Status { owner, awaited, bound, ..usable }))
 }
 
 impl Story {

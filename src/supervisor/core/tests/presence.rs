@@ -24,7 +24,7 @@ impl Story {
 
     fn candidate(&mut self, candidate: bool) {
         let status = Status { candidate, ..Status::starting() };
-        self.notice(self.slot(1), Notice::Status(Box::new(status)));
+        self.notice(self.slot(1), Notice::Status(Arc::new(status)));
     }
 
     fn asks_for_presence(&mut self) -> bool {
@@ -183,12 +183,12 @@ fn an_owner_in_whose_place_this_host_has_the_ip_is_called_also_where_nobody_else
         story.feed(Event::Agent { host: "h2".to_owned(), lease: 9, revision: 60 });
         let awaited = Some(("h2".to_owned(), 9));
         let status = |state| Status { state, awaited: awaited.clone(), ..Status::starting() };
-        story.notice(slot, Notice::Status(Box::new(status(State::Activated))));
+        story.notice(slot, Notice::Status(Arc::new(status(State::Activated))));
         assert!(story.did(|it| matches!(it, Action::Call { host, .. } if host == "h2")));
         let answer = Heard { hearing: Hearing::Others, has_address: true };
         story.feed(Event::Call("h2".to_owned(), 1, CallNews::Answered(answer)));
         story.expect_tell(slot, Order::OwnerLives(9));
-        story.notice(slot, Notice::Status(Box::new(status(State::Standby))));
+        story.notice(slot, Notice::Status(Arc::new(status(State::Standby))));
         story.expect(&Action::EndCall("h2".to_owned()));
         assert_eq!(story.did(|it| *it == Action::Tell(slot, Order::Monitor(true))), detects);
     }
@@ -207,7 +207,7 @@ fn of_new_candidates_hear_the_standbys_and_the_owners_that_need_them() {
         (4, is(State::Failing, true), false),
     ] {
         let slot = story.slot(number);
-        story.notice(slot, Notice::Status(Box::new(status.clone())));
+        story.notice(slot, Notice::Status(Arc::new(status.clone())));
         story.feed(Event::Agent { host: "h2".to_owned(), lease: 9, revision: 300 });
         story.done.retain(|action| matches!(action, Action::Arm(Timer::Candidates, _)));
         story.timer(Timer::Candidates);

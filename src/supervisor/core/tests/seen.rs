@@ -25,7 +25,7 @@ fn an_ip_that_is_asked_for_is_shown_with_what_was_seen_of_it_and_when() {
         claimed: Some(([2, 0, 0, 0, 0, 9], now)),
         ..Status::starting()
     };
-    story.notice(slot, Notice::Status(Box::new(status.clone())));
+    story.notice(slot, Notice::Status(Arc::new(status.clone())));
     story.notice(slot, Notice::Owner(Liveness::Alive));
     let told = seen(&mut story);
     assert_eq!((told.owner_since, told.bound_since), (Some(0), Some(0)));
@@ -34,7 +34,7 @@ fn an_ip_that_is_asked_for_is_shown_with_what_was_seen_of_it_and_when() {
     let checked = told.checked.expect("checks were told");
     assert_eq!((checked.passed, checked.last_error.as_deref()), (false, Some("x")));
     assert_eq!(told.etcd_loss_after_ms, 5000);
-    story.notice(slot, Notice::Status(Box::new(Status { owner: Some("h3".to_owned()), ..status })));
+    story.notice(slot, Notice::Status(Arc::new(Status { owner: Some("h3".to_owned()), ..status })));
     assert_eq!(seen(&mut story).owners_host, None, "that was about another host");
     let list = story.command(Command::List);
     let Ok(Answer::List(ips)) = story.reply(list) else { panic!("no list") };
