@@ -168,7 +168,7 @@ impl Actuator {
         let _ = self.orders.wake.read();
         for _ in 0..MAX_ORDERS {
             match self.orders.orders_rx.try_recv() {
-                Ok(order) => self.take_order(order),
+                Ok(order) => self.take_order(*order),
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => self.stopping = true,
             }

@@ -44,7 +44,7 @@ pub struct Net {
 /// The way to the actuator; cheap to clone. Nothing here waits but for the answer to a question.
 #[derive(Clone, Debug)]
 pub struct NetClient {
-    orders_tx: Sender<Order>,
+    orders_tx: Sender<Box<Order>>,
     wake: Arc<EventFd>,
     /// Counts the managements of addresses.
     managements: Arc<AtomicU64>,
@@ -178,7 +178,7 @@ impl NetClient {
 
     /// An order to an actuator that has ended is lost, as everything else at that time.
     fn send(&self, order: Order) {
-        if self.orders_tx.send(order).is_ok() {
+        if self.orders_tx.send(Box::new(order)).is_ok() {
             // It cannot fail: the counter's limit is 2^64 - 2 orders that were not read.
             let _ = self.wake.write(1);
         }

@@ -60,7 +60,8 @@ pub(super) enum AddressOrder {
 /// The actuator's end of the way.
 #[derive(Debug)]
 pub(super) struct Orders {
-    pub(super) orders_rx: Receiver<Order>,
+    /// In boxes: they come from threads that keep the stack which they once used.
+    pub(super) orders_rx: Receiver<Box<Order>>,
     /// Readable when an order may be waiting.
     pub(super) wake: Arc<EventFd>,
     /// How many of those that wait are urgent: long work is interrupted for them.
