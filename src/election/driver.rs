@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::core::{Core, Timer};
 use super::message::{Action, Input};
 use crate::fsm::Event;
+use crate::lock::Lease;
 
 /// The longest pause before a failed request to etcd is tried again; each is twice as long as the one
 /// before, beginning with that of [`Timer::Retry`].
@@ -57,7 +58,8 @@ impl Driver {
     pub fn handle(&mut self, input: Input, now: Instant) -> Vec<Action> {
         if input == Input::Unanswered {
             self.failures += 1;
-        } else if matches!(input, Input::Answered(_)) {
+        } else if matches!(input, Input::Answered(_) | Input::Lease(Lease::Held(_))) {
+            // etcd answers: what fails now fails for the first time.
             self.failures = 0;
         }
         let state = self.core.state();
@@ -118,7 +120,6 @@ impl Driver {
 mod tests {
     use super::*;
     use crate::election::core::CoreConfig;
-    use crate::lock::Lease;
     use crate::policy::{AllFailingPolicy, LossPolicy};
 
     fn campaigning() -> (Driver, Instant) {
@@ -149,6 +150,11 @@ mod tests {
             pauses.push((now - asked).as_millis());
         }
         assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 2000, 2000]);
+        // etcd is back, and one request more was lost with it.
+        driver.handle(Input::Lease(Lease::Lost), now);
+        driver.handle(Input::Lease(Lease::Held(7)), now);
+        driver.handle(Input::Unanswered, now);
+        assert_eq!(driver.deadline(), Some(now + Duration::from_millis(50)));
     }
 
     #[test]
