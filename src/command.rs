@@ -12,6 +12,7 @@ use crate::cluster::Facts;
 use crate::history::After;
 use crate::metrics::Snapshot;
 use crate::policy::LossPolicy;
+use crate::sorted::map_of;
 use crate::vip::{Check, Cidr, VipId};
 use crate::wire;
 
@@ -227,6 +228,6 @@ impl fmt::Display for Refusal {
 impl Refusal {
     /// One field that is not acceptable.
     pub fn invalid(field: &str, message: impl Into<String>) -> Refusal {
-        Refusal::Invalid(BTreeMap::from([(field.to_owned(), vec![message.into()])]))
+        Refusal::Invalid(map_of([(field.to_owned(), vec![message.into()])]))
     }
 }

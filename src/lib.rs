@@ -74,6 +74,7 @@ pub mod ping;
 pub mod policy;
 mod reload;
 pub mod secret;
+mod sorted;
 pub mod store;
 pub mod supervisor;
 mod systemd;

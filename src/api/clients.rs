@@ -13,6 +13,7 @@ use super::browser::Names;
 use super::connection::{Connection, EvictionRank};
 use super::reply::Reply;
 use super::request::Request;
+use crate::sorted::sort_by;
 
 /// Connections at a time. With what may be held for each this bounds the memory, and it leaves
 /// the rest of the agent its descriptors below the usual limit of 1024.
@@ -239,7 +240,7 @@ impl Clients {
         if queued.len() <= MAX_QUEUED_WAITING {
             return;
         }
-        queued.sort_by_key(|client| client.connection.since());
+        sort_by(&mut queued, |a, b| a.connection.since().cmp(&b.connection.since()));
         for client in queued.split_off(MAX_QUEUED_WAITING) {
             client.answer(&Reply::unavailable("too many requests wait for etcd"), true, now);
         }
@@ -259,7 +260,7 @@ impl Clients {
                 })
                 .filter(|(.., held)| *held > 0)
                 .collect();
-            holders.sort();
+            sort_by(&mut holders, Ord::cmp);
             let [(_, number, freed), _, ..] = holders[..] else {
                 return;
             };

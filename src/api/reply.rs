@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::cluster;
 use crate::command::{Answer, Refusal};
 use crate::metrics::{self, Snapshot};
+use crate::sorted::map_of;
 use crate::text::clean_json;
 use crate::wire;
 
@@ -187,7 +188,7 @@ impl Reply {
 
     fn keyed<T: Serialize>(form: Form, value: &T) -> Reply {
         match form.key {
-            Some(key) => Reply::json(form.status, &BTreeMap::from([(key, value)])),
+            Some(key) => Reply::json(form.status, &map_of([(key, value)])),
             None => Reply::json(form.status, value),
         }
     }

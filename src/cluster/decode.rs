@@ -6,6 +6,7 @@ use super::{Read, agent_keys, host_keys, host_of};
 use crate::call::{self, Presence};
 use crate::etcd::{Kv, TimeToLive};
 use crate::lock;
+use crate::sorted::map_of;
 use crate::store;
 use crate::text::is_host_name;
 use crate::vip::Cidr;
@@ -58,7 +59,7 @@ impl Cluster {
     /// What etcd has.
     pub(super) fn of(read: &Read) -> Cluster {
         let mut cluster = Cluster::default();
-        let leases: BTreeMap<i64, TimeToLive> = read.leases.iter().copied().collect();
+        let leases = map_of(read.leases.iter().copied());
         agent_keys(&read.all).iter().for_each(|kv| cluster.add_agent(kv, &leases));
         host_keys(&read.all).iter().for_each(|kv| cluster.add_host(kv, &leases));
         read.candidacies().iter().for_each(|kv| cluster.add_candidacy(kv));

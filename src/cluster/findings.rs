@@ -1,10 +1,11 @@
 //! What needs a person.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::decode::{Cluster, Vip};
 use super::{Facts, Own};
+use crate::sorted::{set_of, sort_by};
 use crate::text::first_of;
 use crate::vip::Cidr;
 use crate::wire::Finding;
@@ -60,7 +61,7 @@ pub(super) fn all(facts: &Facts, cluster: &Cluster) -> Vec<Finding> {
     for (key, why) in &cluster.bad {
         findings.add(Kind::BadValue, key, format!("it cannot be understood: {why}"));
     }
-    findings.0.sort_by_key(|(kind, _)| *kind);
+    sort_by(&mut findings.0, |(a, _), (b, _)| a.cmp(b));
     findings.0.into_iter().map(|(_, finding)| finding).collect()
 }
 
@@ -148,13 +149,12 @@ impl Findings {
         for host in cluster.ips.values().flat_map(|vip| vip.candidates.keys()) {
             *offered.entry(host).or_default() += 1;
         }
-        let ages: BTreeMap<&str, u64> =
-            own.gone.iter().map(|(host, age)| (host.as_str(), *age)).collect();
+        let ages = own.ages();
         let dead = cluster.hosts.iter().filter(|(_, host)| host.alive == Some(false));
         let dead = dead.map(|(name, _)| name.as_str()).filter(|name| offered.contains_key(name));
         let is_back = |name: &str| cluster.hosts.get(name).is_some_and(|it| it.alive == Some(true));
         let gone = ages.keys().copied().filter(|name| !is_back(name));
-        for name in dead.chain(gone).collect::<BTreeSet<&str>>() {
+        for name in set_of(dead.chain(gone)) {
             let ips = match offered.get(name).copied().unwrap_or(0) {
                 0 => String::new(),
                 1 => "; it offers 1 IP".to_owned(),

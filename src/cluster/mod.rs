@@ -8,12 +8,13 @@ mod decode;
 mod findings;
 mod report;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 pub use self::report::status;
 use crate::call;
 use crate::etcd::{Kv, Op, Reply, TimeToLive, Txn};
 use crate::lock;
+use crate::sorted::{map_of, set_of};
 use crate::store;
 use crate::wire;
 
@@ -44,6 +45,13 @@ pub struct Own {
     pub agents: Vec<String>,
     /// Hosts that it has seen go, and how many seconds ago.
     pub gone: Vec<(String, u64)>,
+}
+
+impl Own {
+    /// How many seconds ago each host went.
+    fn ages(&self) -> BTreeMap<&str, u64> {
+        map_of(self.gone.iter().map(|(host, age)| (host.as_str(), *age)))
+    }
 }
 
 /// What etcd has.
@@ -92,7 +100,7 @@ fn presences(all: &Reply) -> impl Iterator<Item = call::Presence> {
 
 /// The hosts that are known and show no agent: those that are gone, and those with another kind of agent.
 pub fn silent_hosts(all: &Reply) -> Vec<String> {
-    let present: BTreeSet<String> = presences(all).map(|presence| presence.host).collect();
+    let present = set_of(presences(all).map(|presence| presence.host));
     let known = host_keys(all).iter().filter_map(host_of);
     known.filter(|host| !present.contains(*host)).take(HOSTS).map(str::to_owned).collect()
 }
@@ -106,11 +114,11 @@ pub fn records_txn(hosts: &[String]) -> Txn {
 /// The leases of all hosts.
 pub fn leases(all: &Reply) -> Vec<i64> {
     let present: Vec<call::Presence> = presences(all).collect();
-    let hosts: BTreeSet<&str> = present.iter().map(|it| it.host.as_str()).collect();
+    let hosts = set_of(present.iter().map(|it| it.host.as_str()));
     let silent =
         host_keys(all).iter().filter(|kv| host_of(kv).is_some_and(|it| !hosts.contains(it)));
     let silent = silent.filter_map(|kv| store::read_host(kv).ok()?.lease);
-    let all: BTreeSet<i64> = present.iter().map(|it| it.lease).chain(silent).collect();
+    let all = set_of(present.iter().map(|it| it.lease).chain(silent));
     all.into_iter().take(HOSTS).collect()
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::decode::{Candidate, Cluster, Host, Vip};
 use super::{Facts, findings};
+use crate::sorted::{map_of, sort_by};
 use crate::wire::{ClusterCandidate, ClusterHost, ClusterIp, Status};
 
 /// Bytes of the IPs that are shown, about: 20 hosts with 1000 IPs are 1.4 MB.
@@ -50,7 +51,7 @@ fn alone(facts: &Facts) -> Cluster {
     for ip in &own.ips {
         let Ok(cidr) = ip.ip.parse() else { continue };
         let candidate = Candidate { alive: Some(true), available: ip.status != "FAILING" };
-        let candidates = BTreeMap::from([(own.host.clone(), candidate)]);
+        let candidates = map_of([(own.host.clone(), candidate)]);
         let owner = ip.owner.clone().map(|owner| (owner, 0));
         cluster.ips.insert(cidr, Vip { owner, misspelled: None, candidates });
     }
@@ -63,8 +64,7 @@ fn hosts(facts: &Facts, cluster: &Cluster) -> Vec<ClusterHost> {
         vip.candidates.keys().for_each(|host| counts.entry(host).or_default().0 += 1);
         vip.owner.iter().for_each(|(host, _)| counts.entry(host).or_default().1 += 1);
     }
-    let ages: BTreeMap<&str, u64> =
-        facts.own.gone.iter().map(|(host, age)| (host.as_str(), *age)).collect();
+    let ages = facts.own.ages();
     let unknown = Host { alive: Some(false), ..Host::default() };
     let gone = ages.keys().filter(|host| !cluster.hosts.contains_key(**host));
     let gone = gone.map(|host| (*host, &unknown));
@@ -89,7 +89,7 @@ fn hosts(facts: &Facts, cluster: &Cluster) -> Vec<ClusterHost> {
         })
     });
     let mut shown: Vec<ClusterHost> = shown.take(HOSTS).collect();
-    shown.sort_by(|a, b| a.hostname.cmp(&b.hostname));
+    sort_by(&mut shown, |a, b| a.hostname.cmp(&b.hostname));
     shown
 }
 

@@ -37,6 +37,7 @@ pub use self::call::CallNews;
 use self::owner::{Owner, Verdict};
 pub use self::words::{Route, Step, Timing};
 use crate::network::{Liveness, Mac, Missed};
+use crate::sorted::set_of;
 use crate::vip::Slot;
 
 /// Between two times that a host is declared dead whose locks were not taken.
@@ -233,7 +234,7 @@ impl FailureDetector {
         now: Instant,
         steps: &mut Vec<Step>,
     ) {
-        let ips: BTreeSet<Slot> = ips.into_iter().collect();
+        let ips = set_of(ips);
         let serves = self.owners.get(&lease).is_some_and(|it| it.serves(self.timing, now));
         steps.extend((serves && !ips.is_empty()).then_some(Step::Lives(lease, ips)));
     }
@@ -315,7 +316,7 @@ impl FailureDetector {
         if self.missed.as_ref() != Some(&missed)
             && let Some(owner) = self.owners.get(&missed.lease)
         {
-            steps.push(Step::Missed(owner.ips.keys().copied().collect(), missed.clone()));
+            steps.push(Step::Missed(set_of(owner.ips.keys().copied()), missed.clone()));
             self.missed = Some(missed);
         }
     }

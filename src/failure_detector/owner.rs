@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::call::{self, Call, Finding};
 use super::{Route, Step, Timing};
 use crate::network::{Hearing, Liveness, Mac};
+use crate::sorted::set_of;
 use crate::vip::Slot;
 
 /// Between two times that an owner is told that it was not heard for a while.
@@ -166,7 +167,7 @@ impl Owner {
     /// that this host has: it may be heard by others, while its agent is started anew.
     pub(super) fn lost(&self, isolated: bool) -> BTreeSet<Slot> {
         let all = isolated || self.was_heard();
-        if all { self.ips.keys().copied().collect() } else { self.taken().collect() }
+        if all { set_of(self.ips.keys().copied()) } else { set_of(self.taken()) }
     }
 
     /// It lives, and has what it was asked about.
@@ -245,7 +246,7 @@ impl Owner {
         }
         if silent && self.told.is_none_or(|told| now >= told + HEARD_AGAIN) {
             self.told = Some(now);
-            steps.push(Step::HeardAgain(self.ips.keys().copied().collect()));
+            steps.push(Step::HeardAgain(set_of(self.ips.keys().copied())));
         }
         steps
     }

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::etcd::{self, Compare, KeyState, Kv, Op, Reply, Txn};
 use crate::network::{Mac, mac_text};
+use crate::sorted::sort_by;
 use crate::vip::Cidr;
 
 /// The prefix of all locks.
@@ -203,14 +204,15 @@ fn reads_candidacies(request: &Request, reply: &Reply) -> bool {
 /// The other hosts, those first to which the lock can be transferred. Among them each IP has an order of
 /// its own, so that the IPs of a host that is emptied spread over the others.
 fn others(cidr: Cidr, host: &str, reply: &Reply) -> Vec<Candidate> {
-    let mut others: Vec<_> = reply.found.iter().flat_map(|kvs| candidates(cidr, kvs)).collect();
-    others.retain(|other| other.host != host);
-    others.sort_by_cached_key(|other| {
+    let others = reply.found.iter().flat_map(|kvs| candidates(cidr, kvs));
+    let others = others.filter(|other| other.host != host).map(|other| {
         let mut hasher = DefaultHasher::new();
         (cidr, &other.host).hash(&mut hasher);
-        (other.lease == 0, hasher.finish())
+        ((other.lease == 0, hasher.finish()), other)
     });
-    others
+    let mut others: Vec<_> = others.collect();
+    sort_by(&mut others, |(a, _), (b, _)| a.cmp(b));
+    others.into_iter().map(|(_, other)| other).collect()
 }
 
 /// What a watch or a read has seen of a lock.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::host::Instance;
 use super::json;
 use super::record::{Found, Record, RecordValue};
+use crate::sorted::sort_by;
 use crate::vip::VipId;
 
 /// What a host knows of itself without etcd.
@@ -148,7 +149,7 @@ impl LocalCopy {
 
     /// By address, each once.
     fn in_order(&mut self) {
-        self.records.sort_by_key(|record| record.cidr);
+        sort_by(&mut self.records, |a, b| a.cidr.cmp(&b.cidr));
         let LocalCopy { records, skipped, .. } = self;
         records.dedup_by(|next, one| {
             let address = one.cidr.addr();

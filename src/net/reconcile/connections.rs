@@ -16,6 +16,7 @@ use super::target::{Step, step};
 use crate::net::codec::sock_diag::{self, Connection};
 use crate::net::error::RouteError;
 use crate::policy::Connections;
+use crate::sorted::sort_by;
 use crate::vip::Cidr;
 
 /// How long addresses wait until what is connected to them is reset. It takes the kernel 4 to 20 µs for
@@ -105,7 +106,7 @@ impl Reconciler {
         let mut exchange =
             Exchange::open(SockProtocol::NetlinkSockDiag).map_err(RouteError::Socket)?;
         let mut ips: Vec<IpAddr> = leaving.iter().map(|(_, cidr)| cidr.addr()).collect();
-        ips.sort_unstable();
+        sort_by(&mut ips, Ord::cmp);
         let mut connections = Vec::new();
         exchange.ask(&|sequence| sock_diag::dump_connections(sequence, &ips), &mut |message| {
             let is_concerned = |it: &Connection| ips.binary_search(&it.local()).is_ok();

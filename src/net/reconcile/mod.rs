@@ -40,6 +40,7 @@ use crate::net::order::{Question, Token};
 use crate::net::probe::ProbeSource;
 use crate::net::{Desired, Looked, NetError, Report, Reports};
 use crate::policy::Connections;
+use crate::sorted::sort_by;
 use crate::vip::Cidr;
 
 /// The managed addresses.
@@ -314,7 +315,7 @@ impl Reconciler {
             log::debug!("read the neighbours: {error}");
             Vec::new()
         });
-        neighbours.sort_unstable_by_key(|neighbour| neighbour.confirmed);
+        sort_by(&mut neighbours, |a, b| a.confirmed.cmp(&b.confirmed));
         Some((source, neighbours))
     }
 

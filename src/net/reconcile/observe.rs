@@ -12,6 +12,7 @@ use crate::net::announce::{Cause, Extent};
 use crate::net::codec::rtnetlink::AddressInfo;
 use crate::net::error::RouteError;
 use crate::network::Unusable;
+use crate::sorted::set_of;
 use crate::vip::Cidr;
 
 /// How often everything is compared, notice or not; and how much later for each managed address: a
@@ -153,7 +154,7 @@ impl Reconciler {
     /// Looks at every interface in use; the names of those that have to be announced on again.
     fn observe_interfaces(&mut self) -> Result<BTreeSet<String>, RouteError> {
         let targets = self.targets.values();
-        let names: BTreeSet<&str> = targets.map(|target| target.interface.as_str()).collect();
+        let names = set_of(targets.map(|target| target.interface.as_str()));
         let route = &mut self.route;
         let looks = names.iter().map(|name| Ok((name, route.link_by_name(name)?)));
         // All of them before the first is noted: news must not be lost to a failure.

@@ -12,6 +12,7 @@ use super::{Core, Order, Timer, Token};
 use crate::command::Answer;
 use crate::fsm::State;
 use crate::history::Kind;
+use crate::sorted::sort_by;
 use crate::vip::Slot;
 use crate::wire;
 
@@ -103,7 +104,7 @@ impl Core {
         let has = |vip: &Vip| vip.status.bound || vip.status.state == State::Activated;
         let owned = self.table.iter().filter(|(_, vip)| vip.is_registered() && has(vip));
         let mut owned: Vec<&Vip> = owned.map(|(_, vip)| vip).collect();
-        owned.sort_by_key(|vip| vip.record.cidr);
+        sort_by(&mut owned, |a, b| a.record.cidr.cmp(&b.record.cidr));
         let shown = |vip: &Vip| wire::DrainedIp {
             ip: vip.record.cidr.to_string(),
             stays: vip.status.drained_last,

@@ -11,6 +11,7 @@ use crate::election::Status;
 use crate::fsm::State;
 use crate::lock::Lease;
 use crate::metrics::{HostCounts, VipCounts};
+use crate::sorted::sort_by;
 use crate::vip::Slot;
 
 impl Core {
@@ -56,7 +57,7 @@ impl Core {
         let registered = self.table.iter().filter(|(_, vip)| vip.is_registered());
         let mut vips: Vec<VipCounts> =
             registered.map(|(slot, vip)| self.counts_of(slot, vip)).collect();
-        vips.sort_by_key(|vip| vip.cidr);
+        sort_by(&mut vips, |a, b| a.cidr.cmp(&b.cidr));
         HostCounts {
             vips,
             etcd_up: matches!(self.lease.told, Lease::Held(_)) && self.serving == Serving::Yes,

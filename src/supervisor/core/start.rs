@@ -4,7 +4,6 @@
 //! wrote there last: then what etcd lacks of the copy is registered again. Until etcd was read, the API only reads, and the IPs of the
 //! copy are treated like any others: as long as etcd is silent, this host takes them by the policy.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -16,9 +15,10 @@ use super::{Action, Copies, Core, Failure, Origin, StartError, Timer};
 use crate::command::Refusal;
 use crate::history::Kind;
 use crate::network::mac_text;
+use crate::sorted::{map_of, sort_by};
 use crate::store::{self, At, Found, LocalCopy, Mark, Record, Request};
 use crate::text::first_of;
-use crate::vip::{Cidr, Slot, VipId};
+use crate::vip::{Cidr, Slot};
 
 /// Between two attempts to read this host's records, and to start an election.
 const RETRY: Duration = Duration::from_millis(500);
@@ -204,8 +204,7 @@ impl Core {
             beyond.len(),
             names(&beyond)
         );
-        let beyond: BTreeMap<VipId, Record> =
-            beyond.into_iter().map(|record| (record.id.clone(), record)).collect();
+        let beyond = map_of(beyond.into_iter().map(|record| (record.id.clone(), record)));
         if !beyond.keys().eq(self.table.beyond_limit.keys()) && !beyond.is_empty() {
             self.happened(Level::Error, Kind::Refused.of(text));
         }
@@ -377,7 +376,7 @@ impl StartError {
 }
 
 fn by_address(records: &mut [Record]) {
-    records.sort_by_key(|record| record.cidr);
+    sort_by(records, |a, b| a.cidr.cmp(&b.cidr));
 }
 
 /// The first with this address, of records that are ordered by address.

@@ -11,6 +11,7 @@ use crate::command::Change;
 use crate::election::Status;
 use crate::lock::OtherPrefix;
 use crate::network::Mac;
+use crate::sorted::sort_by;
 use crate::store::Record;
 use crate::vip::{Cidr, Slot, VipId};
 use crate::wire;
@@ -281,7 +282,7 @@ impl Core {
     pub(super) fn list(&self) -> Vec<wire::Ip> {
         let vips = self.table.iter().map(|(_, vip)| vip).filter(|vip| vip.is_registered());
         let mut vips: Vec<&Vip> = vips.collect();
-        vips.sort_by_key(|vip| vip.record.cidr);
+        sort_by(&mut vips, |a, b| a.record.cidr.cmp(&b.record.cidr));
         vips.into_iter().map(|vip| self.show(vip)).collect()
     }
 
