@@ -1,7 +1,7 @@
 //! The configuration: read from the environment once, checked as a whole, passed on as values.
 //!
 //! All mistakes are reported together, each naming its variable and value. Nothing else in the
-//! program reads the environment (but for `RUST_LOG`, which is env_logger's).
+//! program reads the environment (but for `RUST_LOG`, which is the log's).
 
 mod endpoint;
 #[cfg(any(test, fuzzing))]

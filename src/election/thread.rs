@@ -10,7 +10,7 @@
 //! what one needs is not on the stack during the next: in a release build all is within one page.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use log::{Level, debug, log};
@@ -371,7 +371,7 @@ impl Actor {
     #[inline(never)]
     fn ask(&self, request: Request) {
         let Params { cidr, ref host, .. } = self.params;
-        let txn = lock::txn_of(&request, cidr, host, jiff::Timestamp::now());
+        let txn = lock::txn_of(&request, cidr, host, SystemTime::now());
         let (event_tx, host) = (self.event_tx.clone(), host.clone());
         let reply = move |result: Result<etcd::Reply, etcd::Error>| {
             let answer = result.map(|reply| lock::answer_of(&request, cidr, &host, &reply));

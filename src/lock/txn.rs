@@ -1,8 +1,8 @@
 //! The transactions of the lock protocol: over the lock of an IP and the candidacies of its hosts.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::SystemTime;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -53,7 +53,7 @@ pub fn candidacy_key(cidr: Cidr, host: &str) -> String {
 }
 
 /// The transaction for a request of an election, at this time.
-pub fn txn_of(request: &Request, cidr: Cidr, host: &str, now: Timestamp) -> Txn {
+pub fn txn_of(request: &Request, cidr: Cidr, host: &str, now: SystemTime) -> Txn {
     let lock = key(cidr);
     let read_lock = Op::Get(lock.clone());
     let read_candidacies = Op::GetPrefix(candidacies_prefix(cidr));
@@ -112,11 +112,12 @@ fn unchanged(cidr: Cidr, other: &Candidate) -> Compare {
 
 /// Writes the own candidacy if it is what it was, else reads it. A key that does not exist has the
 /// revision 0 for etcd's comparisons.
-fn advertise_op(cidr: Cidr, host: &str, lease: i64, own: &Advertisement, now: Timestamp) -> Op {
+fn advertise_op(cidr: Cidr, host: &str, lease: i64, own: &Advertisement, now: SystemTime) -> Op {
     let key = candidacy_key(cidr, host);
     let value = |available| {
         let hardware_address = own.hardware_address.map(mac_text);
-        let value = CandidacyValue { updated_at: now.to_string(), available, hardware_address };
+        let updated_at = humantime::format_rfc3339(now).to_string();
+        let value = CandidacyValue { updated_at, available, hardware_address };
         serde_json::to_vec(&value).expect("a plain struct with text keys is always JSON")
     };
     let write = match own.candidacy {

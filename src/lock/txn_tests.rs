@@ -25,7 +25,7 @@ fn own(candidacy: Candidacy) -> Advertisement {
 }
 
 fn txn(request: &Request) -> Txn {
-    txn_of(request, cidr(), "h1", Timestamp::UNIX_EPOCH)
+    txn_of(request, cidr(), "h1", SystemTime::UNIX_EPOCH)
 }
 
 fn put(host: &str, lease: i64) -> Op {

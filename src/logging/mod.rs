@@ -9,10 +9,11 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use env_logger::{Builder, Target};
+use env_filter::{Builder, Filter};
+use humantime::format_rfc3339_millis;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -36,18 +37,9 @@ pub(crate) fn start(filter: Option<&OsStr>, journal: bool) -> io::Result<()> {
     let (queue, reader) = queue();
     thread::spawn("log", move || reader.write_to(&mut Patient(io::stderr())))?;
     let (filter, complaint) = filter_of(filter);
-    let mut builder = Builder::new();
-    builder.parse_filters(&filter).target(Target::Pipe(Box::new(queue.clone())));
-    builder.format(move |out, record| {
-        let message = message(record);
-        match journal {
-            true => writeln!(out, "<{}>{message}", priority(record.level())),
-            false => writeln!(out, "{} {:5} {message}", out.timestamp_millis(), record.level()),
-        }
-    });
-    let lines = builder.build();
-    log::set_max_level(lines.filter());
-    log::set_boxed_logger(Box::new(Logger { lines, queue })).map_err(io::Error::other)?;
+    let filter = Builder::new().parse(&filter).build();
+    log::set_max_level(filter.filter());
+    log::set_boxed_logger(Box::new(Logger { filter, journal, queue })).map_err(io::Error::other)?;
     std::panic::set_hook(Box::new(|panic| {
         log::error!("{}: {}", thread::name(), panic.to_string().replace('\n', " "));
         log::logger().flush();
@@ -60,17 +52,20 @@ pub(crate) fn start(filter: Option<&OsStr>, journal: bool) -> io::Result<()> {
 
 /// Formats lines, and hands them over to the writer.
 struct Logger {
-    lines: env_logger::Logger,
+    filter: Filter,
+    journal: bool,
     queue: Queue,
 }
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.lines.enabled(metadata)
+        self.filter.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        self.lines.log(record);
+        if self.filter.matches(record) {
+            self.queue.put(line(record, self.journal, SystemTime::now()).into_bytes());
+        }
     }
 
     /// Returns when all lines so far are written, or when they cannot be for a second.
@@ -88,8 +83,7 @@ enum Item {
     Flush(Sender<()>),
 }
 
-/// The end of the queue to which lines are written. It takes each write for a line, and never blocks.
-#[derive(Clone)]
+/// The end of the queue to which lines are written. It never blocks.
 struct Queue {
     items: Sender<Item>,
     state: Arc<State>,
@@ -115,19 +109,15 @@ fn queue() -> (Queue, Reader) {
     (Queue { items: items_tx, state: Arc::clone(&state) }, Reader { items: items_rx, state })
 }
 
-impl Write for Queue {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let held = self.state.held.fetch_add(line.len(), Ordering::Relaxed) + line.len();
-        let queued = held <= MOST_HELD && self.items.send(Item::Line(line.to_vec())).is_ok();
+impl Queue {
+    fn put(&self, line: Vec<u8>) {
+        let length = line.len();
+        let held = self.state.held.fetch_add(length, Ordering::Relaxed) + length;
+        let queued = held <= MOST_HELD && self.items.send(Item::Line(line)).is_ok();
         if !queued {
-            self.state.held.fetch_sub(line.len(), Ordering::Relaxed);
+            self.state.held.fetch_sub(length, Ordering::Relaxed);
             self.state.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -177,6 +167,15 @@ impl<W: Write + AsFd> Write for Patient<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
+    }
+}
+
+/// The line of a record, with the time or, for the journal, the priority before it.
+fn line(record: &Record<'_>, journal: bool, now: SystemTime) -> String {
+    let (level, message) = (record.level(), message(record));
+    match journal {
+        true => format!("<{}>{message}\n", priority(level)),
+        false => format!("{} {level:5} {message}\n", format_rfc3339_millis(now)),
     }
 }
 
@@ -241,7 +240,7 @@ fn is_usable(filter: &str) -> bool {
         }
     }
     let error = Metadata::builder().target("link").level(Level::Error).build();
-    let passes = || Builder::new().parse_filters(filter).build().enabled(&error);
+    let passes = || Builder::new().parse(filter).build().enabled(&error);
     parts.count() <= 1 && (off || passes())
 }
 

@@ -19,7 +19,7 @@ impl Write for Stuck {
 
 #[test]
 fn nobody_waits_for_an_output_that_takes_nothing_and_what_is_too_much_is_counted() {
-    let (mut queue, reader) = queue();
+    let (queue, reader) = queue();
     let state = Arc::clone(&queue.state);
     let (go, gate) = unbounded();
     let writer = std::thread::spawn(move || {
@@ -29,7 +29,7 @@ fn nobody_waits_for_an_output_that_takes_nothing_and_what_is_too_much_is_counted
     });
     let line = [b'x'; 1024];
     for _ in 0..2048 {
-        assert_eq!(queue.write(&line).unwrap(), line.len());
+        queue.put(line.to_vec());
     }
     assert!(state.held.load(Ordering::Relaxed) <= MOST_HELD);
     let dropped = state.dropped.load(Ordering::Relaxed);
@@ -43,12 +43,12 @@ fn nobody_waits_for_an_output_that_takes_nothing_and_what_is_too_much_is_counted
 
 #[test]
 fn what_cannot_be_written_is_counted_and_not_told_to_nobody() {
-    let (mut queue, reader) = queue();
+    let (queue, reader) = queue();
     let state = Arc::clone(&queue.state);
     let (ours, theirs) = UnixStream::pair().unwrap();
     drop(theirs);
-    queue.write_all(b"a\n").unwrap();
-    queue.write_all(b"b\n").unwrap();
+    queue.put(b"a\n".to_vec());
+    queue.put(b"b\n".to_vec());
     drop(queue);
     reader.write_to(&mut Patient(ours));
     assert_eq!(state.dropped.load(Ordering::Relaxed), 2);
@@ -72,6 +72,15 @@ fn a_message_stays_on_one_line_of_bounded_length() {
     assert_eq!(message("a\n<0>b\u{1b}[2J\u{9b}\u{202e}"), r"a\n<0>b\u{1b}[2J\u{9b}\u{202e}");
     let long = message(&"é".repeat(2 * LONGEST));
     assert_eq!(long.chars().count(), LONGEST + 1);
+}
+
+#[test]
+fn a_line_has_the_time_or_for_the_journal_the_priority() {
+    let message = format_args!("IP lost");
+    let record = Record::builder().level(Level::Warn).args(message).build();
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_709_251_199_042);
+    assert_eq!(line(&record, false, now), "2024-02-29T23:59:59.042Z WARN  IP lost\n");
+    assert_eq!(line(&record, true, now), "<4>IP lost\n");
 }
 
 #[test]

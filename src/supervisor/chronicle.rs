@@ -2,7 +2,7 @@
 //! woken.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use log::{Level, log};
 
@@ -44,7 +44,7 @@ impl Chronicle {
 
     /// Records an event that is logged elsewhere.
     pub(super) fn record(&mut self, happening: &Happening) {
-        let time = format!("{:.3}", jiff::Timestamp::now());
+        let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         self.history.record(happening, time, Instant::now());
         self.news.ring();
     }

@@ -1,6 +1,7 @@
 //! A world: hosts with real cores, etcd, the network between them, and what is on its way.
 
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use link::election::core::Timer;
 use link::election::message::{Action, Input};
@@ -215,7 +216,7 @@ impl World {
 
     /// Carries a request out, with the product's transaction.
     pub(crate) fn carry_out(&mut self, id: HostId, request: &Request) -> Exchange {
-        let txn = lock::txn_of(request, cidr(), &name(id), jiff::Timestamp::UNIX_EPOCH);
+        let txn = lock::txn_of(request, cidr(), &name(id), SystemTime::UNIX_EPOCH);
         let txn = self.bug.map_or(txn.clone(), |bug| bug.spoils(request, txn));
         if self.state.etcd_refuses {
             return Exchange::Refused;

@@ -1,6 +1,8 @@
 //! Requests of agents to etcd: each may be lost before or after it is carried out, be repeated, or come
 //! late.
 
+use std::time::SystemTime;
+
 use link::election::Notice;
 use link::election::message::Input;
 use link::etcd::{ErrorKind, Reply};
@@ -18,7 +20,7 @@ use crate::setup::HostId;
 use crate::times::{ATTEMPT, ATTEMPT_PAUSE, DEADLINE, LATE, LEASE_DEADLINE};
 
 /// The time stamp in all values, which tells nobody anything.
-const WRITTEN_AT: jiff::Timestamp = jiff::Timestamp::UNIX_EPOCH;
+const WRITTEN_AT: SystemTime = SystemTime::UNIX_EPOCH;
 
 impl World {
     /// Asks etcd something on behalf of an agent.
