@@ -18,7 +18,7 @@ use sd_notify::NotifyState;
 use crate::VERSION;
 use crate::api::{self, Api};
 use crate::bell::Bell;
-use crate::config::{Config, Reading, unknown_names};
+use crate::config::{Config, Reading, VARIABLES, unknown_names};
 use crate::etcd::Etcd;
 use crate::history::{History, Kind};
 use crate::local_copy::{self, CopyFile};
@@ -40,7 +40,7 @@ pub fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         None => {}
         Some("--version" | "-V") => return print(&format!("linkd {VERSION}\n")),
-        Some("--help" | "-h") => return print(HELP),
+        Some("--help" | "-h") => return print(&format!("{HELP}{VARIABLES}")),
         Some("--check") => return check(),
         Some(other) => {
             complain(&format!(
@@ -131,12 +131,17 @@ fn remove_left_overs() {
 const HELP: &str = "\
 linkd: shares virtual IPs with other hosts, elected through etcd
 
-It is configured by environment variables (INTERFACE is required; see the README)
-and managed over HTTP on port 1313, with curl or linkctl.
+It takes its settings from the environment, runs in the foreground, and is managed
+over HTTP with curl or linkctl. It needs CAP_NET_ADMIN and CAP_NET_RAW.
 
-  linkd --check      says what is wrong with the environment, and changes nothing;
+  linkd              runs until SIGTERM; SIGHUP executes the program again in place
+  linkd --check      says all that is wrong with the environment, and changes nothing;
                      exits with 2 if linkd would not start in it
   linkd --version    the version
+
+Variables with their defaults; times are 500ms, 3s, 1m30s; empty counts as unset;
+the README tells more.
+
 ";
 
 fn run(config: Config, signals: &SignalFd) -> Result<(), String> {

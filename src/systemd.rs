@@ -13,7 +13,7 @@ use log::{error, info, warn};
 use sd_notify::NotifyState;
 
 use crate::ping::LivenessCheck;
-use crate::text::first_of;
+use crate::text::{clean, first_of};
 
 /// Turns in the time that systemd waits, so that one may be missed by a thread that is slow.
 const TURNS: u32 = 3;
@@ -25,6 +25,22 @@ const NAMES: usize = 5;
 pub(crate) fn notify(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         warn!("tell systemd: {error}");
+    }
+}
+
+/// The line that `systemctl status` shows.
+#[derive(Debug, Default)]
+pub(crate) struct StatusLine(String);
+
+impl StatusLine {
+    /// Shows this one, if it is another than before.
+    pub(crate) fn show(&mut self, line: &str) {
+        // A line end would begin another message.
+        let line = clean(line);
+        if line != self.0 {
+            notify(NotifyState::Status(&line));
+            self.0 = line;
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod endpoint;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod help;
 mod names;
 mod reader;
 
@@ -14,6 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use self::help::VARIABLES;
 pub use self::names::unknown as unknown_names;
 use self::reader::Reader;
 use crate::checks::CheckDefaults;

@@ -25,6 +25,7 @@ use crate::network::Mac;
 use crate::ping::Ping;
 use crate::policy::StopPolicy;
 use crate::store::{self, At, Instance, Record};
+use crate::systemd::StatusLine;
 use crate::vip::{Cidr, Slot, VipId};
 
 /// How long a request of the supervisor to etcd may take; an API client waits for it.
@@ -46,6 +47,7 @@ pub(super) struct Actor {
     timers: BTreeMap<Timer, Instant>,
     replies: HashMap<Token, Reply>,
     chronicle: Chronicle,
+    status_line: StatusLine,
     next_token: u64,
     /// Times that the elections were asked for a sign of life.
     asked: usize,
@@ -101,6 +103,7 @@ impl Actor {
             timers: BTreeMap::new(),
             replies: HashMap::new(),
             chronicle,
+            status_line: StatusLine::default(),
             next_token: 0,
             asked: 0,
             started: clock::since_1970(),
@@ -124,7 +127,10 @@ impl Actor {
                 },
                 // Disconnected when the handle is dropped, which has stopped this thread before.
                 recv(self.inbox.told_rx) -> told => match told {
-                    Ok(Told::Ping(ping)) => self.pass_on(&ping),
+                    Ok(Told::Ping(ping)) => {
+                        self.pass_on(&ping);
+                        self.status_line.show(&self.core.status_line());
+                    }
                     Ok(Told::Happened(happening)) => self.chronicle.record(&happening),
                     Err(_) => {}
                 },

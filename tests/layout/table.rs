@@ -52,7 +52,8 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     (
         "supervisor",
         "bell call checks clock cluster command election etcd failure_detector fsm history \
-         local_copy lock machine metrics net network ping policy sorted store text thread vip wire",
+         local_copy lock machine metrics net network ping policy sorted store systemd text thread vip \
+         wire",
     ),
     ("reload", "net"),
     (

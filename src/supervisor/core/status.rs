@@ -3,6 +3,7 @@
 use super::{Action, Core, Token};
 use crate::cluster::{Facts, Own};
 use crate::command::Answer;
+use crate::fsm::State;
 use crate::lock::Lease;
 
 impl Core {
@@ -25,5 +26,14 @@ impl Core {
                 self.reply(token, Ok(Answer::Cluster(Box::new(facts))));
             }
         }
+    }
+
+    /// How this host is, in one line.
+    pub fn status_line(&self) -> String {
+        let registered = || self.table.iter().filter(|(_, vip)| vip.is_registered());
+        let owned = registered().filter(|(_, vip)| vip.status.state == State::Activated).count();
+        let etcd = self.host_trouble().unwrap_or_else(|| "etcd ok".to_owned());
+        let drained = if self.is_drained() { ", drained" } else { "" };
+        format!("{owned} of {} IPs owned, {etcd}{drained}", registered().count())
     }
 }

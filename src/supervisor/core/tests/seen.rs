@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::election::Checked;
+use crate::fsm::State;
 use crate::network::Liveness;
 use crate::wire;
 
@@ -39,4 +40,17 @@ fn an_ip_that_is_asked_for_is_shown_with_what_was_seen_of_it_and_when() {
     let list = story.command(Command::List);
     let Ok(Answer::List(ips)) = story.reply(list) else { panic!("no list") };
     assert_eq!(ips[0].seen, None, "a list is short");
+}
+
+#[test]
+fn one_line_tells_how_the_host_is() {
+    let mut story = Story::running(&[record(1, 5), record(2, 6)]);
+    assert_eq!(story.core.status_line(), "0 of 2 IPs owned, etcd ok");
+    let activated = Status { state: State::Activated, ..Status::starting() };
+    story.notice(story.slot(2), Notice::Status(Arc::new(activated)));
+    story.command(Command::Drain(None));
+    assert_eq!(story.core.status_line(), "1 of 2 IPs owned, etcd ok, drained");
+    story.feed(Event::EtcdLost { why: "silent for 5 s".to_owned(), revision: 120 });
+    let line = story.core.status_line();
+    assert_eq!(line, "1 of 2 IPs owned, etcd is lost: silent for 5 s, drained");
 }
