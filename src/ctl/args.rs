@@ -84,6 +84,7 @@ struct Words {
     time: Option<String>,
     wait: bool,
     follow: bool,
+    wide: bool,
     operands: Vec<String>,
 }
 
@@ -106,6 +107,7 @@ impl Words {
                 Arg::Long("for") => words.time = Some(parser.value()?.string()?),
                 Arg::Long("wait") => words.wait = true,
                 Arg::Long("follow") | Arg::Short('f') => words.follow = true,
+                Arg::Long("wide") => words.wide = true,
                 Arg::Long("json") => words.json = true,
                 Arg::Long("help") | Arg::Short('h') => words.help = true,
                 Arg::Long("version") | Arg::Short('V') => words.version = true,
@@ -133,7 +135,7 @@ impl Words {
         Ok(match verb {
             Verb::Status => Subcommand::Status,
             Verb::Watch => Subcommand::Watch,
-            Verb::List => Subcommand::List,
+            Verb::List => Subcommand::List { wide: self.wide },
             Verb::Events => Subcommand::Events { follow: self.follow },
             Verb::Version => Subcommand::Version,
             Verb::Add => Subcommand::Add(self.new_ip(operand)?),
@@ -157,6 +159,7 @@ impl Words {
             (self.time.is_some(), "--for", Verb::Drain),
             (self.wait, "--wait", Verb::Drain),
             (self.follow, "--follow", Verb::Events),
+            (self.wide, "--wide", Verb::List),
         ] {
             if given && owner != verb {
                 return Err(Failure::usage(format!("{verb} does not take {name}")));

@@ -28,7 +28,8 @@ fn command(args: &[&str]) -> Subcommand {
 fn every_command_is_understood() {
     let cidr: Cidr = "10.0.0.1/32".parse().unwrap();
     let id = Target::Id(ID.parse().unwrap());
-    assert_eq!(command(&["list"]), Subcommand::List);
+    assert_eq!(command(&["list"]), Subcommand::List { wide: false });
+    assert_eq!(command(&["list", "--wide"]), Subcommand::List { wide: true });
     assert_eq!(command(&["version"]), Subcommand::Version);
     assert_eq!(command(&["events"]), Subcommand::Events { follow: false });
     assert_eq!(command(&["events", "--follow"]), Subcommand::Events { follow: true });
@@ -139,6 +140,7 @@ fn what_makes_no_sense_is_refused_by_name() {
         (&["add", "10.0.0.1", "--interface", ""], "--interface"),
         (&["add", "10.0.0.1", "--etcd-loss-policy", "x"], "\"x\": is not a policy (take, "),
         (&["list", "--interval", "5"], "--interval"),
+        (&["status", "--wide"], "--wide"),
         (&["list", "--etcd-loss-policy", "take"], "--etcd-loss-policy"),
         (&["list", "--host", "h1/x"], "h1/x"),
         (&["list", "--host"], "--host"),

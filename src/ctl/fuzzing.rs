@@ -153,7 +153,7 @@ fn check_task(options: &Options, command: &Subcommand) {
         Subcommand::Failover(_, None)
         | Subcommand::Status
         | Subcommand::Watch
-        | Subcommand::List
+        | Subcommand::List { .. }
         | Subcommand::Version => {}
         Subcommand::Show(_) | Subcommand::Delete(_) | Subcommand::Lock(_) => {}
         Subcommand::Events { .. } => {}

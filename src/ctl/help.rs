@@ -8,19 +8,23 @@ Manage the IPs of a LinK agent.
 
 Usage: linkctl [OPTIONS] COMMAND
 
-Commands:
+Look:
   status            the whole cluster: hosts, IPs, and what needs a person
   watch             the same, again and again
   list              the IPs of the agent's host, and who owns them
   show IP|ID        everything about one of them
+  events            what happened on the agent's host, and why
+  version           the versions of the agent and of this program
+
+Say which IPs the agent's host shares:
   add IP            share an IP: this host becomes a candidate for it
   delete IP|ID      stop sharing it on this host; another candidate takes it first
-  lock IP|ID        try to become its owner now
+
+Move IPs:
   failover IP|ID    hand it to another host; only on its owner
-  events            what happened on the agent's host, and why
+  lock IP|ID        try to become its owner now
   drain             hand all IPs over and campaign for none, before maintenance
   undrain           be a candidate again
-  version           the versions of the agent and of this program
 
 Options, before or after the command:
   --host HOST[:PORT]   the agent, default 127.0.0.1:1313   [LINK_HOST]
@@ -85,15 +89,17 @@ Usage: linkctl watch [--json]
 ";
 
 const LIST: &str = "\
-List the IPs of the agent's host, ordered by IP.
+List the IPs of the agent's host, ordered by IP, in 80 columns.
 
-Usage: linkctl list [--json]
+Usage: linkctl list [--wide | --json]
 
 STATUS  ACTIVATED: this host owns the IP; STANDBY: it is a candidate; FAILING: its
         health checks fail, so it is not
 OWNER   the host that holds the lock in etcd
 BOUND   whether the address is on this host's interface
 SINCE   how long the status has been what it is
+
+  --wide  names in full, and interface, number of health checks and id, too
 ";
 
 const SHOW: &str = "\

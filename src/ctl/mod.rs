@@ -68,7 +68,7 @@ fn run(options: Options, command: &Subcommand) -> Result<(), Failure> {
     match command {
         Subcommand::Status => cluster(&agent, output),
         Subcommand::Watch => watch::run(&agent, output),
-        Subcommand::List => list(&agent, output),
+        Subcommand::List { wide } => list(&agent, output, *wide),
         Subcommand::Show(target) => show_one(&agent, output, target),
         Subcommand::Add(new) => add(&agent, output, new),
         Subcommand::Events { follow: false } => events::show(&agent, output),
@@ -104,14 +104,15 @@ fn cluster(agent: &Agent, output: Output) -> Result<(), Failure> {
     }
 }
 
-fn list(agent: &Agent, output: Output) -> Result<(), Failure> {
+fn list(agent: &Agent, output: Output, wide: bool) -> Result<(), Failure> {
     let list = agent.list()?;
     if list.value.ips.is_empty() && !output.is_json() {
         // Not on stdout: there, nothing stands for nothing.
         output::note(&format!("the agent at {} shares no IP", agent.server));
         return Ok(());
     }
-    output.answer(&list.json, |colour| show::list(&list.value.ips, colour))
+    let shown = if wide { show::wide_list } else { show::list };
+    output.answer(&list.json, |colour| shown(&list.value.ips, colour))
 }
 
 fn show_one(agent: &Agent, output: Output, target: &Target) -> Result<(), Failure> {

@@ -6,12 +6,15 @@
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-use super::text::{duration, wrapped};
+use super::text::{IP, WIDTH, cut, duration, wrapped};
 use crate::text::clean;
 use crate::wire;
 
 /// Columns of what stands beside a title.
 const VALUE: usize = 64;
+
+/// Columns of a state: the longest is `ACTIVATED`.
+const STATUS: usize = 9;
 
 /// Whether output may be coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +23,32 @@ pub(super) enum Colour {
     No,
 }
 
-/// A line for each IP under a line of titles.
+/// A line for each IP under a line of titles, in the columns of a terminal.
 pub(super) fn list(ips: &[wire::Ip], colour: Colour) -> String {
+    let longest = |cell: &dyn Fn(&wire::Ip) -> String| {
+        ips.iter().map(|ip| cell(ip).chars().count()).max().unwrap_or(0)
+    };
+    let used = longest(&|ip| cut(&clean(&ip.ip), IP))
+        + longest(&|ip| cut(&clean(&ip.status), STATUS)).max("STATUS".len())
+        + longest(&|ip| duration(ip.since)).max("SINCE".len());
+    let room = WIDTH.saturating_sub(used + "BOUND".len() + 4 * 2).max("OWNER".len());
+    let mut table = plain_table();
+    let status_title = paint("STATUS", Hue::Plain, colour);
+    table.set_header(["IP", &status_title, "OWNER", "BOUND", "SINCE"]);
+    for ip in ips {
+        table.add_row([
+            cut(&clean(&ip.ip), IP),
+            status(ip, STATUS, colour),
+            cut(&owner(ip), room),
+            yes_or_no(ip.bound),
+            duration(ip.since),
+        ]);
+    }
+    render(table)
+}
+
+/// The same with all that a list has, as wide as that is.
+pub(super) fn wide_list(ips: &[wire::Ip], colour: Colour) -> String {
     let mut table = plain_table();
     table.set_header([
         "IP",
@@ -36,7 +63,7 @@ pub(super) fn list(ips: &[wire::Ip], colour: Colour) -> String {
     for ip in ips {
         table.add_row([
             clean(&ip.ip),
-            status(ip, colour),
+            status(ip, usize::MAX, colour),
             owner(ip),
             yes_or_no(ip.bound),
             clean(&ip.interface),
@@ -58,7 +85,8 @@ pub(super) fn one(ip: &wire::Ip, hosts: Option<&[wire::Host]>, colour: Colour) -
     let plain = clean(&ip.status);
     let state = wrap(&format!("{plain} for {}{reason}", duration(ip.since)));
     table.add_row(["ip".to_owned(), clean(&ip.ip)]);
-    table.add_row(["status".to_owned(), state.replacen(&plain, &status(ip, colour), 1)]);
+    table
+        .add_row(["status".to_owned(), state.replacen(&plain, &status(ip, usize::MAX, colour), 1)]);
     let seen = ip.seen.as_deref();
     table.add_row(["owner".to_owned(), owner(ip) + &lasting(seen.and_then(|it| it.owner_since))]);
     if let Some(hosts) = hosts {
@@ -165,13 +193,13 @@ enum Hue {
     Plain = 39,
 }
 
-fn status(ip: &wire::Ip, colour: Colour) -> String {
+fn status(ip: &wire::Ip, most: usize, colour: Colour) -> String {
     let hue = match ip.status.as_str() {
         "ACTIVATED" => Hue::Green,
         "FAILING" => Hue::Red,
         _ => Hue::Plain,
     };
-    paint(&clean(&ip.status), hue, colour)
+    paint(&cut(&clean(&ip.status), most), hue, colour)
 }
 
 /// The table counts the codes as if they were visible, so that a column lines up only when all of
@@ -218,7 +246,7 @@ mod tests {
     fn a_list_has_a_line_for_each_ip_and_its_columns_line_up() {
         let ips = [ip("10.0.0.1/32", "ACTIVATED"), ip("fd00::1/128", "STANDBY")];
         assert_eq!(
-            list(&ips, Colour::No),
+            wide_list(&ips, Colour::No),
             "\
 IP           STATUS     OWNER  BOUND  INTERFACE  CHECKS  SINCE  ID
 10.0.0.1/32  ACTIVATED  host1  yes    eth0       0       3m12s  vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427
@@ -228,12 +256,33 @@ fd00::1/128  STANDBY    host1  no     eth0       0       3m12s  vip-1b4e28ba-2fa
     }
 
     #[test]
+    fn a_list_fits_a_terminal_whatever_is_in_it() {
+        let longest = "1111:2222:3333:4444:5555:6666:7777:8888/128";
+        let mut ips = [ip(longest, "ACTIVATED"), ip("10.0.0.1/32", "STANDBY")];
+        assert_eq!(
+            list(&ips, Colour::No),
+            "\
+IP                                           STATUS     OWNER  BOUND  SINCE
+1111:2222:3333:4444:5555:6666:7777:8888/128  ACTIVATED  host1  yes    3m12s
+10.0.0.1/32                                  STANDBY    host1  no     3m12s
+"
+        );
+        ips[0].owner = Some("node-17.rack-4.example.org".to_owned());
+        (ips[0].since, ips[1].status) = (999 * 86_400 + 23 * 3_600, "\u{1b}[2J".repeat(9));
+        let shown = list(&ips, Colour::No);
+        assert!(shown.contains("  node-17…  "), "{shown}");
+        assert!(shown.lines().all(|line| line.chars().count() <= WIDTH), "{shown}");
+        assert!(shown.contains(longest) && shown.contains("999d23h"), "{shown}");
+    }
+
+    #[test]
     fn colours_change_nothing_but_the_colour() {
         let ips = ["ACTIVATED", "STANDBY", "FAILING"].map(|status| ip("10.0.0.1/32", status));
         let coloured = list(&ips, Colour::Yes);
         assert!(coloured.contains("\x1b[32mACTIVATED\x1b[0m"));
         assert!(coloured.contains("\x1b[31mFAILING\x1b[0m"));
         assert_eq!(visible(&coloured), list(&ips, Colour::No));
+        assert_eq!(visible(&wide_list(&ips, Colour::Yes)), wide_list(&ips, Colour::No));
         let coloured = one(&ips[0], None, Colour::Yes);
         assert!(coloured.contains("\x1b[32m"));
         assert_eq!(visible(&coloured), one(&ips[0], None, Colour::No));
@@ -322,7 +371,8 @@ election key  10.0.0.1_32
         let hosts =
             [wire::Host { hardware_address: Some(evil.to_owned()), ..wire::Host::named(evil) }];
         let listed = list(std::slice::from_ref(&shown), Colour::No);
-        let text = listed.clone() + &one(&shown, Some(&hosts), Colour::No);
+        let wide = wide_list(std::slice::from_ref(&shown), Colour::No);
+        let text = listed.clone() + &wide + &one(&shown, Some(&hosts), Colour::No);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
         assert_eq!(listed.lines().count(), 2);
     }

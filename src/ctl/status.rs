@@ -1,21 +1,15 @@
 //! The cluster for people: what needs one first, then the hosts, then the IPs, in 80 columns.
 
 use super::show::{plain_table, render};
-use super::text::{cut, duration, wrapped};
+use super::text::{IP, WIDTH, cut, duration, wrapped};
 use crate::text::clean;
 use crate::wire::{ClusterCandidate, ClusterHost, ClusterIp, Finding, Status};
-
-/// Columns of a terminal.
-const WIDTH: usize = 80;
 
 /// Columns of a name.
 const NAME: usize = 18;
 
 /// Columns of a version.
 const VERSION: usize = 10;
-
-/// Columns of the longest IP (`INET6_ADDRSTRLEN` without its NUL, and `/128`, of those that are written).
-const IP: usize = 43;
 
 /// What is shown of the cluster.
 pub(super) fn page(status: &Status) -> String {

@@ -14,7 +14,10 @@ use crate::wire;
 pub(super) enum Subcommand {
     Status,
     Watch,
-    List,
+    /// With everything, however wide.
+    List {
+        wide: bool,
+    },
     Show(Target),
     Add(NewIp),
     Delete(Target),

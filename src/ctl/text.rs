@@ -2,6 +2,12 @@
 
 use crate::text::clean;
 
+/// Columns of a terminal.
+pub(super) const WIDTH: usize = 80;
+
+/// Columns of the longest IP (`INET6_ADDRSTRLEN` without its NUL, and `/128`, of those that are written).
+pub(super) const IP: usize = 43;
+
 /// The first `limit` characters of what was received, clean and in quotes; for messages.
 pub(super) fn excerpt(bytes: &[u8], limit: usize) -> String {
     // Four bytes hold the longest character: no more than that needs to be looked at.

@@ -122,7 +122,11 @@ fn json_is_the_agents_own_and_a_204_is_an_empty_object() {
 fn people_get_a_table_without_colours_where_there_is_no_terminal() {
     let answer = list(&[ip(ID, "10.0.0.1/32")]);
     let agent = Server::agent(&[("GET /ips", http("200 OK", &answer))]);
-    agent.linkctl(&["list"]).assert_prints(&format!(
+    agent.linkctl(&["list"]).assert_prints(
+        "IP           STATUS     OWNER  BOUND  SINCE\n\
+         10.0.0.1/32  ACTIVATED  h1     yes    7s\n",
+    );
+    agent.linkctl(&["list", "--wide"]).assert_prints(&format!(
         "IP           STATUS     OWNER  BOUND  INTERFACE  CHECKS  SINCE  ID\n\
          10.0.0.1/32  ACTIVATED  h1     yes    eth0       0       7s     {ID}\n"
     ));
