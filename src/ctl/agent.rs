@@ -73,6 +73,12 @@ impl Agent {
         self.understand(response)
     }
 
+    /// What it tells Prometheus, as it is.
+    pub(super) fn metrics(&self) -> Result<String, Failure> {
+        let response = self.call("GET", "/metrics", b"", READ_LIMIT, 200)?;
+        Ok(String::from_utf8_lossy(&response.body).into_owned())
+    }
+
     pub(super) fn list(&self) -> Result<Answer<wire::IpList>, Failure> {
         self.get("/ips")
     }
@@ -197,9 +203,7 @@ impl Agent {
     fn credentials_message(&self) -> String {
         let server = &self.server;
         match self.credentials {
-            None => format!(
-                "the agent at {server} asks for a user and a password: give --user and LINK_PASSWORD"
-            ),
+            None => format!("the agent at {server} asks for a user and a password"),
             Some(_) => format!("the agent at {server} does not accept this user and password"),
         }
     }
@@ -208,7 +212,9 @@ impl Agent {
         let server = &self.server;
         let unknown = match method {
             "GET" => "",
-            _ => "; whether it was done is not known",
+            _ => {
+                "; whether it was done is not known: look with linkctl show before it is done again"
+            }
         };
         match error {
             http::Error::Connect(error) => Failure::new(
@@ -240,7 +246,9 @@ impl Agent {
             let (server, error) = (&self.server, clean(&error.to_string()));
             return Failure::new(
                 Kind::NotLink,
-                format!("the answer of {server} is another version's: {error}"),
+                format!(
+                    "the answer of {server} is another version's: {error}; update the older one"
+                ),
             );
         }
         self.not_link(&describe(response))
@@ -300,7 +308,7 @@ fn json<T: Serialize>(value: &T) -> Vec<u8> {
 
 /// A foreign answer in a few words.
 fn describe(response: &Response) -> String {
-    let Response { status, body } = response;
+    let Response { status, body, .. } = response;
     match body.is_empty() {
         true => format!("it says {status}"),
         false => format!("it says {status} {}", excerpt(body, EXCERPT)),

@@ -1,6 +1,7 @@
 //! The command line and the environment, understood or refused before anything is sent.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use lexopt::{Arg, Parser, ValueExt};
 
@@ -35,13 +36,6 @@ pub(super) struct Options {
 
 /// Reads the arguments (without the program's name), falling back to the environment.
 pub(super) fn parse(
-    args: impl IntoIterator<Item = OsString>,
-    env: impl Fn(&str) -> Option<OsString>,
-) -> Result<Task, Failure> {
-    read(args, env).map_err(|failure| failure.with_hint("see linkctl --help"))
-}
-
-fn read(
     args: impl IntoIterator<Item = OsString>,
     env: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Task, Failure> {
@@ -85,6 +79,7 @@ struct Words {
     wait: bool,
     follow: bool,
     wide: bool,
+    env: Option<String>,
     operands: Vec<String>,
 }
 
@@ -108,6 +103,7 @@ impl Words {
                 Arg::Long("wait") => words.wait = true,
                 Arg::Long("follow") | Arg::Short('f') => words.follow = true,
                 Arg::Long("wide") => words.wide = true,
+                Arg::Long("env") => words.env = Some(parser.value()?.string()?),
                 Arg::Long("json") => words.json = true,
                 Arg::Long("help") | Arg::Short('h') => words.help = true,
                 Arg::Long("version") | Arg::Short('V') => words.version = true,
@@ -137,6 +133,7 @@ impl Words {
             Verb::Watch => Subcommand::Watch,
             Verb::List => Subcommand::List { wide: self.wide },
             Verb::Events => Subcommand::Events { follow: self.follow },
+            Verb::Doctor => Subcommand::Doctor(self.env_file()?),
             Verb::Version => Subcommand::Version,
             Verb::Add => Subcommand::Add(self.new_ip(operand)?),
             Verb::Show => Subcommand::Show(operand.parse()?),
@@ -160,6 +157,7 @@ impl Words {
             (self.wait, "--wait", Verb::Drain),
             (self.follow, "--follow", Verb::Events),
             (self.wide, "--wide", Verb::List),
+            (self.env.is_some(), "--env", Verb::Doctor),
         ] {
             if given && owner != verb {
                 return Err(Failure::usage(format!("{verb} does not take {name}")));
@@ -182,6 +180,14 @@ impl Words {
             etcd_loss_policy: self.loss_policy.as_deref().map(loss_policy).transpose()?,
             force: self.force,
         })
+    }
+
+    fn env_file(&self) -> Result<PathBuf, Failure> {
+        match self.env.as_deref() {
+            None => Ok(PathBuf::from("/etc/link/link.env")),
+            Some(path) if Path::new(path).is_file() => Ok(PathBuf::from(path)),
+            Some(path) => Err(refuse("--env", path, "there is no such file")),
+        }
     }
 
     /// In seconds.

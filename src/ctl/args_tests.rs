@@ -33,6 +33,10 @@ fn every_command_is_understood() {
     assert_eq!(command(&["version"]), Subcommand::Version);
     assert_eq!(command(&["events"]), Subcommand::Events { follow: false });
     assert_eq!(command(&["events", "--follow"]), Subcommand::Events { follow: true });
+    let default = Subcommand::Doctor("/etc/link/link.env".into());
+    assert_eq!(command(&["doctor"]), default);
+    let other = command(&["doctor", "--env", "/proc/self/environ"]);
+    assert_eq!(other, Subcommand::Doctor("/proc/self/environ".into()));
     assert_eq!(command(&["show", ID]), Subcommand::Show(id.clone()));
     assert_eq!(command(&["delete", "10.0.0.1"]), Subcommand::Delete(Target::AnyMask(cidr)));
     assert_eq!(command(&["lock", "10.0.0.1/32"]), Subcommand::Lock(Target::Exactly(cidr)));
@@ -141,6 +145,8 @@ fn what_makes_no_sense_is_refused_by_name() {
         (&["add", "10.0.0.1", "--etcd-loss-policy", "x"], "\"x\": is not a policy (take, "),
         (&["list", "--interval", "5"], "--interval"),
         (&["status", "--wide"], "--wide"),
+        (&["list", "--env", "/proc/self/environ"], "--env"),
+        (&["doctor", "--env", "/nonexistent"], "/nonexistent"),
         (&["list", "--etcd-loss-policy", "take"], "--etcd-loss-policy"),
         (&["list", "--host", "h1/x"], "h1/x"),
         (&["list", "--host"], "--host"),

@@ -29,7 +29,10 @@ pub(super) fn drain(
     if !wait || stay.is_empty() {
         return Ok(());
     }
-    let message = format!("{} stay: no other host can have them", names(stay.into_iter()));
+    let message = format!(
+        "{} stay: no other host can have them (linkctl show tells which offer them)",
+        names(stay.into_iter())
+    );
     Err(Failure::new(Kind::Refused, message))
 }
 

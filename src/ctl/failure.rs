@@ -21,6 +21,8 @@ pub(super) enum Kind {
     Unavailable = 7,
     /// Something in the cluster needs a person.
     NotWell = 8,
+    /// Something should be mended, and does no harm yet.
+    Warnings = 9,
 }
 
 /// A failure with the text for the person who typed the command.
@@ -45,10 +47,25 @@ impl Failure {
         self
     }
 
-    /// The same failure, with where to read on.
-    pub(super) fn with_hint(mut self, hint: &str) -> Failure {
-        self.message = format!("{} ({hint})", self.message);
-        self
+    /// What to do next.
+    pub(super) fn next(&self) -> &'static str {
+        match self.kind {
+            Kind::Refused => "linkctl show, and linkctl events on that host, tell how things stand",
+            Kind::Usage => "see linkctl --help, and linkctl COMMAND --help",
+            Kind::NotFound => "see linkctl list there, and linkctl status for all hosts",
+            Kind::Unreachable => {
+                "see --host and LINK_HOST, and whether the agent runs: linkctl doctor on its host"
+            }
+            Kind::NotLink => {
+                "name an agent by --host or LINK_HOST; linkctl version tells its version"
+            }
+            Kind::Credentials => "give USER and PASSWORD of the agent as --user and LINK_PASSWORD",
+            Kind::Unavailable => "linkctl doctor on that host looks at etcd; then do it again",
+            Kind::NotWell => {
+                "what to do stands above, or linkctl doctor says it on the host concerned"
+            }
+            Kind::Warnings => "what to do stands above",
+        }
     }
 
     pub(super) fn exit_code(&self) -> u8 {

@@ -154,6 +154,7 @@ fn check_task(options: &Options, command: &Subcommand) {
         | Subcommand::Status
         | Subcommand::Watch
         | Subcommand::List { .. }
+        | Subcommand::Doctor(_)
         | Subcommand::Version => {}
         Subcommand::Show(_) | Subcommand::Delete(_) | Subcommand::Lock(_) => {}
         Subcommand::Events { .. } => {}

@@ -14,6 +14,7 @@ Look:
   list              the IPs of the agent's host, and who owns them
   show IP|ID        everything about one of them
   events            what happened on the agent's host, and why
+  doctor            what is wrong with this host and its etcd, and what to do about it
   version           the versions of the agent and of this program
 
 Say which IPs the agent's host shares:
@@ -43,7 +44,8 @@ Exit codes:
   5  what answers is not LinK
   6  user or password missing or wrong
   7  the agent cannot use etcd and changed nothing
-  8  status: something in the cluster needs a person
+  8  status: something in the cluster needs a person; doctor: there are errors
+  9  doctor: there are warnings, and no errors
 ";
 
 /// The page of one command.
@@ -60,6 +62,7 @@ pub(super) fn of(verb: Verb) -> &'static str {
         Verb::Drain => DRAIN,
         Verb::Undrain => UNDRAIN,
         Verb::Events => EVENTS,
+        Verb::Doctor => DOCTOR,
         Verb::Version => VERSION,
     }
 }
@@ -189,6 +192,21 @@ Usage: linkctl events [--follow] [--json]
 
 Example:
   linkctl events | grep 10.20.30.40
+";
+
+const DOCTOR: &str = "\
+Look for what is wrong with the host on which this runs, and with its etcd: the agent and
+its unit, its environment and the next start, interface, kernel parameters, firewall, the
+programs that manage the interface, each endpoint of etcd, and what the agent knows of
+the cluster. It changes nothing. Each finding says what to do. As root it sees more.
+
+Usage: linkctl doctor [--env FILE] [--json]
+
+  --env FILE  the agent's environment file, default /etc/link/link.env
+  --json      the findings, each with level, about, text and remedy
+
+Exit code 0: nothing was found; 9: warnings, 8: errors. Endpoints with https are asked
+by curl.
 ";
 
 const VERSION: &str = "\

@@ -36,6 +36,8 @@ pub(super) struct Request<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Response {
     pub(super) status: u16,
+    /// The field `Date`.
+    pub(super) date: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
@@ -97,11 +99,12 @@ pub(super) fn encode(server: &Server, request: &Request<'_>) -> Vec<u8> {
 
 pub(super) fn read_response(mut incoming: Incoming) -> Result<Response, Error> {
     let head = read_head(&mut incoming)?;
+    let date = head.fields.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("date"));
     let body = match head.body {
         Body::Length(length) => read_length(incoming, length)?,
         Body::UntilClose => read_until_close(incoming)?,
     };
-    Ok(Response { status: head.status, body })
+    Ok(Response { status: head.status, date: date.map(|(_, value)| value), body })
 }
 
 /// Reads the status line and the header fields; what follows them stays in `incoming`.

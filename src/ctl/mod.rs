@@ -7,6 +7,7 @@
 mod agent;
 mod args;
 mod dial;
+mod doctor;
 mod drain;
 mod events;
 mod failure;
@@ -46,7 +47,7 @@ pub fn main() -> ExitCode {
     match args::parse(args, |name| std::env::var_os(name)).and_then(perform) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::note(&failure.to_string());
+            output::note(&format!("{failure}\n  -> {}", failure.next()));
             ExitCode::from(failure.exit_code())
         }
     }
@@ -73,6 +74,7 @@ fn run(options: Options, command: &Subcommand) -> Result<(), Failure> {
         Subcommand::Add(new) => add(&agent, output, new),
         Subcommand::Events { follow: false } => events::show(&agent, output),
         Subcommand::Events { follow: true } => events::follow(&agent, output),
+        Subcommand::Doctor(env_file) => doctor::run(agent, output, env_file),
         Subcommand::Version => version(&agent, output),
         Subcommand::Drain(seconds, wait) => drain::drain(&agent, output, *seconds, *wait),
         Subcommand::Undrain => {
@@ -190,7 +192,8 @@ fn find(agent: &Agent, target: &Target) -> Result<VipId, Failure> {
         )),
         several => {
             let all: Vec<String> = several.iter().map(|ip| clean(&ip.ip)).collect();
-            Err(Failure::usage(format!("ambiguous: there are {}", all.join(" and "))))
+            let all = all.join(" and ");
+            Err(Failure::usage(format!("ambiguous: there are {all}; give the mask, too")))
         }
     }
 }

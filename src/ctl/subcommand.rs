@@ -1,6 +1,7 @@
 //! The subcommands of `linkctl`, and how an IP is named in them.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::agent::NewIp;
@@ -29,6 +30,8 @@ pub(super) enum Subcommand {
     Events {
         follow: bool,
     },
+    /// With the agent's environment file.
+    Doctor(PathBuf),
     Version,
 }
 
@@ -46,6 +49,7 @@ pub(super) enum Verb {
     Drain,
     Undrain,
     Events,
+    Doctor,
     Version,
 }
 
@@ -60,7 +64,7 @@ pub(super) enum Target {
 }
 
 impl Verb {
-    const ALL: [(&'static str, Verb); 12] = [
+    const ALL: [(&'static str, Verb); 13] = [
         ("status", Verb::Status),
         ("watch", Verb::Watch),
         ("list", Verb::List),
@@ -72,6 +76,7 @@ impl Verb {
         ("drain", Verb::Drain),
         ("undrain", Verb::Undrain),
         ("events", Verb::Events),
+        ("doctor", Verb::Doctor),
         ("version", Verb::Version),
     ];
 
@@ -84,6 +89,7 @@ impl Verb {
             | Verb::Drain
             | Verb::Undrain
             | Verb::Events
+            | Verb::Doctor
             | Verb::Version => None,
             Verb::Add => Some("IP"),
             Verb::Show | Verb::Delete | Verb::Lock | Verb::Failover => Some("IP or an id"),

@@ -40,6 +40,7 @@ mod credentials;
 #[cfg(test)]
 mod ctl;
 #[cfg(test)]
+mod doctor;
 mod drain;
 #[cfg(test)]
 mod election;

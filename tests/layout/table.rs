@@ -37,7 +37,7 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("systemd", "ping text"),
     ("wire", "vip"),
     ("history", "vip wire"),
-    ("ctl", "duration http policy secret tcp text vip wire"),
+    ("ctl", "duration http policy secret tcp text thread vip wire"),
     ("lock", "etcd network sorted vip"),
     ("election", "checks etcd fsm history lock net network ping policy thread vip"),
     ("store", "call etcd interface_name lock network policy sorted vip"),
