@@ -79,7 +79,7 @@ mod tests {
         let action = route(method, target, Some(body.as_bytes()));
         let command = match &action {
             Ok(Action::Command(command, _)) => Some(command),
-            Ok(Action::Version) | Err(_) => None,
+            Ok(Action::Version | Action::Page) | Err(_) => None,
         };
         line((method, target), command, ADMIN, reply)
     }

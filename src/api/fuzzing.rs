@@ -60,7 +60,7 @@ pub fn route(input: &[u8]) {
         assert!(open, "everybody may ask for {asked:?}");
     }
     match asked {
-        Ok(Action::Version) => assert_eq!(method, "GET"),
+        Ok(Action::Version | Action::Page) => assert_eq!(method, "GET"),
         Ok(Action::Command(command, form)) => {
             assert!([200, 201, 204].contains(&form.status), "{form:?}");
             check_command(&command);

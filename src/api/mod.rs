@@ -24,6 +24,7 @@ mod guesses;
 mod head;
 mod listen;
 mod news;
+mod page;
 mod private_socket;
 mod reply;
 mod request;

@@ -21,6 +21,8 @@ pub(crate) enum Action {
     Command(Command, Form),
     /// Answered from here.
     Version,
+    /// The page for people.
+    Page,
 }
 
 /// Whether everybody may ask for this path, credentials or not.
@@ -45,6 +47,7 @@ pub(crate) fn patience(method: &str, target: &str) -> Option<Duration> {
 pub(crate) fn route(method: &str, target: &str, body: Option<&[u8]>) -> Result<Action, Reply> {
     let path = segments(target);
     let (command, form) = match (method, path.as_slice()) {
+        ("GET", [""]) => return Ok(Action::Page),
         ("GET", ["version"]) => return Ok(Action::Version),
         ("GET", ["health"]) => (Command::Health, bare(200)),
         ("GET", ["status"]) => (Command::Status, bare(200)),
@@ -126,7 +129,7 @@ fn no_route(method: &str, target: &str, path: &[&str]) -> Reply {
 /// The methods that a known path has.
 fn methods(path: &[&str]) -> Option<&'static str> {
     match path {
-        ["version" | "health" | "metrics" | "status" | "events"]
+        ["" | "version" | "health" | "metrics" | "status" | "events"]
         | ["ips" | "endpoints", _, "hosts"] => Some("GET, HEAD"),
         ["ips" | "endpoints"] => Some("GET, HEAD, POST"),
         ["drain"] => Some("GET, HEAD, POST, DELETE"),
@@ -187,6 +190,9 @@ mod tests {
             assert_eq!(of("GET", &at("/hosts")), (Command::Hosts(id()), bare(200)));
         }
         assert_eq!(route("GET", "/version", None), Ok(Action::Version));
+        for target in ["/", "/?x", "/#a"] {
+            assert_eq!(route("GET", target, None), Ok(Action::Page), "{target}");
+        }
         assert_eq!(command("GET", "/health", None).0, Command::Health);
         assert_eq!(command("GET", "/status", None), (Command::Status, bare(200)));
         assert!(!is_public("/status"));
@@ -266,7 +272,7 @@ mod tests {
 
     #[test]
     fn an_unknown_path_is_404_and_a_malformed_id_400() {
-        for target in ["/", "//ips", "/ip", "/ips/x/y", "/ips/x/lock/y", "/version/x"] {
+        for target in ["//ips", "/ip", "/ips/x/y", "/ips/x/lock/y", "/version/x"] {
             assert_eq!(refusal("GET", target, None).status, 404, "{target}");
         }
         for (method, rest) in [("GET", ""), ("DELETE", ""), ("PUT", ""), ("POST", "/lock")] {
@@ -279,6 +285,7 @@ mod tests {
     fn a_known_path_with_another_method_says_which_it_has() {
         for (method, target, allow) in [
             ("POST", "/version", "GET, HEAD"),
+            ("POST", "/", "GET, HEAD"),
             ("DELETE", "/ips", "GET, HEAD, POST"),
             ("POST", "/ips/x", "GET, HEAD, PUT, PATCH, DELETE"),
             ("GET", "/endpoints/x/lock", "POST"),

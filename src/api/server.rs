@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, select};
 use super::audit::{self, Caller};
 use super::auth;
 use super::head::MAX_BODY;
+use super::page;
 use super::private_socket::PrivateSocket;
 use super::reply::{Form, Reply};
 use super::request::{FORWARDED, forwarded_for};
@@ -150,6 +151,7 @@ impl Worker {
                 (Some(command.clone()), self.ask(command, form, caller))
             }
             Ok(Action::Version) => (None, Reply::version()),
+            Ok(Action::Page) => (None, page::page()),
             Err(reply) => (None, reply),
         };
         let line = audit::line((method, &target), command.as_ref(), caller, &reply);

@@ -12,5 +12,6 @@ mod events;
 mod framing;
 mod guesses;
 mod metrics;
+mod page;
 mod routes;
 mod supervisor;

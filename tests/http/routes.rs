@@ -198,7 +198,7 @@ fn what_cannot_be_understood_never_reaches_the_supervisor() {
         (422, "POST", "/drain".to_owned(), r#"{"for":99999999999}"#),
         (405, "PUT", "/drain".to_owned(), "{}"),
         (404, "GET", "/nothing".to_owned(), ""),
-        (404, "GET", "/".to_owned(), ""),
+        (405, "POST", "/".to_owned(), "{}"),
         (405, "PUT", "/ips".to_owned(), "{}"),
         (405, "GET", at("/lock"), ""),
         (422, "POST", "/ips".to_owned(), r#"{"ip":"224.0.0.1"}"#),
