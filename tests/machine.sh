@@ -49,7 +49,7 @@ packages_of() {
         # etcd-client needs protoc and, apart from it, the well-known types; ring needs a C compiler.
         build) echo gcc libc6-dev protobuf-compiler libprotobuf-dev ;;
         demo) echo etcd-server iproute2 iputils-ping ;;
-        lab) echo etcd-server etcd-client iproute2 nftables iputils-ping openssl curl prometheus ;;
+        lab) echo etcd-server etcd-client iproute2 nftables iputils-ping openssl curl prometheus chromium ;;
         static) echo musl-tools ;;
         ci) echo shellcheck systemd curl ;;
     esac
