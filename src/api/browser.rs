@@ -23,6 +23,8 @@ pub(crate) struct Provenance<'a> {
     pub(crate) host: &'a [u8],
     pub(crate) origin: &'a [u8],
     pub(crate) site: &'a [u8],
+    /// It opens the page, which is the same for everybody, in a window of its own: a link may do that.
+    pub(crate) opens_page: bool,
 }
 
 impl Names {
@@ -33,7 +35,7 @@ impl Names {
     /// Refuses with 403 what a foreign page may have caused.
     pub(crate) fn check(&self, from: &Provenance<'_>) -> Result<(), Reply> {
         let site = from.site.to_ascii_lowercase();
-        if ![&b""[..], b"none", b"same-origin"].contains(&&site[..]) {
+        if !from.opens_page && ![&b""[..], b"none", b"same-origin"].contains(&&site[..]) {
             return Err(refused("Sec-Fetch-Site", from.site, "a page of another site sent this"));
         }
         for host in [from.authority.as_bytes(), from.host] {

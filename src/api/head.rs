@@ -79,6 +79,8 @@ struct Fields<'a> {
     expects_continue: bool,
     close: bool,
     authorization: Option<&'a [u8]>,
+    /// What the browser makes of the answer (`Sec-Fetch-Dest`).
+    destination: &'a [u8],
     from: Provenance<'a>,
 }
 
@@ -100,7 +102,10 @@ fn read(request: &httparse::Request<'_, '_>, size: usize, names: &Names) -> Resu
     let method = request.method.unwrap_or_default();
     let (authority, path) = split_target(request.path.unwrap_or_default())?;
     let fields = read_fields(request.headers)?;
-    names.check(&Provenance { authority, ..fields.from })?;
+    let opens_page = matches!(method, "GET" | "HEAD")
+        && route::is_page(path)
+        && fields.destination == b"document";
+    names.check(&Provenance { authority, opens_page, ..fields.from })?;
     if modern && fields.hosts == 0 {
         return Err(bad("Host is missing"));
     }
@@ -154,6 +159,7 @@ fn read_fields<'a>(headers: &[httparse::Header<'a>]) -> Result<Fields<'a>, Reply
             }
             "origin" => read_once(&mut fields.from.origin, "Origin", header.value)?,
             "sec-fetch-site" => read_once(&mut fields.from.site, "Sec-Fetch-Site", header.value)?,
+            "sec-fetch-dest" => read_once(&mut fields.destination, "Sec-Fetch-Dest", header.value)?,
             "content-length" => read_length(&mut fields, header.value)?,
             "transfer-encoding" => fields.coded = true,
             "expect" => read_expectation(&mut fields, header.value)?,

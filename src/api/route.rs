@@ -30,6 +30,11 @@ pub(crate) fn is_public(target: &str) -> bool {
     segments(target) == ["health"]
 }
 
+/// Whether this is the path of the page for people.
+pub(crate) fn is_page(target: &str) -> bool {
+    segments(target) == [""]
+}
+
 /// Whether the answer may have to wait for etcd or for another host; the others come from memory.
 pub(crate) fn waits(method: &str, target: &str) -> bool {
     !matches!(method, "GET" | "HEAD")

@@ -32,6 +32,29 @@ fn a_form_and_a_script_of_a_foreign_page_change_nothing() {
 }
 
 #[test]
+fn a_link_on_a_foreign_page_opens_the_page_and_nothing_else() {
+    let server = Server::obliging();
+    for (request, to, status) in [
+        ("GET /", "document", 200),
+        ("GET /?from=a-wiki", "document", 200),
+        ("GET /", "iframe", 403),
+        ("GET /", "", 403),
+        ("POST /", "document", 403),
+        ("GET /ips", "document", 403),
+        ("GET /drain", "document", 403),
+    ] {
+        let mut client = server.client();
+        let fields = format!("Sec-Fetch-Site: cross-site\r\nSec-Fetch-Dest: {to}\r\n");
+        client.send(format!("{request} HTTP/1.1\r\nHost: {}\r\n{fields}\r\n", server.address));
+        assert_eq!(client.answer().status, status, "{request} {to}");
+    }
+    let mut client = server.client();
+    client.send("GET / HTTP/1.1\r\nHost: evil.example\r\nSec-Fetch-Dest: document\r\n\r\n");
+    assert_eq!(client.answer().status, 403);
+    assert!(server.commands.is_empty());
+}
+
+#[test]
 fn a_name_that_was_made_to_resolve_here_opens_nothing() {
     let server = Server::obliging();
     for request in [
