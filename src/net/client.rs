@@ -30,7 +30,7 @@ use crate::vip::Cidr;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Whoever was heard so lately need not be asked, and how long answers of neighbours are waited for otherwise:
-/// a kernel answers in much less. Together with what else a move takes that is less than 50 ms.
+/// a kernel answers in much less.
 const A_MOMENT: Duration = Duration::from_millis(20);
 const AT_ONCE: Duration = Duration::from_millis(30);
 
