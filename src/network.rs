@@ -6,9 +6,19 @@ use std::fmt;
 /// A hardware address (Ethernet).
 pub type Mac = [u8; 6];
 
-/// A hardware address as people write it: `02:00:00:00:00:01`.
+/// A hardware address as people write it: `02:00:00:00:00:01`. Put together, not formatted: that was the
+/// deepest that the thread of an election went down its stack, into a second page.
 pub fn mac_text(mac: Mac) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join(":")
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let mut text = String::with_capacity(17);
+    for byte in mac {
+        if !text.is_empty() {
+            text.push(':');
+        }
+        text.extend([byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]));
+    }
+    text
 }
 
 /// Why an interface cannot carry an address.

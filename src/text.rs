@@ -1,6 +1,6 @@
 //! Texts, made fit for a terminal and for the log.
 
-use std::fmt::{Display, Write};
+use std::fmt::{self, Display, Write};
 
 /// The first few of these, and how many more there are: `a, b and 3 more`.
 pub(crate) fn first_of<T: Display>(
@@ -12,6 +12,15 @@ pub(crate) fn first_of<T: Display>(
     let shown: Vec<String> = all.take(most).map(|it| it.to_string()).collect();
     let shown = shown.join(separator);
     if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
+/// A text that is written into room for so many bytes. One that grows while it is written takes 200 bytes of stack
+/// more, and the thread of an election is to have one page (`election::thread`).
+pub(crate) fn with_room(bytes: usize, written: fmt::Arguments<'_>) -> String {
+    let mut text = String::with_capacity(bytes);
+    // Writing to a String cannot fail.
+    let _ = text.write_fmt(written);
+    text
 }
 
 /// Whether a host can be called that: its name is part of keys in etcd.

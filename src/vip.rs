@@ -3,11 +3,13 @@
 //!
 //! Nothing here reads a clock, logs or does I/O.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::text::with_room;
 
 /// The longest time between two health checks that an IP may ask for, in seconds.
 pub const LONGEST_INTERVAL: u64 = 3600;
@@ -55,10 +57,16 @@ impl Cidr {
 
     /// The name under which hosts elect an owner for this address: `10.0.0.1_32`.
     pub fn election_key(&self) -> String {
-        // With room for it: to let a text grow while it is written takes another piece of stack.
-        let mut key = String::with_capacity(LONGEST_KEY);
-        let _ = write!(key, "{}_{}", self.addr, self.prefix);
-        key
+        let prefix = self.prefix;
+        // The octets at once, here and below: the standard library's way to write an address takes a piece of
+        // stack more, and the thread of an election is to have one page (`election::thread`).
+        match self.addr {
+            IpAddr::V4(addr) => {
+                let [a, b, c, d] = addr.octets();
+                with_room(LONGEST_KEY, format_args!("{a}.{b}.{c}.{d}_{prefix}"))
+            }
+            IpAddr::V6(addr) => with_room(LONGEST_KEY, format_args!("{addr}_{prefix}")),
+        }
     }
 
     /// Why this address cannot be shared between hosts, if so.
@@ -125,7 +133,13 @@ fn unusable_v6(addr: Ipv6Addr) -> Option<&'static str> {
 
 impl fmt::Display for Cidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.addr, self.prefix)
+        match self.addr {
+            IpAddr::V4(addr) => {
+                let [a, b, c, d] = addr.octets();
+                write!(f, "{a}.{b}.{c}.{d}/{}", self.prefix)
+            }
+            IpAddr::V6(addr) => write!(f, "{addr}/{}", self.prefix),
+        }
     }
 }
 

@@ -6,8 +6,8 @@
 //! address and lock as they are, or when it has given the IP up.
 //!
 //! There may be a thousand of these threads, and a page of stack that was used once stays. So what is
-//! large is in boxes, answers are read on etcd's thread, and the steps are `inline(never)`, so that
-//! what one needs is not on the stack during the next: in a release build all is within one page.
+//! large is in boxes, answers are read on etcd's thread, texts are written into room for them, and the steps are
+//! `inline(never)`, so that what one needs is not on the stack during the next: a release build keeps to a page.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -184,7 +184,6 @@ impl Actor {
         }
     }
 
-    /// Waits for the next event.
     #[inline(never)]
     fn next_event(&self) -> Box<Event> {
         let deadline = self.left.or_else(|| self.driver.deadline());
@@ -199,13 +198,21 @@ impl Actor {
 
     /// What follows from an event.
     #[inline(never)]
-    #[allow(clippy::boxed_local, reason = "see the top: it stays off the stack")]
     fn decide(&mut self, event: Box<Event>) -> Vec<Action> {
+        if matches!(*event, Event::Timer) {
+            self.start_checks_again();
+            return self.driver.wake(Instant::now());
+        }
+        let input = self.input_of(event);
+        input.map_or_else(Vec::new, |input| self.driver.handle(*input, Instant::now()))
+    }
+
+    /// What an event tells the core.
+    #[inline(never)]
+    #[allow(clippy::boxed_local, reason = "see the top: it stays off the stack")]
+    fn input_of(&mut self, event: Box<Event>) -> Option<Box<Input>> {
         let input = match *event {
-            Event::Timer => {
-                self.start_checks_again();
-                return self.driver.wake(Instant::now());
-            }
+            Event::Timer => None,
             Event::Input(input) | Event::Control(Control::Input(input)) => Some(input),
             Event::Checked(generation, _) if generation != self.checks_generation => None,
             Event::Checked(_, result) => self.words.checked(result).map(Input::Checked),
@@ -213,9 +220,9 @@ impl Actor {
             Event::Net(cidr, report) => self.on_report(cidr, report),
             Event::Control(control) => self.on_control(control),
         };
-        let Some(input) = input else { return Vec::new() };
+        let input = Box::new(input?);
         self.note_holder(&input);
-        self.driver.handle(input, Instant::now())
+        Some(input)
     }
 
     #[inline(never)]

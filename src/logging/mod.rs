@@ -17,11 +17,13 @@ use humantime::format_rfc3339_millis;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::text::clean;
+use crate::text::{clean, with_room};
 use crate::thread;
 
 /// Bytes of lines in the queue: some thousand lines.
 const MOST_HELD: usize = 1 << 20;
+/// Bytes of a usual line.
+const USUAL: usize = 256;
 /// Characters of a line, without what stands before the message.
 const LONGEST: usize = 4096;
 /// For the lines of the end to be written.
@@ -181,7 +183,7 @@ fn line(record: &Record<'_>, journal: bool, now: SystemTime) -> String {
 
 /// What a record says, on one line that is not too long.
 fn message(record: &Record<'_>) -> String {
-    let mut message = clean(&record.args().to_string());
+    let mut message = clean(&with_room(USUAL, *record.args()));
     if let Some((end, _)) = message.char_indices().nth(LONGEST) {
         message.truncate(end);
         message.push('…');

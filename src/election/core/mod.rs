@@ -156,7 +156,8 @@ impl Core {
 
     /// Takes one input and tells what has to be done, in order.
     pub fn handle(&mut self, input: Input) -> Vec<Action> {
-        let mut actions = Vec::new();
+        // With room for most: to let a list grow, further down, takes a piece of stack more.
+        let mut actions = Vec::with_capacity(4);
         if !self.has_left() {
             self.learn(input, &mut actions);
             self.settle(&mut actions);
