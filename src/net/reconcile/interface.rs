@@ -53,6 +53,12 @@ impl Interfaces {
         self.links.get(name)?.as_ref()
     }
 
+    /// The name of the interface with this index.
+    pub(super) fn name_of(&self, index: u32) -> Option<&str> {
+        let has_index = |link: &Option<Link>| link.as_ref().is_some_and(|it| it.index == index);
+        self.links.iter().find(|(_, link)| has_index(link)).map(|(name, _)| name.as_str())
+    }
+
     /// The interface, if it can carry addresses.
     pub(super) fn usable_link(&self, name: &str) -> Option<&Link> {
         self.link(name).filter(|link| link.is_up())

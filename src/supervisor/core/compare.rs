@@ -25,8 +25,10 @@ use crate::vip::{Cidr, Slot};
 const SLOWLY: Duration = Duration::from_secs(600);
 
 /// The keys of the lease alone are one small request, and candidacies are not watched: each has the
-/// prefix of its IP. So they are looked at once in so many renewals, a minute with the default.
+/// prefix of its IP. So they are looked at once in so many renewals, and one more for so many IPs: with a
+/// thousand, the answer has two thousand keys.
 const RENEWALS: u32 = 20;
+const IPS_PER_RENEWAL: u32 = 10;
 
 /// After a comparison that had a reason, until it is made once more. What was asked for before it, by a
 /// life of this agent that was killed or in a request that was given up, may have been carried out since
@@ -293,7 +295,9 @@ impl Core {
             return;
         }
         self.comparison.step = Step::None;
-        self.arm(Timer::CompareKeys, self.config.renewal * RENEWALS);
+        let ips = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
+        let renewals = RENEWALS.saturating_add(ips / IPS_PER_RENEWAL);
+        self.arm(Timer::CompareKeys, self.config.renewal.saturating_mul(renewals));
         if std::mem::take(&mut self.comparison.has_reason) {
             self.arm(Timer::CompareLate, LATE);
         }
