@@ -12,7 +12,8 @@ pub type CountSink = Box<dyn FnOnce(EtcdCounts) + Send>;
 impl Pool {
     /// What was counted since the start.
     pub(super) fn counts(&self) -> EtcdCounts {
-        self.counts.borrow().clone()
+        let certificates = self.expiries();
+        EtcdCounts { certificates, ..self.counts.borrow().clone() }
     }
 
     /// A member has answered a transaction.

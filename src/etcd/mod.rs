@@ -23,6 +23,7 @@ mod connection;
 mod count;
 mod error;
 mod event;
+mod expiry;
 mod follow;
 mod lease;
 mod look;

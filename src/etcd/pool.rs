@@ -20,7 +20,7 @@ use super::connection;
 use super::error::{Error, ErrorKind};
 use super::name::Name;
 use super::tls::{TlsIdentity, Version};
-use crate::metrics::EtcdCounts;
+use crate::metrics::{CertificateExpiry, EtcdCounts};
 
 /// How long a connection may take to be made, with the name and TLS. The first packet of one that is
 /// begun in a black hole is sent again after a second only (RFC 6298, 2.1), and the hole may be gone
@@ -253,6 +253,11 @@ impl Pool {
             Some(tls) => tls.options().await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// When the certificates in use end.
+    pub(super) fn expiries(&self) -> Vec<CertificateExpiry> {
+        self.tls.as_ref().map(TlsIdentity::expiries).unwrap_or_default()
     }
 
     /// Uses what the TLS files say now, in a moment, if they have changed and a connection can be made.

@@ -10,6 +10,8 @@ use tokio::task::spawn_blocking;
 use tonic::transport::Endpoint;
 
 use super::error::Error;
+use super::expiry::first_end;
+use crate::metrics::CertificateExpiry;
 
 /// Where the PEM files of a TLS connection are. All are optional: without a CA the connection is
 /// refused (no system roots are compiled in), without a certificate the client is anonymous.
@@ -40,6 +42,7 @@ pub(super) struct TlsIdentity {
 pub(super) struct Version {
     fingerprint: Fingerprint,
     pub(super) options: TlsOptions,
+    expiries: Vec<CertificateExpiry>,
 }
 
 impl TlsIdentity {
@@ -59,6 +62,12 @@ impl TlsIdentity {
         Ok(options)
     }
 
+    /// When the certificates in use end.
+    pub(super) fn expiries(&self) -> Vec<CertificateExpiry> {
+        let in_use = self.in_use.borrow();
+        in_use.as_ref().map(|version| version.expiries.clone()).unwrap_or_default()
+    }
+
     pub(super) fn adopt(&self, version: Version) {
         self.in_use.replace(Some(version));
     }
@@ -75,7 +84,7 @@ impl TlsIdentity {
         let reading = spawn_blocking(move || {
             let fingerprint = files.fingerprint();
             let changed = known.as_ref() != Some(&fingerprint);
-            let version = |options| Version { fingerprint, options };
+            let version = |(options, expiries)| Version { fingerprint, options, expiries };
             changed.then(|| files.load().map(version).map_err(Error::refused))
         });
         reading.await.ok().flatten()
@@ -122,17 +131,24 @@ impl TlsFiles {
         mistakes
     }
 
-    /// Reads the files. The error names the file that cannot be used: half a file must not take the
-    /// place of a good one.
-    fn load(&self) -> Result<TlsOptions, String> {
-        let mut options = TlsOptions::new();
-        if let Some((cert, key)) = &self.identity {
-            let (cert, key) = (named(cert, CERTIFICATE)?, named(key, KEY)?);
+    /// Reads the files; with when the certificates in them end. The error names the file that cannot be used: half a
+    /// file must not take the place of a good one.
+    fn load(&self) -> Result<(TlsOptions, Vec<CertificateExpiry>), String> {
+        let (mut options, mut expiries) = (TlsOptions::new(), Vec::new());
+        let mut note = |path: &Path, pem: &[u8]| {
+            let file = path.display().to_string();
+            expiries.extend(first_end(pem).map(|ends| CertificateExpiry { file, ends }));
+        };
+        if let Some((path, key)) = &self.identity {
+            let (cert, key) = (named(path, CERTIFICATE)?, named(key, KEY)?);
+            note(path, &cert);
             options = options.identity(Identity::from_pem(cert, key));
         }
-        if let Some(ca) = &self.ca {
+        if let Some(path) = &self.ca {
             // An authority that is not there is no mistake for TLS: it trusts nobody then.
-            options = options.ca_certificate(Certificate::from_pem(named(ca, CERTIFICATE)?));
+            let ca = named(path, CERTIFICATE)?;
+            note(path, &ca);
+            options = options.ca_certificate(Certificate::from_pem(ca));
         }
         let made = Endpoint::from_static("https://etcd").tls_config(options.clone());
         let all = || {
@@ -142,7 +158,7 @@ impl TlsFiles {
         made.map_err(|error| {
             format!("{}: {}", all(), Error::from(etcd_client::Error::from(error)))
         })?;
-        Ok(options)
+        Ok((options, expiries))
     }
 }
 

@@ -122,6 +122,17 @@ pub struct EtcdCounts {
     pub lease_not_found: u64,
     /// Requests that etcd has refused for another reason.
     pub refused: u64,
+    /// The files with certificates that are in use.
+    pub certificates: Vec<CertificateExpiry>,
+}
+
+/// A file with certificates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateExpiry {
+    /// Its path.
+    pub file: String,
+    /// Since 1970 (UTC), when the first certificate in it ends.
+    pub ends: Duration,
 }
 
 /// Within which time something is acted on, as it is configured.

@@ -1,7 +1,7 @@
 //! Passwords and certificates for etcd that change, expire and go wrong while the agents run.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::harness::*;
@@ -74,6 +74,35 @@ fn certificates_that_are_replaced_are_used_without_a_move() {
         // Whatever they had open is gone: from now on it is the new one that they show.
         lab.etcd.restart();
     });
+}
+
+/// When the certificate in a file ends, as openssl reads it: since 1970.
+fn end_of(certificate: &Path) -> String {
+    let file = certificate.display().to_string();
+    let end = tool("openssl", &["x509", "-noout", "-enddate", "-in", &file]);
+    let end = end.trim().strip_prefix("notAfter=").expect("an end");
+    tool("date", &["--date", end, "+%s"]).trim().to_owned()
+}
+
+#[test]
+fn the_end_of_the_certificates_in_use_is_told_to_prometheus() {
+    let (mut lab, files) = with_certificate();
+    let another = lab.etcd.authority().client_for("another", 400);
+    assert_ne!(end_of(&files.certificate), end_of(&another.certificate));
+    let told = |lab: &Lab, file: &Path, host: HostId| {
+        let name = "linkd_certificate_expiry_timestamp_seconds";
+        let sample = format!("{name}{{file=\"{}\"}} {}.000000", file.display(), end_of(file));
+        lab[host].api().get("/metrics").expect(200).body.lines().any(|line| line == sample)
+    };
+    for host in [H1, H2] {
+        assert!(told(&lab, &files.certificate, host));
+        assert!(told(&lab, &lab.etcd.authority().certificate(), host));
+    }
+    files.replace(&another);
+    lab.etcd.restart();
+    for host in [H1, H2] {
+        eventually("the new one is told", || told(&lab, &files.certificate, host));
+    }
 }
 
 #[test]

@@ -53,6 +53,11 @@ impl Authority {
         self.issue(name, "extendedKeyUsage=clientAuth\n", 1)
     }
 
+    /// Issues a certificate for a client that ends after so many days.
+    pub(crate) fn client_for(&self, name: &str, days: u32) -> Certificate {
+        self.issue(name, "extendedKeyUsage=clientAuth\n", days)
+    }
+
     /// Issues a certificate for a client that ends as it begins.
     pub(crate) fn expired_client(&self, name: &str) -> Certificate {
         self.issue(name, "extendedKeyUsage=clientAuth\n", 0)
