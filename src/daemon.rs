@@ -18,6 +18,7 @@ use sd_notify::NotifyState;
 use crate::VERSION;
 use crate::api::{self, Api};
 use crate::bell::Bell;
+use crate::checks;
 use crate::config::{Config, Reading, VARIABLES, unknown_names};
 use crate::etcd::Etcd;
 use crate::history::{History, Kind};
@@ -79,6 +80,7 @@ fn configured(signals: &SignalFd, read: Reading) -> ExitCode {
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
+    checks::bury();
     match run(config, signals) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -156,7 +158,7 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
     let params = supervisor::Params {
         host: config.hostname.clone(),
         interface: config.interface.clone(),
-        checks: config.checks,
+        checks: config.checks.clone(),
         max_ips: config.max_ips,
         loss: config.loss_policy,
         all_failing: config.all_failing_policy,
@@ -208,7 +210,7 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
 /// Within which time what is acted on.
 fn budgets(config: &Config) -> Vec<Budget> {
     let crash = config.crash_detection().map(|within| Budget { kind: "crash", within });
-    let checks = config.checks;
+    let checks = &config.checks;
     let budgets = [
         Budget { kind: "lease", within: config.crash_failover() },
         Budget { kind: "etcd_loss", within: config.etcd.loss_after() },

@@ -62,8 +62,11 @@ pub struct Seen {
     pub owners_host: Option<OwnersHost>,
     /// The machine that last claimed the address while it was here.
     pub claimed: Option<Claimed>,
-    /// What the health checks have found.
+    /// What the health checks have found, all together.
     pub checked: Option<Checked>,
+    /// What each of them has found, in the order of `checks`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckStanding>,
     /// For how long etcd must be silent to count as lost, in milliseconds.
     pub etcd_loss_after_ms: u64,
 }
@@ -86,14 +89,25 @@ pub struct Claimed {
     pub ago: u64,
 }
 
+/// What is known of one health check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckStanding {
+    /// The check, as people read it: `TCP 127.0.0.1:80`.
+    pub check: String,
+    /// Whether it counts as up, by its `rise` and `fall`; null before it has found anything.
+    pub up: Option<bool>,
+    /// What it has found; null before that.
+    pub checked: Option<Checked>,
+}
+
 /// What health checks have found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
-    /// The last round that could be made has passed.
+    /// The last check that could be made has passed.
     pub passed: bool,
     /// Seconds since that is so.
     pub since: u64,
-    /// Why a round failed last, if one has.
+    /// Why a check failed last, if one has.
     pub last_error: Option<String>,
     /// How many seconds ago that began.
     pub last_error_ago: Option<u64>,

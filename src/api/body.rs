@@ -13,15 +13,15 @@ use super::reply::Reply;
 use crate::command::{Change, NewVip};
 use crate::interface_name;
 use crate::policy::LossPolicy;
-use crate::vip::{Check, CheckKind, Cidr, LONGEST_INTERVAL};
+use crate::vip::{Check, Cidr, Fault, LONGEST_INTERVAL, check_of, is_integer};
 
 /// Seconds between two health checks; 0 means the daemon's default.
 const INTERVALS: RangeInclusive<u64> = 0..=LONGEST_INTERVAL;
 const INTERVAL: &str = "healthcheck_interval";
 /// What a host does with an IP when etcd is lost.
 const LOSS: &str = "etcd_loss_policy";
-/// Bytes of a host name in a check: the longest name in the DNS (RFC 1035, 3.1).
-const MAX_HOST: usize = 253;
+/// How many health checks an IP may have: each has a thread.
+const MAX_CHECKS: usize = 32;
 /// Characters of a value that are repeated in an error.
 const MAX_SHOWN: usize = 64;
 /// Seconds for which a host can be drained: a year.
@@ -66,7 +66,7 @@ pub(crate) fn change(body: &[u8]) -> Result<Change, Reply> {
     let loss = string(&object, LOSS, LOSS)?;
 
     let mut errors = ValidationErrors::default();
-    let checks = checks.map(|(field, raw)| errors.checks(field, &raw));
+    let checks = checks.map(|(field, raw)| errors.checks(field, raw));
     let interval = has_interval.then(|| errors.interval(interval));
     let loss = has_policy.then(|| errors.loss(loss));
     errors.result()?;
@@ -111,12 +111,8 @@ pub(crate) fn drain_time(body: &[u8]) -> Result<Option<Duration>, Reply> {
 #[derive(Default)]
 struct ValidationErrors(BTreeMap<String, Vec<String>>);
 
-/// A check whose parts have the right types.
-struct RawCheck<'a> {
-    kind: &'a str,
-    host: &'a str,
-    port: &'a Number,
-}
+/// A check whose parts have the right types, and what is wrong with their values.
+type RawCheck<'a> = (Option<Check>, Vec<Fault<'a>>);
 
 /// The address stands in `place` and is called `ip_field` in errors; the rest stands in `object`.
 fn new_vip(
@@ -133,7 +129,7 @@ fn new_vip(
 
     let mut errors = ValidationErrors::default();
     let cidr = errors.cidr(ip_field, ip);
-    let checks = errors.checks("checks", &checks);
+    let checks = errors.checks("checks", checks);
     let healthcheck_interval = errors.interval(interval);
     errors.interface(interface);
     let loss = errors.loss(loss);
@@ -164,29 +160,23 @@ impl ValidationErrors {
         None
     }
 
-    fn checks(&mut self, field: &str, raw: &[RawCheck<'_>]) -> Vec<Check> {
+    fn checks(&mut self, field: &str, raw: Vec<RawCheck<'_>>) -> Vec<Check> {
+        if raw.len() > MAX_CHECKS {
+            self.add(field, format!("{} checks are too many, {MAX_CHECKS} may be", raw.len()));
+            return Vec::new();
+        }
         let mut checks = Vec::with_capacity(raw.len());
-        for (index, raw) in raw.iter().enumerate() {
-            self.check(field, index, raw, &mut checks);
+        for (index, (check, faults)) in raw.into_iter().enumerate() {
+            checks.extend(check);
+            for fault in faults {
+                // The other faults are of the shape, and refused before.
+                if let Fault::Invalid { part, value, why } = fault {
+                    let value = shown(&value);
+                    self.add(field, format!("{part} {value} of check {index} {why}"));
+                }
+            }
         }
-        checks
-    }
-
-    fn check(&mut self, field: &str, index: usize, raw: &RawCheck<'_>, checks: &mut Vec<Check>) {
-        let RawCheck { kind, host, port } = raw;
-        if *kind != "TCP" {
-            let text = shown(kind);
-            self.add(field, format!("type {text} of check {index} is unknown, only TCP is known"));
-        }
-        if !is_host(host) {
-            let text = shown(host);
-            self.add(field, format!("host {text} of check {index} is not an address or a name"));
-        }
-        let number = port.as_u64().and_then(|port| u16::try_from(port).ok());
-        match number.filter(|port| *port > 0) {
-            Some(port) => checks.push(Check { kind: CheckKind::Tcp, host: (*host).into(), port }),
-            None => self.add(field, format!("port {port} of check {index} is not in 1-65535")),
-        }
+        Check::in_order(checks)
     }
 
     fn interval(&mut self, number: Option<&Number>) -> u64 {
@@ -210,11 +200,6 @@ impl ValidationErrors {
             self.add("interface", format!("{} {why}", shown(name)));
         }
     }
-}
-
-fn is_host(host: &str) -> bool {
-    let blank = |c: char| c.is_whitespace() || c.is_control();
-    (1..=MAX_HOST).contains(&host.len()) && !host.contains(blank)
 }
 
 fn object(body: &[u8]) -> Result<Map<String, Value>, Reply> {
@@ -255,13 +240,6 @@ fn boolean(object: &Map<String, Value>, field: &str) -> Result<bool, Reply> {
     }
 }
 
-/// serde_json keeps an integer that is beyond 64 bits as a float; it is out of range then, but
-/// not of the wrong type.
-fn is_integer(number: &Number) -> bool {
-    let beyond = |float: f64| float.fract() == 0.0 && float.abs() >= 9_223_372_036_854_775_808.0;
-    !number.is_f64() || number.as_f64().is_some_and(beyond)
-}
-
 fn raw_checks<'a>(object: &'a Map<String, Value>, field: &str) -> Result<Vec<RawCheck<'a>>, Reply> {
     match object.get(field) {
         None | Some(Value::Null) => Ok(Vec::new()),
@@ -277,15 +255,17 @@ fn raw_check<'a>(field: &str, index: usize, item: &'a Value) -> Result<RawCheck<
     let Value::Object(check) = item else {
         return Err(wrong_type(&name(""), "an object", item));
     };
-    let text = |part: &str, dotted: &str| {
-        string(check, part, &name(dotted))?.ok_or_else(|| missing(&name(dotted)))
-    };
-    let port = match check.get("port") {
-        Some(Value::Number(number)) if is_integer(number) => number,
-        None | Some(Value::Null) => return Err(missing(&name(".port"))),
-        Some(other) => return Err(wrong_type(&name(".port"), "an integer", other)),
-    };
-    Ok(RawCheck { kind: text("type", ".type")?, host: text("host", ".host")?, port })
+    let (check, faults) = check_of(check);
+    for fault in &faults {
+        match fault {
+            Fault::Missing(part) => return Err(missing(&name(&format!(".{part}")))),
+            Fault::WrongType { part, wanted, found } => {
+                return Err(wrong_type(&name(&format!(".{part}")), wanted, found));
+            }
+            Fault::Invalid { .. } => {}
+        }
+    }
+    Ok((check, faults))
 }
 
 fn missing(name: &str) -> Reply {

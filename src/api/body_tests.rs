@@ -43,8 +43,7 @@ fn everything_that_was_sent_is_kept() {
     assert!(vip.force);
     assert_eq!(vip.interface.as_deref(), Some("eth1.100"));
     assert_eq!(vip.loss, Some(LossPolicy::Hold));
-    let check = Check { kind: CheckKind::Tcp, host: "::1".to_owned(), port: 65535 };
-    assert_eq!(vip.checks, [check]);
+    assert_eq!(vip.checks, [Check::tcp("::1", 65535)]);
 }
 
 #[test]
@@ -110,6 +109,7 @@ fn all_mistakes_are_told_together() {
         br#"{"ip":"300.0.0.1","healthcheck_interval":3601,"interface":"a/b",
             "etcd_loss_policy":"guess","checks":[
             {"type":"UDP","host":"","port":0},
+            {"type":"TCP","host":"","port":0},
             {"type":"TCP","host":"h","port":1},
             {"type":"TCP","host":"a b","port":65536}]}"#,
     ));
@@ -118,8 +118,11 @@ fn all_mistakes_are_told_together() {
     let fields: Vec<&String> = errors.keys().collect();
     assert_eq!(fields, ["checks", "etcd_loss_policy", "healthcheck_interval", "interface", "ip"]);
     assert_eq!(errors["etcd_loss_policy"][0], "guess is not a policy (take, probe, hold)");
-    assert_eq!(errors["checks"].as_array().unwrap().len(), 5);
-    assert_eq!(errors["checks"][0], "type UDP of check 0 is unknown, only TCP is known");
+    let checks = errors["checks"].as_array().unwrap();
+    assert_eq!(checks.len(), 5, "{checks:?}");
+    let known = "only TCP, LINK, HTTP and EXEC are known";
+    assert_eq!(checks[0], format!("type UDP of check 0 is unknown, {known}"));
+    assert_eq!(checks[1], "host \"\" of check 1 is not an address or a name");
     let error = body["error"].as_str().unwrap();
     for value in ["300.0.0.1", "3601", "a/b", "UDP", "port 0", "port 65536"] {
         assert!(error.contains(value), "{value}: {error}");

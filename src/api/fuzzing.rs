@@ -18,7 +18,7 @@ use crate::fuzzing::cut;
 use crate::interface_name;
 use crate::secret::Credentials;
 use crate::store;
-use crate::vip::{Check, LONGEST_INTERVAL, VipId};
+use crate::vip::{Check, LONGEST_INTERVAL, Target, VipId};
 
 /// What the gate answers itself, of what it cannot read.
 const REFUSALS: [u16; 7] = [400, 403, 411, 413, 417, 431, 505];
@@ -278,8 +278,24 @@ fn check_id(id: &VipId) {
 
 fn check_check(check: &Check) {
     let is_odd = |c: char| c.is_whitespace() || c.is_control();
-    assert!(!check.host.is_empty() && !check.host.contains(is_odd), "{check:?}");
-    assert!(check.port > 0, "{check:?}");
+    let is_plain = |text: &str| !text.is_empty() && !text.contains(is_odd);
+    match &check.target {
+        Target::Tcp { host, port } => assert!(is_plain(host) && *port > 0, "{check:?}"),
+        Target::Link { interface } => assert_eq!(interface_name::check(interface), Ok(())),
+        Target::Http { url, .. } => {
+            assert!(is_plain(url.host()) && url.port() > 0, "{check:?}");
+            // Nothing but itself gets into the request.
+            assert!(is_plain(url.authority()) && is_plain(&url.target()), "{check:?}");
+            assert!(url.target().starts_with('/'), "{check:?}");
+        }
+        Target::Exec { command, args } => {
+            assert!(is_plain(command) && !command.contains('/'), "{check:?}");
+            assert!(!args.iter().any(|arg| arg.contains('\0')), "{check:?}");
+        }
+    }
+    for count in [check.rise, check.fall].into_iter().flatten() {
+        assert!((1..=100).contains(&count), "{check:?}");
+    }
 }
 
 /// What is accepted can be bound, checked, and read again from etcd.
@@ -290,10 +306,13 @@ fn check_new(new: &NewVip) {
     if let Some(interface) = &new.interface {
         assert_eq!(interface_name::check(interface), Ok(()), "{interface:?}");
     }
+    let (known, more): (Vec<&Check>, Vec<&Check>) =
+        new.checks.iter().partition(|check| check.is_tcp());
     let value = serde_json::json!({
         "id": ID,
         "ip": new.cidr.to_string(),
-        "checks": new.checks,
+        "checks": known,
+        "more_checks": more,
         "healthcheck_interval": new.healthcheck_interval,
         "interface": new.interface,
         "etcd_loss_policy": new.loss,

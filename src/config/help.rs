@@ -29,6 +29,7 @@ Health checks
   HEALTH_CHECK_TIMEOUT        5s (10ms to 24h)
   FAIL_COUNT_BEFORE_FAILOVER  3 checks that fail in a row
   RISE_COUNT                  1 check that succeeds
+  CHECK_COMMANDS_DIR          none; root's folder of commands for EXEC checks
   ALL_FAILING_POLICY          keep-last; none: when they fail on every host
 
 Hosts that die, agents that stop

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Config, endpoint};
@@ -52,6 +53,7 @@ impl Reader<'_> {
                 timeout: self.duration("HEALTH_CHECK_TIMEOUT", "5s", 10),
                 fall: self.count("FAIL_COUNT_BEFORE_FAILOVER", 3, 1000),
                 rise: self.count("RISE_COUNT", 1, 1000),
+                commands: self.commands(),
             },
             announce: self.announce(),
             announce_rate: self.number("ARP_GRATUITOUS_RATE", Announce::RATE, 200..=1_000_000),
@@ -290,6 +292,16 @@ impl Reader<'_> {
             self.mistake(name, &text, &error.to_string());
             P::default()
         })
+    }
+
+    /// What is in the folder is looked at whenever a command is run.
+    fn commands(&mut self) -> Option<Arc<Path>> {
+        let folder = PathBuf::from(self.text("CHECK_COMMANDS_DIR")?);
+        if !folder.is_absolute() {
+            let shown = folder.display().to_string();
+            self.mistake("CHECK_COMMANDS_DIR", &shown, "is not an absolute path");
+        }
+        Some(folder.into())
     }
 
     /// systemd names the folder that it made for the unit (`StateDirectory=`).

@@ -7,13 +7,13 @@ use lexopt::{Arg, Parser, ValueExt};
 
 use super::agent::NewIp;
 use super::failure::Failure;
-use super::server::{self, Server};
+use super::server::Server;
 use super::subcommand::{Subcommand, Verb};
 use crate::duration;
 use crate::policy::{LossPolicy, UnknownWord};
 use crate::secret::Credentials;
 use crate::text::clean;
-use crate::vip::{Check, CheckKind, Cidr, CidrError};
+use crate::vip::{Check, Cidr, CidrError};
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -168,7 +168,8 @@ impl Words {
 
     fn new_ip(&self, ip: &str) -> Result<NewIp, Failure> {
         let cidr: Cidr = ip.parse().map_err(|why: CidrError| refuse("IP", ip, &why.to_string()))?;
-        let read_check = |text: &String| check(text).map_err(|why| refuse("--check", text, why));
+        let read_check =
+            |text: &String| Check::from_word(text).map_err(|why| refuse("--check", text, &why));
         if self.interface.as_deref() == Some("") {
             return Err(Failure::usage("--interface: the name is empty"));
         }
@@ -254,21 +255,6 @@ fn seconds(text: &str) -> Result<u64, Failure> {
 
 fn loss_policy(word: &str) -> Result<LossPolicy, Failure> {
     word.parse().map_err(|why: UnknownWord| refuse("--etcd-loss-policy", word, &why.to_string()))
-}
-
-/// Reads `host:port` or `tcp://host:port`.
-fn check(text: &str) -> Result<Check, &'static str> {
-    let target = match text.split_once("://") {
-        None => text,
-        Some((scheme, target)) if scheme.eq_ignore_ascii_case("tcp") => target,
-        Some(_) => return Err("the only type of check is tcp://"),
-    };
-    let (host, port) = server::split(target)?;
-    Ok(Check {
-        kind: CheckKind::Tcp,
-        host: host.to_owned(),
-        port: server::port_number(port.ok_or("the port is missing")?)?,
-    })
 }
 
 /// `why` may repeat a part of the value.

@@ -62,7 +62,7 @@ fn add_takes_checks_an_interval_an_interface_a_policy_and_force() {
         "probe",
         "--force",
     ];
-    let check = |host: &str, port| Check { kind: CheckKind::Tcp, host: host.to_owned(), port };
+    let check = |host: &str, port| Check::tcp(host, port);
     assert_eq!(
         command(&args),
         Subcommand::Add(NewIp {
@@ -139,7 +139,8 @@ fn what_makes_no_sense_is_refused_by_name() {
         (&["add", "10.0.0.1/\x1b[2J"], r"out of range: /\u{1b}[2J"),
         (&["add", "10.0.0.1", "--check", "db"], "port"),
         (&["add", "10.0.0.1", "--check", "db:0"], "db:0"),
-        (&["add", "10.0.0.1", "--check", "http://db:80"], "tcp://"),
+        (&["add", "10.0.0.1", "--check", "udp://db:80"], "tcp://"),
+        (&["add", "10.0.0.1", "--check", "http://db:80,fall=0"], "fall 0"),
         (&["add", "10.0.0.1", "--interval", "5s"], "5s"),
         (&["add", "10.0.0.1", "--interface", ""], "--interface"),
         (&["add", "10.0.0.1", "--etcd-loss-policy", "x"], "\"x\": is not a policy (take, "),

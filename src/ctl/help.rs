@@ -119,12 +119,19 @@ Examples:
 const ADD: &str = "\
 Share an IP: the agent's host becomes a candidate for it.
 
-Usage: linkctl add IP [--check HOST:PORT]... [--interval SECONDS] [--interface NAME]
+Usage: linkctl add IP [--check CHECK]... [--interval SECONDS] [--interface NAME]
                    [--etcd-loss-policy POLICY] [--force] [--json]
 
   IP                   an address, or an address/mask; without one /32 or /128 is meant
-  --check HOST:PORT    the host is a candidate only while this TCP port answers;
-                       tcp://HOST:PORT is the same; may be repeated
+  --check CHECK        the host is a candidate only while this is up; may be repeated:
+                         HOST:PORT, tcp://HOST:PORT   a TCP port answers
+                         http://HOST[:PORT]/PATH      a GET is answered with 2xx; with
+                                                      ,status=200-399 with one of these
+                         link://INTERFACE             an interface has a carrier
+                         exec://NAME[?arg=A&arg=B]    a command from the agent's
+                                                      CHECK_COMMANDS_DIR ends with 0
+                       Behind each: ,fall=N failures in a row bring it down, ,rise=N
+                       successes up; none: FAIL_COUNT_BEFORE_FAILOVER, RISE_COUNT
   --interval SECONDS   between two checks; 0 or none: the agent's default
   --interface NAME     where the IP is added; none: the agent's INTERFACE
   --etcd-loss-policy POLICY
@@ -133,8 +140,9 @@ Usage: linkctl add IP [--check HOST:PORT]... [--interval SECONDS] [--interface N
                        ETCD_LOSS_POLICY
   --force              though a machine that does not share the IP answers for it
 
-Example:
+Examples:
   linkctl add 10.20.30.40 --check 127.0.0.1:80 --interval 2
+  linkctl add 10.20.30.40 --check http://127.0.0.1/up,fall=2 --check link://eth1,fall=1
 ";
 
 const DELETE: &str = "\

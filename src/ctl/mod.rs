@@ -16,6 +16,7 @@ pub mod fuzzing;
 mod help;
 mod http;
 mod output;
+mod seen;
 mod server;
 mod show;
 mod status;

@@ -6,6 +6,7 @@
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
+use super::seen;
 use super::text::{IP, WIDTH, cut, duration, wrapped};
 use crate::text::clean;
 use crate::wire;
@@ -87,45 +88,25 @@ pub(super) fn one(ip: &wire::Ip, hosts: Option<&[wire::Host]>, colour: Colour) -
     table.add_row(["ip".to_owned(), clean(&ip.ip)]);
     table
         .add_row(["status".to_owned(), state.replacen(&plain, &status(ip, usize::MAX, colour), 1)]);
-    let seen = ip.seen.as_deref();
-    table.add_row(["owner".to_owned(), owner(ip) + &lasting(seen.and_then(|it| it.owner_since))]);
+    let seen_of = ip.seen.as_deref();
+    table
+        .add_row(["owner".to_owned(), owner(ip) + &lasting(seen_of.and_then(|it| it.owner_since))]);
     if let Some(hosts) = hosts {
         table.add_row(["offered by".to_owned(), or_dash(wrap(&names(hosts)))]);
     }
     table.add_row(["interface".to_owned(), clean(&ip.interface)]);
-    let bound = yes_or_no(ip.bound) + &lasting(seen.and_then(|it| it.bound_since));
+    let bound = yes_or_no(ip.bound) + &lasting(seen_of.and_then(|it| it.bound_since));
     table.add_row(["bound".to_owned(), bound]);
     table.add_row(["checks".to_owned(), wrap(&checks(ip))]);
-    for (title, text) in seen.map(facts).into_iter().flatten() {
+    for (title, text) in seen_of.map(seen::facts).into_iter().flatten() {
         table.add_row([title.to_owned(), wrap(&text)]);
     }
     let loss = or_dash(clean(&ip.etcd_loss_policy));
-    let after = seen.map(|it| format!(", {} ms after its last answer", it.etcd_loss_after_ms));
+    let after = seen_of.map(|it| format!(", {} ms after its last answer", it.etcd_loss_after_ms));
     table.add_row(["etcd loss".to_owned(), loss + &after.unwrap_or_default()]);
     table.add_row(["id".to_owned(), clean(&ip.id)]);
     table.add_row(["election key".to_owned(), clean(&ip.election_key)]);
     render(table)
-}
-
-/// What is seen on the network and by the checks.
-fn facts(seen: &wire::Seen) -> Vec<(&'static str, String)> {
-    let host = seen.owners_host.as_ref().map(|host| {
-        let since = duration(host.since);
-        ("on the wire", format!("the owner's host: {} for {since}", clean(&host.network)))
-    });
-    let claim = seen.claimed.as_ref().map(|claim| {
-        let (mac, ago) = (clean(&claim.hardware_address), duration(claim.ago));
-        ("claimed", format!("by {mac}, {ago} ago"))
-    });
-    let result = seen.checked.as_ref().map(|checked| {
-        let word = if checked.passed { "passing" } else { "failing" };
-        ("check result", format!("{word} for {}", duration(checked.since)))
-    });
-    let error = seen.checked.as_ref().and_then(|checked| {
-        let ago = checked.last_error_ago.map(|ago| format!("{} ago: ", duration(ago)));
-        Some(("last error", ago.unwrap_or_default() + &clean(checked.last_error.as_ref()?)))
-    });
-    [host, claim, result, error].into_iter().flatten().collect()
 }
 
 fn names(hosts: &[wire::Host]) -> String {
@@ -214,7 +195,7 @@ fn paint(text: &str, hue: Hue, colour: Colour) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vip::{Check, CheckKind};
+    use crate::vip::Check;
 
     fn ip(ip: &str, status: &str) -> wire::Ip {
         wire::Ip {
@@ -291,7 +272,7 @@ IP                                           STATUS     OWNER  BOUND  SINCE
     #[test]
     fn one_ip_is_shown_with_everything_that_is_known_of_it() {
         let mut shown = ip("10.0.0.1/32", "FAILING");
-        shown.checks.push(Check { kind: CheckKind::Tcp, host: "::1".to_owned(), port: 80 });
+        shown.checks.push(Check::tcp("::1", 80));
         shown.healthcheck_interval = 7;
         shown.reason = "connection refused".to_owned();
         shown.owner = None;
@@ -326,7 +307,8 @@ election key  10.0.0.1_32
             bound_since: Some(3600),
             owners_host: Some(owners_host),
             claimed: Some(claimed),
-            checked: Some(checked),
+            checked: Some(checked.clone()),
+            checks: Vec::new(),
             etcd_loss_after_ms: 5000,
         }));
         let hosts = [wire::Host { available: Some(false), ..wire::Host::named("h1") }];
@@ -349,13 +331,32 @@ id            vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427
 election key  10.0.0.1_32
 "
         );
+        let standing =
+            |check: &str, up, checked| wire::CheckStanding { check: check.to_owned(), up, checked };
+        let failing = wire::Checked { passed: false, since: 2, ..checked.clone() };
+        let seen = shown.seen.as_mut().unwrap();
+        seen.checks = vec![
+            standing("TCP h:1", Some(true), Some(failing)),
+            standing("LINK eth1", Some(false), Some(checked)),
+            standing("EXEC x", None, None),
+        ];
+        let told = one(&shown, Some(&hosts), Colour::No);
+        let (_, rest) = told.split_once("ago\ncheck result").unwrap();
+        assert_eq!(
+            rest.split_once("\netcd loss").unwrap().0,
+            "  TCP h:1: failing for 2s, not long enough to count
+last error    1m10s ago: check TCP 127.0.0.1:80: connection refused
+check result  LINK eth1: passing for 9s, not long enough to count as up
+last error    1m10s ago: check TCP 127.0.0.1:80: connection refused
+check result  EXEC x: not checked yet"
+        );
     }
 
     #[test]
     fn nothing_from_the_agent_reaches_the_terminal_as_a_command() {
         let evil = "a\x1b]0;x\x07\n\u{9b}2J";
         let mut shown = ip("10.0.0.1/32", "ACTIVATED");
-        shown.checks.push(Check { kind: CheckKind::Tcp, host: evil.to_owned(), port: 80 });
+        shown.checks.push(Check::tcp(evil, 80));
         for field in [
             &mut shown.id,
             &mut shown.ip,

@@ -126,8 +126,6 @@ mod tests {
         let config = CoreConfig {
             host: "h1".to_owned(),
             checked: false,
-            fall: 1,
-            rise: 1,
             loss: LossPolicy::Take,
             all_failing: AllFailingPolicy::KeepLast,
         };

@@ -10,7 +10,7 @@ use crossbeam_channel::Sender;
 use super::inbox::{Control, Event};
 use super::message::Input;
 use super::thread::Actor;
-use crate::checks::Timing;
+use crate::checks::{CheckDefaults, CheckStanding, Checked, Timing};
 use crate::etcd;
 use crate::fsm::{self, State};
 use crate::history::Happening;
@@ -37,10 +37,8 @@ pub struct Params {
     pub checks: Vec<Check>,
     /// When they are made.
     pub timing: Timing,
-    /// Failed checks in a row before the host is failing.
-    pub fall: u32,
-    /// Passed checks in a row before a failing host is a healthy one.
-    pub rise: u32,
+    /// How checks count that do not say otherwise.
+    pub defaults: CheckDefaults,
     /// What is done when etcd is lost.
     pub loss: LossPolicy,
     /// What is done when the checks fail on every host.
@@ -78,23 +76,14 @@ pub struct Status {
     pub drained_last: bool,
     /// Why its health checks cannot be made; what they have found before holds.
     pub shortage: Option<String>,
-    /// What its health checks have found.
+    /// What its health checks have found, all together.
     pub checked: Option<Box<Checked>>,
+    /// What each of them has found.
+    pub checks: Arc<Vec<CheckStanding>>,
     /// Who last claimed an address that is here, and when, to the second.
     pub claimed: Option<(Mac, Instant)>,
     /// What it has counted.
     pub tally: Tally,
-}
-
-/// What health checks have found, and since when.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checked {
-    /// The last round that could be made has passed.
-    pub passed: bool,
-    /// Since when that is so.
-    pub since: Instant,
-    /// Why a round has failed last, and when that began.
-    pub last_error: Option<(String, Instant)>,
 }
 
 /// What an election has counted since it began, and what else is watched.
@@ -104,9 +93,7 @@ pub struct Tally {
     pub transitions: [u64; fsm::Event::ALL.len()],
     /// Another machine is heard to have the address, too.
     pub conflict: bool,
-    /// Whether the last round of health checks has passed, if one has ended.
-    pub check: Option<bool>,
-    /// How many rounds have failed.
+    /// How many health checks have failed.
     pub check_failures: u64,
 }
 
@@ -127,6 +114,7 @@ impl Status {
             drained_last: false,
             shortage: None,
             checked: None,
+            checks: Arc::default(),
             claimed: None,
             tally: Tally::default(),
         }

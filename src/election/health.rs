@@ -13,10 +13,6 @@ pub(crate) struct Health {
     checks: Checks,
     addition: Addition,
     drained: bool,
-    /// Failed checks in a row that make a passing service a failing one.
-    fall: u32,
-    /// Passed checks in a row that make a failing service a passing one.
-    rise: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,10 +33,10 @@ enum Checks {
     None,
     /// Configured, and no result yet.
     Waiting,
-    /// The last success was this many failures ago.
-    Passing { failures: u32 },
-    /// The last failure was this many successes ago.
-    Failing { successes: u32 },
+    /// All are up.
+    Passing,
+    /// One is down.
+    Failing,
 }
 
 /// Whether the kernel adds the addresses that it was told to add.
@@ -78,10 +74,10 @@ pub enum Cause {
 
 impl Health {
     /// Nothing is known yet.
-    pub(crate) fn new(checked: bool, fall: u32, rise: u32) -> Health {
+    pub(crate) fn new(checked: bool) -> Health {
         let checks = if checked { Checks::Waiting } else { Checks::None };
         let (interface, addition) = (Interface::Unknown, Addition::Works);
-        Health { interface, checks, addition, drained: false, fall, rise }
+        Health { interface, checks, addition, drained: false }
     }
 
     pub(crate) fn verdict(&self) -> Verdict {
@@ -89,13 +85,13 @@ impl Health {
             (Interface::Down(why) | Interface::ComingUp(_, why), _, _) => {
                 Verdict::Unhealthy(Cause::Interface(why))
             }
-            (_, Checks::Failing { .. }, _) => Verdict::Unhealthy(Cause::Checks),
+            (_, Checks::Failing, _) => Verdict::Unhealthy(Cause::Checks),
             (_, _, Addition::Failed) => Verdict::Unhealthy(Cause::Addition),
             (Interface::Unknown, _, _) | (_, Checks::Waiting, _) => Verdict::Unknown,
             _ if self.drained => Verdict::Unhealthy(Cause::Drained),
             (
                 Interface::Usable(_) | Interface::GoingDown(..),
-                Checks::None | Checks::Passing { .. },
+                Checks::None | Checks::Passing,
                 Addition::Works,
             ) => Verdict::Healthy,
         }
@@ -176,33 +172,27 @@ impl Health {
         self.verdict() == Verdict::Unhealthy(Cause::Drained)
     }
 
-    /// The result of one round of checks. The first result at start counts at once.
-    pub(crate) fn checked(&mut self, passed: bool) {
-        self.checks = match (self.checks, passed) {
+    /// All checks are up, or one is down.
+    pub(crate) fn checked(&mut self, up: bool) {
+        self.checks = match (self.checks, up) {
             // A late result of checks that are no longer configured.
             (Checks::None, _) => Checks::None,
-            (Checks::Failing { successes }, true) if successes + 1 < self.rise => {
-                Checks::Failing { successes: successes + 1 }
-            }
-            (Checks::Waiting | Checks::Passing { .. } | Checks::Failing { .. }, true) => {
-                Checks::Passing { failures: 0 }
-            }
-            (Checks::Passing { failures }, false) if failures + 1 < self.fall => {
-                Checks::Passing { failures: failures + 1 }
-            }
-            (Checks::Waiting | Checks::Passing { .. } | Checks::Failing { .. }, false) => {
-                Checks::Failing { successes: 0 }
-            }
+            (Checks::Waiting | Checks::Passing | Checks::Failing, true) => Checks::Passing,
+            (Checks::Waiting | Checks::Passing | Checks::Failing, false) => Checks::Failing,
         };
     }
 
-    /// Other checks are configured. A service that passed keeps the benefit of the doubt until they
-    /// have failed in a row; one that failed, or was never checked, has to pass first.
+    /// No check is down, as far as is known: others that replace them begin as if they had passed.
+    pub(crate) fn checks_pass(&self) -> bool {
+        matches!(self.checks, Checks::None | Checks::Passing)
+    }
+
+    /// Other checks are configured. A service that passed keeps the benefit of the doubt until one of them is down;
+    /// one that failed, or was never checked, has to pass first.
     pub(crate) fn replace_checks(&mut self, checked: bool) {
-        let passed = matches!(self.checks, Checks::None | Checks::Passing { .. });
-        self.checks = match (checked, passed) {
+        self.checks = match (checked, self.checks_pass()) {
             (false, _) => Checks::None,
-            (true, true) => Checks::Passing { failures: 0 },
+            (true, true) => Checks::Passing,
             (true, false) => Checks::Waiting,
         };
     }
@@ -215,7 +205,7 @@ mod tests {
     const MAC: Mac = [2, 0, 0, 0, 0, 1];
 
     fn healthy(checked: bool) -> Health {
-        let mut health = Health::new(checked, 3, 1);
+        let mut health = Health::new(checked);
         health.interface(Ok(MAC));
         health
     }
@@ -225,7 +215,7 @@ mod tests {
 
     #[test]
     fn nothing_is_known_before_the_interface_and_the_first_check() {
-        assert_eq!(Health::new(false, 3, 1).verdict(), Verdict::Unknown);
+        assert_eq!(Health::new(false).verdict(), Verdict::Unknown);
         let mut health = healthy(true);
         assert_eq!(health.verdict(), Verdict::Unknown);
         health.checked(true);
@@ -240,8 +230,6 @@ mod tests {
         health.checked(true);
         assert_eq!(health.verdict(), Verdict::Unhealthy(Cause::Drained));
         health.checked(false);
-        health.checked(false);
-        health.checked(false);
         assert_eq!(health.verdict(), CHECKS_FAIL, "that is worse");
         health.checked(true);
         health.drain(false);
@@ -249,35 +237,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_failure_at_start_counts_at_once() {
+    fn a_check_that_is_down_fails_the_host_until_all_are_up() {
         let mut health = healthy(true);
-        health.checked(false);
-        assert_eq!(health.verdict(), CHECKS_FAIL);
-    }
-
-    #[test]
-    fn later_it_takes_as_many_failures_in_a_row_as_configured() {
-        let mut health = healthy(true);
-        for passed in [true, false, false, true, false, false] {
-            health.checked(passed);
-            assert_eq!(health.verdict(), Verdict::Healthy);
+        for (up, verdict) in [(false, CHECKS_FAIL), (true, Verdict::Healthy), (false, CHECKS_FAIL)]
+        {
+            health.checked(up);
+            assert_eq!((health.verdict(), health.checks_pass()), (verdict, up));
         }
-        health.checked(false);
-        assert_eq!(health.verdict(), CHECKS_FAIL);
-    }
-
-    #[test]
-    fn a_service_that_failed_has_to_pass_as_often_in_a_row_as_configured() {
-        let mut health = Health::new(true, 1, 3);
-        health.interface(Ok(MAC));
-        health.checked(true);
-        assert_eq!(health.verdict(), Verdict::Healthy, "the first result counts at once");
-        for passed in [false, true, true, false, true, true] {
-            health.checked(passed);
-            assert_eq!(health.verdict(), CHECKS_FAIL);
-        }
-        health.checked(true);
-        assert_eq!(health.verdict(), Verdict::Healthy);
     }
 
     #[test]
@@ -307,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_first_word_of_the_interface_counts_at_once() {
-        let mut health = Health::new(false, 3, 1);
+        let mut health = Health::new(false);
         health.interface(Err(Unusable::Down));
         assert_eq!(health.verdict(), DOWN);
     }
@@ -325,9 +291,7 @@ mod tests {
     fn replaced_checks_take_effect_without_failing_a_service_that_passed() {
         let mut health = healthy(false);
         health.replace_checks(true);
-        health.checked(false);
         assert_eq!(health.verdict(), Verdict::Healthy);
-        health.checked(false);
         health.checked(false);
         health.replace_checks(true);
         assert_eq!(health.verdict(), Verdict::Unknown);

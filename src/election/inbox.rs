@@ -34,8 +34,8 @@ pub(super) enum Event {
     Control(Control),
     /// Something for the core.
     Input(Input),
-    /// The result of a round of health checks, with the number of their generation.
-    Checked(u64, Result<(), NotPassed>),
+    /// The result of a health check: the number of their generation, and its own.
+    Checked(u64, usize, Result<(), NotPassed>),
     /// The answer to the core's request, with what it was.
     Answered(Request, Result<LockAnswer, etcd::Error>),
     /// What the actuator tells about one of the addresses.

@@ -51,7 +51,7 @@ pub enum Input {
     Paused,
     /// Other hosts may have become candidates since the candidates were read.
     CandidatesOutdated,
-    /// A round of health checks has ended; true if all have passed.
+    /// A health check has ended: true if all are up, false if one is down.
     Checked(bool),
     /// Other health checks are configured; true if there are any.
     ChecksReplaced(bool),

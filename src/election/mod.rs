@@ -11,4 +11,4 @@ mod thread;
 mod words;
 
 pub use self::core::HANDOVER_TIMEOUT;
-pub use self::handle::{Checked, Election, Notice, Notices, Params, Status, Tally};
+pub use self::handle::{Election, Notice, Notices, Params, Status, Tally};

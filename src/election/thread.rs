@@ -22,7 +22,7 @@ use super::handle::{Notice, Notices, Params, Status};
 use super::inbox::{self, Control, Event};
 use super::message::{Action, Input};
 use super::words::Words;
-use crate::checks::Checks;
+use crate::checks::{Board, CheckReports, Checks};
 use crate::etcd;
 use crate::history::{Happening, Kind};
 use crate::lock::{self, Holder, LockAnswer, Request};
@@ -87,8 +87,6 @@ impl Actor {
         let config = CoreConfig {
             host: params.host.clone(),
             checked: !params.checks.is_empty(),
-            fall: params.fall,
-            rise: params.rise,
             loss: params.loss,
             all_failing: params.all_failing,
         };
@@ -158,29 +156,25 @@ impl Actor {
 
     fn start_checks(&mut self) {
         (self.checks, self.checks_again) = (None, None);
-        self.words.forget_checks();
+        let Params { checks, defaults, .. } = &self.params;
+        let are_up = self.driver.core().checks_pass();
+        self.words.begin_checks(Board::new(checks, defaults, are_up));
         self.checks_generation += 1;
         let generation = self.checks_generation;
         if self.params.checks.is_empty() {
             return;
         }
         let event_tx = self.event_tx.clone();
-        let reports = Box::new(move |result| {
-            let _ = event_tx.send(Box::new(Event::Checked(generation, result)));
+        let reports: CheckReports = Arc::new(move |number, result| {
+            let _ = event_tx.send(Box::new(Event::Checked(generation, number, result)));
         });
         let Params { cidr, checks, timing, .. } = &self.params;
-        match Checks::start(*cidr, checks, *timing, reports) {
+        match Checks::start(*cidr, checks, timing, &reports) {
             Ok(checks) => self.checks = Some(checks),
             Err(error) => {
                 self.checks_again = Some(Instant::now() + CHECKS_AGAIN);
-                let _ = self.event_tx.send(Box::new(Event::Checked(generation, Err(error))));
+                reports(0, Err(error));
             }
-        }
-    }
-
-    fn start_checks_again(&mut self) {
-        if self.checks_again.is_some_and(|at| Instant::now() >= at) {
-            self.start_checks();
         }
     }
 
@@ -200,7 +194,9 @@ impl Actor {
     #[inline(never)]
     fn decide(&mut self, event: Box<Event>) -> Vec<Action> {
         if matches!(*event, Event::Timer) {
-            self.start_checks_again();
+            if self.checks_again.is_some_and(|at| Instant::now() >= at) {
+                self.start_checks();
+            }
             return self.driver.wake(Instant::now());
         }
         let input = self.input_of(event);
@@ -214,8 +210,10 @@ impl Actor {
         let input = match *event {
             Event::Timer => None,
             Event::Input(input) | Event::Control(Control::Input(input)) => Some(input),
-            Event::Checked(generation, _) if generation != self.checks_generation => None,
-            Event::Checked(_, result) => self.words.checked(result).map(Input::Checked),
+            Event::Checked(generation, ..) if generation != self.checks_generation => None,
+            Event::Checked(_, number, result) => {
+                self.words.checked(number, result).map(Input::Checked)
+            }
             Event::Answered(request, result) => Some(self.answer(&request, result)),
             Event::Net(cidr, report) => self.on_report(cidr, report),
             Event::Control(control) => self.on_control(control),

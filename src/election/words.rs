@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::core::{Core, Reason, Trouble};
 use super::driver::Driver;
-use super::handle::{Checked, Params, Status, Tally};
+use super::handle::{Params, Status, Tally};
 use super::health::Cause;
-use crate::checks::NotPassed;
+use crate::checks::{Board, Checked, NotPassed};
 use crate::history::{Happening, Kind};
 use crate::lock;
 use crate::net::OrderError;
@@ -22,14 +22,14 @@ const CLAIM: Duration = Duration::from_secs(1);
 pub(super) struct Words {
     cidr: Cidr,
     interface: String,
-    /// Why the last round of health checks that could be made has failed.
-    checks: String,
-    /// What the rounds that could be made have found.
-    pub(super) checked: Option<Box<Checked>>,
-    /// Why the last round could not be made.
-    pub(super) shortage: Option<String>,
-    /// Whether the last round has passed, and how many have failed.
-    check: (Option<bool>, u64),
+    /// Why the last health check has failed that made the IP fail.
+    failure: String,
+    /// What the health checks have found, each by itself.
+    board: Box<Board>,
+    /// What they have found all together, those before them included.
+    checked: Option<Box<Checked>>,
+    /// How many have failed.
+    failures: u64,
     /// Why the kernel did not take an address.
     not_bound: Option<OrderError>,
     /// Who last claimed an address, and when.
@@ -43,58 +43,42 @@ impl Words {
         Words {
             cidr: params.cidr,
             interface: params.interface.clone(),
-            checks: String::new(),
+            failure: String::new(),
+            board: Box::default(),
             checked: None,
-            shortage: None,
-            check: (None, 0),
+            failures: 0,
             not_bound: None,
             claimant: None,
             logged: Vec::new(),
         }
     }
 
-    /// Keeps what a round of checks has found. Whether it has passed, if it could be made.
-    pub(super) fn checked(&mut self, result: Result<(), NotPassed>) -> Option<bool> {
-        self.shortage = None;
-        match result {
-            Ok(()) => {
-                self.check.0 = Some(true);
-                self.note(None);
-                return Some(true);
-            }
-            Err(NotPassed::Failed(why)) => {
-                self.note(Some(&why));
-                self.checks = why;
-            }
-            Err(NotPassed::NotMade(why)) => {
-                self.shortage = Some(why);
-                return None;
-            }
+    /// Keeps what a check has found. Whether all are up, if that is known: false if one is down.
+    pub(super) fn checked(&mut self, number: usize, result: Result<(), NotPassed>) -> Option<bool> {
+        let now = Instant::now();
+        let found = match &result {
+            Ok(()) => Some(None),
+            Err(NotPassed::Failed(why)) => Some(Some(why.clone())),
+            Err(NotPassed::NotMade(_)) => None,
+        };
+        let up = self.board.note(number, result, now);
+        self.failures += u64::from(found.as_ref().is_some_and(Option::is_some));
+        // As long as another one fails, a success is none of all together.
+        if let Some(error) = found
+            && (error.is_some() || self.board.all_pass())
+        {
+            let first = Checked { passed: error.is_none(), since: now, last_error: None };
+            self.checked.get_or_insert_with(|| Box::new(first)).note(error, now);
         }
-        self.check = (Some(false), self.check.1 + 1);
-        Some(false)
-    }
-
-    /// Keeps since when rounds pass, or fail, and why they fail; of rounds that find the same, nothing changes.
-    fn note(&mut self, error: Option<&String>) {
-        let (passed, now) = (error.is_none(), Instant::now());
-        let first = Box::new(Checked { passed, since: now, last_error: None });
-        let checked = self.checked.get_or_insert(first);
-        let is_turn = checked.passed != passed;
-        if is_turn {
-            (checked.passed, checked.since) = (passed, now);
+        if let Some(why) = self.board.why_down() {
+            why.clone_into(&mut self.failure);
         }
-        if let Some(why) = error {
-            let is_known = checked.last_error.as_ref().is_some_and(|(last, _)| last == why);
-            if is_turn || !is_known {
-                checked.last_error = Some((why.clone(), now));
-            }
-        }
+        up
     }
 
     /// Other checks are made from now on, or none.
-    pub(super) fn forget_checks(&mut self) {
-        (self.shortage, self.check.0) = (None, None);
+    pub(super) fn begin_checks(&mut self, board: Board) {
+        *self.board = board;
     }
 
     /// What was counted.
@@ -102,8 +86,7 @@ impl Words {
         Tally {
             transitions: driver.transitions(),
             conflict: driver.core().troubles().contains(&Trouble::Conflict),
-            check: self.check.0,
-            check_failures: self.check.1,
+            check_failures: self.failures,
         }
     }
 
@@ -120,7 +103,7 @@ impl Words {
 
     pub(super) fn reason(&self, core: &Core) -> String {
         let reason = self.reason_of_core(core);
-        match &self.shortage {
+        match self.board.shortage() {
             Some(shortage) => format!("{reason}; {shortage}"),
             None => reason,
         }
@@ -142,8 +125,9 @@ impl Words {
             hears_others: core.hears_others(),
             trouble,
             drained_last: core.reason() == Reason::DrainedLast,
-            shortage: self.shortage.clone(),
+            shortage: self.board.shortage().cloned(),
             checked: self.checked.clone(),
+            checks: self.board.standings(),
             claimed: self.claimant,
             tally: self.tally(driver),
         };
@@ -152,7 +136,7 @@ impl Words {
 
     fn reason_of_core(&self, core: &Core) -> String {
         match core.reason() {
-            Reason::Unhealthy(Cause::Checks) => self.checks.clone(),
+            Reason::Unhealthy(Cause::Checks) => self.failure.clone(),
             Reason::Unhealthy(Cause::Interface(why)) => format!("{}: {why}", self.interface),
             Reason::Unhealthy(Cause::Addition) => self.why_not_bound(),
             reason @ (Reason::Starting

@@ -78,18 +78,20 @@ pub const FAMILIES: &[Family] = &[
     },
     Family {
         name: "linkd_check_up",
-        help: "1 if the last round of health checks of an IP has passed, 0 if it has failed; nothing \
-               without checks.",
+        help: "1 if a health check counts as up, after as many successes in a row as configured, 0 if it is \
+               down; nothing before its first result.",
         kind: Kind::Gauge,
-        labels: &["ip"],
-        samples: |all, out| each_vip(all, out, |vip| vip.check),
+        labels: &["ip", "check"],
+        samples: checks,
     },
     Family {
         name: "linkd_check_failures_total",
-        help: "Rounds of health checks that have failed.",
+        help: "Health checks that have failed, each time that they were made.",
         kind: Kind::Counter,
         labels: &["ip"],
-        samples: |all, out| each_vip(all, out, |vip| vip.check.map(|_| vip.check_failures)),
+        samples: |all, out| {
+            each_vip(all, out, |vip| (!vip.checks.is_empty()).then_some(vip.check_failures))
+        },
     },
     Family {
         name: "linkd_failover_duration_seconds",
@@ -274,6 +276,14 @@ fn transitions(all: &Snapshot, out: &mut Samples<'_>) {
     for vip in &all.host.vips {
         for (event, count) in Event::ALL.iter().zip(vip.transitions) {
             out.add(&[&vip.cidr, event], count);
+        }
+    }
+}
+
+fn checks(all: &Snapshot, out: &mut Samples<'_>) {
+    for vip in &all.host.vips {
+        for (check, up) in &vip.checks {
+            out.add(&[&vip.cidr, check], *up);
         }
     }
 }

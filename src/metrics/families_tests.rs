@@ -1,4 +1,4 @@
-//! What the families tell.
+//! What a scrape tells.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn snapshot(ips: u32) -> Snapshot {
             lock_held: true,
             conflict: false,
             owner_heard: Some(true),
-            check: Some(false),
+            checks: vec![("TCP h:1".to_owned(), false), ("EXEC a \"b\"".to_owned(), true)],
             check_failures: 7,
             transitions: [0, 1, 2, 3, 4],
         });

@@ -62,9 +62,10 @@ pub struct VipCounts {
     pub conflict: bool,
     /// Whether the host of the owner on which this one waits is heard on the network, if it is monitored.
     pub owner_heard: Option<bool>,
-    /// Whether the last round of health checks has passed, if one has ended.
-    pub check: Option<bool>,
-    /// How many rounds of health checks have failed.
+    /// Its health checks, as people read them, each once, and whether they count as up; without those that have not
+    /// found anything yet.
+    pub checks: Vec<(String, bool)>,
+    /// How many health checks have failed.
     pub check_failures: u64,
     /// How often its state has changed, by the events in the order of [`Event::ALL`].
     pub transitions: [u64; Event::ALL.len()],

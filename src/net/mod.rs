@@ -37,8 +37,9 @@ pub use client::{ManagedAddress, Net, NetClient};
 pub use error::{NetError, OrderError};
 pub use order::NetworkCounted;
 pub use probe::{Found, Listened, MonitorTiming};
+pub(crate) use reconcile::carrier;
 pub use reconcile::keeps_marks;
-pub(crate) use sys::{duplicate, expect_threads};
+pub(crate) use sys::{confine, duplicate, expect_threads, process};
 
 use crate::network::{Hearing, Liveness, Mac, ProbeResult, Unusable};
 use crate::vip::Cidr;

@@ -2,11 +2,14 @@
 //! `unsafe`.
 //!
 //! It moves bytes and knows no format: what a message or a frame means is said elsewhere. nix's
-//! safe wrappers are used where they exist; what is left is two socket options and one address.
+//! safe wrappers are used where they exist; what is left is two socket options, one address, and the beginning and
+//! the end of a process.
 
 #![allow(unsafe_code)]
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -41,6 +44,44 @@ pub(crate) fn expect_threads(number: usize) {
 
 /// Half a megabyte of the kernel's.
 const MOST_PLACES: usize = 8192;
+
+/// Has a command begin without what this process may do: without its ambient capabilities, and without a way to
+/// other ones (`setuid` programs). It is killed when the thread that starts it ends, as it does when this process is
+/// executed again.
+pub(crate) fn confine(command: &mut Command) {
+    let confine = || {
+        let no = libc::c_ulong::from(false);
+        let yes = libc::c_ulong::from(true);
+        let kill = libc::c_ulong::try_from(libc::SIGKILL).unwrap_or_default();
+        let clear = libc::c_ulong::try_from(libc::PR_CAP_AMBIENT_CLEAR_ALL).unwrap_or_default();
+        // Descriptors that this process got from its own parent; an older kernel cannot do it (before 5.11).
+        // SAFETY: no pointer is passed, and nothing is closed before the command is there.
+        unsafe {
+            libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC)
+        };
+        // SAFETY: no pointer is passed, and prctl(2) touches nothing but the new process.
+        Errno::result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, kill) })?;
+        // SAFETY: as above.
+        Errno::result(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, clear, no, no, no) })?;
+        // SAFETY: as above.
+        Errno::result(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, yes, no, no, no) })?;
+        Ok(())
+    };
+    // SAFETY: between fork(2) and execve(2) the closure only makes system calls; it allocates nothing and takes
+    // no lock.
+    unsafe { command.pre_exec(confine) };
+}
+
+/// A descriptor that can be read when a process has ended. The process must be a child that is not reaped, so that
+/// its number is nobody else's.
+pub(crate) fn process(number: u32) -> Result<OwnedFd, Errno> {
+    let number = libc::c_long::from(number);
+    // SAFETY: no pointer is passed, and the kernel checks what it is asked.
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, number, 0) })?;
+    let fd = RawFd::try_from(fd).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just made this descriptor, closed by exec(2), and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
 
 /// A netlink socket, closed when dropped.
 #[derive(Debug)]

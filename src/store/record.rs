@@ -45,6 +45,10 @@ pub(super) struct RecordValue {
     ip: String,
     #[serde(default)]
     checks: Option<Vec<Check>>,
+    /// Those of which the Go LinK knows nothing: it would not read a record that has them in `checks`. What is not
+    /// understood was written by a newer version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
+    more_checks: Vec<Value>,
     #[serde(default)]
     healthcheck_interval: u64,
     #[serde(default = "arp")]
@@ -89,12 +93,19 @@ impl RecordValue {
         if let Some(name) = &self.interface {
             interface_name::check(name).map_err(|why| format!("interface {name:?} {why}"))?;
         }
+        let (mut checks, mut skipped) = (self.checks.unwrap_or_default(), None);
+        for value in self.more_checks {
+            match Check::deserialize(&value) {
+                Ok(check) => checks.push(check),
+                Err(error) => skipped = Some(format!("more_checks: {error}")),
+            }
+        }
         let loss = self.etcd_loss_policy.as_ref().map(loss_policy).transpose();
-        let skipped = loss.as_ref().err().cloned();
+        let skipped = loss.as_ref().err().cloned().or(skipped);
         let record = Record {
             id,
             cidr,
-            checks: self.checks.unwrap_or_default(),
+            checks: Check::in_order(checks),
             healthcheck_interval: self.healthcheck_interval.min(LONGEST_INTERVAL),
             interface: self.interface,
             loss: loss.unwrap_or_default(),
@@ -112,10 +123,13 @@ fn loss_policy(value: &Value) -> Result<LossPolicy, String> {
 impl From<&Record> for RecordValue {
     fn from(record: &Record) -> RecordValue {
         let ip = record.cidr.to_string();
+        let (known, more): (Vec<Check>, Vec<Check>) =
+            record.checks.iter().cloned().partition(Check::is_tcp);
         RecordValue {
             id: record.id.to_string(),
             ip: ip.clone(),
-            checks: Some(record.checks.clone()),
+            checks: Some(known),
+            more_checks: more.into_iter().filter_map(|it| serde_json::to_value(it).ok()).collect(),
             healthcheck_interval: record.healthcheck_interval,
             plugin: arp(),
             plugin_config: Some(PluginConfig { ip }),
@@ -123,6 +137,15 @@ impl From<&Record> for RecordValue {
             etcd_loss_policy: record.loss.map(|policy| policy.to_string().into()),
         }
     }
+}
+
+/// A list that is null is empty, and what is none is one that is not understood.
+fn list<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Vec<Value>, D::Error> {
+    let value = Value::deserialize(value)?;
+    if let Value::Array(items) = value {
+        return Ok(items);
+    }
+    Ok(if value.is_null() { Vec::new() } else { vec![value] })
 }
 
 fn arp() -> String {

@@ -4,7 +4,7 @@ use super::request::{record_value, written};
 use super::*;
 use crate::etcd::{Compare, Kv, Op, Reply};
 use crate::policy::LossPolicy;
-use crate::vip::{Cidr, LONGEST_INTERVAL};
+use crate::vip::{Check, Cidr, LONGEST_INTERVAL};
 
 const ID: &str = "vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427";
 
@@ -93,7 +93,7 @@ fn what_cannot_be_understood_is_named_and_skipped() {
         (&format!(r#"{{"id":"{ID}","ip":"10.0.0.300"}}"#), "10.0.0.300"),
         (&format!(r#"{{"id":"{ID}","ip":"127.0.0.1"}}"#), "loopback"),
         (&format!(r#"{{"id":"{ID}"}}"#), r#"ip """#),
-        (&format!(r#"{{"id":"{ID}","ip":"10.0.0.1","checks":[{{"type":"HTTP"}}]}}"#), "HTTP"),
+        (&format!(r#"{{"id":"{ID}","ip":"10.0.0.1","checks":[{{"type":"UDP"}}]}}"#), "type UDP"),
         (r#"{"id":"vip-00000000-2fa1-41d2-883f-0016d3cca427","ip":"10.0.0.1"}"#, "vip-00000000"),
     ] {
         let stored = load(&[value]);
@@ -211,6 +211,29 @@ fn a_local_copy_is_read_as_it_was_written() {
     let records = stored.records.into_iter().map(|record| Record { revision: 0, ..record });
     assert_eq!(read, LocalCopy { records: records.collect(), ..copy });
     assert!(LocalCopy::read(&bytes[..bytes.len() - 2]).is_err());
+}
+
+#[test]
+fn checks_that_go_does_not_know_stand_beside_those_that_it_reads() {
+    let [link, tcp] = ["link://eth1,fall=1", "h:80,rise=2"].map(|it| Check::from_word(it).unwrap());
+    let record = Record { checks: Check::in_order(vec![link.clone(), tcp.clone()]), ..record() };
+    let txn = txn_of(&Request::WriteRecord(record.clone()), "h1", &machine(), "history");
+    let written = txn.then.iter().find_map(|op| {
+        let Op::Put { key, value, .. } = op else { return None };
+        key.ends_with(ID).then(|| String::from_utf8(value.clone()).unwrap())
+    });
+    let written = written.unwrap();
+    let known = r#""checks":[{"type":"TCP","host":"h","port":80,"rise":2}],"more_checks":[{"#;
+    assert!(written.contains(known), "{written}");
+    assert_eq!(load(&[&written]).records[0].checks, record.checks);
+    // What is not understood costs no IP, and is told.
+    for more in [r#"[{"type":"LINK","interface":"eth1","fall":1},{"type":"NEW"}]"#, "null", "7"] {
+        let value = format!(r#"{{"id":"{ID}","ip":"10.0.0.1","more_checks":{more}}}"#);
+        let found = load(&[&value]);
+        let expected = if more.starts_with('[') { vec![link.clone()] } else { vec![] };
+        assert_eq!(found.records[0].checks, expected);
+        assert_eq!(found.unreadable.is_empty(), more == "null", "{:?}", found.unreadable);
+    }
 }
 
 #[test]

@@ -11,8 +11,8 @@ use log::log;
 
 use super::chronicle::Chronicle;
 use super::core::{
-    Action, Core, CoreConfig, Event, Failure, Order, Origin, Outcome, REVOKE, StartError, Timer,
-    Token,
+    Action, Core, CoreConfig, Event, Failure, Order, Origin, Outcome, Permits, REVOKE, StartError,
+    Timer, Token,
 };
 use super::counts::Reply;
 use super::{Params, Told, calls, copies, counts, status};
@@ -81,7 +81,10 @@ impl Actor {
             host: params.host.clone(),
             instance: instance.clone(),
             interface: params.interface.clone(),
-            max_ips: params.max_ips,
+            permits: Permits {
+                max_ips: params.max_ips,
+                commands: params.checks.commands.is_some(),
+            },
             loss: params.loss,
             renewal: params.renewal,
             loss_after: params.loss_after,
@@ -325,8 +328,7 @@ impl Actor {
             host: self.params.host.clone(),
             checks: record.checks.clone(),
             timing: self.params.checks.timing(record.healthcheck_interval),
-            fall: self.params.checks.fall,
-            rise: self.params.checks.rise,
+            defaults: self.params.checks.clone(),
             loss: record.loss.unwrap_or(self.params.loss),
             all_failing: self.params.all_failing,
             etcd: self.params.etcd.clone(),

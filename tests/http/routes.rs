@@ -6,7 +6,7 @@ use std::time::Duration;
 use link::api::{Api, Options};
 use link::command::{Change, Command, NewVip, Refusal};
 use link::policy::LossPolicy;
-use link::vip::{Check, CheckKind, VipId};
+use link::vip::{Check, VipId};
 use link::wire;
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ fn id() -> VipId {
 }
 
 fn check() -> Check {
-    Check { kind: CheckKind::Tcp, host: "127.0.0.1".to_owned(), port: 80 }
+    Check::tcp("127.0.0.1", 80)
 }
 
 fn create(interface: Option<&str>) -> Command {

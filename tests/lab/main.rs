@@ -30,6 +30,8 @@ mod checks;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod conflicts;
 #[cfg(test)]
 mod connections;

@@ -177,8 +177,11 @@ fn promtool_finds_nothing_wrong_with_what_is_told() {
     // Nobody listens there.
     let check = json!({"type": "TCP", "host": "127.0.0.1", "port": 9});
     lab[owner].api().create(&json!({"ip": VIP6.to_string(), "checks": [check]}));
-    let failed =
-        || Scrape::of(&lab, owner).value("linkd_check_up", &format!("ip=\"{VIP6}\"")) == Some("0");
+    let failed = || {
+        Scrape::of(&lab, owner)
+            .value("linkd_check_up", &format!("ip=\"{VIP6}\",check=\"TCP 127.0.0.1:9\""))
+            == Some("0")
+    };
     eventually("the check has failed", failed);
     for id in lab.ids() {
         let scrape = Scrape::of(&lab, id).0;

@@ -24,9 +24,8 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("sorted", ""),
     ("text", ""),
     ("thread", ""),
-    ("vip", "text"),
+    ("vip", "interface_name text"),
     ("tcp", "thread"),
-    ("checks", "tcp thread vip"),
     ("metrics", "fsm text vip"),
     ("etcd", "clock metrics secret tcp thread"),
     ("failure_detector", "network sorted vip"),
@@ -34,6 +33,7 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("local_copy", "thread"),
     ("logging", "text thread"),
     ("net", "clock metrics network ping policy sorted thread vip"),
+    ("checks", "net tcp text thread vip"),
     ("systemd", "ping text"),
     ("wire", "vip"),
     ("history", "vip wire"),
@@ -58,7 +58,7 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("reload", "net"),
     (
         "daemon",
-        "api bell config etcd history local_copy logging metrics net ping policy reload supervisor \
+        "api bell checks config etcd history local_copy logging metrics net ping policy reload supervisor \
          systemd text",
     ),
 ];
@@ -81,6 +81,8 @@ pub(crate) const PLACES: &[(&str, &[&str])] = &[
 /// What decides or only knows words: no clock, no log, no file, no socket, and neither edge.
 pub(crate) const PURE: &[&str] = &[
     "src/call/",
+    "src/checks/board.rs",
+    "src/checks/counter.rs",
     "src/cluster/",
     "src/command.rs",
     "src/election/core",
@@ -98,7 +100,7 @@ pub(crate) const PURE: &[&str] = &[
     "src/store/",
     "src/supervisor/core/",
     "src/text.rs",
-    "src/vip.rs",
+    "src/vip/",
     "src/wire.rs",
 ];
 

@@ -177,7 +177,7 @@ impl Host {
 
 pub(crate) fn core(id: HostId, policies: Policies) -> Core {
     let Policies { loss, all_failing } = policies;
-    let config = CoreConfig { host: name(id), checked: true, fall: 1, rise: 1, loss, all_failing };
+    let config = CoreConfig { host: name(id), checked: true, loss, all_failing };
     Core::new(config)
 }
 

@@ -2,8 +2,10 @@
 //! client of etcd. What is in this file stands for the threads of the product.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use link::checks::Counter;
 use link::election::core::{Core as ElectionCore, CoreConfig as ElectionConfig, Reason};
 use link::election::driver::Driver;
 use link::election::{Status, Tally};
@@ -12,7 +14,7 @@ use link::lock::{self, Holder};
 use link::network::Hearing;
 use link::policy::CrashDetection;
 use link::store::{Instance, Record};
-use link::supervisor::core::{Core, CoreConfig, Event as SupervisorEvent, Timer};
+use link::supervisor::core::{Core, CoreConfig, Event as SupervisorEvent, Permits, Timer};
 use link::vip::{Cidr, Slot, VipId};
 
 use crate::client::Client;
@@ -58,6 +60,8 @@ pub(crate) struct Election {
     pub(crate) desired: Option<bool>,
     /// Numbers the settings of the checks, if there are checks.
     pub(crate) checks: Option<u64>,
+    /// What their results come to.
+    pub(crate) counter: Counter,
     pub(crate) probing: Option<Probing>,
     pub(crate) monitoring: Option<Monitoring>,
     /// Numbers the times that each of these begins.
@@ -91,7 +95,7 @@ impl Agent {
             host: host.to_owned(),
             instance: instance.clone(),
             interface: "eth0".to_owned(),
-            max_ips: None,
+            permits: Permits { max_ips: None, commands: false },
             loss: policies.loss,
             renewal: Duration::from_millis(RENEWAL),
             loss_after: Duration::from_millis(LOSS),
@@ -145,8 +149,6 @@ impl Election {
         let config = ElectionConfig {
             host: host.to_owned(),
             checked: !record.checks.is_empty(),
-            fall: FALL,
-            rise: RISE,
             loss: record.loss.unwrap_or(policies.loss),
             all_failing: policies.all_failing,
         };
@@ -158,6 +160,7 @@ impl Election {
             wakes_at: None,
             desired: None,
             checks: (!record.checks.is_empty()).then_some(0),
+            counter: Counter::new(RISE, FALL, false),
             probing: None,
             monitoring: None,
             probes: 0,
@@ -182,6 +185,7 @@ impl Election {
             tally: Tally::default(),
             drained_last: core.reason() == Reason::DrainedLast,
             checked: None,
+            checks: Arc::default(),
             claimed: None,
             state: core.state(),
             since: self.driver.since(),

@@ -2,7 +2,7 @@
 
 use link::command::NewVip;
 use link::policy::{AllFailingPolicy, CrashDetection, LossPolicy};
-use link::vip::{Check, CheckKind, Cidr};
+use link::vip::{Check, Cidr};
 
 use crate::random::Random;
 
@@ -111,7 +111,7 @@ impl Wish {
     }
 
     pub(crate) fn checks(self) -> Vec<Check> {
-        let check = Check { kind: CheckKind::Tcp, host: "127.0.0.1".to_owned(), port: 80 };
+        let check = Check::tcp("127.0.0.1", 80);
         if self.checked { vec![check] } else { Vec::new() }
     }
 

@@ -56,10 +56,6 @@ pub struct CoreConfig {
     pub host: String,
     /// Whether health checks are configured.
     pub checked: bool,
-    /// Failed checks in a row that make a passing host a failing one.
-    pub fall: u32,
-    /// Passed checks in a row that make a failing host a passing one.
-    pub rise: u32,
     /// What is done when etcd is lost.
     pub loss: LossPolicy,
     /// What is done when the checks fail on every host.
@@ -99,7 +95,7 @@ impl Core {
             state: State::Standby,
             lease: Lease::None,
             etcd: Etcd::unknown(),
-            health: Health::new(config.checked, config.fall, config.rise),
+            health: Health::new(config.checked),
             addresses: Addresses { ordered: None, bound: false },
             handover: Handover::none(),
             departure: Departure::Stays,
@@ -143,6 +139,11 @@ impl Core {
         matches!(said, Some(Candidacy::Available | Candidacy::Unavailable))
     }
 
+    /// No health check is down, as far as is known.
+    pub fn checks_pass(&self) -> bool {
+        self.health.checks_pass()
+    }
+
     /// Whether traffic can pass the interface, as last seen.
     pub fn interface_is_usable(&self) -> bool {
         self.health.usable_interface().is_some()
@@ -184,7 +185,7 @@ impl Core {
             Input::OwnerHeardAgain => self.on_owner_heard_again(),
             Input::Paused => self.revalidate(),
             Input::CandidatesOutdated => self.on_candidates_outdated(),
-            Input::Checked(passed) => self.health.checked(passed),
+            Input::Checked(up) => self.health.checked(up),
             Input::ChecksReplaced(checked) => self.health.replace_checks(checked),
             Input::Drained(drained) => self.health.drain(drained),
             Input::LossPolicy(policy) => self.config.loss = policy,

@@ -113,7 +113,7 @@ impl Interfaces {
     }
 }
 
-fn standing(link: Option<&Link>) -> Result<Mac, Unusable> {
+pub(super) fn standing(link: Option<&Link>) -> Result<Mac, Unusable> {
     match link {
         None => Err(Unusable::Missing),
         Some(link) if !link.is_up() => Err(Unusable::Down),

@@ -30,6 +30,7 @@ pub(super) use self::events::Events;
 use self::host_addresses::HostAddresses;
 use self::interface::Interfaces;
 pub(super) use self::route::Route;
+pub(crate) use self::route::carrier;
 pub use self::route::keeps_marks;
 use self::secondaries::{lacks_connected_route, same_subnet};
 use self::target::{Found, Target};

@@ -4,6 +4,7 @@
 //! milliseconds.
 
 use std::collections::HashSet;
+use std::io;
 use std::net::IpAddr;
 use std::sync::OnceLock;
 
@@ -12,6 +13,7 @@ use nix::sys::socket::SockProtocol;
 use nix::sys::utsname::uname;
 
 use super::exchange::Exchange;
+use super::interface::standing;
 use crate::net::codec::ethernet::Mac;
 use crate::net::codec::rtnetlink::{AddressInfo, Change, Link, Neighbour};
 use crate::net::codec::{netlink, rtnetlink};
@@ -48,6 +50,22 @@ pub fn keeps_marks() -> bool {
         let release = uname().ok().and_then(|name| name.release().to_str().map(marks_are_kept_by));
         release.unwrap_or(true)
     })
+}
+
+/// Whether traffic can pass an interface, which may be one on which nothing is managed.
+///
+/// # Errors
+///
+/// Why it cannot, or why that is not known.
+pub(crate) fn carrier(interface: &str) -> io::Result<()> {
+    let mut route = Route::open()?;
+    let link = route.link_by_name(interface).map_err(|error| {
+        if let RouteError::Socket(errno) = error {
+            return errno.into();
+        }
+        io::Error::other(error.to_string())
+    })?;
+    standing(link.as_ref()).map(drop).map_err(|why| io::Error::other(why.to_string()))
 }
 
 impl Route {

@@ -14,7 +14,7 @@ use crate::history::Kind;
 use crate::lock::{Candidate, Lease};
 use crate::network::mac_text;
 use crate::store::{self, At, Record, Request};
-use crate::vip::{Cidr, Slot, VipId};
+use crate::vip::{Check, Cidr, Slot, Target, VipId};
 use crate::wire;
 
 /// Why an IP is not served that is one too many.
@@ -147,6 +147,7 @@ impl Core {
     }
 
     fn create(&mut self, new: NewVip, token: Token) -> Result<(), Refusal> {
+        self.check_commands(&new.checks)?;
         self.check_new(new.cidr)?;
         self.reachable()?;
         let record = Record {
@@ -163,6 +164,18 @@ impl Core {
         let origin = if new.force { Origin::Forced } else { Origin::New };
         self.start_election(slot, record, origin);
         Ok(())
+    }
+
+    /// Commands are run where the operator has named a folder of them.
+    fn check_commands(&self, checks: &[Check]) -> Result<(), Refusal> {
+        let runs = |check: &&Check| matches!(check.target, Target::Exec { .. });
+        match checks.iter().find(runs) {
+            Some(check) if !self.config.permits.commands => {
+                let why = "needs CHECK_COMMANDS_DIR in the environment of this agent, the folder of the commands";
+                Err(Refusal::invalid("checks", format!("{check} {why}")))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn check_new(&self, cidr: Cidr) -> Result<(), Refusal> {
@@ -185,7 +198,7 @@ impl Core {
             let why = format!("etcd has still to be told that {cidr} was given up on this host");
             return Err(Refusal::Unavailable(why));
         }
-        match self.config.max_ips {
+        match self.config.permits.max_ips {
             Some(max) if self.table.len() >= max => {
                 let why = format!("{cidr} is one too many: MAX_NUMBER_OF_ENDPOINTS is {max}");
                 Err(Refusal::invalid("ip", why))
@@ -204,6 +217,7 @@ impl Core {
         if matches!(vip.stage, Stage::Deleting(_)) {
             return Err(Refusal::Conflict("the IP is being deleted".to_owned()));
         }
+        self.check_commands(change.checks.as_deref().unwrap_or_default())?;
         self.reachable()?;
         if let Some(vip) = self.table.get_mut(slot) {
             vip.changes.push_back((change, Some(token)));

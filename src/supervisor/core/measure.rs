@@ -77,11 +77,24 @@ impl Core {
             lock_held: status.owner.as_ref() == Some(&self.config.host),
             conflict: status.tally.conflict,
             owner_heard: self.detector.hears_owner(slot),
-            check: status.tally.check,
+            checks: checks_of(status),
             check_failures: status.tally.check_failures,
             transitions: status.tally.transitions,
         }
     }
+}
+
+/// Two checks that are the same are one series.
+fn checks_of(status: &Status) -> Vec<(String, bool)> {
+    let mut checks: Vec<(String, bool)> = Vec::with_capacity(status.checks.len());
+    for standing in status.checks.iter() {
+        let Some(up) = standing.up else { continue };
+        match checks.iter_mut().find(|(check, _)| *check == standing.check) {
+            Some((_, all)) => *all &= up,
+            None => checks.push((standing.check.clone(), up)),
+        }
+    }
+    checks
 }
 
 impl super::table::Table {

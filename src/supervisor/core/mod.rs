@@ -68,8 +68,8 @@ pub struct CoreConfig {
     pub instance: Instance,
     /// The interface of IPs that do not name one.
     pub interface: String,
-    /// How many IPs there may be; no limit if none.
-    pub max_ips: Option<usize>,
+    /// What may be registered.
+    pub permits: Permits,
     /// What is done with IPs that do not say otherwise when etcd is lost.
     pub loss: LossPolicy,
     /// Between two renewals of the lease.
@@ -86,6 +86,15 @@ pub struct CoreConfig {
     pub etcd_addresses: Vec<IpAddr>,
     /// When this agent began, in seconds since 1970.
     pub started: u64,
+}
+
+/// What may be registered on a host.
+#[derive(Clone, Copy, Debug)]
+pub struct Permits {
+    /// How many IPs; no limit if none.
+    pub max_ips: Option<usize>,
+    /// Whether checks may run commands: the operator has named a folder of them.
+    pub commands: bool,
 }
 
 /// All that is decided about one host.

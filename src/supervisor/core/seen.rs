@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::Core;
 use super::table::Vip;
+use crate::checks::{CheckStanding, Checked};
 use crate::network::{Liveness, mac_text};
 use crate::wire;
 
@@ -24,18 +25,26 @@ impl Core {
         let claimed = status
             .claimed
             .map(|(mac, at)| wire::Claimed { hardware_address: mac_text(mac), ago: age(at) });
-        let checked = status.checked.as_ref().map(|checked| wire::Checked {
+        let found = |checked: &Checked| wire::Checked {
             passed: checked.passed,
             since: age(checked.since),
             last_error: checked.last_error.as_ref().map(|(text, _)| text.clone()),
             last_error_ago: checked.last_error.as_ref().map(|(_, at)| age(*at)),
-        });
+        };
+        let checked = status.checked.as_deref().map(found);
+        let standing = |standing: &CheckStanding| wire::CheckStanding {
+            check: standing.check.clone(),
+            up: standing.up,
+            checked: standing.checked.as_ref().map(found),
+        };
+        let checks = status.checks.iter().map(standing).collect();
         let shown = wire::Seen {
             owner_since: seen.owner.map(age),
             bound_since: seen.bound.map(age),
             owners_host,
             claimed,
             checked,
+            checks,
             etcd_loss_after_ms: u64::try_from(self.config.loss_after.as_millis())
                 .unwrap_or(u64::MAX),
         };

@@ -197,7 +197,7 @@ impl Core {
     /// As many of these as there may be.
     fn within_limit(&mut self, mut records: Vec<Record>) -> Vec<Record> {
         by_address(&mut records);
-        let max = self.config.max_ips.unwrap_or(usize::MAX);
+        let max = self.config.permits.max_ips.unwrap_or(usize::MAX);
         let beyond = records.split_off(records.len().min(max));
         let text = format!(
             "MAX_NUMBER_OF_ENDPOINTS is {max}: {} more IPs are registered and not served: {}",
@@ -215,7 +215,7 @@ impl Core {
     /// Serves those that were too many, as far as there is room for them now.
     pub(super) fn fill_up(&mut self) {
         let may = self.life == Life::Running && self.start == Start::Loaded;
-        while may && self.config.max_ips.is_none_or(|max| self.table.len() < max) {
+        while may && self.config.permits.max_ips.is_none_or(|max| self.table.len() < max) {
             let first = self.table.beyond_limit.values().min_by_key(|record| record.cidr);
             let Some(record) = first.cloned() else { return };
             self.table.beyond_limit.remove(&record.id);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use link::checks::Counter;
 use link::election::Notice;
 use link::election::message::{Action, Input};
 use link::etcd::Gap;
@@ -16,7 +17,7 @@ use crate::bugs::Bug;
 use crate::client::Asker;
 use crate::memory_etcd::Change;
 use crate::setup::{HostId, IPS};
-use crate::times::{CHECK, NEIGHBOURS, UNBIND};
+use crate::times::{CHECK, FALL, NEIGHBOURS, RISE, UNBIND};
 
 impl World {
     /// An election has been started: it hears of the kernel, and its checks begin.
@@ -181,7 +182,11 @@ impl World {
         };
         let passed = machine.faults.sick[election.ip] == 0 || overlooked;
         self.process_after(CHECK, host, Process::Check(slot, number));
-        self.tell_election(host, slot, Input::Checked(passed));
+        let Some(election) = self.election_mut(host, slot) else { return };
+        election.counter.count(passed);
+        if let Some(up) = election.counter.is_up() {
+            self.tell_election(host, slot, Input::Checked(up));
+        }
     }
 
     pub(super) fn replace_checks(&mut self, host: HostId, slot: Slot, checked: bool) {
@@ -189,6 +194,7 @@ impl World {
         election.rounds += 1;
         let number = election.rounds;
         election.checks = checked.then_some(number);
+        election.counter = Counter::new(RISE, FALL, election.driver.core().checks_pass());
         if checked {
             self.process_after(1, host, Process::Check(slot, number));
         }

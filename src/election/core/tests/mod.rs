@@ -27,8 +27,6 @@ const MAC: Mac = [2, 0, 0, 0, 0, 1];
 const OTHER_MAC: Mac = [2, 0, 0, 0, 0, 2];
 
 const LEASE: i64 = 7;
-const FALL: u32 = 3;
-
 /// A core with the clock and the revision at which its story has arrived.
 struct Story {
     driver: Driver,
@@ -48,7 +46,7 @@ impl Story {
     fn with(checked: bool, loss: LossPolicy, all_failing: AllFailingPolicy) -> Story {
         let now = Instant::now();
         let host = "h1".to_owned();
-        let config = CoreConfig { host, checked, fall: FALL, rise: 1, loss, all_failing };
+        let config = CoreConfig { host, checked, loss, all_failing };
         let mut driver = Driver::new(Core::new(config), now);
         driver.handle(Input::Hearing(Hearing::Others), now);
         Story { driver, now, revision: 1, written: 1, asked: None }
@@ -97,9 +95,6 @@ impl Story {
         story.feed(Input::Checked(true));
         story.feed(Input::Lease(Lease::Held(LEASE)));
         let mut story = story.win();
-        for _ in 1..FALL {
-            assert_eq!(story.feed(refused()), []);
-        }
         let failing = transition(State::Activated, State::Failing, Event::HealthCheckFail);
         assert_eq!(story.feed(refused()), [failing, survey(Candidacy::Unavailable)]);
         story

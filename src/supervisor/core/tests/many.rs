@@ -11,7 +11,7 @@ fn many() -> Vec<Record> {
 
 /// A host that has these IPs; nothing is under way.
 fn running(records: &[Record]) -> Story {
-    let mut story = Story::begin_with(|config| config.max_ips = None, None);
+    let mut story = Story::begin_with(|config| config.permits.max_ips = None, None);
     story.load(records);
     story.settle_comparison(records);
     story.done.clear();
@@ -62,7 +62,7 @@ fn many_keys_of_the_lease_that_are_wrong_are_said_in_one_line() {
 
 #[test]
 fn elections_that_lack_a_thread_are_said_in_one_line() {
-    let mut story = Story::begin_with(|config| config.max_ips = None, None);
+    let mut story = Story::begin_with(|config| config.permits.max_ips = None, None);
     story.no_threads = Some(StartError::Failed("no threads".to_owned()));
     story.load(&many());
     story.timer(Timer::Restart);

@@ -105,7 +105,7 @@ impl Story {
             host: "h1".to_owned(),
             instance: machine(1),
             interface: "eth0".to_owned(),
-            max_ips: Some(10),
+            permits: Permits { max_ips: Some(10), commands: false },
             loss: LossPolicy::Take,
             renewal: Duration::from_secs(1),
             loss_after: Duration::from_secs(5),

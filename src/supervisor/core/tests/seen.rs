@@ -1,7 +1,7 @@
 //! What an IP that is asked for is shown with.
 
 use super::*;
-use crate::election::Checked;
+use crate::checks::{CheckStanding, Checked};
 use crate::fsm::State;
 use crate::network::Liveness;
 use crate::wire;
@@ -22,7 +22,12 @@ fn an_ip_that_is_asked_for_is_shown_with_what_was_seen_of_it_and_when() {
     let checked = Checked { passed: false, since: now, last_error: Some(("x".to_owned(), now)) };
     let status = Status {
         owner: Some("h2".to_owned()),
-        checked: Some(Box::new(checked)),
+        checked: Some(Box::new(checked.clone())),
+        checks: Arc::new(vec![CheckStanding {
+            check: "TCP h:1".to_owned(),
+            up: Some(true),
+            checked: Some(checked),
+        }]),
         claimed: Some(([2, 0, 0, 0, 0, 9], now)),
         ..Status::starting()
     };
@@ -34,6 +39,9 @@ fn an_ip_that_is_asked_for_is_shown_with_what_was_seen_of_it_and_when() {
     assert_eq!(told.claimed.map(|it| it.hardware_address).as_deref(), Some("02:00:00:00:00:09"));
     let checked = told.checked.expect("checks were told");
     assert_eq!((checked.passed, checked.last_error.as_deref()), (false, Some("x")));
+    let [one] = &told.checks[..] else { panic!("{:?}", told.checks) };
+    assert_eq!((one.check.as_str(), one.up), ("TCP h:1", Some(true)));
+    assert_eq!(one.checked.as_ref().map(|found| found.passed), Some(false));
     assert_eq!(told.etcd_loss_after_ms, 5000);
     story.notice(slot, Notice::Status(Arc::new(Status { owner: Some("h3".to_owned()), ..status })));
     assert_eq!(seen(&mut story).owners_host, None, "that was about another host");

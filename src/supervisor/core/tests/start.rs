@@ -291,7 +291,7 @@ fn what_another_cluster_lacks_is_not_forgotten_by_a_restart_before_it_is_written
 
 #[test]
 fn an_ip_beyond_the_limit_can_be_deleted_and_is_served_when_there_is_room() {
-    let mut story = Story::begin_with(|config| config.max_ips = Some(1), None);
+    let mut story = Story::begin_with(|config| config.permits.max_ips = Some(1), None);
     let records = [record(1, 5), record(2, 6), record(3, 7)];
     story.load(&records);
     assert_eq!(story.listed(), ["10.0.0.1/32"]);

@@ -7,7 +7,17 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+mod check;
+mod check_json;
+mod check_text;
+mod url;
+
+pub use check::{Check, Statuses, Target};
+pub(crate) use check_json::is_integer;
+pub use check_json::{Fault, check_of};
+pub use url::Url;
 
 use crate::text::with_room;
 
@@ -239,37 +249,6 @@ impl std::error::Error for VipIdError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(pub u32);
 
-/// A health check of the service behind an IP, on this host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Check {
-    /// How the target is tried.
-    #[serde(rename = "type")]
-    pub kind: CheckKind,
-    /// An address or a name.
-    pub host: String,
-    /// 1 to 65535.
-    pub port: u16,
-}
-
-impl fmt::Display for Check {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            CheckKind::Tcp if self.host.contains(':') => {
-                write!(f, "TCP [{}]:{}", self.host, self.port)
-            }
-            CheckKind::Tcp => write!(f, "TCP {}:{}", self.host, self.port),
-        }
-    }
-}
-
-/// The ways to try a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum CheckKind {
-    /// A TCP connection is made and closed.
-    #[serde(rename = "TCP")]
-    Tcp,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -339,13 +318,5 @@ mod tests {
         ] {
             assert_eq!(text.parse::<VipId>(), Err(VipIdError), "{text}");
         }
-    }
-
-    #[test]
-    fn a_check_is_written_as_the_wire_has_it() {
-        let text = r#"{"type":"TCP","host":"127.0.0.1","port":80}"#;
-        let check: Check = serde_json::from_str(text).unwrap();
-        assert_eq!(serde_json::to_string(&check).unwrap(), text);
-        assert_eq!(check.to_string(), "TCP 127.0.0.1:80");
     }
 }

@@ -1,0 +1,175 @@
+//! A health check in one word, as `linkctl` is given it:
+//!
+//! ```text
+//! 127.0.0.1:80   tcp://db:5432   link://eth1   http://127.0.0.1:8080/up   exec://name?arg=-v&arg=x
+//! ```
+//!
+//! and behind that, after commas, `rise=2`, `fall=5` and, for HTTP, `status=200-399`.
+
+use serde_json::{Map, Value};
+
+use super::check::Check;
+use super::check_json::{Fault, check_of};
+
+impl Check {
+    /// Reads a check from one word.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn from_word(word: &str) -> Result<Check, String> {
+        let (target, options) = split_options(word);
+        let mut object = target_of(target)?;
+        for (name, value) in options {
+            let number = value.parse::<u64>().ok();
+            let value = number.map_or_else(|| Value::from(value), Value::from);
+            let is_new = object.insert(name.to_owned(), value).is_none();
+            if !is_new {
+                return Err(format!("{name} is said twice"));
+            }
+            if name == "status" && !object.contains_key("url") {
+                return Err("status is for http:// only".to_owned());
+            }
+        }
+        let (check, faults) = check_of(&object);
+        let faults: Vec<String> = faults.iter().map(Fault::to_string).collect();
+        check.filter(|_| faults.is_empty()).ok_or_else(|| faults.join("; "))
+    }
+}
+
+/// The options at the end of a word: what stands behind a comma and is one of them.
+fn split_options(word: &str) -> (&str, Vec<(&str, &str)>) {
+    let (mut rest, mut options) = (word, Vec::new());
+    while let Some((before, last)) = rest.rsplit_once(',')
+        && let Some((name @ ("rise" | "fall" | "status"), value)) = last.split_once('=')
+    {
+        options.push((name, value));
+        rest = before;
+    }
+    options.reverse();
+    (rest, options)
+}
+
+fn target_of(word: &str) -> Result<Map<String, Value>, String> {
+    let (scheme, rest) = word.split_once("://").unwrap_or(("tcp", word));
+    match scheme.to_ascii_lowercase().as_str() {
+        "tcp" => tcp(rest),
+        "link" => Ok(object("LINK", &[("interface", rest.into())])),
+        "http" => {
+            let url = format!("http://{rest}");
+            Ok(object("HTTP", &[("url", url.into())]))
+        }
+        "exec" => exec(rest),
+        _ => Err("it begins with none of tcp://, link://, http:// and exec://".to_owned()),
+    }
+}
+
+fn object(kind: &str, parts: &[(&str, Value)]) -> Map<String, Value> {
+    let parts = parts.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+    parts.chain([("type".to_owned(), Value::from(kind))]).collect()
+}
+
+/// `host:port` or `[v6]:port`.
+fn tcp(text: &str) -> Result<Map<String, Value>, String> {
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
+        Some(parts) => parts,
+        None => text.rsplit_once(':').ok_or("the port is missing")?,
+    };
+    let plain = |c: char| !c.is_control() && !"/@?#[]".contains(c);
+    if !host.chars().all(plain) || (host.contains(':') && !text.starts_with('[')) {
+        return Err("not a host name or an IP address (IPv6: [::1]:80)".to_owned());
+    }
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    let port: u16 = port
+        .parse()
+        .ok()
+        .filter(|port| is_number && *port > 0)
+        .ok_or("the port is not between 1 and 65535")?;
+    Ok(object("TCP", &[("host", host.into()), ("port", port.into())]))
+}
+
+/// `name`, or `name?arg=first&arg=second`, where `%` and two hexadecimal digits stand for a byte.
+fn exec(text: &str) -> Result<Map<String, Value>, String> {
+    let (command, query) = match text.split_once('?') {
+        Some((command, query)) => (command, Some(query)),
+        None => (text, None),
+    };
+    let mut args = Vec::new();
+    for item in query.into_iter().flat_map(|query| query.split('&')) {
+        let arg = item.strip_prefix("arg=").ok_or_else(|| format!("{item} is not arg=VALUE"))?;
+        args.push(decoded(arg).ok_or_else(|| format!("{arg} has a % that stands for nothing"))?);
+    }
+    Ok(object("EXEC", &[("command", command.into()), ("args", args.into())]))
+}
+
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        if *byte == b'%' {
+            let (digits, after) = rest.split_at_checked(2)?;
+            let digits = std::str::from_utf8(digits).ok()?;
+            let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| is_hex)?);
+            rest = after;
+        } else {
+            bytes.push(*byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_says_what_is_checked() {
+        for (word, json) in [
+            ("db:5432", r#"{"type":"TCP","host":"db","port":5432}"#),
+            ("TCP://[::1]:80", r#"{"type":"TCP","host":"::1","port":80}"#),
+            ("db:1,rise=2,fall=5", r#"{"type":"TCP","host":"db","port":1,"rise":2,"fall":5}"#),
+            ("link://eth1,fall=1", r#"{"type":"LINK","interface":"eth1","fall":1}"#),
+            ("http://db/a,b", r#"{"type":"HTTP","url":"http://db/a,b"}"#),
+            ("http://db/,status=204", r#"{"type":"HTTP","url":"http://db/","status":204}"#),
+            (
+                "http://db/,status=200-399,rise=3",
+                r#"{"type":"HTTP","url":"http://db/","status":"200-399","rise":3}"#,
+            ),
+            ("exec://check", r#"{"type":"EXEC","command":"check"}"#),
+            (
+                "exec://check?arg=-v&arg=a%26b%20c,rise=2",
+                r#"{"type":"EXEC","command":"check","args":["-v","a&b c"],"rise":2}"#,
+            ),
+            ("exec://check?arg=", r#"{"type":"EXEC","command":"check","args":[""]}"#),
+        ] {
+            let check = Check::from_word(word).expect(word);
+            assert_eq!(serde_json::to_string(&check).expect("JSON"), json, "{word}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told() {
+        for (word, why) in [
+            ("db", "the port is missing"),
+            ("db:0", "the port is not between 1 and 65535"),
+            ("::1:80", "[::1]:80"),
+            ("udp://db:1", "tcp://, link://, http:// and exec://"),
+            ("db:80,rise=0", "rise 0 is not in 1-100"),
+            ("db:80,fall=x", "fall is not an integer"),
+            ("db:80,rise=1,rise=2", "rise is said twice"),
+            ("db:80,status=200", "status is for http:// only"),
+            ("http://db/,status=20", "status 20 is not a status"),
+            ("link://a/b", "interface a/b is not"),
+            ("exec://../x", "command ../x is not"),
+            ("exec://x?y=1", "y=1 is not arg=VALUE"),
+            ("exec://x?arg=%4", "stands for nothing"),
+            ("exec://x?arg=%ff", "stands for nothing"),
+            ("exec://x?arg=%+1", "stands for nothing"),
+        ] {
+            let error = Check::from_word(word).expect_err(word);
+            assert!(error.contains(why), "{word}: {error}");
+        }
+    }
+}
