@@ -36,6 +36,8 @@ pub enum Command {
     Get(VipId),
     /// Register an IP on this host.
     Create(NewVip),
+    /// Register these IPs on this host, all of them or none; no address is there twice.
+    CreateMany(Vec<NewVip>),
     /// Change what an IP says of itself.
     Change(VipId, Change),
     /// Take an IP off this host; answered when it is off, and another host has it or none offers it.
@@ -67,6 +69,7 @@ impl Command {
     pub fn changes(&self) -> bool {
         match self {
             Command::Create(_)
+            | Command::CreateMany(_)
             | Command::Change(..)
             | Command::Delete(_)
             | Command::Lock(_)
@@ -95,6 +98,7 @@ impl Command {
             | Command::Hosts(id) => Some(id),
             Command::List
             | Command::Create(_)
+            | Command::CreateMany(_)
             | Command::Drain(_)
             | Command::Undrain
             | Command::Drained
@@ -109,6 +113,10 @@ impl Command {
     pub fn words(&self) -> (&'static str, String) {
         match self {
             Command::Create(new) => ("add", format!(" {}", new.cidr)),
+            Command::CreateMany(all) => {
+                let first = all.first().map(|new| format!(", the first is {}", new.cidr));
+                ("add", format!(" {} IPs{}", all.len(), first.unwrap_or_default()))
+            }
             Command::Failover(_, Some(host)) => ("failover", format!(" to {host}")),
             Command::Failover(_, None) => ("failover", String::new()),
             Command::Change(_, change) => ("change", change.words()),
@@ -172,7 +180,7 @@ pub struct Change {
 /// What was asked, done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The IPs, ordered by address.
+    /// The IPs, ordered by address; those that are new, as they were asked for.
     List(Vec<wire::Ip>),
     /// The IP asked for, or as it is after the change.
     One(Box<wire::Ip>),

@@ -13,7 +13,7 @@ use super::reply::Reply;
 use crate::command::{Change, NewVip};
 use crate::interface_name;
 use crate::policy::LossPolicy;
-use crate::vip::{Check, Cidr, Fault, LONGEST_INTERVAL, check_of, is_integer};
+use crate::vip::{Check, Cidr, Fault as CheckFault, LONGEST_INTERVAL, check_of, is_integer};
 
 /// Seconds between two health checks; 0 means the daemon's default.
 const INTERVALS: RangeInclusive<u64> = 0..=LONGEST_INTERVAL;
@@ -27,23 +27,39 @@ const MAX_SHOWN: usize = 64;
 /// Seconds for which a host can be drained: a year.
 const LONGEST_DRAIN: u64 = 366 * 24 * 3600;
 
-/// The body of `POST /ips`.
-pub(crate) fn new_ip(body: &[u8]) -> Result<NewVip, Reply> {
-    let object = object(body)?;
-    new_vip(&object, &object, "ip")
+/// What is wrong with a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It has another shape.
+    Shape(String),
+    /// It is well-formed and cannot be accepted, by field.
+    Values(BTreeMap<String, Vec<String>>),
 }
 
-/// The body of `POST /endpoints`, where the address is in the configuration of a plugin.
-pub(crate) fn new_endpoint(body: &[u8]) -> Result<NewVip, Reply> {
-    let object = object(body)?;
-    let plugin = string(&object, "plugin", "plugin")?.unwrap_or("arp");
+impl From<Fault> for Reply {
+    fn from(fault: Fault) -> Reply {
+        match fault {
+            Fault::Shape(what) => Reply::error(400, &what),
+            Fault::Values(errors) => Reply::invalid(errors),
+        }
+    }
+}
+
+/// What `POST /ips` takes, or each part of an array of these.
+pub(super) fn new_ip(object: &Map<String, Value>) -> Result<NewVip, Fault> {
+    new_vip(object, object, "ip")
+}
+
+/// What `POST /endpoints` takes, where the address is in the configuration of a plugin.
+pub(super) fn new_endpoint(object: &Map<String, Value>) -> Result<NewVip, Fault> {
+    let plugin = string(object, "plugin", "plugin")?.unwrap_or("arp");
     if plugin != "arp" {
         let mut errors = ValidationErrors::default();
         errors.add("plugin", format!("{} is not a plugin of this agent, only arp", shown(plugin)));
         errors.result()?;
     }
     match object.get("plugin_config") {
-        Some(Value::Object(config)) => new_vip(&object, config, "plugin_config.ip"),
+        Some(Value::Object(config)) => new_vip(object, config, "plugin_config.ip"),
         Some(other) if !other.is_null() => Err(wrong_type("plugin_config", "an object", other)),
         _ => Err(missing("plugin_config")),
     }
@@ -51,7 +67,7 @@ pub(crate) fn new_endpoint(body: &[u8]) -> Result<NewVip, Reply> {
 
 /// The body of `PUT /ips/:id`: the checks under `healthchecks`, or under the name that they have
 /// in an IP; their interval; the policy; or several of them. What is absent stays as it is, and null is the daemon's default.
-pub(crate) fn change(body: &[u8]) -> Result<Change, Reply> {
+pub(crate) fn change(body: &[u8]) -> Result<Change, Fault> {
     let object = object(body)?;
     let field = ["healthchecks", "checks"].into_iter().find(|field| object.contains_key(*field));
     let [has_policy, has_interval] = [LOSS, INTERVAL].map(|field| object.contains_key(field));
@@ -74,7 +90,7 @@ pub(crate) fn change(body: &[u8]) -> Result<Change, Reply> {
 }
 
 /// The body of `POST /ips/:id/failover`: the host that is to take over, or nothing at all.
-pub(crate) fn failover_host(body: &[u8]) -> Result<Option<String>, Reply> {
+pub(crate) fn failover_host(body: &[u8]) -> Result<Option<String>, Fault> {
     if body.trim_ascii().is_empty() {
         return Ok(None);
     }
@@ -91,7 +107,7 @@ pub(crate) fn failover_host(body: &[u8]) -> Result<Option<String>, Reply> {
 }
 
 /// The body of `POST /drain`: for how many seconds, or nothing at all.
-pub(crate) fn drain_time(body: &[u8]) -> Result<Option<Duration>, Reply> {
+pub(crate) fn drain_time(body: &[u8]) -> Result<Option<Duration>, Fault> {
     if body.trim_ascii().is_empty() {
         return Ok(None);
     }
@@ -112,14 +128,14 @@ pub(crate) fn drain_time(body: &[u8]) -> Result<Option<Duration>, Reply> {
 struct ValidationErrors(BTreeMap<String, Vec<String>>);
 
 /// A check whose parts have the right types, and what is wrong with their values.
-type RawCheck<'a> = (Option<Check>, Vec<Fault<'a>>);
+type RawCheck<'a> = (Option<Check>, Vec<CheckFault<'a>>);
 
 /// The address stands in `place` and is called `ip_field` in errors; the rest stands in `object`.
 fn new_vip(
     object: &Map<String, Value>,
     place: &Map<String, Value>,
     ip_field: &str,
-) -> Result<NewVip, Reply> {
+) -> Result<NewVip, Fault> {
     let ip = string(place, "ip", ip_field)?.ok_or_else(|| missing(ip_field))?;
     let interface = string(object, "interface", "interface")?;
     let interval = integer(object, INTERVAL)?;
@@ -144,8 +160,8 @@ impl ValidationErrors {
         self.0.entry(field.to_owned()).or_default().push(message);
     }
 
-    fn result(self) -> Result<(), Reply> {
-        if self.0.is_empty() { Ok(()) } else { Err(Reply::invalid(self.0)) }
+    fn result(self) -> Result<(), Fault> {
+        if self.0.is_empty() { Ok(()) } else { Err(Fault::Values(self.0)) }
     }
 
     fn cidr(&mut self, field: &str, text: &str) -> Option<Cidr> {
@@ -170,7 +186,7 @@ impl ValidationErrors {
             checks.extend(check);
             for fault in faults {
                 // The other faults are of the shape, and refused before.
-                if let Fault::Invalid { part, value, why } = fault {
+                if let CheckFault::Invalid { part, value, why } = fault {
                     let value = shown(&value);
                     self.add(field, format!("{part} {value} of check {index} {why}"));
                 }
@@ -202,12 +218,17 @@ impl ValidationErrors {
     }
 }
 
-fn object(body: &[u8]) -> Result<Map<String, Value>, Reply> {
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(other) => Err(wrong_type("the body", "an object", &other)),
-        Err(error) => Err(Reply::error(400, &format!("the body is not JSON: {error}"))),
-    }
+fn object(body: &[u8]) -> Result<Map<String, Value>, Fault> {
+    let value = json(body)?;
+    let Value::Object(object) = value else {
+        return Err(wrong_type("the body", "an object", &value));
+    };
+    Ok(object)
+}
+
+pub(super) fn json(body: &[u8]) -> Result<Value, Fault> {
+    let value = serde_json::from_slice(body);
+    value.map_err(|error| Fault::Shape(format!("the body is not JSON: {error}")))
 }
 
 /// A field that is absent, null, or a string. Go's clients write null for what is not set.
@@ -215,7 +236,7 @@ fn string<'a>(
     object: &'a Map<String, Value>,
     field: &str,
     name: &str,
-) -> Result<Option<&'a str>, Reply> {
+) -> Result<Option<&'a str>, Fault> {
     match object.get(field) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -223,7 +244,7 @@ fn string<'a>(
     }
 }
 
-fn integer<'a>(object: &'a Map<String, Value>, field: &str) -> Result<Option<&'a Number>, Reply> {
+fn integer<'a>(object: &'a Map<String, Value>, field: &str) -> Result<Option<&'a Number>, Fault> {
     match object.get(field) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Number(number)) if is_integer(number) => Ok(Some(number)),
@@ -232,7 +253,7 @@ fn integer<'a>(object: &'a Map<String, Value>, field: &str) -> Result<Option<&'a
 }
 
 /// False if it is absent or null.
-fn boolean(object: &Map<String, Value>, field: &str) -> Result<bool, Reply> {
+fn boolean(object: &Map<String, Value>, field: &str) -> Result<bool, Fault> {
     match object.get(field) {
         None | Some(Value::Null) => Ok(false),
         Some(Value::Bool(value)) => Ok(*value),
@@ -240,7 +261,7 @@ fn boolean(object: &Map<String, Value>, field: &str) -> Result<bool, Reply> {
     }
 }
 
-fn raw_checks<'a>(object: &'a Map<String, Value>, field: &str) -> Result<Vec<RawCheck<'a>>, Reply> {
+fn raw_checks<'a>(object: &'a Map<String, Value>, field: &str) -> Result<Vec<RawCheck<'a>>, Fault> {
     match object.get(field) {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(items)) => {
@@ -250,7 +271,7 @@ fn raw_checks<'a>(object: &'a Map<String, Value>, field: &str) -> Result<Vec<Raw
     }
 }
 
-fn raw_check<'a>(field: &str, index: usize, item: &'a Value) -> Result<RawCheck<'a>, Reply> {
+fn raw_check<'a>(field: &str, index: usize, item: &'a Value) -> Result<RawCheck<'a>, Fault> {
     let name = |part: &str| format!("{field}[{index}]{part}");
     let Value::Object(check) = item else {
         return Err(wrong_type(&name(""), "an object", item));
@@ -258,21 +279,21 @@ fn raw_check<'a>(field: &str, index: usize, item: &'a Value) -> Result<RawCheck<
     let (check, faults) = check_of(check);
     for fault in &faults {
         match fault {
-            Fault::Missing(part) => return Err(missing(&name(&format!(".{part}")))),
-            Fault::WrongType { part, wanted, found } => {
+            CheckFault::Missing(part) => return Err(missing(&name(&format!(".{part}")))),
+            CheckFault::WrongType { part, wanted, found } => {
                 return Err(wrong_type(&name(&format!(".{part}")), wanted, found));
             }
-            Fault::Invalid { .. } => {}
+            CheckFault::Invalid { .. } => {}
         }
     }
     Ok((check, faults))
 }
 
-fn missing(name: &str) -> Reply {
-    Reply::error(400, &format!("{name} is missing"))
+fn missing(name: &str) -> Fault {
+    Fault::Shape(format!("{name} is missing"))
 }
 
-fn wrong_type(name: &str, wanted: &str, found: &Value) -> Reply {
+pub(super) fn wrong_type(name: &str, wanted: &str, found: &Value) -> Fault {
     let found = match found {
         Value::Null => "null".to_owned(),
         Value::Bool(_) | Value::Number(_) => shown(&found.to_string()),
@@ -280,7 +301,7 @@ fn wrong_type(name: &str, wanted: &str, found: &Value) -> Reply {
         Value::Array(_) => "an array".to_owned(),
         Value::Object(_) => "an object".to_owned(),
     };
-    Reply::error(400, &format!("{name} must be {wanted}, not {found}"))
+    Fault::Shape(format!("{name} must be {wanted}, not {found}"))
 }
 
 /// A value of the client's in an error: never empty, never long.

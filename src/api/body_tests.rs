@@ -1,15 +1,23 @@
 use super::*;
 
+fn new_ip(body: &[u8]) -> Result<NewVip, Reply> {
+    Ok(super::new_ip(&object(body)?)?)
+}
+
+fn new_endpoint(body: &[u8]) -> Result<NewVip, Reply> {
+    Ok(super::new_endpoint(&object(body)?)?)
+}
+
 fn created(text: &str) -> NewVip {
     new_ip(text.as_bytes()).unwrap_or_else(|reply| panic!("{text}: {reply:?}"))
 }
 
-fn refused<T>(result: Result<T, Reply>) -> (u16, Value) {
-    let Err(reply) = result else { panic!("it was accepted") };
+fn refused<T>(result: Result<T, impl Into<Reply>>) -> (u16, Value) {
+    let Err(reply) = result.map_err(Into::into) else { panic!("it was accepted") };
     (reply.status, serde_json::from_slice(&reply.body).unwrap())
 }
 
-fn text_of<T>(result: Result<T, Reply>, status: u16) -> String {
+fn text_of<T>(result: Result<T, impl Into<Reply>>, status: u16) -> String {
     let (found, body) = refused(result);
     assert_eq!(found, status, "{body}");
     body["error"].as_str().unwrap().to_owned()
@@ -224,7 +232,7 @@ fn an_endpoint_has_its_address_in_the_plugins_configuration() {
 
 #[test]
 fn a_failover_names_a_host_or_none() {
-    let host = |text: &str| failover_host(text.as_bytes());
+    let host = |text: &str| failover_host(text.as_bytes()).map_err(Reply::from);
     for text in ["", " \r\n", "{}", r#"{"host":null}"#] {
         assert_eq!(host(text), Ok(None), "{text}");
     }

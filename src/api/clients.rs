@@ -21,6 +21,9 @@ const MAX_CLIENTS: usize = 256;
 /// Requests in the queue that may wait for etcd or for another host. They can take seconds each, and
 /// must not fill up the places that readers and monitors need.
 const MAX_QUEUED_WAITING: usize = 64;
+/// Large requests in the queue. The server has one at a time: what it makes of one takes several times
+/// its memory.
+const MAX_QUEUED_LARGE: usize = 4;
 /// Clients that wait for news. They keep their places, and half of all are left to others.
 const MAX_WAITING: usize = 128;
 /// A client that came or asked so short a time ago is not pushed out: its request is on the way.
@@ -36,6 +39,8 @@ pub(crate) struct Client {
     connection: Connection,
     /// The request that the server has, has credentials that matter.
     guesses: bool,
+    /// The request that the server has, or had last, is large.
+    large: bool,
 }
 
 /// All clients, by a number that is never used again.
@@ -171,7 +176,8 @@ impl Clients {
             self.make_room(now);
         }
         let connection = Connection::new(self.names.clone(), now);
-        let mut client = Client { stream, address: address.ip(), connection, guesses: false };
+        let mut client =
+            Client { stream, address: address.ip(), connection, guesses: false, large: false };
         client.read(scratch, now);
         client.write(now);
         self.by_number.insert(self.next, client);
@@ -221,27 +227,36 @@ impl Clients {
         turn: u64,
         now: Instant,
     ) -> Option<(u64, Request)> {
+        let has_large = self.values().any(|client| client.large && client.connection.is_served());
         let waiting = self.by_number.iter_mut().filter(|(_, client)| {
-            client.connection.queued().is_some_and(|request| waiting_too || !request.waits)
+            client.connection.queued().is_some_and(|request| {
+                (waiting_too || !request.waits) && !(has_large && request.is_large())
+            })
         });
         let (number, client) = waiting.min_by_key(|(_, client)| client.connection.turn())?;
         let request = client.connection.take_request(turn, now)?;
         client.guesses = request.guesses;
+        client.large = request.is_large();
         Some((*number, request.forwarded(client.address)))
     }
 
     /// Answers 503 to the youngest of the requests that are too many.
     pub(crate) fn shed(&mut self, now: Instant) {
+        self.shed_beyond(MAX_QUEUED_WAITING, |request| request.waits, now);
+        self.shed_beyond(MAX_QUEUED_LARGE, Request::is_large, now);
+    }
+
+    fn shed_beyond(&mut self, most: usize, is_one: impl Fn(&Request) -> bool, now: Instant) {
         let mut queued: Vec<&mut Client> = self
             .by_number
             .values_mut()
-            .filter(|client| client.connection.queued().is_some_and(|request| request.waits))
+            .filter(|client| client.connection.queued().is_some_and(&is_one))
             .collect();
-        if queued.len() <= MAX_QUEUED_WAITING {
+        if queued.len() <= most {
             return;
         }
         sort_by(&mut queued, |a, b| a.connection.since().cmp(&b.connection.since()));
-        for client in queued.split_off(MAX_QUEUED_WAITING) {
+        for client in queued.split_off(most) {
             client.answer(&Reply::unavailable("too many requests wait for etcd"), true, now);
         }
     }

@@ -106,6 +106,26 @@ fn the_youngest_of_too_many_changes_are_refused() {
 }
 
 #[test]
+fn of_large_requests_a_few_wait_and_the_server_has_one_at_a_time() {
+    let mut lab = Lab::new();
+    let mut body = b"POST /ips HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n".to_vec();
+    body.resize(body.len() + 100_000, b' ');
+    let mut theirs: Vec<TcpStream> = (0..=MAX_QUEUED_LARGE).map(|_| lab.admit(&body, 1)).collect();
+    let get = lab.admit(GET, 2);
+    let now = lab.at(3);
+    lab.clients.shed(now);
+    let mut status = [0; 12];
+    theirs[MAX_QUEUED_LARGE].read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 503");
+    let turn = |lab: &mut Lab| Some(lab.clients.take_request(true, 0, now)?.0);
+    let first = turn(&mut lab).unwrap();
+    assert_eq!((turn(&mut lab), turn(&mut lab)), (Some(theirs.len() as u64), None));
+    lab.clients.get_mut(first).unwrap().answer(&Reply::version(), false, now);
+    assert!(turn(&mut lab).is_some_and(|next| next != first));
+    drop(get);
+}
+
+#[test]
 fn bodies_that_do_not_end_are_held_within_a_bound_and_the_oldest_go() {
     let mut lab = Lab::new();
     let mut body = b"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 65536\r\n\r\n".to_vec();

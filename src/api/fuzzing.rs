@@ -8,10 +8,11 @@ use nix::poll::PollFlags;
 use super::auth::admits;
 use super::browser::{Names, Provenance};
 use super::connection::Connection;
-use super::head::{MAX_BODY, MAX_HEAD};
+use super::head::MAX_HEAD;
+use super::many;
 use super::reply::{Framing, Reply};
 use super::request::Request;
-use super::route::{self, Action};
+use super::route::{self, Action, LARGEST_BODY};
 use crate::command::{Command, NewVip};
 use crate::etcd;
 use crate::fuzzing::cut;
@@ -137,7 +138,7 @@ impl Conversation {
                     "nothing is waited for: {connection:?}"
                 );
                 connection.received(piece, now);
-                let most = 2 * (MAX_HEAD + MAX_BODY + piece.len());
+                let most = 2 * (MAX_HEAD + LARGEST_BODY + piece.len());
                 assert!(connection.held() <= most, "{} bytes are held", connection.held());
             } else {
                 connection.ended(now);
@@ -215,7 +216,7 @@ fn check_canonical(request: &Request) {
     let length =
         lines.next().map_or(Some(0), |line| line.strip_prefix("Content-Length: ")?.parse().ok());
     assert_eq!((length, lines.next()), (Some(body.len()), None), "{shown:?}");
-    assert!(body.len() <= MAX_BODY, "{} bytes of body", body.len());
+    assert!(body.len() <= route::largest_body(method, path), "{} bytes of body", body.len());
     let again = Conversation::of([&request.bytes[..]]);
     assert_eq!(again.requests, std::slice::from_ref(request), "read again");
 }
@@ -256,6 +257,10 @@ fn check_command(command: &Command) {
         | Command::Drained => {}
         Command::Drain(time) => assert!(time.is_none_or(|time| time.as_secs() > 0), "{time:?}"),
         Command::Create(new) => check_new(new),
+        Command::CreateMany(all) => {
+            assert!((1..=many::MOST).contains(&all.len()), "{} IPs", all.len());
+            all.iter().for_each(check_new);
+        }
         Command::Get(id) | Command::Delete(id) | Command::Lock(id) | Command::Hosts(id) => {
             check_id(id);
         }

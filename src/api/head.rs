@@ -13,8 +13,6 @@ use super::route;
 
 /// Bytes of the request line and the header fields together.
 pub(crate) const MAX_HEAD: usize = 16 * 1024;
-/// Bytes of a body.
-pub(crate) const MAX_BODY: usize = 64 * 1024;
 const MAX_FIELDS: usize = 64;
 
 /// How far the bytes go.
@@ -109,7 +107,7 @@ fn read(request: &httparse::Request<'_, '_>, size: usize, names: &Names) -> Resu
     if modern && fields.hosts == 0 {
         return Err(bad("Host is missing"));
     }
-    let body = body_length(&fields)?;
+    let body = body_length(&fields, route::largest_body(method, path))?;
     let takes_body = matches!(method, "POST" | "PUT" | "PATCH");
     // What follows a request that should have told a length may be its body: never the next request.
     let ends_clearly = fields.length.is_some() || !takes_body;
@@ -215,14 +213,14 @@ fn has_token(value: &[u8], token: &[u8]) -> bool {
     value.split(|&byte| byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(token))
 }
 
-fn body_length(fields: &Fields<'_>) -> Result<usize, Reply> {
+fn body_length(fields: &Fields<'_>, most: usize) -> Result<usize, Reply> {
     match (fields.coded, fields.length) {
         (true, Some(_)) => Err(bad("Content-Length and Transfer-Encoding contradict each other")),
         (true, None) => Err(Reply::no_length()),
         (false, length) => usize::try_from(length.unwrap_or(0))
             .ok()
-            .filter(|&length| length <= MAX_BODY)
-            .ok_or_else(|| Reply::error(413, "the body is over 64 KiB")),
+            .filter(|&length| length <= most)
+            .ok_or_else(|| Reply::error(413, &format!("the body is over {} KiB", most / 1024))),
     }
 }
 

@@ -176,7 +176,7 @@ fn no_bytes_make_it_panic_or_pass_on_a_line_of_their_own() {
         let Ok(Progress::Complete(head)) = parse(&bytes) else {
             continue;
         };
-        assert!(head.size <= bytes.len() && head.body <= MAX_BODY);
+        assert!(head.size <= bytes.len() && head.body <= route::LARGEST_BODY);
         let text = String::from_utf8(head.canonical).unwrap();
         assert!(text.is_ascii() && text.ends_with("\r\n\r\n"));
         assert!(text.split("\r\n").count() <= 6, "{text:?}");

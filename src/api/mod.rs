@@ -23,6 +23,7 @@ mod gate;
 mod guesses;
 mod head;
 mod listen;
+mod many;
 mod news;
 mod page;
 mod private_socket;

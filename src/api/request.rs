@@ -3,6 +3,9 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use super::head::MAX_HEAD;
+use super::route::USUAL_BODY;
+
 /// The field in which the server is told who sent a request (RFC 7239).
 pub(crate) const FORWARDED: &str = "Forwarded";
 
@@ -31,6 +34,11 @@ pub(crate) struct Poll {
 }
 
 impl Request {
+    /// Whether it is larger than those are that come often.
+    pub(crate) fn is_large(&self) -> bool {
+        self.bytes.len() > MAX_HEAD + USUAL_BODY
+    }
+
     /// The same request, with the address of the client that sent it.
     pub(crate) fn forwarded(mut self, client: IpAddr) -> Request {
         let client = match client.to_canonical() {

@@ -5,14 +5,18 @@
 
 use std::time::Duration;
 
-use super::body;
 use super::reply::{Form, Reply};
+use super::{body, many};
 use crate::command::Command;
 use crate::history::After;
 use crate::vip::VipId;
 
 /// No client waits for longer; what it sends next says that it is still there.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Bytes of a body, and of one with many IPs.
+pub(crate) const USUAL_BODY: usize = 64 * 1024;
+pub(crate) const LARGEST_BODY: usize = 512 * 1024;
 
 /// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +45,14 @@ pub(crate) fn waits(method: &str, target: &str) -> bool {
         || matches!(segments(target)[..], ["status"] | [_, _, "hosts"])
 }
 
+/// Bytes of the largest body that may be sent there.
+pub(crate) fn largest_body(method: &str, target: &str) -> usize {
+    match (method, &segments(target)[..]) {
+        ("POST", ["ips" | "endpoints"]) => LARGEST_BODY,
+        _ => USUAL_BODY,
+    }
+}
+
 /// How long a client wants to wait for news, if there are none yet.
 pub(crate) fn patience(method: &str, target: &str) -> Option<Duration> {
     let reads = matches!(method, "GET" | "HEAD") && segments(target) == ["events"];
@@ -60,9 +72,11 @@ pub(crate) fn route(method: &str, target: &str, body: Option<&[u8]>) -> Result<A
         ("GET", ["events"]) => (Command::Events(after(target)?), bare(200)),
         ("GET", ["ips"]) => (Command::List, keyed(200, "ips")),
         ("GET", ["endpoints"]) => (Command::List, keyed(200, "endpoints")),
-        ("POST", ["ips"]) => (Command::Create(body::new_ip(required(body)?)?), bare(201)),
+        ("POST", ["ips"]) => (many::ips(required(body)?)?, bare(201)),
         ("POST", ["endpoints"]) => {
-            (Command::Create(body::new_endpoint(required(body)?)?), keyed(201, "endpoint"))
+            let command = many::endpoints(required(body)?)?;
+            let one = matches!(command, Command::Create(_));
+            (command, keyed(201, if one { "endpoint" } else { "endpoints" }))
         }
         ("GET", ["ips", id]) => (Command::Get(checked(id)?), keyed(200, "ip")),
         ("GET", ["endpoints", id]) => (Command::Get(checked(id)?), keyed(200, "endpoint")),
@@ -217,6 +231,26 @@ mod tests {
             assert_eq!(found, (expected.clone(), bare(200)));
             let found = command(method, &format!("/endpoints/{ID}"), checks);
             assert_eq!(found, (expected, bare(200)));
+        }
+    }
+
+    #[test]
+    fn many_ips_are_answered_with_an_array_bare_or_as_endpoints() {
+        let (many, form) = command("POST", "/ips", Some(r#"[{"ip":"10.0.0.1"}]"#));
+        assert!(matches!(many, Command::CreateMany(_)));
+        assert_eq!(form, bare(201));
+        let endpoints = r#"[{"plugin_config":{"ip":"10.0.0.1"}}]"#;
+        let (many, form) = command("POST", "/endpoints", Some(endpoints));
+        assert!(matches!(many, Command::CreateMany(_)));
+        assert_eq!(form, keyed(201, "endpoints"));
+        for (method, target, expected) in [
+            ("POST", "/ips?x", LARGEST_BODY),
+            ("POST", "/endpoints/", LARGEST_BODY),
+            ("PUT", "/ips", USUAL_BODY),
+            ("POST", "/drain", USUAL_BODY),
+            ("POST", "/ips/x/failover", USUAL_BODY),
+        ] {
+            assert_eq!(largest_body(method, target), expected, "{method} {target}");
         }
     }
 

@@ -14,12 +14,11 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, select};
 
 use super::audit::{self, Caller};
 use super::auth;
-use super::head::MAX_BODY;
 use super::page;
 use super::private_socket::PrivateSocket;
 use super::reply::{Form, Reply};
 use super::request::{FORWARDED, forwarded_for};
-use super::route::{self, Action};
+use super::route::{self, Action, LARGEST_BODY};
 use super::upstream::UPSTREAMS;
 use crate::command::{self, Command};
 use crate::secret::Credentials;
@@ -224,8 +223,8 @@ fn body(request: &mut tiny_http::Request) -> io::Result<Option<Vec<u8>>> {
     let Some(length) = request.body_length() else {
         return Ok(None);
     };
-    let mut body = Vec::with_capacity(length.min(MAX_BODY));
-    request.as_reader().take(MAX_BODY as u64).read_to_end(&mut body)?;
+    let mut body = Vec::with_capacity(length.min(LARGEST_BODY));
+    request.as_reader().take(LARGEST_BODY as u64).read_to_end(&mut body)?;
     Ok(Some(body))
 }
 

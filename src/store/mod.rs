@@ -17,6 +17,7 @@
 pub mod fuzzing;
 mod host;
 mod local;
+mod many;
 mod mark;
 mod record;
 mod request;
@@ -25,11 +26,10 @@ use serde::Serialize;
 
 pub use self::host::{Claim, HOSTS, HostKey, Instance, config_prefix, read_host};
 pub use self::local::LocalCopy;
+pub use self::many::RECORDS_AT_ONCE;
 pub use self::mark::Mark;
-pub use self::record::Record;
-pub use self::request::{
-    Answer, At, Found, Obstacle, Request, Unreadable, answer_of, read_record, txn_of,
-};
+pub use self::record::{Obstacle, Record};
+pub use self::request::{Answer, At, Found, Request, Unreadable, answer_of, read_record, txn_of};
 
 /// The records of a host. The slash at its end keeps `h1` from matching `h10`.
 pub fn records_prefix(host: &str) -> String {

@@ -6,7 +6,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{json, records_prefix};
 use crate::interface_name;
+use crate::lock::OtherPrefix;
 use crate::policy::LossPolicy;
 use crate::vip::{Check, Cidr, LONGEST_INTERVAL, VipId};
 
@@ -34,6 +36,15 @@ impl Record {
     pub fn is_same(&self, other: &Record) -> bool {
         Record { revision: 0, ..self.clone() } == Record { revision: 0, ..other.clone() }
     }
+}
+
+/// Why a key was not written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It was written by another; it is now at this revision (0: it is gone).
+    Changed(i64),
+    /// A host offers the address with another prefix length.
+    OtherPrefix(OtherPrefix),
 }
 
 /// The JSON of a [`Record`]. Versions 1 and 2 of the Go LinK know no plugins; version 3 may have the
@@ -150,4 +161,12 @@ fn list<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Vec<Value>, D::Err
 
 fn arp() -> String {
     "arp".to_owned()
+}
+
+pub(super) fn record_key(host: &str, id: &VipId) -> String {
+    format!("{}{id}", records_prefix(host))
+}
+
+pub(super) fn record_value(record: &Record) -> Vec<u8> {
+    json(&RecordValue::from(record))
 }

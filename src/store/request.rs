@@ -4,8 +4,8 @@ use super::host::{
     Claim, HOSTS, HostKey, Instance, claim_key, claims_prefix, host_key, host_value, mark_key,
     read_claim, read_host,
 };
-use super::record::{self, Record, RecordValue};
-use super::{json, records_prefix};
+use super::record::{self, Obstacle, Record, RecordValue, record_key, record_value};
+use super::{json, many, records_prefix};
 use crate::call;
 use crate::etcd::{Compare, Kv, Op, Reply, Txn};
 use crate::lock::{self, Candidate, OtherPrefix};
@@ -27,6 +27,11 @@ pub enum Request {
     WriteRecord(Record),
     /// Delete a record, if it still is at this revision.
     DeleteRecord(VipId, i64),
+    /// Write these new records, all or none: if none of them exists and no host offers one of the
+    /// addresses with another prefix length. [`super::RECORDS_AT_ONCE`] at most.
+    WriteRecords(Vec<Record>),
+    /// Delete the records with these ids, which only this agent has ever used.
+    DeleteRecords(Vec<VipId>),
     /// Write down the lease of this host and its machine, if the key still is at this revision
     /// (0: does not exist).
     WriteHost {
@@ -77,6 +82,8 @@ pub enum Answer {
     Loaded(Box<Found>),
     /// The revision at which the key was written, or why it was not.
     Written(Result<i64, Obstacle>),
+    /// The revision at which all of the records were written, or which of them was in the way, and why.
+    WrittenAll(Result<i64, (usize, Obstacle)>),
     /// The record is gone, or it is now at this revision.
     Deleted(Result<(), i64>),
     /// It was done.
@@ -91,15 +98,6 @@ pub enum Answer {
     Candidates(Vec<Candidate>),
     /// For each of the IPs that another host offers with another prefix length: how, and which host.
     OtherPrefixes(Vec<(Cidr, OtherPrefix)>),
-}
-
-/// Why a key was not written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Obstacle {
-    /// It was written by another; it is now at this revision (0: it is gone).
-    Changed(i64),
-    /// A host offers the address with another prefix length.
-    OtherPrefix(OtherPrefix),
 }
 
 /// At which point of which history an answer was true.
@@ -157,6 +155,8 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance, history: &str)
                 otherwise: vec![Op::Get(key)],
             }
         }
+        Request::WriteRecords(records) => many::write(host, records, mark(host, history)),
+        Request::DeleteRecords(ids) => many::delete(host, ids),
         Request::WriteHost { lease, revision } => {
             let value = host_value(host, *lease, instance);
             guarded_write(mark(host, history), host_key(host), *revision, value)
@@ -205,10 +205,12 @@ pub fn answer_of(request: &Request, host: &str, instance: &Instance, reply: &Rep
             Some(kv) if !reply.succeeded => Err(kv.mod_revision),
             Some(_) | None => Ok(()),
         }),
+        Request::WriteRecords(records) => Answer::WrittenAll(many::written(records, reply)),
         Request::WriteHost { lease, .. } => {
             Answer::Written(written(&host_value(host, *lease, instance), reply))
         }
-        Request::WritePresence { .. }
+        Request::DeleteRecords(_)
+        | Request::WritePresence { .. }
         | Request::Release { .. }
         | Request::ClaimName { .. }
         | Request::DropClaims => Answer::Done,
@@ -237,14 +239,6 @@ fn named_host(kv: &Kv) -> Option<(String, HostKey)> {
     // What has a slash in it is a claim.
     let name = Some(name).filter(|name| !name.contains('/'))?;
     Some((name.to_owned(), read_host(kv).ok()?))
-}
-
-fn record_key(host: &str, id: &VipId) -> String {
-    format!("{}{id}", records_prefix(host))
-}
-
-pub(super) fn record_value(record: &Record) -> Vec<u8> {
-    json(&RecordValue::from(record))
 }
 
 fn write_record(host: &str, record: &Record, history: &str) -> Txn {

@@ -1,6 +1,7 @@
 //! The formats, against what Go and Rust agents have written, and the transactions.
 
-use super::request::{record_value, written};
+use super::record::{record_key, record_value};
+use super::request::written;
 use super::*;
 use crate::etcd::{Compare, Kv, Op, Reply};
 use crate::policy::LossPolicy;
@@ -338,4 +339,42 @@ fn a_write_that_was_repeated_finds_its_own_value() {
     assert_eq!(written(b"a", &reply(false, vec![vec![kv("k", "a")]])), Ok(5));
     assert_eq!(written(b"a", &reply(false, vec![vec![kv("k", "b")]])), changed(5));
     assert_eq!(written(b"a", &reply(false, vec![vec![]])), changed(0));
+}
+
+#[test]
+fn of_many_records_all_or_none_are_written_and_a_repetition_finds_its_own() {
+    let of = |number: u8, id: &str| {
+        let text = format!("10.0.0.{number}");
+        Record { id: id.parse().unwrap(), cidr: text.parse().unwrap(), ..record() }
+    };
+    let records = [of(1, ID), of(2, "vip-00000000-0000-4000-8000-000000000002")];
+    let at_its_key = |record: &Record, value: Vec<u8>| Kv {
+        key: record_key("h1", &record.id),
+        value,
+        lease: 0,
+        mod_revision: 7,
+    };
+    let own = |record: &Record| vec![at_its_key(record, record_value(record))];
+    let other =
+        Kv { key: "/link/ips/10.0.0.2_24/h2".to_owned(), ..at_its_key(&records[1], Vec::new()) };
+    let candidacies = vec![other];
+    let offers = Obstacle::OtherPrefix(crate::lock::OtherPrefix {
+        cidr: "10.0.0.2/24".to_owned(),
+        host: "h2".to_owned(),
+    });
+    for (found, expected) in [
+        (vec![own(&records[0]), own(&records[1]), vec![], vec![]], Ok(7)),
+        (vec![own(&records[0]), vec![], vec![], vec![]], Err((1, Obstacle::Changed(0)))),
+        (vec![vec![], vec![], vec![], candidacies], Err((1, offers))),
+        (
+            vec![vec![], vec![at_its_key(&records[1], b"x".to_vec())], vec![], vec![]],
+            Err((1, Obstacle::Changed(7))),
+        ),
+    ] {
+        assert_eq!(many::written(&records, &Reply::new(false, 9, found)), expected);
+    }
+    assert_eq!(many::written(&records, &Reply::new(true, 9, Vec::new())), Ok(9));
+    let txn = txn_of(&Request::WriteRecords(records.to_vec()), "h1", &Instance::default(), "");
+    assert_eq!((txn.when.len(), txn.then.len(), txn.otherwise.len()), (6, 3, 4));
+    const { assert!(3 * RECORDS_AT_ONCE <= 100, "etcd takes 128 of each") };
 }

@@ -233,9 +233,7 @@ impl Actor {
             }
             Action::WriteCopy(bytes) => self.params.copy.write(bytes),
             Action::AppendToCopy(bytes) => {
-                let event_tx = self.inbox.event_tx.clone();
-                let lost = move || drop(event_tx.send(Box::new(Event::CopyLost)));
-                self.params.copy.append(bytes, Box::new(lost));
+                copies::append(&self.params, bytes, self.inbox.event_tx.clone());
             }
             Action::RemoveLeftOvers(unmarked) => self.params.net.remove_left_overs(unmarked),
             Action::Arm(timer, after) => drop(self.timers.insert(timer, Instant::now() + after)),
@@ -251,6 +249,8 @@ impl Actor {
     fn ask(&self, request: store::Request) {
         let (host, instance) = (self.params.host.clone(), self.instance.clone());
         let txn = store::txn_of(&request, &host, &instance, self.core.history());
+        // They write the same mark, so that the client would not send them together.
+        let is_of_many = matches!(request, store::Request::WriteRecords(_));
         let event_tx = self.inbox.event_tx.clone();
         let reply = move |result: Result<etcd::Reply, etcd::Error>| {
             let outcome = result.map_err(|error| failure(&error)).map(|reply| {
@@ -259,7 +259,8 @@ impl Actor {
             });
             let _ = event_tx.send(Box::new(Event::Answered(request, outcome)));
         };
-        self.params.etcd.submit(txn, STORE, Box::new(reply));
+        let submit = if is_of_many { etcd::Client::submit_at_once } else { etcd::Client::submit };
+        submit(&self.params.etcd, txn, STORE, Box::new(reply));
     }
 
     fn read_lease_keys(&self, lease: i64) {

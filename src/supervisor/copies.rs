@@ -1,7 +1,10 @@
-//! What the local copies on this machine say when the agent starts, and which machine it is.
+//! What the local copies on this machine say when the agent starts, and which machine it is; what is written to
+//! the own one.
+
+use crossbeam_channel::Sender;
 
 use super::Params;
-use super::core::Copies;
+use super::core::{Copies, Event};
 use crate::machine;
 use crate::store::{Instance, LocalCopy};
 
@@ -32,4 +35,10 @@ fn former_id(copies: &Copies) -> Option<String> {
 pub(super) fn instance(params: &Params, copies: &Copies) -> Instance {
     let hardware_address = params.net.hardware_address(&params.interface);
     machine::instance(former_id(copies), hardware_address.ok().flatten())
+}
+
+/// Writes behind the local copy. That it is lost is told.
+pub(super) fn append(params: &Params, bytes: Vec<u8>, event_tx: Sender<Box<Event>>) {
+    let lost = move || drop(event_tx.send(Box::new(Event::CopyLost)));
+    params.copy.append(bytes, Box::new(lost));
 }

@@ -11,6 +11,7 @@ mod client;
 mod events;
 mod framing;
 mod guesses;
+mod many;
 mod metrics;
 mod page;
 mod routes;

@@ -91,6 +91,9 @@ pub(crate) fn oblige(command: &Command) -> Answer {
     match command {
         Command::List => Answer::List(vec![ip("10.0.0.1/32")]),
         Command::Get(_) | Command::Change(..) => Answer::One(Box::new(ip("10.0.0.1/32"))),
+        Command::CreateMany(all) => {
+            Answer::List(all.iter().map(|vip| ip(&vip.cidr.to_string())).collect())
+        }
         Command::Create(vip) => Answer::One(Box::new(ip(&vip.cidr.to_string()))),
         Command::Delete(_) | Command::Lock(_) | Command::Failover(..) | Command::Undrain => {
             Answer::Done

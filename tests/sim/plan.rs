@@ -350,7 +350,8 @@ fn of_agent(random: &mut Random, host: HostId, ip: IpId, lasts: Millis) -> Fault
 
 fn asks(random: &mut Random, host: HostId, ip: IpId) -> Fault {
     let want = match random.between(0, 11) {
-        0..=2 => Want::Create(Wish::random(random)),
+        0 => Want::CreateBoth(Wish::random(random)),
+        1 | 2 => Want::Create(Wish::random(random)),
         3 | 4 => Want::Delete,
         5 => Want::Loss(Wish::random(random).loss),
         6 => Want::Lock,

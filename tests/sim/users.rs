@@ -15,6 +15,8 @@ use crate::setup::{HOSTS, HostId, IPS, IpId, TWIN, Wish, cidr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Want {
     Create(Wish),
+    /// This IP and the next one, together or not at all.
+    CreateBoth(Wish),
     Delete,
     Loss(Option<LossPolicy>),
     Failover,
@@ -40,6 +42,8 @@ struct Asked {
     want: Want,
     /// What was registered when it was asked.
     before: Registered,
+    /// The other IP that it is about, if there is one, and the same of that.
+    other: Option<(IpId, Registered)>,
 }
 
 #[derive(Debug)]
@@ -85,7 +89,8 @@ impl Users {
 
     /// Whether the answer to a question about this IP is awaited.
     pub(crate) fn waits(&self, host: HostId, ip: IpId) -> bool {
-        self.asked.values().any(|asked| (asked.host, asked.ip) == (host, ip))
+        let is_about = |asked: &Asked| asked.ip == ip || asked.other.is_some_and(|it| it.0 == ip);
+        self.asked.values().any(|asked| asked.host == host && is_about(asked))
     }
 
     /// A command for what somebody wants, and where it is answered.
@@ -98,6 +103,9 @@ impl Users {
     ) -> Option<(Command, Token)> {
         let command = match (want, id) {
             (Want::Create(wish), _) => Command::Create(wish.new_vip(ip)),
+            (Want::CreateBoth(wish), _) => {
+                Command::CreateMany(vec![wish.new_vip(ip), wish.new_vip(next(ip))])
+            }
             (Want::Drained(true), _) => Command::Drain(None),
             (Want::Drained(false), _) => Command::Undrain,
             (_, None) => return None,
@@ -111,9 +119,14 @@ impl Users {
         self.tokens += 1;
         let token = Token(self.tokens);
         let before = self.registered[host][ip];
-        self.asked.insert(token, Asked { host, ip, want, before });
-        if matches!(want, Want::Create(_) | Want::Delete | Want::Loss(_)) {
+        let both = matches!(want, Want::CreateBoth(_));
+        let other = both.then(|| (next(ip), self.registered[host][next(ip)]));
+        self.asked.insert(token, Asked { host, ip, want, before, other });
+        if both || matches!(want, Want::Create(_) | Want::Delete | Want::Loss(_)) {
             self.registered[host][ip] = Registered::Either;
+        }
+        if let Some((other, _)) = other {
+            self.registered[host][other] = Registered::Either;
         }
         Some((command, token))
     }
@@ -126,25 +139,20 @@ impl Users {
 
     /// Takes an answer.
     pub(crate) fn answered(&mut self, token: Token, answer: &Result<Answer, Refusal>) {
-        let Some(Asked { host, ip, want, before }) = self.asked.remove(&token) else { return };
-        let overtaken = self.waits(host, ip);
-        let now = match (answer, want) {
-            (Ok(_), Want::Create(wish)) => Registered::Yes(wish),
-            (Ok(_), Want::Delete) => Registered::No,
-            (Ok(_), Want::Loss(loss)) => match before {
-                Registered::Yes(wish) => Registered::Yes(Wish { loss, ..wish }),
-                Registered::No | Registered::Either => Registered::Either,
-            },
-            (_, Want::Failover | Want::Lock | Want::Drained(_)) => return,
-            (Err(Refusal::OutcomeUnknown(_)), _) => Registered::Either,
-            (Err(_), _) => before,
+        let Some(Asked { host, ip, want, before, other }) = self.asked.remove(&token) else {
+            return;
         };
         match answer {
+            _ if matches!(want, Want::Failover | Want::Lock | Want::Drained(_)) => return,
             Ok(_) => self.answers += 1,
             Err(Refusal::OutcomeUnknown(_)) => self.unknown += 1,
             Err(_) => self.refusals += 1,
         }
-        self.registered[host][ip] = if overtaken { Registered::Either } else { now };
+        for (ip, before) in [(ip, before)].into_iter().chain(other) {
+            let now = known_after(answer, want, before);
+            let overtaken = self.waits(host, ip);
+            self.registered[host][ip] = if overtaken { Registered::Either } else { now };
+        }
     }
 
     /// What was not certain is what the agent has, when everything else agrees with it.
@@ -175,5 +183,24 @@ impl Users {
 
     pub(crate) fn restarted(&mut self, host: HostId) {
         self.health[host] = (0, Vec::new());
+    }
+}
+
+/// The IP that is created together with one.
+fn next(ip: IpId) -> IpId {
+    (ip + 1) % IPS
+}
+
+/// What is registered, as far as an answer to what somebody wanted tells.
+fn known_after(answer: &Result<Answer, Refusal>, want: Want, before: Registered) -> Registered {
+    match (answer, want) {
+        (Ok(_), Want::Create(wish) | Want::CreateBoth(wish)) => Registered::Yes(wish),
+        (Ok(_), Want::Delete) => Registered::No,
+        (Ok(_), Want::Loss(loss)) => match before {
+            Registered::Yes(wish) => Registered::Yes(Wish { loss, ..wish }),
+            Registered::No | Registered::Either => Registered::Either,
+        },
+        (Err(Refusal::OutcomeUnknown(_)), _) => Registered::Either,
+        (Ok(_), Want::Failover | Want::Lock | Want::Drained(_)) | (Err(_), _) => before,
     }
 }

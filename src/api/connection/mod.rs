@@ -151,6 +151,11 @@ impl Connection {
         if let Phase::Queued(request, _) = &self.phase { Some(request) } else { None }
     }
 
+    /// Whether the server has its request.
+    pub(crate) fn is_served(&self) -> bool {
+        matches!(self.phase, Phase::Served(..))
+    }
+
     /// Bytes that came from the client.
     pub(crate) fn received(&mut self, bytes: &[u8], now: Instant) {
         if matches!(self.phase, Phase::Lingering) {

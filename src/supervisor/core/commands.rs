@@ -1,9 +1,11 @@
 //! The commands of the API: each is checked against the table, stored in etcd, and only then done.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use log::Level;
 
+use super::batch::Batch;
 use super::start::{Start, is_of_etcd};
 use super::stop::Life;
 use super::table::{Stage, Vip};
@@ -27,6 +29,8 @@ pub(super) struct Clients {
     waiting: Vec<(Command, Token)>,
     /// Which hosts offer an IP is being read.
     asking_hosts: Vec<(Cidr, Token)>,
+    /// IPs that are being registered together.
+    pub(super) batches: BTreeMap<Token, Batch>,
 }
 
 impl Core {
@@ -65,6 +69,7 @@ impl Core {
             | Command::Undrain
             | Command::Drained => true,
             Command::Create(_)
+            | Command::CreateMany(_)
             | Command::Change(..)
             | Command::Lock(_)
             | Command::Failover(..)
@@ -100,6 +105,7 @@ impl Core {
                 self.reply(token, Ok(Answer::One(Box::new(shown))));
             }
             Command::Create(new) => self.create(new, token)?,
+            Command::CreateMany(all) => self.create_many(all, token)?,
             Command::Change(id, change) => self.change(&id, change, token)?,
             Command::Delete(id) => self.delete(&id, token)?,
             Command::Lock(id) => {
@@ -136,7 +142,7 @@ impl Core {
     }
 
     /// An etcd that is known to be lost is not asked. One that was not heard yet may answer.
-    fn reachable(&self) -> Result<(), Refusal> {
+    pub(super) fn reachable(&self) -> Result<(), Refusal> {
         match self.lease.told {
             Lease::Lost => {
                 let trouble = self.host_trouble().unwrap_or_else(|| "etcd is lost".to_owned());
@@ -148,9 +154,18 @@ impl Core {
 
     fn create(&mut self, new: NewVip, token: Token) -> Result<(), Refusal> {
         self.check_commands(&new.checks)?;
-        self.check_new(new.cidr)?;
+        self.check_new(new.cidr, 0)?;
         self.reachable()?;
-        let record = Record {
+        let origin = if new.force { Origin::Forced } else { Origin::New };
+        let record = self.record_of(new);
+        // The election comes first: when there can be no more, nothing is stored.
+        let slot = self.table.insert(record.clone(), Stage::Starting(token));
+        self.start_election(slot, record, origin);
+        Ok(())
+    }
+
+    pub(super) fn record_of(&self, new: NewVip) -> Record {
+        Record {
             id: (self.config.new_id)(),
             cidr: new.cidr,
             checks: new.checks,
@@ -158,16 +173,11 @@ impl Core {
             interface: new.interface,
             loss: new.loss,
             revision: 0,
-        };
-        // The election comes first: when there can be no more, nothing is stored.
-        let slot = self.table.insert(record.clone(), Stage::Starting(token));
-        let origin = if new.force { Origin::Forced } else { Origin::New };
-        self.start_election(slot, record, origin);
-        Ok(())
+        }
     }
 
     /// Commands are run where the operator has named a folder of them.
-    fn check_commands(&self, checks: &[Check]) -> Result<(), Refusal> {
+    pub(super) fn check_commands(&self, checks: &[Check]) -> Result<(), Refusal> {
         let runs = |check: &&Check| matches!(check.target, Target::Exec { .. });
         match checks.iter().find(runs) {
             Some(check) if !self.config.permits.commands => {
@@ -178,7 +188,8 @@ impl Core {
         }
     }
 
-    fn check_new(&self, cidr: Cidr) -> Result<(), Refusal> {
+    /// Whether an IP can be registered beside those that are here, and so many that are new.
+    pub(super) fn check_new(&self, cidr: Cidr, others: usize) -> Result<(), Refusal> {
         if let Some((_, same)) = self.table.at(cidr.addr()) {
             let same = same.record.cidr;
             return Err(Refusal::Conflict(format!("ip {same} is already configured on this host")));
@@ -199,7 +210,7 @@ impl Core {
             return Err(Refusal::Unavailable(why));
         }
         match self.config.permits.max_ips {
-            Some(max) if self.table.len() >= max => {
+            Some(max) if self.table.len() + others >= max => {
                 let why = format!("{cidr} is one too many: MAX_NUMBER_OF_ENDPOINTS is {max}");
                 Err(Refusal::invalid("ip", why))
             }

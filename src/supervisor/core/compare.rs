@@ -328,7 +328,7 @@ impl Core {
             Some(vip) => {
                 vip.record.revision >= revision
                     || vip.request != RecordRequest::None
-                    || matches!(vip.stage, Stage::Leaving(_))
+                    || matches!(vip.stage, Stage::Joining(_) | Stage::Leaving(_))
             }
             None => self.lease.wrote(revision),
         };

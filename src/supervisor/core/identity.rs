@@ -129,6 +129,7 @@ impl Core {
     fn serve_nothing(&mut self) {
         self.start = Start::Taken;
         self.out.push(Action::RemoveLeftOvers(self.formerly_managed()));
+        self.abandon_batches("another machine has the name of this host, which gives all up");
         for slot in self.table.slots() {
             if self.table.get(slot).is_some_and(|vip| !matches!(vip.stage, Stage::Leaving(_))) {
                 self.tell(slot, Order::Lease(crate::lock::Lease::None));

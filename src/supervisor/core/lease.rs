@@ -174,7 +174,9 @@ impl Core {
         }
         self.lease.told = lease;
         // One that is being stored hears of it when it is; a change comes after that.
-        let storing = |stage: &Stage| matches!(stage, Stage::Starting(_) | Stage::Storing(_));
+        let storing = |stage: &Stage| {
+            matches!(stage, Stage::Starting(_) | Stage::Joining(_) | Stage::Storing(_))
+        };
         for slot in self.table.slots() {
             let Some(vip) = self.table.get_mut(slot) else { continue };
             vip.service = Service::Served;

@@ -259,6 +259,8 @@ pub enum Timer {
     Presence,
     /// Requests whose outcome is unknown are sent again.
     Retry,
+    /// The elections of the next of many new IPs are started, or ended.
+    Batch,
     /// A client has waited long enough.
     Answer(Token),
     /// The lease should have been renewed by now.

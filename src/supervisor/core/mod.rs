@@ -9,6 +9,7 @@
 //! (`compare`), and what differs is mended. Nothing is remembered as a debt: a request whose outcome is
 //! not known is sent again until wanted and found agree (`records`).
 
+mod batch;
 mod commands;
 mod compare;
 mod copy;
@@ -182,7 +183,11 @@ impl Core {
             Timer::ReleaseLate => self.release_left(),
             Timer::CompareKeys => self.compare_keys(),
             Timer::Presence => self.may_write_presence_again(),
-            Timer::Retry => self.table.retry(),
+            Timer::Retry => {
+                self.table.retry();
+                self.retry_batches();
+            }
+            Timer::Batch => self.work_on_batches(),
             Timer::Answer(token) => self.answer_unknown(token),
             Timer::LeaseOverdue => self.lease.overdue = true,
             Timer::Refused => self.on_refused_too_long(),
@@ -220,6 +225,8 @@ impl Core {
             Request::Load => self.on_loaded(result, now),
             Request::WriteRecord(record) => self.on_record_written(record, result),
             Request::DeleteRecord(id, _) => self.on_record_deleted(&id, result),
+            Request::WriteRecords(records) => self.on_records_written(&records, result),
+            Request::DeleteRecords(ids) => self.on_records_deleted(&ids, result.is_ok()),
             Request::WriteHost { lease, .. } => self.on_host_written(lease, result),
             Request::WritePresence { lease, .. } => self.on_presence_written(lease, result),
             Request::Release { keys, .. } => self.on_released(&keys, result.is_ok()),

@@ -18,10 +18,10 @@ use crate::store::{self, At, Obstacle, Record, Request};
 use crate::vip::{Slot, VipId};
 
 /// Between two requests about one record, after one whose outcome is not known.
-const RETRY: Duration = Duration::from_millis(500);
+pub(super) const RETRY: Duration = Duration::from_millis(500);
 
 /// How much longer a client waits, once the outcome of its request is not known.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Core {
     /// Sends the requests that are missing.
@@ -97,14 +97,7 @@ impl Core {
                 vip.record.revision = revision;
             }
             (Err(obstacle), Stage::Storing(_)) => {
-                let why = match obstacle {
-                    Obstacle::Changed(_) => format!("the id {} is taken", record.id),
-                    Obstacle::OtherPrefix(other) => {
-                        let (cidr, host) = (&other.cidr, &other.host);
-                        format!("host {host} offers this address as {cidr}: use that mask here too")
-                    }
-                };
-                self.not_stored(slot, Refusal::Conflict(why));
+                self.not_stored(slot, in_the_way(obstacle));
             }
             // A change replaces what is there, whoever wrote it.
             (Err(Obstacle::Changed(revision)), Stage::Registered) => {
@@ -118,7 +111,7 @@ impl Core {
                 self.warn_of_prefixes(new.as_slice());
                 self.try_again_later(slot);
             }
-            (_, Stage::Starting(_) | Stage::Leaving(_))
+            (_, Stage::Starting(_) | Stage::Joining(_) | Stage::Leaving(_))
             | (Err(Obstacle::OtherPrefix(_)), Stage::Deleting(_)) => {}
         }
     }
@@ -244,12 +237,15 @@ impl Core {
                 // A record that is to be restored.
                 None => self.try_again_later(slot),
             },
-            Stage::Starting(_) | Stage::Leaving(_) => {}
+            Stage::Starting(_) | Stage::Joining(_) | Stage::Leaving(_) => {}
         }
     }
 
     /// A new IP was not stored: it is none.
     pub(super) fn not_stored(&mut self, slot: Slot, refusal: Refusal) {
+        if let Some(Stage::Joining(batch)) = self.table.get(slot).map(|vip| &vip.stage) {
+            return self.one_is_refused(*batch, slot, refusal);
+        }
         let Some(vip) = self.forget(slot) else { return };
         if let Stage::Starting(token) | Stage::Storing(Some(token)) = vip.stage {
             self.refuse([token], &refusal);
@@ -265,13 +261,13 @@ impl Core {
 
     /// A client has waited long enough for an outcome that is not known.
     pub(super) fn answer_unknown(&mut self, token: Token) {
-        let mut said = None;
+        let mut said = self.batch_goes_on(token).map(goes_on);
         for slot in self.table.slots() {
             let Some(vip) = self.table.get_mut(slot) else { continue };
             if vip.request != RecordRequest::None
                 && let Some(goes_on) = vip.let_go(token)
             {
-                said = Some(format!("etcd did not answer; this agent goes on {goes_on}"));
+                said = Some(self::goes_on(goes_on));
                 break;
             }
         }
@@ -288,7 +284,7 @@ impl Vip {
             return None;
         }
         match &self.stage {
-            Stage::Starting(_) | Stage::Leaving(_) => None,
+            Stage::Starting(_) | Stage::Joining(_) | Stage::Leaving(_) => None,
             Stage::Storing(_) => Some(Request::WriteRecord(self.record.clone())),
             Stage::Registered => match self.changes.front() {
                 Some((change, _)) => Some(Request::WriteRecord(changed(&self.record, change))),
@@ -303,7 +299,7 @@ impl Vip {
     /// Where the outcome of the request that is under way is answered.
     fn tokens(&self) -> Vec<Token> {
         match &self.stage {
-            Stage::Starting(token) => vec![*token],
+            Stage::Starting(token) | Stage::Joining(token) => vec![*token],
             Stage::Storing(token) => token.iter().copied().collect(),
             Stage::Registered => self.changes.iter().filter_map(|(_, token)| *token).collect(),
             Stage::Deleting(tokens) | Stage::Leaving(tokens) => tokens.clone(),
@@ -327,9 +323,28 @@ impl Vip {
                 change.1 = None;
                 Some(format!("changing {cidr}"))
             }
-            Stage::Starting(_) | Stage::Storing(_) | Stage::Deleting(_) | Stage::Leaving(_) => None,
+            Stage::Starting(_)
+            | Stage::Joining(_)
+            | Stage::Storing(_)
+            | Stage::Deleting(_)
+            | Stage::Leaving(_) => None,
         }
     }
+}
+
+fn goes_on(what: String) -> String {
+    format!("etcd did not answer; this agent goes on {what}")
+}
+
+/// Why a new record is not written.
+pub(super) fn in_the_way(obstacle: Obstacle) -> Refusal {
+    Refusal::Conflict(match obstacle {
+        Obstacle::Changed(_) => "its id is taken".to_owned(),
+        Obstacle::OtherPrefix(other) => {
+            let (cidr, host) = (&other.cidr, &other.host);
+            format!("host {host} offers this address as {cidr}: use that mask here too")
+        }
+    })
 }
 
 /// A record as a change wants it.

@@ -37,9 +37,10 @@ impl Core {
     /// Takes note of a request that was carried out; a read shows nothing of writes.
     pub(super) fn on_served(&mut self, request: &Request) {
         let writes = match request {
-            Request::WriteRecord(_) | Request::WriteHost { .. } => true,
+            Request::WriteRecord(_) | Request::WriteRecords(_) | Request::WriteHost { .. } => true,
             Request::Load
             | Request::DeleteRecord(..)
+            | Request::DeleteRecords(_)
             | Request::WritePresence { .. }
             | Request::Release { .. }
             | Request::ClaimName { .. }

@@ -318,14 +318,17 @@ impl Core {
                 vip.stage = Stage::Storing(Some(*token));
                 self.table.look_at(slot);
             }
+            (Ok(()), Stage::Joining(_)) => self.one_started(slot),
             (Ok(()), _) => {
                 vip.not_started = None;
                 self.introduce(slot);
             }
-            (Err(StartError::Answered(mac)), Stage::Starting(_)) => {
+            (Err(StartError::Answered(mac)), Stage::Starting(_) | Stage::Joining(_)) => {
                 self.on_answered(slot, cidr, mac)
             }
-            (Err(error), Stage::Starting(_)) => self.not_stored(slot, error.refusal(cidr)),
+            (Err(error), Stage::Starting(_) | Stage::Joining(_)) => {
+                self.not_stored(slot, error.refusal(cidr));
+            }
             // Only a new IP is looked for.
             (Err(StartError::Answered(_)), _) => {}
             (Err(StartError::OwnAddress(own)), _) => {

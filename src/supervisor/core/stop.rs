@@ -86,7 +86,10 @@ impl Core {
         let stage = self.table.get(slot).map(|vip| &vip.stage);
         let leaves = match stage {
             Some(Stage::Registered | Stage::Deleting(_)) => true,
-            Some(Stage::Starting(_) | Stage::Storing(_) | Stage::Leaving(_)) | None => false,
+            Some(
+                Stage::Starting(_) | Stage::Joining(_) | Stage::Storing(_) | Stage::Leaving(_),
+            )
+            | None => false,
         };
         if leaves && self.life != Life::Running {
             self.leave_outcome_open(slot);
@@ -102,9 +105,11 @@ impl Core {
             Stage::Registered if vip.request != RecordRequest::None => {
                 vip.changes.front_mut().and_then(|(_, token)| token.take()).into_iter().collect()
             }
-            Stage::Registered | Stage::Starting(_) | Stage::Storing(_) | Stage::Leaving(_) => {
-                Vec::new()
-            }
+            Stage::Registered
+            | Stage::Starting(_)
+            | Stage::Joining(_)
+            | Stage::Storing(_)
+            | Stage::Leaving(_) => Vec::new(),
         };
         let why = "etcd had not answered when this agent was stopped".to_owned();
         self.refuse(open, &Refusal::OutcomeUnknown(why));

@@ -67,6 +67,8 @@ pub(super) enum Stage {
     Starting(Token),
     /// It is being stored; until then it is shown to nobody.
     Storing(Option<Token>),
+    /// It is registered together with others, under this token: until all are, none is shown.
+    Joining(Token),
     /// It is registered.
     Registered,
     /// Its record is being deleted.

@@ -1,6 +1,7 @@
 //! The core of the supervisor, event by event: what it asks of etcd, of the elections and of the disk.
 
 mod answered;
+mod batch;
 mod commands;
 mod compare;
 mod drain;
