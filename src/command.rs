@@ -138,6 +138,11 @@ impl Command {
 }
 
 impl Change {
+    /// Whether there is anything that is to be different.
+    pub fn is_none(&self) -> bool {
+        self.checks.is_none() && self.interval.is_none() && self.loss.is_none()
+    }
+
     fn words(&self) -> String {
         let checks = self.checks.as_ref().map(|checks| format!(" {} checks", checks.len()));
         let interval = self.interval.map(|interval| format!(" every {interval} s"));
@@ -175,6 +180,8 @@ pub struct Change {
     pub interval: Option<u64>,
     /// What to do when etcd is lost, or the daemon's default, if that is to be something else.
     pub loss: Option<Option<LossPolicy>>,
+    /// What was said of fields that cannot be changed ([`wire::Ip::FIXED`]): it has to be so.
+    pub fixed: Vec<(&'static str, String)>,
 }
 
 /// What was asked, done.

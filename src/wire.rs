@@ -46,9 +46,32 @@ pub struct Ip {
     /// Seconds since the status last changed.
     #[serde(default)]
     pub since: u64,
+    /// Those of the fields above that the IP does not say itself: their values are the agent's.
+    #[serde(default)]
+    pub defaults: Vec<String>,
     /// What is known of it beside that, where one IP is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Box<Seen>>,
+}
+
+impl Ip {
+    /// The fields that no request changes: what an IP is, and what its host has found.
+    pub const FIXED: [&str; 8] =
+        ["id", "ip", "interface", "plugin", "election_key", "status", "owner", "bound"];
+
+    /// What one of these fields says.
+    pub fn fixed(&self, field: &str) -> String {
+        match field {
+            "id" => self.id.clone(),
+            "ip" => self.ip.clone(),
+            "interface" => self.interface.clone(),
+            "plugin" => self.plugin.clone(),
+            "election_key" => self.election_key.clone(),
+            "status" => self.status.clone(),
+            "owner" => self.owner.clone().unwrap_or_else(|| "null".to_owned()),
+            _ => self.bound.to_string(),
+        }
+    }
 }
 
 /// What a host has seen of an IP, and since when, in seconds.
@@ -350,6 +373,17 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_fixed_is_told_as_json_has_it() {
+        let text = r#"{"id":"vip-1","ip":"10.0.0.1/32","interface":"eth0","status":"STANDBY",
+            "plugin":"arp","election_key":"10.0.0.1_32","owner":null,"bound":true}"#;
+        let ip: Ip = serde_json::from_str(text).unwrap();
+        let json: serde_json::Value = serde_json::from_str(text).unwrap();
+        for field in Ip::FIXED {
+            assert_eq!(ip.fixed(field), json[field].to_string().trim_matches('"'), "{field}");
+        }
+    }
 
     #[test]
     fn what_the_go_link_shows_is_read() {

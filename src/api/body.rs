@@ -14,6 +14,7 @@ use crate::command::{Change, NewVip};
 use crate::interface_name;
 use crate::policy::LossPolicy;
 use crate::vip::{Check, Cidr, Fault as CheckFault, LONGEST_INTERVAL, check_of, is_integer};
+use crate::wire;
 
 /// Seconds between two health checks; 0 means the daemon's default.
 const INTERVALS: RangeInclusive<u64> = 0..=LONGEST_INTERVAL;
@@ -67,11 +68,13 @@ pub(super) fn new_endpoint(object: &Map<String, Value>) -> Result<NewVip, Fault>
 
 /// The body of `PUT /ips/:id`: the checks under `healthchecks`, or under the name that they have
 /// in an IP; their interval; the policy; or several of them. What is absent stays as it is, and null is the daemon's default.
+/// What an IP has beside these may be said as it is.
 pub(crate) fn change(body: &[u8]) -> Result<Change, Fault> {
     let object = object(body)?;
     let field = ["healthchecks", "checks"].into_iter().find(|field| object.contains_key(*field));
     let [has_policy, has_interval] = [LOSS, INTERVAL].map(|field| object.contains_key(field));
-    if field.is_none() && !has_policy && !has_interval {
+    let fixed = fixed(&object);
+    if field.is_none() && !has_policy && !has_interval && fixed.is_empty() {
         return Err(missing("healthchecks"));
     }
     let interval = integer(&object, INTERVAL)?;
@@ -82,11 +85,36 @@ pub(crate) fn change(body: &[u8]) -> Result<Change, Fault> {
     let loss = string(&object, LOSS, LOSS)?;
 
     let mut errors = ValidationErrors::default();
+    if field == Some("healthchecks")
+        && object.get("checks").is_some_and(|it| *it != object["healthchecks"])
+    {
+        errors.add("checks", "say something else than healthchecks".to_owned());
+    }
     let checks = checks.map(|(field, raw)| errors.checks(field, raw));
     let interval = has_interval.then(|| errors.interval(interval));
     let loss = has_policy.then(|| errors.loss(loss));
     errors.result()?;
-    Ok(Change { checks, interval, loss })
+    Ok(Change { checks, interval, loss, fixed })
+}
+
+/// What is said of fields that cannot be changed. The Go LinK's clients write null for what is not set.
+fn fixed(object: &Map<String, Value>) -> Vec<(&'static str, String)> {
+    let said = |value: &Value| match value.as_str() {
+        Some(text) => shown(text),
+        None => shown(&value.to_string()),
+    };
+    let ip = |value: &Value| {
+        let cidr = value.as_str().and_then(|text| text.parse::<Cidr>().ok());
+        Some(("ip", cidr.map_or_else(|| said(value), |cidr| cidr.to_string())))
+    };
+    let of = |field: &'static str| {
+        let value = object.get(field).filter(|value| !value.is_null())?;
+        if field == "ip" { ip(value) } else { Some((field, said(value))) }
+    };
+    // Under `/endpoints` the address stands there.
+    let configured = object.get("plugin_config").and_then(Value::as_object);
+    let configured = configured.and_then(|config| config.get("ip")).and_then(ip);
+    wire::Ip::FIXED.into_iter().filter_map(of).chain(configured).collect()
 }
 
 /// The body of `POST /ips/:id/failover`: the host that is to take over, or nothing at all.

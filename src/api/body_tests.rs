@@ -174,7 +174,7 @@ fn the_checks_have_two_names() {
         assert_eq!((change.checks.unwrap().len(), change.loss), (1, None), "{field}");
     }
     let both = format!(r#"{{"checks":{check},"healthchecks":null}}"#);
-    assert_eq!(change(both.as_bytes()).unwrap().checks, Some(Vec::new()));
+    assert!(text_of(change(both.as_bytes()), 422).starts_with("checks: say something else"));
     assert_eq!(text_of(change(b"{}"), 400), "healthchecks is missing");
 }
 
@@ -185,7 +185,7 @@ fn the_interval_of_the_checks_can_be_changed() {
     assert_eq!(alone, Change { interval: Some(7), ..Change::default() });
     let both = interval(r#"{"healthcheck_interval":0,"healthchecks":[]}"#);
     let checks = Some(Vec::new());
-    assert_eq!(both, Change { checks, interval: Some(0), loss: None });
+    assert_eq!(both, Change { checks, interval: Some(0), ..Change::default() });
     let text = text_of(change(br#"{"healthcheck_interval":3601}"#), 422);
     assert!(text.starts_with("healthcheck_interval: 3601 "), "{text}");
     text_of(change(br#"{"healthcheck_interval":"7"}"#), 400);
@@ -198,7 +198,7 @@ fn a_change_names_the_checks_or_the_policy_or_both() {
     let alone = loss(r#"{"etcd_loss_policy":"hold"}"#);
     assert_eq!(alone, Change { loss: hold, ..Change::default() });
     let both = loss(r#"{"etcd_loss_policy":"hold","healthchecks":[]}"#);
-    assert_eq!(both, Change { checks: Some(Vec::new()), interval: None, loss: hold });
+    assert_eq!(both, Change { checks: Some(Vec::new()), loss: hold, ..Change::default() });
     let back = loss(r#"{"etcd_loss_policy":null}"#);
     assert_eq!(back, Change { loss: Some(None), ..Change::default() });
     for (status, text) in [
@@ -241,4 +241,31 @@ fn a_failover_names_a_host_or_none() {
     assert_eq!(host(r#"{"host":2}"#).unwrap_err().status, 400);
     assert_eq!(host(r#"{"host":""}"#).unwrap_err().status, 422);
     assert_eq!(host(r#"{"host":"a/b"}"#).unwrap_err().status, 422);
+}
+
+#[test]
+fn what_cannot_be_changed_is_passed_on_as_it_is_said() {
+    let change = change(
+        br#"{"id":"vip-1","ip":"10.0.0.1","interface":"eth1","owner":null,"bound":true,"status":5,
+            "since":7,"new":1,"checks":[],"plugin_config":{"ip":"10.0.0.2"}}"#,
+    );
+    let fixed = change.unwrap().fixed;
+    let said = |field, text: &str| (field, text.to_owned());
+    let expected = [
+        said("id", "vip-1"),
+        said("ip", "10.0.0.1/32"),
+        said("interface", "eth1"),
+        said("status", "5"),
+        said("bound", "true"),
+        said("ip", "10.0.0.2/32"),
+    ];
+    assert_eq!(fixed, expected);
+}
+
+#[test]
+fn two_names_of_the_checks_say_the_same() {
+    let both = |checks: &str| format!(r#"{{"healthchecks":[],"checks":{checks}}}"#);
+    assert!(change(both("[]").as_bytes()).is_ok());
+    let other = both(r#"[{"type":"TCP","host":"h","port":1}]"#);
+    assert!(text_of(change(other.as_bytes()), 422).contains("checks: say something else"));
 }

@@ -236,6 +236,7 @@ mod tests {
             bound: false,
             reason: String::new(),
             since: 0,
+            defaults: Vec::new(),
             seen: None,
         }
     }

@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::failure::{Failure, Kind};
 use super::http::{self, Request, Response};
 use super::server::Server;
+use super::settings::Said;
 use super::text::excerpt;
-use crate::policy::LossPolicy;
 use crate::secret::Credentials;
 use crate::text::clean;
-use crate::vip::{Check, VipId};
+use crate::vip::{Cidr, VipId};
 use crate::wire;
 
 /// For what the agent answers from memory.
@@ -41,22 +42,29 @@ pub(super) struct Agent {
     pub(super) credentials: Option<Credentials>,
 }
 
-/// An IP to be registered: the body of `POST /ips`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// An IP to be registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NewIp {
-    pub(super) ip: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) checks: Vec<Check>,
-    /// Seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) healthcheck_interval: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) interface: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) etcd_loss_policy: Option<LossPolicy>,
+    pub(super) cidr: Cidr,
+    pub(super) settings: Said,
     /// Register it though another machine answers for the address.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) force: bool,
+}
+
+impl NewIp {
+    pub(super) fn new(cidr: Cidr, settings: Said) -> NewIp {
+        NewIp { cidr, settings, force: false }
+    }
+
+    /// The body of `POST /ips`, or a part of it.
+    pub(super) fn to_json(&self) -> Value {
+        let mut object = self.settings.clone();
+        object.insert("ip".to_owned(), self.cidr.to_string().into());
+        if self.force {
+            object.insert("force".to_owned(), true.into());
+        }
+        Value::Object(object)
+    }
 }
 
 /// What the agent answered, understood, and as it was.
@@ -111,7 +119,21 @@ impl Agent {
     }
 
     pub(super) fn add(&self, new: &NewIp) -> Result<Answer<wire::Ip>, Failure> {
-        let response = self.call("POST", "/ips", &json(new), STORE_LIMIT, 201)?;
+        let response = self.call("POST", "/ips", &json(&new.to_json()), STORE_LIMIT, 201)?;
+        self.understand(response)
+    }
+
+    /// Registers all of them or none.
+    pub(super) fn add_many(&self, all: &[NewIp]) -> Result<Answer<Vec<wire::Ip>>, Failure> {
+        let all: Vec<Value> = all.iter().map(NewIp::to_json).collect();
+        let response = self.call("POST", "/ips", &json(&all), HANDOVER_LIMIT, 201)?;
+        self.understand(response)
+    }
+
+    /// Changes what an IP says of itself.
+    pub(super) fn set(&self, id: &VipId, said: Said) -> Result<Answer<wire::Ip>, Failure> {
+        let body = json(&Value::Object(said));
+        let response = self.call("PUT", &format!("/ips/{id}"), &body, STORE_LIMIT, 200)?;
         self.understand(response)
     }
 

@@ -2,18 +2,23 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
 
 use super::agent::NewIp;
 use super::failure::Failure;
 use super::server::Server;
-use super::subcommand::{Subcommand, Verb};
+use super::settings::{self, Said, Setting};
+use super::subcommand::{ListForm, Subcommand, Verb};
 use crate::duration;
-use crate::policy::{LossPolicy, UnknownWord};
 use crate::secret::Credentials;
 use crate::text::clean;
-use crate::vip::{Check, Cidr, CidrError};
+use crate::vip::{Cidr, CidrError};
+
+/// How long it is waited for an owner, and how long it can be, in seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LONGEST_WAIT: u64 = 3600;
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,14 +74,15 @@ struct Words {
     json: bool,
     help: bool,
     version: bool,
-    checks: Vec<String>,
-    interval: Option<String>,
-    interface: Option<String>,
-    loss_policy: Option<String>,
+    settings: Vec<(&'static Setting, String)>,
     to: Option<String>,
     force: bool,
     time: Option<String>,
-    wait: bool,
+    /// With a time, if one is given.
+    wait: Option<Option<String>>,
+    file: Option<PathBuf>,
+    dry_run: bool,
+    output: Option<String>,
     follow: bool,
     wide: bool,
     env: Option<String>,
@@ -91,16 +97,17 @@ impl Words {
                 Arg::Long("host") => words.host = Some(parser.value()?.string()?),
                 Arg::Long("user") => words.user = Some(parser.value()?.string()?),
                 Arg::Long("password") => words.password = Some(parser.value()?.string()?),
-                Arg::Long("check") => words.checks.push(parser.value()?.string()?),
-                Arg::Long("interval") => words.interval = Some(parser.value()?.string()?),
-                Arg::Long("interface") => words.interface = Some(parser.value()?.string()?),
-                Arg::Long("etcd-loss-policy") => {
-                    words.loss_policy = Some(parser.value()?.string()?);
-                }
                 Arg::Long("to") => words.to = Some(parser.value()?.string()?),
                 Arg::Long("force") => words.force = true,
                 Arg::Long("for") => words.time = Some(parser.value()?.string()?),
-                Arg::Long("wait") => words.wait = true,
+                Arg::Long("wait") => {
+                    let time = parser.optional_value().map(ValueExt::string).transpose()?;
+                    words.wait = Some(time);
+                }
+                Arg::Short('f') if words.reads_file() => words.file = Some(parser.value()?.into()),
+                Arg::Long("file") => words.file = Some(parser.value()?.into()),
+                Arg::Long("dry-run") => words.dry_run = true,
+                Arg::Long("output") => words.output = Some(parser.value()?.string()?),
                 Arg::Long("follow") | Arg::Short('f') => words.follow = true,
                 Arg::Long("wide") => words.wide = true,
                 Arg::Long("env") => words.env = Some(parser.value()?.string()?),
@@ -108,10 +115,19 @@ impl Words {
                 Arg::Long("help") | Arg::Short('h') => words.help = true,
                 Arg::Long("version") | Arg::Short('V') => words.version = true,
                 Arg::Value(operand) => words.operands.push(operand.string()?),
-                Arg::Long(_) | Arg::Short(_) => return Err(arg.unexpected()),
+                Arg::Long(name) => match settings::of_option(name) {
+                    Some(setting) => words.settings.push((setting, parser.value()?.string()?)),
+                    None => return Err(arg.unexpected()),
+                },
+                Arg::Short(_) => return Err(arg.unexpected()),
             }
         }
         Ok(words)
+    }
+
+    /// Whether the command that was named takes a file.
+    fn reads_file(&self) -> bool {
+        self.operands.first().is_some_and(|verb| verb == "add" || verb == "apply")
     }
 
     /// The command, when exactly its own options and operands are there.
@@ -119,6 +135,7 @@ impl Words {
         self.reject_foreign_options(verb)?;
         let operand = match (verb.operand(), operands) {
             (None, []) => "",
+            (Some(_), []) if verb == Verb::Add && self.file.is_some() => "",
             (Some(_), [operand]) => operand,
             (Some(name), []) => {
                 return Err(Failure::usage(format!("{verb} needs an {name}")));
@@ -131,56 +148,116 @@ impl Words {
         Ok(match verb {
             Verb::Status => Subcommand::Status,
             Verb::Watch => Subcommand::Watch,
-            Verb::List => Subcommand::List { wide: self.wide },
+            Verb::List => Subcommand::List(self.list_form()?),
             Verb::Events => Subcommand::Events { follow: self.follow },
             Verb::Doctor => Subcommand::Doctor(self.env_file()?),
             Verb::Version => Subcommand::Version,
-            Verb::Add => Subcommand::Add(self.new_ip(operand)?),
+            Verb::Add => self.add(operand)?,
+            Verb::Set => Subcommand::Set(operand.parse()?, self.to_set()?),
+            Verb::Apply => self.apply()?,
             Verb::Show => Subcommand::Show(operand.parse()?),
             Verb::Delete => Subcommand::Delete(operand.parse()?),
             Verb::Lock => Subcommand::Lock(operand.parse()?),
             Verb::Failover => Subcommand::Failover(operand.parse()?, self.to_host()?),
-            Verb::Drain => Subcommand::Drain(self.drain_time()?, self.wait),
+            Verb::Drain => Subcommand::Drain(self.drain_time()?, self.wait.is_some()),
             Verb::Undrain => Subcommand::Undrain,
         })
     }
 
     fn reject_foreign_options(&self, verb: Verb) -> Result<(), Failure> {
-        for (given, name, owner) in [
-            (!self.checks.is_empty(), "--check", Verb::Add),
-            (self.interval.is_some(), "--interval", Verb::Add),
-            (self.interface.is_some(), "--interface", Verb::Add),
-            (self.loss_policy.is_some(), "--etcd-loss-policy", Verb::Add),
-            (self.force, "--force", Verb::Add),
-            (self.to.is_some(), "--to", Verb::Failover),
-            (self.time.is_some(), "--for", Verb::Drain),
-            (self.wait, "--wait", Verb::Drain),
-            (self.follow, "--follow", Verb::Events),
-            (self.wide, "--wide", Verb::List),
-            (self.env.is_some(), "--env", Verb::Doctor),
+        let fixed = self.settings.iter().find(|(setting, _)| !setting.can_change);
+        if let (Verb::Set, Some((setting, _))) = (verb, fixed) {
+            let option = setting.option;
+            let message =
+                format!("set does not take --{option}: delete the IP, and add it with another");
+            return Err(Failure::usage(message));
+        }
+        let setting = self.settings.first().map(|(setting, _)| format!("--{}", setting.option));
+        let time = self.wait.iter().flatten().next();
+        for (given, name, owners) in [
+            (
+                setting.is_some(),
+                setting.as_deref().unwrap_or_default(),
+                &[Verb::Add, Verb::Set][..],
+            ),
+            (self.force, "--force", &[Verb::Add, Verb::Apply]),
+            (self.file.is_some(), "--file", &[Verb::Add, Verb::Apply]),
+            (self.dry_run, "--dry-run", &[Verb::Apply]),
+            (self.to.is_some(), "--to", &[Verb::Failover]),
+            (self.time.is_some(), "--for", &[Verb::Drain]),
+            (self.wait.is_some(), "--wait", &[Verb::Drain, Verb::Add]),
+            (time.is_some(), "a time for --wait", &[Verb::Add]),
+            (self.follow, "--follow", &[Verb::Events]),
+            (self.wide, "--wide", &[Verb::List]),
+            (self.output.is_some(), "--output", &[Verb::List]),
+            (self.env.is_some(), "--env", &[Verb::Doctor]),
         ] {
-            if given && owner != verb {
+            if given && !owners.contains(&verb) {
                 return Err(Failure::usage(format!("{verb} does not take {name}")));
             }
         }
         Ok(())
     }
 
+    fn list_form(&self) -> Result<ListForm, Failure> {
+        match self.output.as_deref() {
+            None if self.wide => Ok(ListForm::Wide),
+            None | Some("table") => Ok(ListForm::Table),
+            Some("wide") => Ok(ListForm::Wide),
+            Some("commands") => Ok(ListForm::Commands),
+            Some(other) => Err(refuse("--output", other, "there are table, wide and commands")),
+        }
+    }
+
+    fn add(&self, ip: &str) -> Result<Subcommand, Failure> {
+        let (force, wait) = (self.force, self.wait_time()?);
+        let Some(file) = self.file.clone() else {
+            return Ok(Subcommand::Add(NewIp { force, ..self.new_ip(ip)? }, wait));
+        };
+        if !ip.is_empty() || !self.settings.is_empty() {
+            let message = "add takes an IP with its options, or a file in which these stand";
+            return Err(Failure::usage(message));
+        }
+        Ok(Subcommand::AddFile { file, force, wait })
+    }
+
     fn new_ip(&self, ip: &str) -> Result<NewIp, Failure> {
         let cidr: Cidr = ip.parse().map_err(|why: CidrError| refuse("IP", ip, &why.to_string()))?;
-        let read_check =
-            |text: &String| Check::from_word(text).map_err(|why| refuse("--check", text, &why));
-        if self.interface.as_deref() == Some("") {
-            return Err(Failure::usage("--interface: the name is empty"));
+        Ok(NewIp::new(cidr, self.said()?))
+    }
+
+    fn said(&self) -> Result<Said, Failure> {
+        let mut said = Said::new();
+        for (setting, text) in &self.settings {
+            settings::say(&mut said, setting, text)?;
         }
-        Ok(NewIp {
-            ip: cidr.to_string(),
-            checks: self.checks.iter().map(read_check).collect::<Result<_, _>>()?,
-            healthcheck_interval: self.interval.as_deref().map(seconds).transpose()?,
-            interface: self.interface.clone(),
-            etcd_loss_policy: self.loss_policy.as_deref().map(loss_policy).transpose()?,
-            force: self.force,
-        })
+        Ok(said)
+    }
+
+    fn to_set(&self) -> Result<Said, Failure> {
+        match self.settings.is_empty() {
+            true => Err(Failure::usage("set needs an option that says what is to be different")),
+            false => self.said(),
+        }
+    }
+
+    fn apply(&self) -> Result<Subcommand, Failure> {
+        let (force, dry_run) = (self.force, self.dry_run);
+        let file = self.file.clone().ok_or_else(|| Failure::usage("apply needs -f FILE"))?;
+        Ok(Subcommand::Apply { file, force, dry_run })
+    }
+
+    /// How long it is waited for an owner, if that is wanted.
+    fn wait_time(&self) -> Result<Option<Duration>, Failure> {
+        let Some(time) = &self.wait else { return Ok(None) };
+        let Some(text) = time else { return Ok(Some(PATIENCE)) };
+        match text.parse::<u64>() {
+            Ok(seconds @ 1..=LONGEST_WAIT) => Ok(Some(Duration::from_secs(seconds))),
+            Ok(_) | Err(_) => {
+                let why = format!("is not 1-{LONGEST_WAIT} (seconds)");
+                Err(refuse("--wait", text, &why))
+            }
+        }
     }
 
     fn env_file(&self) -> Result<PathBuf, Failure> {
@@ -247,14 +324,6 @@ fn variable(env: impl Fn(&str) -> Option<OsString>, name: &str) -> Result<Option
         Some(Ok(value)) => Ok(Some(value).filter(|value| !value.is_empty())),
         Some(Err(_)) => Err(Failure::usage(format!("{name} is not UTF-8"))),
     }
-}
-
-fn seconds(text: &str) -> Result<u64, Failure> {
-    text.parse().map_err(|_| refuse("--interval", text, "is not a number of seconds"))
-}
-
-fn loss_policy(word: &str) -> Result<LossPolicy, Failure> {
-    word.parse().map_err(|why: UnknownWord| refuse("--etcd-loss-policy", word, &why.to_string()))
 }
 
 /// `why` may repeat a part of the value.

@@ -1,5 +1,7 @@
 //! The command lines that there are, and those that are refused.
 
+use serde_json::json;
+
 use super::*;
 use crate::ctl::failure::Kind;
 use crate::ctl::subcommand::Target;
@@ -28,8 +30,8 @@ fn command(args: &[&str]) -> Subcommand {
 fn every_command_is_understood() {
     let cidr: Cidr = "10.0.0.1/32".parse().unwrap();
     let id = Target::Id(ID.parse().unwrap());
-    assert_eq!(command(&["list"]), Subcommand::List { wide: false });
-    assert_eq!(command(&["list", "--wide"]), Subcommand::List { wide: true });
+    assert_eq!(command(&["list"]), Subcommand::List(ListForm::Table));
+    assert_eq!(command(&["list", "--wide"]), Subcommand::List(ListForm::Wide));
     assert_eq!(command(&["version"]), Subcommand::Version);
     assert_eq!(command(&["events"]), Subcommand::Events { follow: false });
     assert_eq!(command(&["events", "--follow"]), Subcommand::Events { follow: true });
@@ -62,18 +64,49 @@ fn add_takes_checks_an_interval_an_interface_a_policy_and_force() {
         "probe",
         "--force",
     ];
-    let check = |host: &str, port| Check::tcp(host, port);
-    assert_eq!(
-        command(&args),
-        Subcommand::Add(NewIp {
-            ip: "fd00::1/128".to_owned(),
-            checks: vec![check("db", 5432), check("::1", 80)],
-            healthcheck_interval: Some(7),
-            interface: Some("eth1".to_owned()),
-            etcd_loss_policy: Some(LossPolicy::Probe),
-            force: true,
-        })
-    );
+    let check = |host: &str, port| json!({"type": "TCP", "host": host, "port": port});
+    let expected = json!({
+        "ip": "fd00::1/128",
+        "checks": [check("db", 5432), check("::1", 80)],
+        "healthcheck_interval": 7,
+        "interface": "eth1",
+        "etcd_loss_policy": "probe",
+        "force": true,
+    });
+    let Subcommand::Add(new, None) = command(&args) else { panic!("another command") };
+    assert_eq!(new.to_json(), expected);
+}
+
+#[test]
+fn many_are_added_and_applied_from_a_file_and_waited_for() {
+    let file = || PathBuf::from("a b");
+    let time = |seconds| Some(Duration::from_secs(seconds));
+    let added = |force, wait| Subcommand::AddFile { file: file(), force, wait };
+    assert_eq!(command(&["add", "-f", "a b"]), added(false, None));
+    assert_eq!(command(&["add", "--force", "--file=a b", "--wait"]), added(true, time(30)));
+    assert_eq!(command(&["add", "-f", "a b", "--wait=5"]), added(false, time(5)));
+    assert!(matches!(command(&["add", "10.0.0.1", "--wait=5"]), Subcommand::Add(_, Some(_))));
+    let applied = |dry_run| Subcommand::Apply { file: file(), force: false, dry_run };
+    assert_eq!(command(&["apply", "-f", "a b"]), applied(false));
+    assert_eq!(command(&["apply", "--dry-run", "-f", "a b"]), applied(true));
+    assert_eq!(command(&["events", "-f"]), Subcommand::Events { follow: true });
+    let form = |word| command(&["list", "--output", word]);
+    assert_eq!(form("commands"), Subcommand::List(ListForm::Commands));
+    assert_eq!(form("wide"), Subcommand::List(ListForm::Wide));
+}
+
+#[test]
+fn a_setting_can_be_set_and_taken_away() {
+    let cidr = Target::AnyMask("10.0.0.1".parse().unwrap());
+    for (args, said) in [
+        (&["--check", "none"] as &[&str], json!({"checks": []})),
+        (&["--interval=default"], json!({"healthcheck_interval": null})),
+        (&["--etcd-loss-policy", "hold"], json!({"etcd_loss_policy": "hold"})),
+    ] {
+        let args = [&["set", "10.0.0.1"], args].concat();
+        let serde_json::Value::Object(said) = said else { panic!("no object") };
+        assert_eq!(command(&args), Subcommand::Set(cidr.clone(), said));
+    }
 }
 
 #[test]
@@ -135,6 +168,18 @@ fn what_makes_no_sense_is_refused_by_name() {
         (&["undrain", "--wait"], "--wait"),
         (&["failover", "10.0.0.1", "--to", "h/2"], "h/2"),
         (&["failover", "10.0.0.1", "--to", "a\nb"], r"a\nb"),
+        (&["add"], "add needs an IP"),
+        (&["add", "10.0.0.1", "-f", "x"], "add takes an IP"),
+        (&["add", "-f", "x", "--interval", "5"], "add takes an IP"),
+        (&["add", "10.0.0.1", "--wait=0"], "--wait \"0\""),
+        (&["drain", "--wait=5"], "a time for --wait"),
+        (&["list", "-f", "x"], "--follow"),
+        (&["list", "--output", "xml"], "xml"),
+        (&["set", "10.0.0.1"], "set needs an option"),
+        (&["set", "10.0.0.1", "--interface", "e1"], "--interface: delete the IP"),
+        (&["set", "10.0.0.1", "--force"], "--force"),
+        (&["apply"], "apply needs -f FILE"),
+        (&["apply", "-f", "x", "--interval", "5"], "--interval"),
         (&["add", "10.0.0.1/33"], "/33"),
         (&["add", "10.0.0.1/\x1b[2J"], r"out of range: /\u{1b}[2J"),
         (&["add", "10.0.0.1", "--check", "db"], "port"),

@@ -47,6 +47,12 @@ impl Failure {
         self
     }
 
+    /// The same failure, with the place where it was found: `line 3: ...`.
+    pub(super) fn at(mut self, place: &str) -> Failure {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
     /// What to do next.
     pub(super) fn next(&self) -> &'static str {
         match self.kind {

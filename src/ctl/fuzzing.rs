@@ -12,6 +12,7 @@ use std::time::Duration;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, send, socketpair};
 
 use super::args::{self, Options, Task};
+use super::commands;
 use super::dial::Deadline;
 use super::events;
 use super::failure::{Failure, Kind};
@@ -27,6 +28,8 @@ use crate::wire;
 
 /// Where a host is handed an IP.
 const FAILOVER: &str = "/ips/vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427/failover";
+/// Where an IP is changed.
+const IP: &str = "/ips/vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427";
 /// An IP that is shown in as many lines as any other.
 const PLAIN_IP: &str = r#"{"id":"vip-1","ip":"10.0.0.1/32","status":"STANDBY"}"#;
 /// For an answer that is there already.
@@ -86,6 +89,9 @@ fn receive<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Result<Response, Error
 }
 
 fn check_shown(body: &[u8]) {
+    if let Ok(commands) = commands::of(body) {
+        lines_of(&commands);
+    }
     if let Ok(wire::IpList { ips }) = serde_json::from_slice(body) {
         assert_eq!(lines_of(&show::list(&ips, Colour::No)), 1 + ips.len());
     }
@@ -136,10 +142,15 @@ fn check_task(options: &Options, command: &Subcommand) {
     check_head(&options.server, options.credentials.as_ref());
     let body = |value: serde_json::Result<Vec<u8>>| value.expect("strings and numbers");
     match command {
-        Subcommand::Add(new) => {
-            let refused = refusal("POST", "/ips", &body(serde_json::to_vec(new)));
+        Subcommand::Add(new, _) => {
+            let refused = refusal("POST", "/ips", &body(serde_json::to_vec(&new.to_json())));
             assert!(matches!(refused, None | Some(422)), "{new:?}: {refused:?}");
         }
+        Subcommand::Set(_, said) => {
+            let refused = refusal("PUT", IP, &body(serde_json::to_vec(said)));
+            assert!(matches!(refused, None | Some(422)), "{said:?}: {refused:?}");
+        }
+        Subcommand::AddFile { .. } | Subcommand::Apply { .. } => {}
         Subcommand::Failover(_, Some(host)) => {
             let named = BTreeMap::from([("host", host)]);
             assert_eq!(refusal("POST", FAILOVER, &body(serde_json::to_vec(&named))), None);
@@ -153,7 +164,7 @@ fn check_task(options: &Options, command: &Subcommand) {
         Subcommand::Failover(_, None)
         | Subcommand::Status
         | Subcommand::Watch
-        | Subcommand::List { .. }
+        | Subcommand::List(_)
         | Subcommand::Doctor(_)
         | Subcommand::Version => {}
         Subcommand::Show(_) | Subcommand::Delete(_) | Subcommand::Lock(_) => {}

@@ -11,7 +11,8 @@ Usage: linkctl [OPTIONS] COMMAND
 Look:
   status            the whole cluster: hosts, IPs, and what needs a person
   watch             the same, again and again
-  list              the IPs of the agent's host, and who owns them
+  list              the IPs of the agent's host, and who owns them; or the commands that
+                    make another host offer the same
   show IP|ID        everything about one of them
   events            what happened on the agent's host, and why
   doctor            what is wrong with this host and its etcd, and what to do about it
@@ -19,6 +20,9 @@ Look:
 
 Say which IPs the agent's host shares:
   add IP            share an IP: this host becomes a candidate for it
+  add -f FILE       share many, all of them or none
+  set IP|ID         change its health checks or its policy, where it is
+  apply -f FILE     share exactly those in a file: add, change, delete
   delete IP|ID      stop sharing it on this host; another candidate takes it first
 
 Move IPs:
@@ -46,6 +50,7 @@ Exit codes:
   7  the agent cannot use etcd and changed nothing
   8  status: something in the cluster needs a person; doctor: there are errors
   9  doctor: there are warnings, and no errors
+  10 apply: something was changed, or with --dry-run is to be
 ";
 
 /// The page of one command.
@@ -56,6 +61,8 @@ pub(super) fn of(verb: Verb) -> &'static str {
         Verb::List => LIST,
         Verb::Show => SHOW,
         Verb::Add => ADD,
+        Verb::Set => SET,
+        Verb::Apply => APPLY,
         Verb::Delete => DELETE,
         Verb::Lock => LOCK,
         Verb::Failover => FAILOVER,
@@ -94,7 +101,7 @@ Usage: linkctl watch [--json]
 const LIST: &str = "\
 List the IPs of the agent's host, ordered by IP, in 80 columns.
 
-Usage: linkctl list [--wide | --json]
+Usage: linkctl list [--wide | --json | --output FORM]
 
 STATUS  ACTIVATED: this host owns the IP; STANDBY: it is a candidate; FAILING: its
         health checks fail, so it is not
@@ -102,7 +109,9 @@ OWNER   the host that holds the lock in etcd
 BOUND   whether the address is on this host's interface
 SINCE   how long the status has been what it is
 
-  --wide  names in full, and interface, number of health checks and id, too
+  --wide         names in full, and interface, number of health checks and id, too
+  --output FORM  table; wide: as --wide; commands: what a shell has to run to make another
+                 host offer the same, with what is the agent's left to that agent
 ";
 
 const SHOW: &str = "\
@@ -120,7 +129,8 @@ const ADD: &str = "\
 Share an IP: the agent's host becomes a candidate for it.
 
 Usage: linkctl add IP [--check CHECK]... [--interval SECONDS] [--interface NAME]
-                   [--etcd-loss-policy POLICY] [--force] [--json]
+                   [--etcd-loss-policy POLICY] [--force] [--wait[=SECONDS]] [--json]
+       linkctl add -f FILE [--force] [--wait[=SECONDS]] [--json]
 
   IP                   an address, or an address/mask; without one /32 or /128 is meant
   --check CHECK        the host is a candidate only while this is up; may be repeated:
@@ -139,10 +149,53 @@ Usage: linkctl add IP [--check CHECK]... [--interval SECONDS] [--interface NAME]
                        host answers for it; hold: leave it where it is; none: the agent's
                        ETCD_LOSS_POLICY
   --force              though a machine that does not share the IP answers for it
+  --wait[=SECONDS]     return when the IP has an owner, this host or another; exit code 4 if
+                       it has none within 30 s or so many
+  -f, --file FILE      all IPs of a file, 1000 at most, or none; - is standard input. On
+                       each line stands an IP, with the options above if it has any; what
+                       follows a # is a comment. Or the JSON of `linkctl list --json`
 
 Examples:
   linkctl add 10.20.30.40 --check 127.0.0.1:80 --interval 2
   linkctl add 10.20.30.40 --check http://127.0.0.1/up,fall=2 --check link://eth1,fall=1
+  linkctl add -f /etc/link/ips --wait
+";
+
+const SET: &str = "\
+Change what an IP says of itself. It stays where it is. What is not given stays, too.
+
+Usage: linkctl set IP|ID [--check CHECK]... [--interval SECONDS]
+                   [--etcd-loss-policy POLICY] [--json]
+
+  --check CHECK        as with `linkctl add`; these checks take the place of all that there
+                       are; none: no check
+  --interval SECONDS   between two checks; default: the agent's
+  --etcd-loss-policy POLICY
+                       take, probe or hold, as with `linkctl add`; default: the agent's
+
+Example:
+  linkctl set 10.20.30.40 --check 127.0.0.1:80 --check 127.0.0.1:443
+";
+
+const APPLY: &str = "\
+Make the agent's host share exactly the IPs of a file, with exactly the settings that stand
+there. IPs that are missing are added first; settings are changed where the IP is, and
+nothing moves by that; what the file does not have is deleted last. An IP with another mask
+or interface than before is deleted and added anew.
+
+Usage: linkctl apply -f FILE [--dry-run] [--force] [--json]
+
+  -f, --file FILE  as with `linkctl add`; - is standard input
+  --dry-run        only tell what is to be done
+  --force          as with `linkctl add`
+
+Each line tells what is done: + added, ~ changed, - deleted, ! registered anew.
+
+Exit code 0: all was so already; 10: something was changed, or with --dry-run is to be.
+After an error, what was done before it stays: run it again.
+
+Example:
+  linkctl list --json > ips && linkctl --host h2 apply -f ips
 ";
 
 const DELETE: &str = "\
@@ -153,8 +206,9 @@ Usage: linkctl delete IP|ID [--json]
 ";
 
 const LOCK: &str = "\
-Try to become the owner of an IP now. Done when it was tried: `linkctl show` tells who
-owns it.
+Try to become the owner of an IP now, and tell what came of it: this host owns it, or which
+host holds it, or why nobody does. An owner that is well keeps it: `linkctl failover` there
+hands it over.
 
 Usage: linkctl lock IP|ID [--json]
 ";

@@ -4,13 +4,17 @@
 //! words in [`crate::vip`] and [`crate::policy`] say. The flow is `args` → `agent` (over `http` and `dial`) → `show` and
 //! `output`. The exit codes are those of `failure::Kind`.
 
+mod add;
 mod agent;
+mod apply;
 mod args;
+mod commands;
 mod dial;
 mod doctor;
 mod drain;
 mod events;
 mod failure;
+mod file;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod help;
@@ -18,6 +22,7 @@ mod http;
 mod output;
 mod seen;
 mod server;
+mod settings;
 mod show;
 mod status;
 mod subcommand;
@@ -27,11 +32,11 @@ mod watch;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agent::{Agent, NewIp};
+use agent::Agent;
 use args::{Options, Task};
 use failure::{Failure, Kind};
 use output::Output;
-use subcommand::{Subcommand, Target};
+use subcommand::{ListForm, Subcommand, Target};
 
 use crate::VERSION;
 use crate::text::clean;
@@ -42,11 +47,14 @@ use crate::wire;
 const LOOKS: u32 = 5;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
+/// The exit code that says that something was changed, of those commands that tell it.
+const CHANGED: u8 = 10;
+
 /// Does what the command line says.
 pub fn main() -> ExitCode {
     let args = std::env::args_os().skip(1);
     match args::parse(args, |name| std::env::var_os(name)).and_then(perform) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(failure) => {
             output::note(&format!("{failure}\n  -> {}", failure.next()));
             ExitCode::from(failure.exit_code())
@@ -54,25 +62,41 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn perform(task: Task) -> Result<(), Failure> {
+/// What is done says the exit code.
+fn perform(task: Task) -> Result<u8, Failure> {
     match task {
-        Task::Help(None) => output::print(help::OVERVIEW),
-        Task::Help(Some(verb)) => output::print(help::of(verb)),
-        Task::OwnVersion => output::print(&format!("linkctl {VERSION}\n")),
-        Task::Run(options, command) => run(options, &command),
+        Task::Help(None) => output::print(help::OVERVIEW)?,
+        Task::Help(Some(verb)) => output::print(help::of(verb))?,
+        Task::OwnVersion => output::print(&format!("linkctl {VERSION}\n"))?,
+        Task::Run(Options { server, credentials, json }, command) => {
+            let (agent, output) = (Agent { server, credentials }, Output::new(json));
+            let Subcommand::Apply { file, force, dry_run } = command else {
+                return run(agent, output, &command).map(|()| 0);
+            };
+            let mut wanted = file::read(&file)?;
+            wanted.iter_mut().for_each(|new| new.force = force);
+            let changed = apply::run(&agent, output, wanted, dry_run)?;
+            return Ok(if changed { CHANGED } else { 0 });
+        }
     }
+    Ok(0)
 }
 
-fn run(options: Options, command: &Subcommand) -> Result<(), Failure> {
-    let Options { server, credentials, json } = options;
-    let agent = Agent { server, credentials };
-    let output = Output::new(json);
+fn run(agent: Agent, output: Output, command: &Subcommand) -> Result<(), Failure> {
     match command {
         Subcommand::Status => cluster(&agent, output),
         Subcommand::Watch => watch::run(&agent, output),
-        Subcommand::List { wide } => list(&agent, output, *wide),
+        Subcommand::List(form) => list(&agent, output, *form),
         Subcommand::Show(target) => show_one(&agent, output, target),
-        Subcommand::Add(new) => add(&agent, output, new),
+        Subcommand::Add(new, wait) => add::one(&agent, output, new, *wait),
+        Subcommand::AddFile { file, force, wait } => {
+            let mut all = file::read(file)?;
+            all.iter_mut().for_each(|new| new.force = *force);
+            add::many(&agent, output, &all, *wait)
+        }
+        Subcommand::Set(target, said) => set(&agent, output, target, said),
+        // It has an exit code of its own.
+        Subcommand::Apply { .. } => Ok(()),
         Subcommand::Events { follow: false } => events::show(&agent, output),
         Subcommand::Events { follow: true } => events::follow(&agent, output),
         Subcommand::Doctor(env_file) => doctor::run(agent, output, env_file),
@@ -88,7 +112,7 @@ fn run(options: Options, command: &Subcommand) -> Result<(), Failure> {
         }
         Subcommand::Lock(target) => {
             let id = change(&agent, "lock", target, |id| agent.lock(id))?;
-            output.done(|| format!("the lock of {target} was tried: {}", holder(&agent, &id)))
+            output.done(|| format!("{target}: {}", what_came_of_it(&agent, &id)))
         }
         Subcommand::Failover(target, host) => {
             change(&agent, "failover", target, |id| agent.failover(id, host.as_deref()))?;
@@ -107,14 +131,17 @@ fn cluster(agent: &Agent, output: Output) -> Result<(), Failure> {
     }
 }
 
-fn list(agent: &Agent, output: Output, wide: bool) -> Result<(), Failure> {
+fn list(agent: &Agent, output: Output, form: ListForm) -> Result<(), Failure> {
     let list = agent.list()?;
+    if form == ListForm::Commands {
+        return output::print(&commands::of(&list.json)?);
+    }
     if list.value.ips.is_empty() && !output.is_json() {
         // Not on stdout: there, nothing stands for nothing.
         output::note(&format!("the agent at {} shares no IP", agent.server));
         return Ok(());
     }
-    let shown = if wide { show::wide_list } else { show::list };
+    let shown = if form == ListForm::Wide { show::wide_list } else { show::list };
     output.answer(&list.json, |colour| shown(&list.value.ips, colour))
 }
 
@@ -136,21 +163,37 @@ fn show_one(agent: &Agent, output: Output, target: &Target) -> Result<(), Failur
     output.answer(&shown.json, |colour| show::one(&shown.value.ip, hosts.as_deref(), colour))
 }
 
-/// Who has the lock, when that is known after a moment.
-fn holder(agent: &Agent, id: &VipId) -> String {
+/// What came of it that a lock was tried, when that is known after a moment.
+fn what_came_of_it(agent: &Agent, id: &VipId) -> String {
+    let mut why = String::new();
     for _ in 0..LOOKS {
-        match agent.show(id).map(|shown| shown.value.ip.owner) {
-            Ok(Some(owner)) => return format!("{} has it", clean(&owner)),
-            Ok(None) => std::thread::sleep(BETWEEN_LOOKS),
-            Err(_) => return "who has it is not known".to_owned(),
+        let Ok(ip) = agent.show(id).map(|shown| shown.value.ip) else {
+            return "its lock was tried; who has it is not known".to_owned();
+        };
+        match ip.owner {
+            _ if ip.status == "ACTIVATED" => return "this host is its owner".to_owned(),
+            Some(owner) => {
+                let owner = clean(&owner);
+                let next = format!("linkctl failover on {owner} hands it over");
+                return format!("its lock was tried; {owner} holds it ({next})");
+            }
+            None => why = clean(&ip.reason),
         }
+        std::thread::sleep(BETWEEN_LOOKS);
     }
-    "nobody has it yet".to_owned()
+    format!("its lock was tried; nobody has it yet: {why}")
 }
 
-fn add(agent: &Agent, output: Output, new: &NewIp) -> Result<(), Failure> {
-    let added = agent.add(new).map_err(|f| f.on("add", &new.ip))?;
-    output.answer(&added.json, |colour| show::one(&added.value, None, colour))
+fn set(
+    agent: &Agent,
+    output: Output,
+    target: &Target,
+    said: &settings::Said,
+) -> Result<(), Failure> {
+    let named = |failure: Failure| failure.on("set", target);
+    let id = find(agent, target).map_err(named)?;
+    let changed = agent.set(&id, said.clone()).map_err(named)?;
+    output.answer(&changed.json, |colour| show::one(&changed.value, None, colour))
 }
 
 /// This program's version is known without the agent, and shown even when the agent's is not.

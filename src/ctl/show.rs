@@ -212,6 +212,7 @@ mod tests {
             bound: status == "ACTIVATED",
             reason: String::new(),
             since: 192,
+            defaults: Vec::new(),
             seen: None,
         }
     }

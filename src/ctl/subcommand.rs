@@ -3,9 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use super::agent::NewIp;
 use super::failure::Failure;
+use super::settings::Said;
 use crate::text::clean;
 use crate::vip::{Cidr, VipId};
 use crate::wire;
@@ -15,12 +17,22 @@ use crate::wire;
 pub(super) enum Subcommand {
     Status,
     Watch,
-    /// With everything, however wide.
-    List {
-        wide: bool,
-    },
+    List(ListForm),
     Show(Target),
-    Add(NewIp),
+    /// And wait for so long until it has an owner.
+    Add(NewIp, Option<Duration>),
+    /// The same with those in a file.
+    AddFile {
+        file: PathBuf,
+        force: bool,
+        wait: Option<Duration>,
+    },
+    Set(Target, Said),
+    Apply {
+        file: PathBuf,
+        force: bool,
+        dry_run: bool,
+    },
     Delete(Target),
     Lock(Target),
     Failover(Target, Option<String>),
@@ -35,6 +47,16 @@ pub(super) enum Subcommand {
     Version,
 }
 
+/// How a list is shown, unless it is JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ListForm {
+    Table,
+    /// With everything, however wide.
+    Wide,
+    /// The commands that make another host offer the same.
+    Commands,
+}
+
 /// The name of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
@@ -43,6 +65,8 @@ pub(super) enum Verb {
     List,
     Show,
     Add,
+    Set,
+    Apply,
     Delete,
     Lock,
     Failover,
@@ -64,12 +88,14 @@ pub(super) enum Target {
 }
 
 impl Verb {
-    const ALL: [(&'static str, Verb); 13] = [
+    const ALL: [(&'static str, Verb); 15] = [
         ("status", Verb::Status),
         ("watch", Verb::Watch),
         ("list", Verb::List),
         ("show", Verb::Show),
         ("add", Verb::Add),
+        ("set", Verb::Set),
+        ("apply", Verb::Apply),
         ("delete", Verb::Delete),
         ("lock", Verb::Lock),
         ("failover", Verb::Failover),
@@ -83,7 +109,8 @@ impl Verb {
     /// What the command is about, if anything.
     pub(super) fn operand(self) -> Option<&'static str> {
         match self {
-            Verb::Status
+            Verb::Apply
+            | Verb::Status
             | Verb::Watch
             | Verb::List
             | Verb::Drain
@@ -92,7 +119,9 @@ impl Verb {
             | Verb::Doctor
             | Verb::Version => None,
             Verb::Add => Some("IP"),
-            Verb::Show | Verb::Delete | Verb::Lock | Verb::Failover => Some("IP or an id"),
+            Verb::Show | Verb::Set | Verb::Delete | Verb::Lock | Verb::Failover => {
+                Some("IP or an id")
+            }
         }
     }
 }

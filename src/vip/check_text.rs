@@ -6,9 +6,11 @@
 //!
 //! and behind that, after commas, `rise=2`, `fall=5` and, for HTTP, `status=200-399`.
 
+use std::iter;
+
 use serde_json::{Map, Value};
 
-use super::check::Check;
+use super::check::{Check, Target};
 use super::check_json::{Fault, check_of};
 
 impl Check {
@@ -34,6 +36,32 @@ impl Check {
         let (check, faults) = check_of(&object);
         let faults: Vec<String> = faults.iter().map(Fault::to_string).collect();
         check.filter(|_| faults.is_empty()).ok_or_else(|| faults.join("; "))
+    }
+}
+
+impl Check {
+    /// The word that says this check; none if no word does, which a URL can have that ends as if it were an option.
+    pub fn word(&self) -> Option<String> {
+        let mut word = match &self.target {
+            Target::Tcp { host, port } if host.contains(':') => format!("tcp://[{host}]:{port}"),
+            Target::Tcp { host, port } => format!("tcp://{host}:{port}"),
+            Target::Link { interface } => format!("link://{interface}"),
+            Target::Http { url, status } => {
+                let status = status.map(|status| format!(",status={status}"));
+                format!("{url}{}", status.unwrap_or_default())
+            }
+            Target::Exec { command, args } => {
+                let args = args.iter().zip(iter::once('?').chain(iter::repeat('&')));
+                let args: String =
+                    args.map(|(arg, sign)| format!("{sign}arg={}", encoded(arg))).collect();
+                format!("exec://{command}{args}")
+            }
+        };
+        for (name, count) in [("rise", self.rise), ("fall", self.fall)] {
+            let option = count.map(|count| format!(",{name}={count}"));
+            word.extend(option);
+        }
+        Some(word).filter(|word| Check::from_word(word).as_ref() == Ok(self))
     }
 }
 
@@ -120,6 +148,19 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// What [`decoded`] reads: all but letters, digits and four signs (RFC 3986, 2.3) as two digits.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +187,18 @@ mod tests {
         ] {
             let check = Check::from_word(word).expect(word);
             assert_eq!(serde_json::to_string(&check).expect("JSON"), json, "{word}");
+            let again = check.word().expect(word);
+            assert_eq!(Check::from_word(&again), Ok(check), "{again}");
         }
+    }
+
+    #[test]
+    fn a_check_that_no_word_says_has_none() {
+        let url = r#"{"type":"HTTP","url":"http://db/a,rise=2"}"#;
+        assert_eq!(serde_json::from_str::<Check>(url).unwrap().word(), None);
+        let args = r#"{"type":"EXEC","command":"c","args":["ä,rise=2","?&=%",""]}"#;
+        let word = "exec://c?arg=%C3%A4%2Crise%3D2&arg=%3F%26%3D%25&arg=";
+        assert_eq!(serde_json::from_str::<Check>(args).unwrap().word().as_deref(), Some(word));
     }
 
     #[test]

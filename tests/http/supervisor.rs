@@ -152,6 +152,7 @@ pub(crate) fn ip(cidr: &str) -> wire::Ip {
         bound: true,
         reason: "elected".to_owned(),
         since: 7,
+        defaults: Vec::new(),
         seen: None,
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 mod answers;
+mod changes;
 mod doctor;
 mod events;
 mod run;
@@ -84,7 +85,7 @@ fn what_is_added_is_sent_in_full_and_nothing_else() {
         ("add 10.0.0.1", r#"{"ip":"10.0.0.1/32"}"#),
         (
             "add FD00::1/64 --check db:5432 --interval 7 --interface e1 --etcd-loss-policy hold",
-            r#"{"ip":"fd00::1/64","checks":[{"type":"TCP","host":"db","port":5432}],"healthcheck_interval":7,"interface":"e1","etcd_loss_policy":"hold"}"#,
+            r#"{"checks":[{"host":"db","port":5432,"type":"TCP"}],"etcd_loss_policy":"hold","healthcheck_interval":7,"interface":"e1","ip":"fd00::1/64"}"#,
         ),
     ] {
         let added = http("201 Created", &ip(ID, "10.0.0.1/32"));

@@ -15,6 +15,7 @@ use crate::fsm::State;
 use crate::history::Kind;
 use crate::lock::{Candidate, Lease};
 use crate::network::mac_text;
+use crate::sorted::map_of;
 use crate::store::{self, At, Record, Request};
 use crate::vip::{Check, Cidr, Slot, Target, VipId};
 use crate::wire;
@@ -229,6 +230,20 @@ impl Core {
             return Err(Refusal::Conflict("the IP is being deleted".to_owned()));
         }
         self.check_commands(change.checks.as_deref().unwrap_or_default())?;
+        let shown = self.show(vip);
+        let differs = change.fixed.iter().filter(|(field, said)| shown.fixed(field) != *said);
+        let texts = differs.map(|(field, said)| {
+            let why = format!("{said} cannot be set: it is {}", shown.fixed(field));
+            ((*field).to_owned(), vec![why])
+        });
+        let errors = map_of(texts);
+        if !errors.is_empty() {
+            return Err(Refusal::Invalid(errors));
+        }
+        if change.is_none() {
+            self.reply(token, Ok(Answer::One(Box::new(shown))));
+            return Ok(());
+        }
         self.reachable()?;
         if let Some(vip) = self.table.get_mut(slot) {
             vip.changes.push_back((change, Some(token)));

@@ -305,6 +305,7 @@ impl Core {
             bound: status.bound,
             reason: status.reason.clone(),
             since: status.since.elapsed().as_secs(),
+            defaults: defaults(record),
             seen: None,
         }
     }
@@ -312,4 +313,15 @@ impl Core {
     pub(super) fn interface_of(&self, record: &Record) -> String {
         record.interface.clone().unwrap_or_else(|| self.config.interface.clone())
     }
+}
+
+/// The fields of an IP that its record does not have.
+fn defaults(record: &Record) -> Vec<String> {
+    let fields = [
+        ("healthcheck_interval", record.healthcheck_interval == 0),
+        ("interface", record.interface.is_none()),
+        ("etcd_loss_policy", record.loss.is_none()),
+    ];
+    let missing = fields.into_iter().filter(|(_, missing)| *missing);
+    missing.map(|(field, _)| field.to_owned()).collect()
 }

@@ -30,7 +30,8 @@ impl Story {
     fn change(&mut self) -> (Token, Request) {
         let checks = Some(Vec::<Check>::new());
         let loss = Some(Some(LossPolicy::Hold));
-        let token = self.command(Command::Change(id(1), Change { checks, loss, interval: None }));
+        let token =
+            self.command(Command::Change(id(1), Change { checks, loss, ..Change::default() }));
         (token, Request::WriteRecord(Record { loss: Some(LossPolicy::Hold), ..record(1, 5) }))
     }
 
