@@ -130,6 +130,35 @@ fn what_stops_no_start_is_a_warning() {
     assert!(!err.contains("10.0.0.5"), "values are nobody's business: {err}");
 }
 
+#[test]
+fn a_reload_of_what_is_no_agent_fails() {
+    let reload = |agent: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_linkd"));
+        command
+            .args(["--reload", agent])
+            .env_clear()
+            .env("INTERFACE", "eth0")
+            .env("HOSTNAME", "h1");
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    // Whatever this process ignores itself, as under nohup.
+    let mut other =
+        Command::new("env").args(["--default-signal=HUP", "sleep", "60"]).spawn().unwrap();
+    let pid = other.id().to_string();
+    // SIGHUP ends it, so that the time limit is not what ends this.
+    let asked = std::thread::spawn(move || reload(&pid));
+    other.wait().unwrap();
+    let (code, said) = asked.join().unwrap();
+    assert_eq!(code, Some(1));
+    assert!(said.contains("has ended"), "{said}");
+    for wrong in ["x", "0", "-1", "", "99999999999"] {
+        let (code, said) = reload(wrong);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(&format!("--reload {wrong:?}: it takes the process id")), "{said}");
+    }
+}
+
 /// systemctl tells that a reload was refused only when a command of it fails.
 #[test]
 fn the_unit_checks_the_environment_before_it_reloads() {
@@ -137,5 +166,5 @@ fn the_unit_checks_the_environment_before_it_reloads() {
     let commands: Vec<_> =
         unit.lines().filter_map(|line| line.strip_prefix("ExecReload=")).collect();
     let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
-    assert_eq!(commands, [format!("{start} --check").as_str(), "/bin/kill -HUP $MAINPID"]);
+    assert_eq!(commands, [format!("{start} --reload $MAINPID")]);
 }

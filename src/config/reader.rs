@@ -106,7 +106,7 @@ impl Reader<'_> {
     fn interface(&mut self) -> String {
         let Some(name) = self.text("INTERFACE") else {
             self.mistakes
-                .push("INTERFACE is required: the interface on which IPs are added".into());
+                .push("INTERFACE is required: the interface on which IPs are added (a service reads it in /etc/link/link.env)".into());
             return String::new();
         };
         if let Err(why) = interface_name::check(&name) {

@@ -5,8 +5,10 @@
 //! told when the writer gets on. Owns the queue; the thread lives as long as the process.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
@@ -50,6 +52,15 @@ pub(crate) fn start(filter: Option<&OsStr>, journal: bool) -> io::Result<()> {
         log::warn!("{complaint}");
     }
     Ok(())
+}
+
+/// Whether stderr leads to the journal, by the value of `JOURNAL_STREAM`: the device and the number of the
+/// file to which it leads then (systemd.exec(5)). The variable alone tells nothing of who reads stderr now.
+pub(crate) fn is_journal(stream: Option<&str>) -> bool {
+    let file = io::stderr().as_fd().try_clone_to_owned().map(File::from);
+    let found =
+        file.and_then(|file| file.metadata()).map(|it| format!("{}:{}", it.dev(), it.ino()));
+    found.is_ok_and(|found| stream == Some(&found))
 }
 
 /// Formats lines, and hands them over to the writer.
@@ -192,7 +203,7 @@ fn message(record: &Record<'_>) -> String {
 }
 
 /// The priorities of syslog(3).
-fn priority(level: Level) -> u8 {
+pub(crate) fn priority(level: Level) -> u8 {
     match level {
         Level::Error => 3,
         Level::Warn => 4,

@@ -36,9 +36,10 @@ pub use announce::Announce;
 pub use client::{ManagedAddress, Net, NetClient};
 pub use error::{NetError, OrderError};
 pub use order::NetworkCounted;
+pub use presence::agent_runs_here;
 pub use probe::{Found, Listened, MonitorTiming};
 pub(crate) use reconcile::carrier;
-pub use reconcile::keeps_marks;
+pub use reconcile::{keeps_marks, marked_addresses};
 pub(crate) use sys::{confine, duplicate, expect_threads, process};
 
 use crate::network::{Hearing, Liveness, Mac, ProbeResult, Unusable};

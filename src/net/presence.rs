@@ -33,10 +33,19 @@ impl Presence {
 
     /// Whether another agent is here. Without `/proc` that cannot be told, and none is.
     pub(super) fn has_company(&self) -> bool {
-        let sockets = fs::read_to_string("/proc/thread-self/net/unix").unwrap_or_default();
-        let mut names = sockets.lines().filter_map(|line| line.split_whitespace().last());
-        names.any(|name| name.starts_with(PREFIX) && name != self.name)
+        is_here(|name| name != self.name)
     }
+}
+
+/// Whether an agent runs on this host, in this network namespace.
+pub fn agent_runs_here() -> bool {
+    is_here(|_| true)
+}
+
+fn is_here(which: impl Fn(&str) -> bool) -> bool {
+    let sockets = fs::read_to_string("/proc/thread-self/net/unix").unwrap_or_default();
+    let mut names = sockets.lines().filter_map(|line| line.split_whitespace().last());
+    names.any(|name| name.starts_with(PREFIX) && which(name))
 }
 
 fn bind(name: &str) -> io::Result<UnixDatagram> {

@@ -47,6 +47,8 @@ mod drain;
 #[cfg(test)]
 mod election;
 #[cfg(test)]
+mod errands;
+#[cfg(test)]
 mod etcd;
 #[cfg(test)]
 mod events;

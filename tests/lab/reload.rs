@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use crate::harness::*;
 
 /// Puts a program in a place, also where one is that runs.
-fn install(place: &Path, script: &str) {
+pub(crate) fn install(place: &Path, script: &str) {
     let new = place.with_extension("new");
     fs::write(&new, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
@@ -18,7 +18,7 @@ fn install(place: &Path, script: &str) {
 }
 
 /// A lab whose host has the agent in a place of its own, and an IP.
-fn installed() -> (Lab, PathBuf) {
+pub(crate) fn installed() -> (Lab, PathBuf) {
     let mut lab = Lab::new(1);
     let place = lab.folder().join("linkd");
     fs::copy(linkd(), &place).unwrap();

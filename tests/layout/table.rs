@@ -55,7 +55,7 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
          local_copy lock machine metrics net network ping policy sorted store systemd text thread vip \
          wire",
     ),
-    ("reload", "net"),
+    ("reload", "net text"),
     (
         "daemon",
         "api bell checks config etcd history local_copy logging metrics net ping policy reload supervisor \
@@ -75,7 +75,7 @@ pub(crate) const PLACES: &[(&str, &[&str])] = &[
     ("Mutex", &["src/etcd/pool.rs"]),
     ("RwLock", &[]),
     // config reads the environment through daemon; linkctl is a program of its own.
-    ("std::env", &["src/daemon.rs", "src/reload.rs", "src/ctl/"]),
+    ("std::env", &["src/daemon/", "src/reload/", "src/ctl/"]),
 ];
 
 /// What decides or only knows words: no clock, no log, no file, no socket, and neither edge.

@@ -372,6 +372,18 @@ impl Reconciler {
     }
 }
 
+/// The addresses that carry LinK's mark, on all interfaces of this network namespace.
+///
+/// # Errors
+///
+/// The kernel cannot be asked.
+pub fn marked_addresses() -> Result<Vec<Cidr>, NetError> {
+    let text = |error: &dyn std::fmt::Display| NetError(error.to_string());
+    let addresses = Route::open().map_err(|errno| text(&errno))?.addresses();
+    let addresses = addresses.map_err(|error| text(&error))?;
+    Ok(addresses.into_iter().filter(is_ours).map(|address| address.cidr).collect())
+}
+
 /// LinK adds no address with a peer.
 fn is_ours(address: &AddressInfo) -> bool {
     address.protocol == MARK && !address.has_peer

@@ -12,12 +12,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+pub(crate) mod answer;
+
 use log::error;
 use nix::fcntl::{FcntlArg, FdFlag, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{getsockopt, sockopt};
 
 use crate::net::duplicate;
+
+use self::answer::{REQUESTER, Requester};
 
 /// The variable that names the descriptors of the sockets, as numbers with a comma between.
 pub(crate) const SOCKETS: &str = "LINK_SOCKETS";
@@ -72,16 +76,25 @@ fn leave(bytes: &[u8]) -> io::Result<File> {
 
 /// Becomes the program; comes back only with an error. The threads are gone, the other descriptors are
 /// closed by the kernel, the process id and the environment stay.
-pub(crate) fn execute(program: &Path, sockets: &[TcpListener], history: &[u8]) -> String {
+pub(crate) fn execute(
+    program: &Path,
+    sockets: &[TcpListener],
+    history: &[u8],
+    by: Requester,
+) -> String {
     // Without it, the next life begins a new one.
     let file = leave(history).ok();
     let number = file.as_ref().map_or_else(String::new, |file| file.as_raw_fd().to_string());
-    let variables = [(SOCKETS, bequeath(sockets)), (HISTORY, number)];
+    let (sockets, by_whom) = (bequeath(sockets), by.bequeath());
+    let variables = [(SOCKETS, sockets.clone()), (HISTORY, number.clone()), (REQUESTER, by_whom)];
     log::logger().flush();
     let error = execve(program, program, &variables);
     // The file was there a moment ago. What runs now can still be executed, even if it is deleted.
-    error!("execute {}: {error}; the old program goes on", program.display());
+    let why = format!("execute {}: {error}; the old program goes on", program.display());
+    error!("{why}");
     log::logger().flush();
+    by.tell_refusal(&why);
+    let variables = [(SOCKETS, sockets), (HISTORY, number), (REQUESTER, String::new())];
     let error = execve(Path::new("/proc/self/exe"), program, &variables);
     format!("execute the old program: {error}")
 }

@@ -1,8 +1,8 @@
 //! The agent: reads the configuration, starts the parts from the bottom up, waits for a signal, and
 //! stops them from the top down.
 
-use std::fmt::Write as _;
-use std::io::{self, Write as _};
+mod errand;
+
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,15 +19,16 @@ use crate::VERSION;
 use crate::api::{self, Api};
 use crate::bell::Bell;
 use crate::checks;
-use crate::config::{Config, Reading, VARIABLES, unknown_names};
+use crate::config::{Config, Reading, unknown_names};
 use crate::etcd::Etcd;
 use crate::history::{History, Kind};
-use crate::local_copy::{self, CopyFile};
+use crate::local_copy::CopyFile;
 use crate::logging;
 use crate::metrics::Budget;
 use crate::net::{Announce, Net, expect_threads};
 use crate::ping::LivenessCheck;
-use crate::policy::{Connections, CrashDetection, StopPolicy};
+use crate::policy::{CrashDetection, StopPolicy};
+use crate::reload::answer::{REQUESTER, Requester};
 use crate::reload::{self, NotUsable, TRY_OUT, try_out};
 use crate::supervisor::{self, Supervisor};
 use crate::systemd::{Watchdog, notify};
@@ -36,19 +37,14 @@ use crate::text::clean;
 /// The environment is wrong.
 const BAD_CONFIGURATION: u8 = 2;
 
+/// How long an agent that cannot start takes to end, unless it is told to.
+const BREATH: Duration = Duration::from_secs(1);
+
 /// Runs the agent until it is told to stop.
 pub fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        None => {}
-        Some("--version" | "-V") => return print(&format!("linkd {VERSION}\n")),
-        Some("--help" | "-h") => return print(&format!("{HELP}{VARIABLES}")),
-        Some("--check") => return check(),
-        Some(other) => {
-            complain(&format!(
-                "linkd takes no argument {other:?}; it is configured by environment"
-            ));
-            return ExitCode::from(BAD_CONFIGURATION);
-        }
+    let arguments = std::env::args_os().skip(1);
+    if let Some(done) = errand::done(arguments.map(|it| it.to_string_lossy().into_owned())) {
+        return done;
     }
     let read = environment();
     // One for each IP. Before the first thread: a kernel that has threads to take along takes 20 ms for it.
@@ -57,7 +53,7 @@ pub fn main() -> ExitCode {
     let signals = match block_signals().and_then(|signals| start_log().map(|()| signals)) {
         Ok(signals) => signals,
         Err(error) => {
-            complain(&error);
+            errand::complain(&error);
             return ExitCode::FAILURE;
         }
     };
@@ -75,8 +71,9 @@ fn configured(signals: &SignalFd, read: Reading) -> ExitCode {
     let config = match read {
         Ok(config) => config,
         Err(mistakes) => {
-            complain(&mistakes.to_string());
-            remove_left_overs();
+            errand::complain(&mistakes.to_string());
+            // Where nothing can be removed, nothing was left.
+            let _ = errand::remove_left_overs();
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
@@ -85,31 +82,10 @@ fn configured(signals: &SignalFd, read: Reading) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error}");
+            // A supervisor may start the next life at once, in which nothing is different.
+            let _ = next_signal(signals, Some(Instant::now() + BREATH));
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Says what a start would say of the environment, and changes nothing.
-fn check() -> ExitCode {
-    let read = environment();
-    let filter = std::env::var_os("RUST_LOG");
-    warn_of(unknown_variables());
-    warn_of(logging::complaint(filter.as_deref()));
-    warn_of(local_copy::trouble(read.state_dir()));
-    match read.config() {
-        Ok(config) => print(&format!("linkd {VERSION}: {}\n", clean(&config.to_string()))),
-        Err(mistakes) => {
-            complain(&mistakes.to_string());
-            ExitCode::from(BAD_CONFIGURATION)
-        }
-    }
-}
-
-/// Says what stops no start.
-fn warn_of(doubt: Option<String>) {
-    if let Some(doubt) = doubt {
-        complain(&format!("warning: {doubt}"));
     }
 }
 
@@ -121,34 +97,8 @@ fn unknown_variables() -> Option<String> {
     unknown_names(std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()))
 }
 
-/// An agent that cannot start serves nothing, and is not started again before somebody has mended its
-/// environment: what a former life has left, other hosts have by then. Not while another agent is here,
-/// whose addresses these may be.
-fn remove_left_overs() {
-    if let Ok(net) = Net::start(Announce::default(), Connections::default()) {
-        net.client().remove_left_overs(Vec::new());
-    }
-}
-
-const HELP: &str = "\
-linkd: shares virtual IPs with other hosts, elected through etcd
-
-It takes its settings from the environment, runs in the foreground, and is managed
-over HTTP with curl or linkctl. It needs CAP_NET_ADMIN and CAP_NET_RAW.
-
-  linkd              runs until SIGTERM; SIGHUP executes the program again in place
-  linkd --check      says all that is wrong with the environment, and changes nothing;
-                     exits with 2 if linkd would not start in it
-  linkd --version    the version
-
-Variables with their defaults; times are 500ms, 3s, 1m30s; empty counts as unset;
-the README tells more.
-
-";
-
 fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
-    info!("LinK {VERSION}: {config}");
-    info!("{}", times(&config));
+    introduce(&config);
     let program = reload::program().map_err(text("find the own program"))?;
     let announce = Announce { fixed: config.announce, rate: config.announce_rate };
     let net = Net::start(announce, config.connections).map_err(text("network"))?;
@@ -175,7 +125,7 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
         .map_err(text("supervisor"))?;
     let options = api_options(&config, news);
     let api = Api::start(options, supervisor.requests()).map_err(text("API"))?;
-    notify(NotifyState::Ready);
+    tell_ready();
 
     let ask = |check: &LivenessCheck| {
         let etcd_io = check.ask("etcd-io");
@@ -191,18 +141,19 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
     let end = wait_for_end(signals, &program, ask, refused)?;
     let history = supervisor.stop(match end {
         End::Stop => config.stop_policy,
-        End::Reload => StopPolicy::Keep,
+        End::StopForGood => StopPolicy::Release,
+        End::Reload(_) => StopPolicy::Keep,
     });
     // For the next life: clients that come meanwhile wait for it.
-    let sockets = if end == End::Reload { api.listeners() } else { Vec::new() };
+    let sockets = if matches!(end, End::Reload(_)) { api.listeners() } else { Vec::new() };
     // The API answers until everything is handed over; then top down.
     drop(api);
     drop(supervisor);
     drop(etcd);
     drop(net);
     match end {
-        End::Stop => info!("stopped"),
-        End::Reload => return Err(reload::execute(&program, &sockets, &history)),
+        End::Stop | End::StopForGood => info!("stopped"),
+        End::Reload(by) => return Err(reload::execute(&program, &sockets, &history, by)),
     }
     Ok(())
 }
@@ -217,6 +168,17 @@ fn budgets(config: &Config) -> Vec<Budget> {
         Budget { kind: "check", within: checks.interval * checks.fall + checks.timeout },
     ];
     crash.into_iter().chain(budgets).collect()
+}
+
+fn introduce(config: &Config) {
+    info!("LinK {VERSION}: {config}");
+    info!("{}", times(config));
+}
+
+/// Tells systemd, and whoever has asked the life before for this one.
+fn tell_ready() {
+    notify(NotifyState::Ready);
+    Requester::inherited(std::env::var(REQUESTER).ok().as_deref()).tell_ready();
 }
 
 /// How long what takes.
@@ -252,10 +214,12 @@ fn api_options(config: &Config, news: Bell) -> api::Options {
 /// Why the agent ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// SIGTERM or SIGINT.
+    /// SIGTERM: as `STOP_POLICY` says.
     Stop,
+    /// SIGINT: nobody comes after this process, and the IPs are handed over whatever the policy.
+    StopForGood,
     /// SIGHUP: the program is executed again in place, with its addresses and its lease.
-    Reload,
+    Reload(Requester),
 }
 
 fn text<E: std::fmt::Display>(what: &str) -> impl FnOnce(E) -> String {
@@ -287,21 +251,25 @@ fn wait_for_end(
     let mut watchdog = Watchdog::start();
     loop {
         let due = watchdog.as_mut().map(|watchdog| watchdog.turn(Instant::now(), &ask));
-        let Some(signal) = next_signal(signals, due).map_err(text("wait for a signal"))? else {
+        let Some((signal, by)) = next_signal(signals, due).map_err(text("wait for a signal"))?
+        else {
             continue;
         };
         if signal != Signal::SIGHUP {
             info!("{signal}: stopping");
             notify(NotifyState::Stopping);
-            return Ok(End::Stop);
+            return Ok(if signal == Signal::SIGINT { End::StopForGood } else { End::Stop });
         }
         match may_replace(program) {
             Ok(()) => {
                 info!("{signal}: executing {} again", program.display());
                 notify(NotifyState::Reloading);
-                return Ok(End::Reload);
+                return Ok(End::Reload(by));
             }
-            Err(why) => refused(&why),
+            Err(why) => {
+                refused(&why);
+                by.tell_refusal(&format!("no reload: {why}"));
+            }
         }
     }
 }
@@ -329,8 +297,11 @@ fn may_replace(program: &Path) -> Result<(), String> {
     Err(why)
 }
 
-/// The next signal, or nothing if none has come by then.
-fn next_signal(signals: &SignalFd, until: Option<Instant>) -> nix::Result<Option<Signal>> {
+/// The next signal and its sender, or nothing if none has come by then.
+fn next_signal(
+    signals: &SignalFd,
+    until: Option<Instant>,
+) -> nix::Result<Option<(Signal, Requester)>> {
     let timeout = match until {
         None => PollTimeout::NONE,
         Some(until) => {
@@ -347,26 +318,14 @@ fn next_signal(signals: &SignalFd, until: Option<Instant>) -> nix::Result<Option
         return Ok(None);
     };
     let number = i32::try_from(info.ssi_signo).unwrap_or_default();
-    Signal::try_from(number).map(Some)
+    Signal::try_from(number).map(|signal| Some((signal, Requester::sender(info.ssi_pid))))
 }
 
 fn start_log() -> Result<(), String> {
-    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    logging::start(std::env::var_os("RUST_LOG").as_deref(), journal).map_err(text("start the log"))
+    logging::start(std::env::var_os("RUST_LOG").as_deref(), writes_to_journal())
+        .map_err(text("start the log"))
 }
 
-fn print(text: &str) -> ExitCode {
-    match io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
-}
-
-/// Says on stderr what is wrong, a line each.
-fn complain(text: &str) {
-    let mut lines = String::new();
-    for line in text.lines() {
-        let _ = writeln!(lines, "linkd: {}", clean(line));
-    }
-    let _ = io::stderr().write_all(lines.as_bytes());
+fn writes_to_journal() -> bool {
+    logging::is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref())
 }
