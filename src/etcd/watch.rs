@@ -28,7 +28,7 @@ use super::txn::{Kv, Op, Reply, Txn};
 use super::{Event, Events, Gap, KeyState};
 
 /// Between two reads while the watch works.
-const SAFETY_READ: Duration = Duration::from_secs(10);
+const SAFETY_READ: Duration = Duration::from_secs(12);
 
 /// The first and the longest pause before a watch that failed is opened again.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));

@@ -88,8 +88,8 @@ fn a_host_key_that_is_deleted_under_its_agent_is_written_again() {
 #[test]
 fn a_candidacy_that_is_deleted_under_its_agent_is_written_again() {
     let mut lab = Lab::new(2);
-    // It is looked for once in twenty renewals.
-    lab.start_all_with(&[("KEEPALIVE_INTERVAL", "300ms")]);
+    // It is looked for once in sixty renewals.
+    lab.start_all_with(&[("KEEPALIVE_INTERVAL", "100ms")]);
     lab.offer_in_order(VIP);
     let key = format!("/link/ips/{}/h2", VIP.election_key());
     assert!(lab.etcd.delete(&key));

@@ -43,7 +43,7 @@ pub(crate) const LEASE_DEADLINE: Millis = 1_000;
 pub(crate) const LATE: Millis = 10_000;
 
 /// Between two reads of the locks while the watch works (etcd::watch, SAFETY_READ).
-pub(crate) const SAFETY_READ: Millis = 10_000;
+pub(crate) const SAFETY_READ: Millis = 12_000;
 
 /// The first and the longest pause before a watch is opened again (etcd::watch, BACK_OFF).
 pub(crate) const BACK_OFF: (Millis, Millis) = (50, 1_000);

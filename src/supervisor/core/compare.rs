@@ -27,7 +27,7 @@ const SLOWLY: Duration = Duration::from_secs(600);
 /// The keys of the lease alone are one small request, and candidacies are not watched: each has the
 /// prefix of its IP. So they are looked at once in so many renewals, and one more for so many IPs: with a
 /// thousand, the answer has two thousand keys.
-const RENEWALS: u32 = 20;
+const RENEWALS: u32 = 60;
 const IPS_PER_RENEWAL: u32 = 10;
 
 /// After a comparison that had a reason, until it is made once more. What was asked for before it, by a
