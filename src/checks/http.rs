@@ -63,8 +63,13 @@ fn too_late() -> io::Error {
     io::Error::new(ErrorKind::TimedOut, "no answer in time")
 }
 
+/// A connection, with or without TLS.
+pub(super) trait Stream: Read + Write {}
+
+impl<S: Read + Write> Stream for S {}
+
 /// The status with which a server answers.
-pub(super) fn status(stream: &mut (impl Read + Write), url: &Url) -> io::Result<u16> {
+pub(super) fn status(stream: &mut dyn Stream, url: &Url) -> io::Result<u16> {
     stream.write_all(request(url).as_bytes())?;
     let (mut bytes, mut interim) = (Vec::new(), 0);
     loop {
@@ -92,7 +97,7 @@ fn request(url: &Url) -> String {
     )
 }
 
-fn more(stream: &mut impl Read, bytes: &mut Vec<u8>) -> io::Result<()> {
+fn more(stream: &mut dyn Stream, bytes: &mut Vec<u8>) -> io::Result<()> {
     let mut buffer = [0; READ_SIZE];
     match stream.read(&mut buffer) {
         Ok(0) if bytes.is_empty() => {

@@ -13,6 +13,7 @@ mod exec;
 mod folder;
 mod http;
 mod target;
+mod tls;
 
 use std::fmt::Display;
 use std::path::Path;
@@ -26,6 +27,7 @@ pub use self::board::{Board, CheckStanding, Checked};
 pub use self::counter::Counter;
 pub(crate) use self::exec::bury;
 use self::target::Trial;
+pub(crate) use self::tls::SYSTEM_CA;
 use crate::tcp;
 use crate::thread;
 use crate::vip::{Check, Cidr};

@@ -10,6 +10,7 @@ use crossbeam_channel::RecvTimeoutError;
 
 use super::exec::Exec;
 use super::http::{self, Timed};
+use super::tls::Tls;
 use crate::net;
 use crate::tcp::{self, Name, Resolving};
 use crate::vip::{Check, Cidr, Statuses, Target, Url};
@@ -24,7 +25,7 @@ pub(super) struct Trial {
 enum Way {
     Tcp(Addresses),
     Link(String),
-    Http(Addresses, Url, Statuses),
+    Http(Addresses, Url, Statuses, Option<Box<Tls>>),
     Exec(Exec),
 }
 
@@ -34,9 +35,10 @@ impl Trial {
         let way = match &check.target {
             Target::Tcp { host, port } => Way::Tcp(Addresses::of(host, *port)),
             Target::Link { interface } => Way::Link(interface.clone()),
-            Target::Http { url, status } => {
+            Target::Http { url, status, trust } => {
                 let addresses = Addresses::of(url.host(), url.port());
-                Way::Http(addresses, url.clone(), status.unwrap_or(Statuses::success()))
+                let tls = url.is_secure().then(|| Box::new(Tls::new(trust.clone(), url.host())));
+                Way::Http(addresses, url.clone(), status.unwrap_or(Statuses::success()), tls)
             }
             Target::Exec { command, args } => {
                 let (command, args) = (command.clone(), args.clone());
@@ -55,9 +57,12 @@ impl Trial {
         match &mut self.way {
             Way::Tcp(addresses) => addresses.connect(until).map(drop),
             Way::Link(interface) => net::carrier(interface),
-            Way::Http(addresses, url, wanted) => {
+            Way::Http(addresses, url, wanted, tls) => {
                 let mut stream = Timed::new(addresses.connect(until)?, until);
-                let status = http::status(&mut stream, url)?;
+                let status = match tls {
+                    None => http::status(&mut stream, url)?,
+                    Some(tls) => http::status(&mut tls.begin(stream)?, url)?,
+                };
                 if wanted.contains(status) {
                     return Ok(());
                 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{Config, endpoint};
 use crate::call;
-use crate::checks::CheckDefaults;
+use crate::checks::{CheckDefaults, SYSTEM_CA};
 use crate::duration;
 use crate::etcd::{self, TlsFiles};
 use crate::interface_name;
@@ -19,10 +19,6 @@ use crate::policy::{CrashDetection, UnknownWord};
 use crate::secret::{Credentials, Secret};
 use crate::store;
 use crate::text::is_host_name;
-
-/// Where the authorities that a system trusts are, on Debian, Fedora and Alpine.
-const SYSTEM_CA: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 /// A host that is asked less often than this would be found dead by its lease before.
 const LONGEST_PROBE_INTERVAL: Duration = Duration::from_secs(10);

@@ -137,6 +137,8 @@ Usage: linkctl add IP [--check CHECK]... [--interval SECONDS] [--interface NAME]
                          HOST:PORT, tcp://HOST:PORT   a TCP port answers
                          http://HOST[:PORT]/PATH      a GET is answered with 2xx; with
                                                       ,status=200-399 with one of these
+                         https://HOST[:PORT]/PATH     the same with TLS; ,cacert=FILE of the
+                                                      agent, ,verify=false: anybody's
                          link://INTERFACE             an interface has a carrier
                          exec://NAME[?arg=A&arg=B]    a command from the agent's
                                                       CHECK_COMMANDS_DIR ends with 0

@@ -49,6 +49,8 @@ pub enum Target {
         url: Url,
         /// The status that the answer must have; none: any of 200 to 299.
         status: Option<Statuses>,
+        /// Which servers are believed, over `https`.
+        trust: Trust,
     },
     /// A program ends with 0.
     Exec {
@@ -57,6 +59,18 @@ pub enum Target {
         /// What it is given.
         args: Vec<String>,
     },
+}
+
+/// Whose certificates are believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Of the authorities that the system trusts.
+    #[default]
+    System,
+    /// Of the authorities in this PEM file, which the agent reads.
+    File(String),
+    /// Of everybody: nothing is verified.
+    Anybody,
 }
 
 /// A range of status codes of HTTP, both ends in it.
@@ -143,9 +157,14 @@ impl fmt::Display for Target {
             Target::Tcp { host, port } if host.contains(':') => write!(f, "TCP [{host}]:{port}"),
             Target::Tcp { host, port } => write!(f, "TCP {host}:{port}"),
             Target::Link { interface } => write!(f, "LINK {interface}"),
-            Target::Http { url, status } => {
+            Target::Http { url, status, trust } => {
                 write!(f, "HTTP {url}")?;
-                status.map_or(Ok(()), |status| write!(f, " status {status}"))
+                status.map_or(Ok(()), |status| write!(f, " status {status}"))?;
+                match trust {
+                    Trust::System => Ok(()),
+                    Trust::File(path) => write!(f, " cacert {path}"),
+                    Trust::Anybody => write!(f, " verify false"),
+                }
             }
             Target::Exec { command, args } => {
                 write!(f, "EXEC {command}")?;
@@ -179,6 +198,17 @@ pub(super) fn arg_fault(arg: &str) -> Option<&'static str> {
         Some("is longer than 1024 bytes")
     } else if arg.contains('\0') {
         Some("has a zero byte in it")
+    } else {
+        None
+    }
+}
+
+/// Why a text is no path of a file with authorities, if so.
+pub(super) fn path_fault(path: &str) -> Option<&'static str> {
+    if !path.starts_with('/') {
+        Some("is not an absolute path")
+    } else if path.len() > MAX_ARG || path.contains(char::is_control) {
+        Some("is not the path of a file")
     } else {
         None
     }

@@ -9,8 +9,8 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::check::{COUNTS, Check, MAX_ARGS, Statuses, Target};
-use super::check::{arg_fault, command_fault, interface_fault, is_host};
+use super::check::{COUNTS, Check, MAX_ARGS, Statuses, Target, Trust};
+use super::check::{arg_fault, command_fault, interface_fault, is_host, path_fault};
 use super::url::Url;
 
 /// What is wrong with a part of a check.
@@ -97,12 +97,45 @@ impl<'a> Parts<'a> {
         let (url, status) = (self.string("url"), self.status());
         let url = url?;
         match url.parse::<Url>() {
-            Ok(url) => Some(Target::Http { url, status: status? }),
+            Ok(url) => {
+                let trust = self.trust(url.is_secure());
+                Some(Target::Http { url, status: status?, trust: trust? })
+            }
             Err(why) => {
                 self.invalid("url", url, why);
                 None
             }
         }
+    }
+
+    fn trust(&mut self, secure: bool) -> Option<Trust> {
+        let verify = match self.object.get("verify") {
+            None | Some(Value::Null) => None,
+            Some(Value::Bool(verify)) => Some(*verify),
+            Some(found) => {
+                self.wrong_type("verify", "true or false", found);
+                return None;
+            }
+        };
+        let path = match self.object.get("cacert") {
+            None | Some(Value::Null) => None,
+            Some(_) => Some(self.string("cacert")?),
+        };
+        let why = match (secure, verify, path) {
+            (_, None, None) | (true, Some(true), None) => return Some(Trust::System),
+            (true, Some(false), None) => return Some(Trust::Anybody),
+            (true, None | Some(true), Some(path)) => match path_fault(path) {
+                None => return Some(Trust::File(path.to_owned())),
+                Some(why) => why,
+            },
+            (true, Some(false), Some(_)) => "is not used: verify is false",
+            (false, _, _) => "is for https:// only",
+        };
+        match (path, verify) {
+            (Some(path), _) => self.invalid("cacert", path, why),
+            (None, verify) => self.invalid("verify", &verify.unwrap_or(true).to_string(), why),
+        }
+        None
     }
 
     /// A code, or a range of codes as text. Nothing inside: any success.
@@ -236,6 +269,10 @@ struct CheckValue<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    verify: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cacert: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     args: &'a [String],
@@ -273,13 +310,15 @@ impl<'a> From<&'a Check> for CheckValue<'a> {
             Target::Link { interface } => {
                 CheckValue { kind: "LINK", interface: Some(interface), ..value }
             }
-            Target::Http { url, status } => CheckValue {
+            Target::Http { url, status, trust } => CheckValue {
                 kind: "HTTP",
                 url: Some(url.to_string()),
                 status: status.map(|range| match range.single() {
                     Some(code) => code.into(),
                     None => range.to_string().into(),
                 }),
+                verify: (*trust == Trust::Anybody).then_some(false),
+                cacert: if let Trust::File(path) = trust { Some(path) } else { None },
                 ..value
             },
             Target::Exec { command, args } => {
@@ -290,99 +329,5 @@ impl<'a> From<&'a Check> for CheckValue<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_check_is_written_as_it_was_read() {
-        for (text, shown) in [
-            (r#"{"type":"TCP","host":"127.0.0.1","port":80}"#, "TCP 127.0.0.1:80"),
-            (
-                r#"{"type":"TCP","host":"::1","port":1,"rise":2,"fall":100}"#,
-                "TCP [::1]:1 rise 2 fall 100",
-            ),
-            (r#"{"type":"LINK","interface":"eth1"}"#, "LINK eth1"),
-            (r#"{"type":"HTTP","url":"http://db/up"}"#, "HTTP http://db/up"),
-            (
-                r#"{"type":"HTTP","url":"http://db:8/","status":204}"#,
-                "HTTP http://db:8/ status 204",
-            ),
-            (
-                r#"{"type":"HTTP","url":"http://db/","status":"200-399","fall":1}"#,
-                "HTTP http://db/ status 200-399 fall 1",
-            ),
-            (r#"{"type":"EXEC","command":"check.sh"}"#, "EXEC check.sh"),
-            (r#"{"type":"EXEC","command":"c","args":["-a","b c"]}"#, "EXEC c -a b c"),
-        ] {
-            let check: Check = serde_json::from_str(text).expect(text);
-            assert_eq!(serde_json::to_string(&check).expect("JSON"), text);
-            assert_eq!(check.to_string(), shown);
-        }
-    }
-
-    #[test]
-    fn each_fault_is_named_with_its_value() {
-        for (text, faults) in [
-            (r#"{}"#, &["type is missing"][..]),
-            (r#"{"type":5}"#, &["type is not a string"]),
-            (
-                r#"{"type":"UDP"}"#,
-                &["type UDP is unknown, only TCP, LINK, HTTP and EXEC are known"],
-            ),
-            (r#"{"type":"TCP"}"#, &["host is missing", "port is missing"]),
-            (
-                r#"{"type":"TCP","host":"a b","port":65536,"rise":0,"fall":101}"#,
-                &[
-                    "host a b is not an address or a name",
-                    "port 65536 is not in 1-65535",
-                    "rise 0 is not in 1-100",
-                    "fall 101 is not in 1-100",
-                ],
-            ),
-            (r#"{"type":"TCP","host":"a","port":1,"rise":"2"}"#, &["rise is not an integer"]),
-            (
-                r#"{"type":"LINK","interface":"a/b"}"#,
-                &[
-                    "interface a/b is not the name of an interface (1 to 15 bytes, no '/', ':' or white space)",
-                ],
-            ),
-            (
-                r#"{"type":"HTTP","url":"ftp://a/"}"#,
-                &["url ftp://a/ has a scheme that is not http"],
-            ),
-            (
-                r#"{"type":"HTTP","url":"http://a/","status":99}"#,
-                &["status 99 is not a status (200) or a range (200-399) in 100-599"],
-            ),
-            (
-                r#"{"type":"HTTP","url":"http://a/","status":[]}"#,
-                &["status is not a number or a range"],
-            ),
-            (
-                r#"{"type":"EXEC","command":"../x"}"#,
-                &[
-                    "command ../x is not the bare name of a command (letters, digits, '-', '_' and '.')",
-                ],
-            ),
-            (
-                r#"{"type":"EXEC","command":".x"}"#,
-                &["command .x is not the name of a command: it begins with '.' or '-'"],
-            ),
-            (r#"{"type":"EXEC","command":"x","args":"-v"}"#, &["args is not an array"]),
-            (r#"{"type":"EXEC","command":"x","args":[1]}"#, &["args is not an array of strings"]),
-        ] {
-            let object: Map<String, Value> = serde_json::from_str(text).expect(text);
-            let found: Vec<String> = check_of(&object).1.iter().map(Fault::to_string).collect();
-            assert_eq!(found, faults, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_was_accepted_once_is_read_though_it_has_a_fault() {
-        let text = r#"{"type":"TCP","host":"a b","port":80,"rise":0,"new":1}"#;
-        let check: Check = serde_json::from_str(text).expect("it says what is to be tried");
-        assert_eq!(check, Check::tcp("a b", 80));
-        let error = serde_json::from_str::<Check>(r#"{"type":"UDP"}"#).expect_err("no kind");
-        assert!(error.to_string().contains("type UDP is unknown"), "{error}");
-    }
-}
+#[path = "check_json_tests.rs"]
+mod tests;

@@ -4,7 +4,8 @@
 //! 127.0.0.1:80   tcp://db:5432   link://eth1   http://127.0.0.1:8080/up   exec://name?arg=-v&arg=x
 //! ```
 //!
-//! and behind that, after commas, `rise=2`, `fall=5` and, for HTTP, `status=200-399`.
+//! and behind that, after commas, `rise=2`, `fall=5`, for HTTP `status=200-399`, and for HTTPS `verify=false` or
+//! `cacert=/path`.
 
 use std::iter;
 
@@ -23,14 +24,16 @@ impl Check {
         let (target, options) = split_options(word);
         let mut object = target_of(target)?;
         for (name, value) in options {
-            let number = value.parse::<u64>().ok();
-            let value = number.map_or_else(|| Value::from(value), Value::from);
+            let value = match (name, value) {
+                ("verify", "true" | "false") => Value::from(value == "true"),
+                _ => value.parse::<u64>().map_or_else(|_| Value::from(value), Value::from),
+            };
             let is_new = object.insert(name.to_owned(), value).is_none();
             if !is_new {
                 return Err(format!("{name} is said twice"));
             }
-            if name == "status" && !object.contains_key("url") {
-                return Err("status is for http:// only".to_owned());
+            if !["rise", "fall"].contains(&name) && !object.contains_key("url") {
+                return Err(format!("{name} is for http:// and https:// only"));
             }
         }
         let (check, faults) = check_of(&object);
@@ -69,7 +72,8 @@ impl Check {
 fn split_options(word: &str) -> (&str, Vec<(&str, &str)>) {
     let (mut rest, mut options) = (word, Vec::new());
     while let Some((before, last)) = rest.rsplit_once(',')
-        && let Some((name @ ("rise" | "fall" | "status"), value)) = last.split_once('=')
+        && let Some((name @ ("rise" | "fall" | "status" | "verify" | "cacert"), value)) =
+            last.split_once('=')
     {
         options.push((name, value));
         rest = before;
@@ -83,12 +87,14 @@ fn target_of(word: &str) -> Result<Map<String, Value>, String> {
     match scheme.to_ascii_lowercase().as_str() {
         "tcp" => tcp(rest),
         "link" => Ok(object("LINK", &[("interface", rest.into())])),
-        "http" => {
-            let url = format!("http://{rest}");
+        scheme @ ("http" | "https") => {
+            let url = format!("{scheme}://{rest}");
             Ok(object("HTTP", &[("url", url.into())]))
         }
         "exec" => exec(rest),
-        _ => Err("it begins with none of tcp://, link://, http:// and exec://".to_owned()),
+        _ => {
+            Err("it begins with none of tcp://, link://, http://, https:// and exec://".to_owned())
+        }
     }
 }
 
@@ -178,6 +184,11 @@ mod tests {
                 "http://db/,status=200-399,rise=3",
                 r#"{"type":"HTTP","url":"http://db/","status":"200-399","rise":3}"#,
             ),
+            ("https://db/,verify=false", r#"{"type":"HTTP","url":"https://db/","verify":false}"#),
+            (
+                "https://db/,cacert=/a,fall=2",
+                r#"{"type":"HTTP","url":"https://db/","cacert":"/a","fall":2}"#,
+            ),
             ("exec://check", r#"{"type":"EXEC","command":"check"}"#),
             (
                 "exec://check?arg=-v&arg=a%26b%20c,rise=2",
@@ -207,11 +218,12 @@ mod tests {
             ("db", "the port is missing"),
             ("db:0", "the port is not between 1 and 65535"),
             ("::1:80", "[::1]:80"),
-            ("udp://db:1", "tcp://, link://, http:// and exec://"),
+            ("udp://db:1", "tcp://, link://, http://, https:// and exec://"),
             ("db:80,rise=0", "rise 0 is not in 1-100"),
             ("db:80,fall=x", "fall is not an integer"),
             ("db:80,rise=1,rise=2", "rise is said twice"),
-            ("db:80,status=200", "status is for http:// only"),
+            ("db:80,status=200", "status is for http:// and https:// only"),
+            ("https://db/,verify=x", "verify is not true or false"),
             ("http://db/,status=20", "status 20 is not a status"),
             ("link://a/b", "interface a/b is not"),
             ("exec://../x", "command ../x is not"),

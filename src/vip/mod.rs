@@ -14,7 +14,7 @@ mod check_json;
 mod check_text;
 mod url;
 
-pub use check::{Check, Statuses, Target};
+pub use check::{Check, Statuses, Target, Trust};
 pub(crate) use check_json::is_integer;
 pub use check_json::{Fault, check_of};
 pub use url::Url;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// Bytes of the longest URL that is accepted.
 const LONGEST: usize = 2000;
 
-/// `http://host:port/path?query`: without a user, and without a fragment, which is not sent.
+/// `http://host:port/path?query`, or `https://…`: without a user, and without a fragment, which is not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     text: String,
@@ -15,15 +15,21 @@ pub struct Url {
     authority: (usize, usize),
     host: String,
     port: u16,
+    secure: bool,
 }
 
 impl Url {
+    /// Whether it is `https`.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
     /// An address or a name, without brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// 1 to 65535; 80 if the text has none.
+    /// 1 to 65535; 80 or 443 if the text has none.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -61,9 +67,11 @@ impl FromStr for Url {
         }
         let (scheme, rest) =
             text.split_once("://").ok_or("is not a URL (http://host:port/path)")?;
-        if scheme != "http" {
-            return Err("has a scheme that is not http");
-        }
+        let (secure, default) = match scheme {
+            "http" => (false, "80"),
+            "https" => (true, "443"),
+            _ => return Err("has a scheme that is neither http nor https"),
+        };
         if rest.contains('#') {
             return Err("has a fragment (#), which no server would see");
         }
@@ -73,10 +81,11 @@ impl FromStr for Url {
         if authority.contains('@') {
             return Err("has a user or a password in it, which a check does not send");
         }
-        let (host, port) = split(authority)?;
+        let (host, port) = split(authority, default)?;
         Ok(Url {
             host: host.to_owned(),
             port,
+            secure,
             authority: (start, start + length),
             text: text.to_owned(),
         })
@@ -84,7 +93,7 @@ impl FromStr for Url {
 }
 
 /// `host`, `host:port` or `[v6]:port`.
-fn split(authority: &str) -> Result<(&str, u16), &'static str> {
+fn split<'a>(authority: &'a str, default: &'static str) -> Result<(&'a str, u16), &'static str> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, rest) = rest.split_once(']').ok_or("has a [ without its ]")?;
@@ -99,7 +108,7 @@ fn split(authority: &str) -> Result<(&str, u16), &'static str> {
     }
     let digits = match port.strip_prefix(':') {
         Some(digits) => digits,
-        None if port.is_empty() => "80",
+        None if port.is_empty() => default,
         None => return Err("has something else than a port behind its host"),
     };
     let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -118,12 +127,14 @@ mod tests {
             ("http://db:8080/", "db", 8080, "db:8080", "/"),
             ("http://10.0.0.1/a/b?c=d", "10.0.0.1", 80, "10.0.0.1", "/a/b?c=d"),
             ("http://[::1]:81?x", "::1", 81, "[::1]:81", "/?x"),
+            ("https://db/x", "db", 443, "db", "/x"),
             ("http://a/http://b@c/", "a", 80, "a", "/http://b@c/"),
         ] {
             let url: Url = text.parse().expect(text);
             assert_eq!((url.host(), url.port()), (host, port), "{text}");
             assert_eq!((url.authority(), url.target().as_str()), (authority, target));
             assert_eq!(url.to_string(), text);
+            assert_eq!(url.is_secure(), text.starts_with("https"));
         }
     }
 
@@ -133,7 +144,7 @@ mod tests {
         for (text, why) in [
             ("", "not a URL"),
             ("db:80", "not a URL"),
-            ("https://db/", "scheme"),
+            ("HTTPS://db/", "scheme"),
             ("file:///etc/passwd", "scheme"),
             ("http://", "host"),
             ("http:///x", "host"),

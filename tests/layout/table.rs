@@ -69,6 +69,7 @@ pub(crate) const PLACES: &[(&str, &[&str])] = &[
     ("async", &["src/etcd/"]),
     ("tokio", &["src/etcd/"]),
     ("tonic", &["src/etcd/"]),
+    ("rustls", &["src/checks/tls.rs"]),
     ("etcd_client", &["src/etcd/"]),
     ("tiny_http", &["src/api/"]),
     // State has one owner. etcd's client is made once for several tasks.
