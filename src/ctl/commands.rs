@@ -20,6 +20,9 @@ pub(super) fn of(json: &[u8]) -> Result<String, Failure> {
         let (Some(ip), Some(cidr)) = (ip.as_object(), ip.get("ip").and_then(Value::as_str)) else {
             return Err(wrong("the list"));
         };
+        if cidr != clean(cidr) {
+            return Err(wrong(cidr));
+        }
         let _ = write!(text, "linkctl add {}", quoted(cidr));
         for setting in &SETTINGS {
             let texts = setting.texts(&setting.of(ip));
@@ -74,5 +77,7 @@ mod tests {
             let failure = of(list.as_bytes()).unwrap_err().to_string();
             assert!(failure.starts_with("checks of 10.0.0.1/32 cannot be"), "{failure}");
         }
+        let failure = of(br#"{"ips":[{"ip":"10.0.0.1\u001b"}]}"#).unwrap_err().to_string();
+        assert!(failure.starts_with(r"10.0.0.1\u{1b} cannot be"), "{failure}");
     }
 }

@@ -75,6 +75,8 @@ mod log;
 #[cfg(test)]
 mod loss;
 #[cfg(test)]
+mod many;
+#[cfg(test)]
 mod masks;
 #[cfg(test)]
 mod metrics;
