@@ -112,14 +112,14 @@ boot() {
 }
 
 await_boot() {
-    await 30 "the container of h$1 has a process" has_leader "$1"
-    leaders[$1]=$(pgrep -P "${containers[$1]}" | head -n 1)
-    await 30 "h$1 has booted" has_booted "$1"
+    await 60 "h$1 has booted" has_booted "$1"
 }
 
-has_leader() { pgrep -P "${containers[$1]}" > /dev/null; }
-
-has_booted() { [[ $(on "$1" systemctl is-system-running 2> /dev/null) == @(running|degraded) ]]; }
+# Another process of nspawn goes before the first one of the container.
+has_booted() {
+    leaders[$1]=$(pgrep -P "${containers[$1]}" | head -n 1)
+    [[ $(on "$1" systemctl is-system-running 2> /dev/null) == @(running|degraded) ]]
+}
 
 # on HOST COMMAND...
 on() {
@@ -232,7 +232,7 @@ finish() {
         [ -z "${leaders[$host]:-}" ] || kill -KILL "${leaders[$host]}" 2> /dev/null
         timeout 20 tail --pid="${containers[$host]}" -f /dev/null || kill -KILL "${containers[$host]}"
     done
-    wait
+    wait 2> /dev/null
     for host in "${HOSTS[@]}"; do
         ! mountpoint -q "$work/$host/root" || umount "$work/$host/root"
         ip netns delete "$NAME-$host" 2> /dev/null
