@@ -14,8 +14,13 @@ make_user() {
 
 with_systemd() { [ -d /run/systemd/system ]; }
 
-# Without INTERFACE there is nothing that could be started.
+# Without INTERFACE there is nothing that could be started. An agent that was installed by hand goes on.
 start_if_configured() {
+    if [ -e /etc/systemd/system/link.service ]; then
+        say "/etc/systemd/system/link.service takes the place of the package's unit: to use that, remove the file,"
+        say "then: systemctl daemon-reload && systemctl restart link"
+        return 0
+    fi
     if ! configured; then
         say "not started: set INTERFACE and ETCD_HOSTS in /etc/link/link.env, then: systemctl enable --now link"
         return 0
