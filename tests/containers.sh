@@ -104,7 +104,8 @@ prepare() {
 }
 
 boot() {
-    systemd-nspawn --quiet --register=no --keep-unit --boot --directory "$work/$1/root" \
+    # Newer ones want the unified cgroups, also of a machine that has both kinds.
+    SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --register=no --keep-unit --boot --directory "$work/$1/root" \
         --machine "$NAME-$1" --hostname "h$1" --network-namespace-path "/run/netns/$NAME-$1" \
         --capability=CAP_NET_ADMIN,CAP_NET_RAW --console=read-only --link-journal=no \
         > "$work/$1/console" 2>&1 < /dev/null &
