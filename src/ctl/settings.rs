@@ -198,6 +198,8 @@ mod tests {
             ("check", "tcp://127.0.0.1:80"),
             ("check", "tcp://[::1]:80,rise=2"),
             ("check", "http://db:8080/up,status=200-399,fall=5"),
+            ("check", "https://db/up,status=204,cacert=/etc/ssl/a,b.pem,rise=3"),
+            ("check", "https://db/up,verify=false"),
             ("check", "link://eth1.100"),
             ("check", "exec://replication?arg=--max&arg=5%25%2C"),
             ("interval", "7"),

@@ -11,7 +11,7 @@ use std::iter;
 
 use serde_json::{Map, Value};
 
-use super::check::{Check, Target};
+use super::check::{Check, Target, Trust};
 use super::check_json::{Fault, check_of};
 
 impl Check {
@@ -40,18 +40,21 @@ impl Check {
         let faults: Vec<String> = faults.iter().map(Fault::to_string).collect();
         check.filter(|_| faults.is_empty()).ok_or_else(|| faults.join("; "))
     }
-}
 
-impl Check {
     /// The word that says this check; none if no word does, which a URL can have that ends as if it were an option.
     pub fn word(&self) -> Option<String> {
         let mut word = match &self.target {
             Target::Tcp { host, port } if host.contains(':') => format!("tcp://[{host}]:{port}"),
             Target::Tcp { host, port } => format!("tcp://{host}:{port}"),
             Target::Link { interface } => format!("link://{interface}"),
-            Target::Http { url, status } => {
+            Target::Http { url, status, trust } => {
                 let status = status.map(|status| format!(",status={status}"));
-                format!("{url}{}", status.unwrap_or_default())
+                let trust = match trust {
+                    Trust::System => String::new(),
+                    Trust::File(path) => format!(",cacert={path}"),
+                    Trust::Anybody => ",verify=false".to_owned(),
+                };
+                format!("{url}{}{trust}", status.unwrap_or_default())
             }
             Target::Exec { command, args } => {
                 let args = args.iter().zip(iter::once('?').chain(iter::repeat('&')));
