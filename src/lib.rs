@@ -72,6 +72,7 @@ pub mod net;
 pub mod network;
 pub mod ping;
 pub mod policy;
+pub mod preference;
 mod reload;
 pub mod secret;
 mod sorted;

@@ -121,10 +121,13 @@ mod tests {
     use super::*;
     use crate::election::core::CoreConfig;
     use crate::policy::{AllFailingPolicy, LossPolicy};
+    use crate::preference::Preference;
 
     fn campaigning() -> (Driver, Instant) {
         let config = CoreConfig {
             host: "h1".to_owned(),
+            preference: Preference { weight: 1 },
+            company: false,
             checked: false,
             loss: LossPolicy::Take,
             all_failing: AllFailingPolicy::KeepLast,

@@ -33,6 +33,8 @@ pub struct Params {
     pub adopts: bool,
     /// This host's name.
     pub host: String,
+    /// Other hosts may start at the same time, and offer the IP, too.
+    pub company: bool,
     /// The health checks, possibly none.
     pub checks: Vec<Check>,
     /// When they are made.
@@ -64,8 +66,8 @@ pub struct Status {
     pub awaited: Option<(String, i64)>,
     /// Whether the kernel has the address, as last seen.
     pub bound: bool,
-    /// Whether etcd has confirmed a candidacy of this host, available or not.
-    pub candidate: bool,
+    /// What the candidacy of this host says that etcd has confirmed: whether the host is available.
+    pub candidate: Option<bool>,
     /// Whether the interface can carry the address, as last seen.
     pub interface_usable: bool,
     /// Whether other hosts are heard on the interface.
@@ -107,7 +109,7 @@ impl Status {
             owner: None,
             awaited: None,
             bound: false,
-            candidate: false,
+            candidate: None,
             interface_usable: false,
             hears_others: false,
             trouble: Vec::new(),

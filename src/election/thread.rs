@@ -28,6 +28,7 @@ use crate::history::{Happening, Kind};
 use crate::lock::{self, Holder, LockAnswer, Request};
 use crate::net::{Desired, ManagedAddress, Report};
 use crate::network::{Mac, Unusable};
+use crate::preference::Preference;
 use crate::vip::Cidr;
 
 /// How long a request to etcd may take before it is tried anew.
@@ -86,6 +87,8 @@ impl Actor {
         let (event_tx, event_rx) = unbounded();
         let config = CoreConfig {
             host: params.host.clone(),
+            preference: Preference::new(&params.cidr.election_key(), &params.host),
+            company: params.company,
             checked: !params.checks.is_empty(),
             loss: params.loss,
             all_failing: params.all_failing,
@@ -156,19 +159,18 @@ impl Actor {
 
     fn start_checks(&mut self) {
         (self.checks, self.checks_again) = (None, None);
-        let Params { checks, defaults, .. } = &self.params;
+        let Params { cidr, checks, timing, defaults, .. } = &self.params;
         let are_up = self.driver.core().checks_pass();
         self.words.begin_checks(Board::new(checks, defaults, are_up));
         self.checks_generation += 1;
         let generation = self.checks_generation;
-        if self.params.checks.is_empty() {
+        if checks.is_empty() {
             return;
         }
         let event_tx = self.event_tx.clone();
         let reports: CheckReports = Arc::new(move |number, result| {
             let _ = event_tx.send(Box::new(Event::Checked(generation, number, result)));
         });
-        let Params { cidr, checks, timing, .. } = &self.params;
         match Checks::start(*cidr, checks, timing, &reports) {
             Ok(checks) => self.checks = Some(checks),
             Err(error) => {

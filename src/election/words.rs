@@ -120,7 +120,7 @@ impl Words {
             owner: core.owner().map(str::to_owned),
             awaited: core.awaited().map(|(host, lease)| (host.to_owned(), lease)),
             bound,
-            candidate: core.is_candidate(),
+            candidate: core.candidacy(),
             interface_usable: core.interface_is_usable(),
             hears_others: core.hears_others(),
             trouble,

@@ -1,6 +1,7 @@
 //! What etcd says of the lock of an IP, of its holder and of its candidates; and the lease of this host.
 
 use crate::network::Mac;
+use crate::preference::Preference;
 
 /// The lock at a revision of etcd.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -85,6 +86,8 @@ pub struct Candidate {
     /// The hardware address of its interface: that is where its announcements come from. The Go LinK
     /// and older agents do not tell.
     pub hardware_address: Option<Mac>,
+    /// Who is first among the candidates.
+    pub preference: Preference,
 }
 
 /// This host's lease, as far as it can be trusted.

@@ -1,6 +1,6 @@
 //! The transactions of the lock protocol: over the lock of an IP and the candidacies of its hosts.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::cmp::Reverse;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::etcd::{self, Compare, KeyState, Kv, Op, Reply, Txn};
 use crate::network::{Mac, mac_text};
+use crate::preference::Preference;
 use crate::sorted::sort_by;
 use crate::text::with_room;
 use crate::vip::Cidr;
@@ -217,18 +218,13 @@ fn reads_candidacies(request: &Request, reply: &Reply) -> bool {
     }
 }
 
-/// The other hosts, those first to which the lock can be transferred. Among them each IP has an order of
-/// its own, so that the IPs of a host that is emptied spread over the others.
+/// The other hosts, those first to which the lock can be transferred, and among them those that are preferred.
 fn others(cidr: Cidr, host: &str, reply: &Reply) -> Vec<Candidate> {
     let others = reply.found.iter().flat_map(|kvs| candidates(cidr, kvs));
-    let others = others.filter(|other| other.host != host).map(|other| {
-        let mut hasher = DefaultHasher::new();
-        (cidr, &other.host).hash(&mut hasher);
-        ((other.lease == 0, hasher.finish()), other)
-    });
-    let mut others: Vec<_> = others.collect();
-    sort_by(&mut others, |(a, _), (b, _)| a.cmp(b));
-    others.into_iter().map(|(_, other)| other).collect()
+    let mut others: Vec<_> = others.filter(|other| other.host != host).collect();
+    let place = |other: &Candidate| (other.lease == 0, Reverse(other.preference));
+    sort_by(&mut others, |a, b| place(a).cmp(&place(b)));
+    others
 }
 
 /// What a watch or a read has seen of a lock.
@@ -294,7 +290,8 @@ pub fn candidates(cidr: Cidr, kvs: &[Kv]) -> Vec<Candidate> {
         let available = value.as_ref().map_or(true, |value| value.available);
         let hardware_address = value.ok().and_then(|value| mac_of(&value.hardware_address?));
         let (lease, written) = (kv.lease, kv.mod_revision);
-        Some(Candidate { host, available, lease, written, hardware_address })
+        let preference = Preference::new(&cidr.election_key(), &host);
+        Some(Candidate { host, available, lease, written, hardware_address, preference })
     };
     kvs.iter().filter_map(candidate).collect()
 }

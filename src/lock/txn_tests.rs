@@ -17,7 +17,9 @@ fn offer(host: &str, value: &str, lease: i64) -> Kv {
 }
 
 fn other(host: &str, available: bool, lease: i64) -> Candidate {
-    Candidate { host: host.to_owned(), available, lease, written: 5, hardware_address: None }
+    let preference = Preference::new("10.0.0.1_32", host);
+    let host = host.to_owned();
+    Candidate { host, available, lease, written: 5, hardware_address: None, preference }
 }
 
 fn own(candidacy: Candidacy) -> Advertisement {

@@ -122,6 +122,8 @@ pub struct Found {
     pub written: i64,
     /// The name of the history in which that was; empty if the mark has none, as those of older agents.
     pub history: String,
+    /// Other hosts have IPs registered.
+    pub others: bool,
     /// What could not be understood, or is there twice.
     pub unreadable: Vec<Unreadable>,
 }
@@ -145,6 +147,7 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance, history: &str)
             Op::GetPrefix(claims_prefix(host)),
             Op::GetPrefix(records_prefix(host)),
             Op::Get(mark_key(host)),
+            others_op(host),
         ]),
         Request::WriteRecord(record) => write_record(host, record, history),
         Request::DeleteRecord(id, revision) => {
@@ -234,6 +237,17 @@ pub fn answer_of(request: &Request, host: &str, instance: &Instance, reply: &Rep
     }
 }
 
+/// Succeeds if no other host has a record.
+fn others_op(host: &str) -> Op {
+    let (own, all) = (records_prefix(host), records_prefix(""));
+    let all = all.trim_end_matches('/');
+    // `0` follows `/`.
+    let after_own = format!("{}0", own.trim_end_matches('/'));
+    let before = Compare::NoneIn(format!("{all}/"), own);
+    let after = Compare::NoneIn(after_own, format!("{all}0"));
+    Op::Nested(Txn { when: vec![before, after], then: Vec::new(), otherwise: Vec::new() })
+}
+
 fn named_host(kv: &Kv) -> Option<(String, HostKey)> {
     let name = kv.key.strip_prefix(HOSTS)?;
     // What has a slash in it is a claim.
@@ -300,6 +314,7 @@ fn found(host: &str, reply: &Reply) -> Found {
             }
         }
     }
+    found.others = reply.nested.first().is_some_and(|alone| !alone.succeeded);
     found.claims = reply.kvs(1).iter().map(read_claim).collect();
     for kv in reply.kvs(2) {
         found.add(host, kv);

@@ -3,7 +3,7 @@
 use super::record::{record_key, record_value};
 use super::request::written;
 use super::*;
-use crate::etcd::{Compare, Kv, Op, Reply};
+use crate::etcd::{Compare, Kv, Op, Reply, Txn};
 use crate::policy::LossPolicy;
 use crate::vip::{Check, Cidr, LONGEST_INTERVAL};
 
@@ -377,4 +377,22 @@ fn of_many_records_all_or_none_are_written_and_a_repetition_finds_its_own() {
     let txn = txn_of(&Request::WriteRecords(records.to_vec()), "h1", &Instance::default(), "");
     assert_eq!((txn.when.len(), txn.then.len(), txn.otherwise.len()), (6, 3, 4));
     const { assert!(3 * RECORDS_AT_ONCE <= 100, "etcd takes 128 of each") };
+}
+
+#[test]
+fn a_start_learns_whether_other_hosts_have_records() {
+    let load = txn_of(&Request::Load, "h1", &machine(), "history");
+    let none = |from: &str, to: &str| Compare::NoneIn(from.to_owned(), to.to_owned());
+    let before = none("/link/hosts/", "/link/hosts/h1/");
+    let when = vec![before, none("/link/hosts/h10", "/link/hosts0")];
+    let others = Txn { when, then: Vec::new(), otherwise: Vec::new() };
+    assert_eq!(load.then.last(), Some(&Op::Nested(others)));
+    for alone in [true, false] {
+        let nested = vec![reply(alone, vec![])];
+        let reply = Reply { nested, ..reply(true, vec![vec![]; 5]) };
+        let Answer::Loaded(found) = answer_of(&Request::Load, "h1", &machine(), &reply) else {
+            panic!("another answer")
+        };
+        assert_eq!(found.others, !alone);
+    }
 }

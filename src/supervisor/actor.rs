@@ -15,7 +15,7 @@ use super::core::{
     Timer, Token,
 };
 use super::counts::Reply;
-use super::{Params, Told, calls, copies, counts, status};
+use super::{Params, Told, calls, copies, counts, elections, status};
 use crate::clock;
 use crate::command::{Command, Request};
 use crate::election::{self, Election};
@@ -317,24 +317,7 @@ impl Actor {
         {
             return Err(StartError::OwnAddress(own));
         }
-        let interface = record.interface.as_ref().unwrap_or(&self.params.interface);
-        let params = election::Params {
-            cidr: record.cidr,
-            interface: interface.clone(),
-            adopts: match origin {
-                Origin::New | Origin::Forced => false,
-                Origin::Before => !net::keeps_marks(),
-                Origin::Go => true,
-            },
-            host: self.params.host.clone(),
-            checks: record.checks.clone(),
-            timing: self.params.checks.timing(record.healthcheck_interval),
-            defaults: self.params.checks.clone(),
-            loss: record.loss.unwrap_or(self.params.loss),
-            all_failing: self.params.all_failing,
-            etcd: self.params.etcd.clone(),
-            net: self.params.net.clone(),
-        };
+        let params = elections::params(&self.params, record, origin);
         let event_tx = self.inbox.event_tx.clone();
         let notices = move |notice| {
             let _ = event_tx.send(Box::new(Event::Election(slot, notice)));

@@ -13,6 +13,7 @@ mod chronicle;
 mod copies;
 pub mod core;
 mod counts;
+mod elections;
 mod status;
 
 use std::io;

@@ -103,6 +103,8 @@ mod selftest;
 #[cfg(test)]
 mod serving;
 #[cfg(test)]
+mod sharing;
+#[cfg(test)]
 mod shim;
 mod shim_watch;
 #[cfg(test)]

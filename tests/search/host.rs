@@ -7,6 +7,7 @@ use link::election::core::{Core, CoreConfig};
 use link::lock::{Gap, LockAnswer, LockView, Request};
 use link::network::{Hearing, Mac, ProbeResult};
 use link::policy::{AllFailingPolicy, LossPolicy};
+use link::preference::Preference;
 
 /// Hosts are numbered from 0.
 pub(crate) type HostId = usize;
@@ -177,7 +178,9 @@ impl Host {
 
 pub(crate) fn core(id: HostId, policies: Policies) -> Core {
     let Policies { loss, all_failing } = policies;
-    let config = CoreConfig { host: name(id), checked: true, loss, all_failing };
+    let (host, preference) = (name(id), Preference::new("10.0.0.1_32", &name(id)));
+    let company = false;
+    let config = CoreConfig { host, preference, company, checked: true, loss, all_failing };
     Core::new(config)
 }
 

@@ -13,6 +13,7 @@ use link::failure_detector::Timing;
 use link::lock::{self, Holder};
 use link::network::Hearing;
 use link::policy::CrashDetection;
+use link::preference::Preference;
 use link::store::{Instance, Record};
 use link::supervisor::core::{Core, CoreConfig, Event as SupervisorEvent, Permits, Timer};
 use link::vip::{Cidr, Slot, VipId};
@@ -144,10 +145,13 @@ impl Election {
         record: &Record,
         host: &str,
         policies: Policies,
+        company: bool,
         now: Instant,
     ) -> Election {
         let config = ElectionConfig {
             host: host.to_owned(),
+            preference: Preference::new(&record.cidr.election_key(), host),
+            company,
             checked: !record.checks.is_empty(),
             loss: record.loss.unwrap_or(policies.loss),
             all_failing: policies.all_failing,
@@ -193,7 +197,7 @@ impl Election {
             owner: core.owner().map(str::to_owned),
             awaited: core.awaited().map(|(host, lease)| (host.to_owned(), lease)),
             bound,
-            candidate: core.is_candidate(),
+            candidate: core.candidacy(),
             interface_usable: core.interface_is_usable(),
             hears_others: core.hears_others(),
             trouble: core.troubles().into_iter().map(|trouble| format!("{trouble:?}")).collect(),

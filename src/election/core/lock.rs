@@ -165,6 +165,7 @@ impl Core {
             lock.certainty = Certainty::Known;
         }
         lock.dead = lock.dead.after(lock.holder.as_ref());
+        self.etcd.turns.seen(before.as_ref(), lock.holder.as_ref());
         // A restored etcd has forgotten what it was told since the snapshot; that it was restored does
         // not show in every case.
         if view.gap != Gap::None {
@@ -242,6 +243,7 @@ impl Core {
         }
         self.etcd.own.said = None;
         self.etcd.not_before = NotBefore::Now;
+        self.etcd.turns.end();
     }
 
     pub(super) fn ownership(&self) -> Ownership {

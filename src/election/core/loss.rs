@@ -73,7 +73,7 @@ impl Core {
             self.etcd.candidates = None;
         }
         // A standby may have to decide with them what it cannot ask etcd any more: it keeps what it has.
-        self.etcd.outdated = self.state == State::Standby && self.etcd.candidates.is_some();
+        self.etcd.outdated |= self.state == State::Standby && self.etcd.candidates.is_some();
     }
 
     /// Whether the other host that is heard to have the address, if any, wins the tie-break.

@@ -17,7 +17,7 @@
 //! how a failover and a leave end, `loss` what is done without etcd, `await_owner` what becomes of
 //! that when etcd is back, `neighbours` when the address is announced again and who is told to do so,
 //! `conflict` what is done about a stranger that has the address, `isolation` what a host does that hears
-//! nobody there, `missed` what is done about an owner that is silent while etcd is silent, too.
+//! nobody there, `turns` who is first when the lock is free, `missed` what is done about an owner that is silent while etcd is silent, too.
 
 mod await_owner;
 mod conflict;
@@ -31,6 +31,7 @@ mod reason;
 mod request;
 mod timer;
 mod transfer;
+mod turns;
 mod wire;
 
 use self::await_owner::OwnerWait;
@@ -48,12 +49,18 @@ use super::message::{Action, Input};
 use crate::fsm::{Effect, Event, State, step};
 use crate::lock::{Candidacy, Lease};
 use crate::policy::{AllFailingPolicy, LossPolicy};
+use crate::preference::Preference;
 
 /// What an election is told once, at its start.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CoreConfig {
     /// This host's name.
     pub host: String,
+    /// Who is first among the candidates: how much this host is preferred.
+    pub preference: Preference,
+    /// The agent starts, and so may others that offer IPs: a lock that is free is not taken before it is known
+    /// which do.
+    pub company: bool,
     /// Whether health checks are configured.
     pub checked: bool,
     /// What is done when etcd is lost.
@@ -94,7 +101,7 @@ impl Core {
         Core {
             state: State::Standby,
             lease: Lease::None,
-            etcd: Etcd::unknown(),
+            etcd: Etcd::unknown(config.company),
             health: Health::new(config.checked),
             addresses: Addresses { ordered: None, bound: false },
             handover: Handover::none(),
@@ -133,10 +140,13 @@ impl Core {
         self.addresses.ordered == Some(true)
     }
 
-    /// Whether etcd has confirmed a candidacy of this host.
-    pub fn is_candidate(&self) -> bool {
-        let said = self.etcd.own.said.map(|(candidacy, _)| candidacy);
-        matches!(said, Some(Candidacy::Available | Candidacy::Unavailable))
+    /// What the candidacy of this host says that etcd has confirmed: whether the host is available.
+    pub fn candidacy(&self) -> Option<bool> {
+        match self.etcd.own.said? {
+            (Candidacy::Available, _) => Some(true),
+            (Candidacy::Unavailable, _) => Some(false),
+            (Candidacy::Withdrawn, _) => None,
+        }
     }
 
     /// No health check is down, as far as is known.
@@ -205,6 +215,7 @@ impl Core {
         self.settle_transfer();
         self.settle_owner_wait(actions);
         self.settle_isolation();
+        self.settle_turns();
         self.settle_conflict();
         self.settle_state(actions);
         self.settle_acknowledgement();
@@ -294,6 +305,8 @@ impl Core {
         let (to, effects) = step(from, event);
         self.state = to;
         let had_it = from == State::Activated || self.addresses.bound;
+        // An owner does not look who else is a candidate.
+        self.etcd.outdated |= from != to && to == State::Activated;
         if event == Event::Demoted && had_it && self.neighbours != Neighbours::Yielded {
             self.neighbours = Neighbours::Contested;
         }

@@ -3,6 +3,7 @@
 
 use super::lock::{Lock, Ownership};
 use super::transfer::Transfer;
+use super::turns::Turns;
 use super::{Acknowledgement, Action, Core, Departure};
 use crate::election::health::Verdict;
 use crate::fsm::State;
@@ -23,6 +24,7 @@ pub(super) struct Etcd {
     /// The request that is under way.
     pub(super) pending: Option<Request>,
     pub(super) not_before: NotBefore,
+    pub(super) turns: Turns,
 }
 
 /// The candidacy of this host.
@@ -48,7 +50,7 @@ pub(super) enum NotBefore {
 }
 
 impl Etcd {
-    pub(super) fn unknown() -> Etcd {
+    pub(super) fn unknown(company: bool) -> Etcd {
         Etcd {
             lock: Lock::unknown(),
             candidates: None,
@@ -57,6 +59,7 @@ impl Etcd {
             own: OwnCandidacy { said: None, revision: 0 },
             pending: None,
             not_before: NotBefore::Now,
+            turns: Turns::new(company),
         }
     }
 
@@ -162,26 +165,32 @@ impl Core {
         let own = self.advertisement(Candidacy::Available);
         match self.ownership() {
             // Who could take it has to be known first.
-            Ownership::Free | Ownership::Unknown if self.may_be_isolated() && !told => {
+            Ownership::Free | Ownership::Unknown
+                if (self.may_be_isolated() || self.waits_for_company()) && !told =>
+            {
                 Some(Request::Advertise { lease, own })
             }
             Ownership::Free | Ownership::Unknown
-                if self.may_be_isolated()
+                if (self.may_be_isolated() || self.waits_for_company())
                     && (self.etcd.candidates.is_none()
                         || self.ownership() == Ownership::Unknown) =>
             {
                 Some(Request::ReadCandidates { lease })
             }
-            Ownership::Free if self.waits_for_others() => None,
+            Ownership::Free if self.waits_for_others() || self.waits_for_company() => None,
+            Ownership::Free if self.reads_for_turn() => Some(Request::ReadCandidates { lease }),
+            Ownership::Free if self.waits_for_turn() => None,
             Ownership::Free | Ownership::Unknown => Some(Request::Campaign { lease, own }),
             Ownership::Mine | Ownership::OwnStaleLease | Ownership::Other if !told => {
                 Some(Request::Campaign { lease, own })
             }
             Ownership::Other if self.reads_for_others() => Some(Request::ReadCandidates { lease }),
             Ownership::Other => {
-                let waits = self.waits_for_others() || self.leaves_death_to_others();
+                let waits = self.waits_for_others()
+                    || self.leaves_death_to_others()
+                    || self.waits_for_turn();
                 let takes = self.next_takeover(lease).filter(|_| !waits);
-                let reads = self.etcd.outdated.then_some(Request::ReadCandidates { lease });
+                let reads = self.may_read_at_leisure().then_some(Request::ReadCandidates { lease });
                 takes.or(reads)
             }
             Ownership::Mine if self.needs_candidates() && self.etcd.candidates.is_none() => {
@@ -305,6 +314,11 @@ impl Core {
             | Request::Preempt { .. }
             | Request::Acknowledge { .. } => {}
         }
+    }
+
+    fn may_read_at_leisure(&self) -> bool {
+        let owes_nothing = self.owed == Acknowledgement::None;
+        self.etcd.outdated && self.state == State::Standby && owes_nothing
     }
 
     /// Whether the request that is under way is none that this election needs.

@@ -58,11 +58,17 @@ pub enum Timer {
     /// A host that hears nobody leaves a lock that it could take to those that may hear somebody. They need
     /// less than that to find that an owner is dead.
     Isolated,
+    /// A host that is preferred takes a lock that is free. It takes milliseconds; to find that an owner is dead,
+    /// one host may take a tenth of a second longer than another.
+    Turn,
+    /// Agents that start at the same time tell each other which IPs they offer. Machines that begin together
+    /// differ by more; then it is a host alone that begins.
+    Company,
 }
 
 impl Timer {
     /// All timers.
-    pub const ALL: [Timer; 17] = [
+    pub const ALL: [Timer; 19] = [
         Timer::Retry,
         Timer::Courtesy,
         Timer::Successor,
@@ -80,12 +86,16 @@ impl Timer {
         Timer::AdditionRetry,
         Timer::Defence,
         Timer::Isolated,
+        Timer::Turn,
+        Timer::Company,
     ];
 
     /// How long it takes; for [`Timer::Retry`], how long at first.
     pub fn duration(self) -> Duration {
         match self {
             Timer::Retry | Timer::Passing => Duration::from_millis(50),
+            Timer::Turn => Duration::from_millis(200),
+            Timer::Company => Duration::from_millis(300),
             Timer::Agreement => Duration::from_millis(350),
             Timer::Courtesy => Duration::from_millis(400),
             Timer::Recheck | Timer::Announcement | Timer::InterfaceDown | Timer::Addition => {
@@ -128,6 +138,8 @@ impl Core {
             Timer::AdditionRetry => self.health.cannot_add() && !self.is_ordered(),
             Timer::Defence => self.wire.conflict != Conflict::None,
             Timer::Isolated => self.waits_for_others(),
+            Timer::Turn => self.waits_for_turn(),
+            Timer::Company => self.gives_time_to_company(),
         }
     }
 
@@ -156,6 +168,8 @@ impl Core {
             Timer::AdditionRetry => self.health.added(true),
             Timer::Defence => self.on_defence_due(),
             Timer::Isolated => self.on_turn(),
+            Timer::Turn => self.etcd.turns.passed(),
+            Timer::Company => self.company_is_there(),
         }
     }
 

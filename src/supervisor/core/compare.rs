@@ -190,7 +190,8 @@ impl Core {
         match self.lease.told {
             Lease::Held(lease) => {
                 self.comparison.step = step;
-                let candidates = self.table.iter().filter(|(_, vip)| vip.status.candidate);
+                let candidates =
+                    self.table.iter().filter(|(_, vip)| vip.status.candidate.is_some());
                 self.comparison.candidates = candidates.map(|(slot, _)| slot).collect();
                 self.comparison.present = self.lease.presence.is_on(lease);
                 self.out.push(super::Action::ReadLeaseKeys(lease));

@@ -154,7 +154,7 @@ impl Core {
         if vip.is_registered() {
             self.copy.ip_changed(&vip.record.id);
         }
-        if vip.status.candidate {
+        if vip.status.candidate.is_some() {
             self.lease.presence.outdate();
         }
         self.detector.gone(slot);

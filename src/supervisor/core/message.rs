@@ -138,6 +138,8 @@ pub enum Origin {
     Forced,
     /// It was before, by this program, which marks what it adds.
     Before,
+    /// The same; and other hosts, which may start at this moment, may offer it, too.
+    BeforeWithOthers,
     /// It was before, by the Go LinK, which marks nothing: what is there is taken over.
     Go,
 }

@@ -1,8 +1,8 @@
 //! What other hosts find of this agent in etcd: that it answers calls (`call`), and its own calls.
 //!
 //! The presence of the agent is on its lease, and written with each new one. It is written again, as it is, when
-//! this host has become a candidate for an IP or is none any more, once a second at most: its revision
-//! tells others when to read the candidates again.
+//! this host has become a candidate for an IP or is none any more, or is available no longer or again, once a second
+//! at most: its revision tells others when to read the candidates again.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -145,7 +145,7 @@ impl Core {
                 new.push(record);
             }
         }
-        self.insert_all(new, self.origin(found.host.as_ref()));
+        self.insert_all(new, self.origin(&found));
         self.out.push(Action::RemoveLeftOvers(self.formerly_managed()));
         self.copy.forget_former();
         let host = found.host.as_ref();
@@ -162,10 +162,11 @@ impl Core {
     }
 
     /// Which program has served this host's IPs before: the host key tells, and without one the copy.
-    fn origin(&self, host: Option<&store::HostKey>) -> Origin {
-        match host {
+    fn origin(&self, found: &Found) -> Origin {
+        match &found.host {
             Some(host) if host.instance.is_none() => Origin::Go,
             None if self.copy.former().is_none() => Origin::Go,
+            Some(_) | None if found.others => Origin::BeforeWithOthers,
             Some(_) | None => Origin::Before,
         }
     }

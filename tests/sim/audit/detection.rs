@@ -201,7 +201,7 @@ impl Audit {
     fn is_candidate_that_hears(&self, world: &World, ip: IpId, other: HostId) -> bool {
         let machine = &world.hosts[other];
         let election = machine.agent.as_ref().and_then(|agent| agent.election(ip));
-        let candidate = election.is_some_and(|it| it.driver.core().is_candidate());
+        let candidate = election.is_some_and(|it| it.driver.core().candidacy().is_some());
         candidate
             && machine.policies.crash != CrashDetection::Off
             && machine.faults.unplugged == 0

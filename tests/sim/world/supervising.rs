@@ -135,7 +135,7 @@ impl World {
                 self.submit_call(host, Asker::Revoke, Call::Revoke(lease), RENEWAL);
             }
             Action::Start { slot, record, origin } => {
-                let result = self.start_election(host, slot, &record, origin == Origin::New);
+                let result = self.start_election(host, slot, &record, origin);
                 self.tell_supervisor(host, SupervisorEvent::Started(slot, result));
             }
             Action::Tell(slot, order) => self.order(host, slot, order),
@@ -183,7 +183,7 @@ impl World {
         host: HostId,
         slot: Slot,
         record: &Record,
-        _new: bool,
+        origin: Origin,
     ) -> Result<(), StartError> {
         let now = self.instant();
         let machine = &mut self.hosts[host];
@@ -191,7 +191,10 @@ impl World {
         let Some(ip) = ip_of(record.cidr) else {
             return Err(StartError::Failed("another address".to_owned()));
         };
-        let election = Election::new(ip, record, &machine.name, agent.policies, now);
+        let election = {
+            let company = origin == Origin::BeforeWithOthers;
+            Election::new(ip, record, &machine.name, agent.policies, company, now)
+        };
         let checks = election.checks;
         agent.elections.insert(slot, election);
         self.begin_election(host, slot, checks);

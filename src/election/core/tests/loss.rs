@@ -221,3 +221,29 @@ fn by_probe_an_owner_reads_the_candidates_again_when_others_may_have_come() {
     assert_eq!(story.answer(Some(("h1", LEASE))), [elected(), Action::Bind]);
     assert_eq!(story.feed(Input::CandidatesOutdated), []);
 }
+
+#[test]
+fn a_lock_that_comes_free_while_no_lease_is_held_is_a_fault_too() {
+    let mut story = Story::standby();
+    story.feed(Input::Lease(Lease::Lost));
+    assert_eq!(story.see(Some(("h2", 9))), [Action::Probe(true)]);
+    let lets_go = [demoted(), Action::Unbind, Action::AnnounceOwner, Action::Probe(false)];
+    assert_eq!(story.feed(Input::Claimed { from: MAC, wins_tie_break: true }), lets_go);
+    let fault = transition(State::Standby, State::Activated, Event::Fault);
+    assert_eq!(story.see(None), [fault, Action::Bind]);
+}
+
+#[test]
+fn an_owner_of_whom_nothing_is_heard_any_more_is_not_believed_in_for_ever() {
+    let mut story = Story::standby();
+    story.feed(Input::Lease(Lease::Lost));
+    assert_eq!(story.see(Some(("h2", 9))), [Action::Probe(true)]);
+    let lets_go = [demoted(), Action::Unbind, Action::AnnounceOwner, Action::Probe(false)];
+    assert_eq!(story.feed(Input::Claimed { from: MAC, wins_tie_break: true }), lets_go);
+    let heard = story.now;
+    let fault = transition(State::Standby, State::Activated, Event::Fault);
+    assert_eq!(story.wait(), [fault, Action::Bind]);
+    assert_eq!(story.now - heard, Timer::AssumeOwner.duration());
+    story.feed(Input::Bound(true));
+    assert_eq!(story.driver.deadline(), None);
+}

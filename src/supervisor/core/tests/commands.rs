@@ -349,6 +349,7 @@ fn the_hosts_of_an_ip_are_read_for_all_that_ask() {
         (story.command(Command::Hosts(id(1))), story.command(Command::Hosts(id(1))));
     story.expect_ask(&Request::Candidates(cidr));
     let candidate = |host: &str, available, lease, hardware_address| Candidate {
+        preference: crate::preference::Preference::new("10.0.0.1_32", host),
         host: host.to_owned(),
         available,
         lease,

@@ -113,6 +113,7 @@ fn a_candidacy_that_is_gone_is_written_again() {
     for (candidate, keys, restored) in
         [(true, vec![key], false), (true, Vec::new(), true), (false, Vec::new(), false)]
     {
+        let candidate = candidate.then_some(true);
         story.notice(slot, Notice::Status(Arc::new(Status { candidate, ..Status::starting() })));
         story.compare(found(&[record(1, 5)]));
         story.feed(Event::LeaseKeys(LEASE, Ok(keys)));
@@ -121,7 +122,10 @@ fn a_candidacy_that_is_gone_is_written_again() {
         story.settle_comparison(&[record(1, 5)]);
     }
     // No watch tells of it, so that the keys of the lease are looked at more often than the rest.
-    story.notice(slot, Notice::Status(Arc::new(Status { candidate: true, ..Status::starting() })));
+    story.notice(
+        slot,
+        Notice::Status(Arc::new(Status { candidate: Some(true), ..Status::starting() })),
+    );
     for _ in 0..3 {
         story.timer(Timer::CompareKeys);
         story.expect(&Action::ReadLeaseKeys(LEASE));
@@ -154,7 +158,7 @@ fn an_owner_whose_lock_is_gone_looks_who_has_it() {
         let owner = Some(owner.to_owned());
         story.notice(
             slot,
-            Notice::Status(Arc::new(Status { candidate: true, owner, ..Status::starting() })),
+            Notice::Status(Arc::new(Status { candidate: Some(true), owner, ..Status::starting() })),
         );
         story.feed(Event::Timer(Timer::CompareKeys));
         story.feed(Event::LeaseKeys(LEASE, Ok(keys)));

@@ -23,7 +23,7 @@ impl Story {
     }
 
     fn candidate(&mut self, candidate: bool) {
-        let status = Status { candidate, ..Status::starting() };
+        let status = Status { candidate: candidate.then_some(true), ..Status::starting() };
         self.notice(self.slot(1), Notice::Status(Arc::new(status)));
     }
 
@@ -95,6 +95,22 @@ fn the_presence_is_written_again_when_candidacies_have_changed_and_once_a_second
     assert!(!story.asks_for_presence(), "it is still a candidate");
     story.notice(Slot(1), Notice::Left { cleanup_pending: false });
     assert!(story.asks_for_presence());
+}
+
+#[test]
+fn who_is_available_no_longer_or_again_has_others_read_that() {
+    let mut story = Story::present();
+    let tell = |story: &mut Story, available| {
+        let status = Status { candidate: Some(available), ..Status::starting() };
+        story.notice(story.slot(1), Notice::Status(Arc::new(status)));
+        let asks = story.asks_for_presence();
+        if asks {
+            story.timer(Timer::Presence);
+        }
+        asks
+    };
+    assert!(tell(&mut story, true) && !tell(&mut story, true));
+    assert!(tell(&mut story, false) && tell(&mut story, true));
 }
 
 #[test]

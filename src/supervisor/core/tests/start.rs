@@ -21,6 +21,17 @@ fn a_start_serves_what_etcd_has_and_resumes_the_lease() {
 }
 
 #[test]
+fn where_others_have_ips_they_may_start_as_well() {
+    for (others, origin) in [(true, Origin::BeforeWithOthers), (false, Origin::Before)] {
+        let mut story = Story::begin(None);
+        story.answer_load(Found { others, ..found(&[record(1, 5)]) });
+        assert!(
+            story.did(|action| matches!(action, Action::Start { origin: it, .. } if *it == origin))
+        );
+    }
+}
+
+#[test]
 fn without_etcd_the_copy_is_served_and_nothing_new_is_begun() {
     let mut story = Story::begin(Some(copy_of(&[record(1, 5)])));
     story.now += Duration::from_secs(2);

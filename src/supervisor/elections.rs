@@ -1,0 +1,29 @@
+//! With what the election of an IP is started: what the IP says itself, else what the agent says.
+
+use super::Params;
+use super::core::Origin;
+use crate::election;
+use crate::net;
+use crate::store::Record;
+
+/// What the election of a record needs.
+pub(super) fn params(agent: &Params, record: &Record, origin: Origin) -> election::Params {
+    election::Params {
+        cidr: record.cidr,
+        interface: record.interface.as_ref().unwrap_or(&agent.interface).clone(),
+        adopts: match origin {
+            Origin::New | Origin::Forced => false,
+            Origin::Before | Origin::BeforeWithOthers => !net::keeps_marks(),
+            Origin::Go => true,
+        },
+        host: agent.host.clone(),
+        company: origin == Origin::BeforeWithOthers,
+        checks: record.checks.clone(),
+        timing: agent.checks.timing(record.healthcheck_interval),
+        defaults: agent.checks.clone(),
+        loss: record.loss.unwrap_or(agent.loss),
+        all_failing: agent.all_failing,
+        etcd: agent.etcd.clone(),
+        net: agent.net.clone(),
+    }
+}
