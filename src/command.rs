@@ -140,7 +140,8 @@ impl Command {
 impl Change {
     /// Whether there is anything that is to be different.
     pub fn is_none(&self) -> bool {
-        self.checks.is_none() && self.interval.is_none() && self.loss.is_none()
+        let Change { checks, interval, loss, priority, fixed: _ } = self;
+        checks.is_none() && interval.is_none() && loss.is_none() && priority.is_none()
     }
 
     fn words(&self) -> String {
@@ -150,7 +151,11 @@ impl Change {
             Some(policy) => format!(" etcd_loss_policy {policy}"),
             None => " etcd_loss_policy default".to_owned(),
         });
-        [checks, interval, loss].into_iter().flatten().collect()
+        let priority = self.priority.map(|priority| match priority {
+            Some(number) => format!(" priority {number}"),
+            None => " priority default".to_owned(),
+        });
+        [checks, interval, loss, priority].into_iter().flatten().collect()
     }
 }
 
@@ -167,6 +172,8 @@ pub struct NewVip {
     pub interface: Option<String>,
     /// What to do when etcd is lost, or the daemon's default.
     pub loss: Option<LossPolicy>,
+    /// Who is first when it is free, or the daemon's default.
+    pub priority: Option<u8>,
     /// Register it though another machine answers for the address.
     pub force: bool,
 }
@@ -180,6 +187,8 @@ pub struct Change {
     pub interval: Option<u64>,
     /// What to do when etcd is lost, or the daemon's default, if that is to be something else.
     pub loss: Option<Option<LossPolicy>>,
+    /// Who is first when it is free, or the daemon's default, if that is to be something else.
+    pub priority: Option<Option<u8>>,
     /// What was said of fields that cannot be changed ([`wire::Ip::FIXED`]): it has to be so.
     pub fixed: Vec<(&'static str, String)>,
 }

@@ -112,6 +112,15 @@ impl fmt::Display for UnknownWord {
 
 impl std::error::Error for UnknownWord {}
 
+/// What holds of the IPs that do not say otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    /// What is done with them when etcd is lost.
+    pub loss: LossPolicy,
+    /// Who is first when one is free.
+    pub priority: u8,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,19 +6,25 @@
 //! out, only what it would be first for goes to others, and is shared by them. All versions have to find the same:
 //! the function is never changed.
 
-/// How much a host is preferred for an IP; the greater one goes first.
+/// What an operator says of a host, or of an IP on a host: who is first when the IP is free, the greater one, as in
+/// VRRP. It never moves an IP that is held.
+pub const DEFAULT_PRIORITY: u8 = 100;
+
+/// How much a host is preferred for an IP; the greater one goes first. Priority goes before everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Preference {
+    /// What the operator of the host says.
+    pub priority: u8,
     /// Different for each pair of IP and host, and evenly distributed.
     pub weight: u64,
 }
 
 impl Preference {
-    /// How much a host is preferred for the IP with this election key.
-    pub fn new(election_key: &str, host: &str) -> Preference {
+    /// How much a host with this priority is preferred for the IP with this election key.
+    pub fn new(priority: u8, election_key: &str, host: &str) -> Preference {
         // No name and no key has a slash in it.
         let bytes = election_key.bytes().chain([b'/']).chain(host.bytes());
-        Preference { weight: mixed(bytes.fold(FNV_OFFSET, fnv_1a)) }
+        Preference { priority, weight: mixed(bytes.fold(FNV_OFFSET, fnv_1a)) }
     }
 }
 
@@ -47,7 +53,7 @@ mod tests {
         let mut shares = vec![0; hosts.len()];
         for ip in 0..ips {
             let key = format!("10.{}.{}.{}_32", ip >> 16, (ip >> 8) & 255, ip & 255);
-            let order = |place: &usize| Preference::new(&key, hosts[*place]);
+            let order = |place: &usize| Preference::new(9, &key, hosts[*place]);
             shares[(0..hosts.len()).max_by_key(order).unwrap()] += 1;
         }
         shares
@@ -57,7 +63,7 @@ mod tests {
     fn it_is_the_same_in_all_versions() {
         assert_eq!(fnv_1a(FNV_OFFSET, b'a'), 0xaf63_dc4c_8601_ec8c, "as published");
         assert_eq!(mixed(1), 0xb456_bcfc_34c2_cb2c, "as published");
-        let weight = |key, host| Preference::new(key, host).weight;
+        let weight = |key, host| Preference::new(9, key, host).weight;
         assert_eq!(weight("10.0.0.1_32", "h1"), 0xd5d6_fa08_b99f_073b);
         assert_ne!(weight("10.0.0.1_32", "h1"), weight("10.0.0.1_3", "2h1"));
     }
@@ -82,7 +88,7 @@ mod tests {
         let (mut to_h2, mut to_h3) = (0, 0);
         for ip in 0..3000 {
             let key = format!("fd00::{ip:x}_128");
-            let of = |host: &&str| Preference::new(&key, host);
+            let of = |host: &&str| Preference::new(9, &key, host);
             let all = ["h1", "h2", "h3"].into_iter().max_by_key(of).unwrap();
             let left = ["h2", "h3"].into_iter().max_by_key(of).unwrap();
             assert!(all == "h1" || all == left, "{key}: {all} {left}");
@@ -90,5 +96,13 @@ mod tests {
             to_h3 += u32::from(all == "h1" && left == "h3");
         }
         assert!(to_h2 > 400 && to_h3 > 400, "{to_h2} {to_h3}");
+    }
+
+    #[test]
+    fn priority_goes_before_the_order_of_an_ip() {
+        for key in ["10.0.0.1_32", "10.0.0.2_32", "10.0.0.3_32"] {
+            assert!(Preference::new(101, key, "h1") > Preference::new(100, key, "h2"));
+            assert!(Preference::new(101, key, "h2") > Preference::new(100, key, "h1"));
+        }
     }
 }

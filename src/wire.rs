@@ -28,6 +28,9 @@ pub struct Ip {
     /// `take`, `probe` or `hold`: what this host does with it when etcd is lost.
     #[serde(default)]
     pub etcd_loss_policy: String,
+    /// Who is first when the IP is free: the host with the greater number, 0 to 255. The Go LinK has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
     /// Always `arp`.
     #[serde(default)]
     pub plugin: String,
@@ -176,13 +179,16 @@ pub struct Host {
     /// The hardware address of its interface, if it tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hardware_address: Option<String>,
+    /// Who is first when the IP is free: the host with the greater number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
 }
 
 impl Host {
     /// A host of which the name is known.
     pub fn named(hostname: &str) -> Host {
         let hostname = hostname.to_owned();
-        Host { hostname, available: None, alive: None, hardware_address: None }
+        Host { hostname, available: None, alive: None, hardware_address: None, priority: None }
     }
 }
 

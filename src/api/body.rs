@@ -21,6 +21,8 @@ const INTERVALS: RangeInclusive<u64> = 0..=LONGEST_INTERVAL;
 const INTERVAL: &str = "healthcheck_interval";
 /// What a host does with an IP when etcd is lost.
 const LOSS: &str = "etcd_loss_policy";
+/// Who is first when an IP is free.
+const PRIORITY: &str = "priority";
 /// How many health checks an IP may have: each has a thread.
 const MAX_CHECKS: usize = 32;
 /// Characters of a value that are repeated in an error.
@@ -67,14 +69,16 @@ pub(super) fn new_endpoint(object: &Map<String, Value>) -> Result<NewVip, Fault>
 }
 
 /// The body of `PUT /ips/:id`: the checks under `healthchecks`, or under the name that they have
-/// in an IP; their interval; the policy; or several of them. What is absent stays as it is, and null is the daemon's default.
-/// What an IP has beside these may be said as it is.
+/// in an IP; their interval; the policy; the priority; or several of them. What is absent stays as it is, and null is the
+/// daemon's default. What an IP has beside these may be said as it is.
 pub(crate) fn change(body: &[u8]) -> Result<Change, Fault> {
     let object = object(body)?;
     let field = ["healthchecks", "checks"].into_iter().find(|field| object.contains_key(*field));
-    let [has_policy, has_interval] = [LOSS, INTERVAL].map(|field| object.contains_key(field));
+    let [has_policy, has_interval, has_priority] =
+        [LOSS, INTERVAL, PRIORITY].map(|field| object.contains_key(field));
+    let says_nothing = field.is_none() && !has_policy && !has_interval && !has_priority;
     let fixed = fixed(&object);
-    if field.is_none() && !has_policy && !has_interval && fixed.is_empty() {
+    if says_nothing && fixed.is_empty() {
         return Err(missing("healthchecks"));
     }
     let interval = integer(&object, INTERVAL)?;
@@ -83,6 +87,7 @@ pub(crate) fn change(body: &[u8]) -> Result<Change, Fault> {
         None => None,
     };
     let loss = string(&object, LOSS, LOSS)?;
+    let priority = integer(&object, PRIORITY)?;
 
     let mut errors = ValidationErrors::default();
     if field == Some("healthchecks")
@@ -93,8 +98,9 @@ pub(crate) fn change(body: &[u8]) -> Result<Change, Fault> {
     let checks = checks.map(|(field, raw)| errors.checks(field, raw));
     let interval = has_interval.then(|| errors.interval(interval));
     let loss = has_policy.then(|| errors.loss(loss));
+    let priority = has_priority.then(|| errors.priority(priority));
     errors.result()?;
-    Ok(Change { checks, interval, loss, fixed })
+    Ok(Change { checks, interval, loss, priority, fixed })
 }
 
 /// What is said of fields that cannot be changed. The Go LinK's clients write null for what is not set.
@@ -169,6 +175,7 @@ fn new_vip(
     let interval = integer(object, INTERVAL)?;
     let checks = raw_checks(object, "checks")?;
     let loss = string(object, LOSS, LOSS)?;
+    let priority = integer(object, PRIORITY)?;
     let force = boolean(object, "force")?;
 
     let mut errors = ValidationErrors::default();
@@ -177,10 +184,11 @@ fn new_vip(
     let healthcheck_interval = errors.interval(interval);
     errors.interface(interface);
     let loss = errors.loss(loss);
+    let priority = errors.priority(priority);
     errors.result()?;
     let cidr = cidr.expect("an address without a value has a fault");
     let interface = interface.map(str::to_owned);
-    Ok(NewVip { cidr, checks, healthcheck_interval, interface, loss, force })
+    Ok(NewVip { cidr, checks, healthcheck_interval, interface, loss, priority, force })
 }
 
 impl ValidationErrors {
@@ -236,6 +244,15 @@ impl ValidationErrors {
         let word = word?;
         let policy = word.parse::<LossPolicy>();
         policy.map_err(|error| self.add(LOSS, format!("{} {error}", shown(word)))).ok()
+    }
+
+    fn priority(&mut self, number: Option<&Number>) -> Option<u8> {
+        let number = number?;
+        let priority = number.as_u64().and_then(|number| u8::try_from(number).ok());
+        if priority.is_none() {
+            self.add(PRIORITY, format!("{number} is not in 0-255"));
+        }
+        priority
     }
 
     fn interface(&mut self, name: Option<&str>) {

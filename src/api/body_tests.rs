@@ -31,6 +31,7 @@ fn an_ip_needs_nothing_but_its_address() {
         healthcheck_interval: 0,
         interface: None,
         loss: None,
+        priority: None,
         force: false,
     };
     assert_eq!(created(r#"{"ip":"10.0.0.1"}"#), expected);
@@ -43,14 +44,14 @@ fn an_ip_needs_nothing_but_its_address() {
 fn everything_that_was_sent_is_kept() {
     let vip = created(
         r#"{"ip":"fd00::1/64","healthcheck_interval":3600,"interface":"eth1.100",
-            "etcd_loss_policy":"hold","force":true,
+            "etcd_loss_policy":"hold","priority":255,"force":true,
             "checks":[{"type":"TCP","host":"::1","port":65535,"extra":1}],"extra":{}}"#,
     );
     assert_eq!(vip.cidr.to_string(), "fd00::1/64");
     assert_eq!(vip.healthcheck_interval, 3600);
     assert!(vip.force);
     assert_eq!(vip.interface.as_deref(), Some("eth1.100"));
-    assert_eq!(vip.loss, Some(LossPolicy::Hold));
+    assert_eq!((vip.loss, vip.priority), (Some(LossPolicy::Hold), Some(255)));
     assert_eq!(vip.checks, [Check::tcp("::1", 65535)]);
 }
 
@@ -207,6 +208,24 @@ fn a_change_names_the_checks_or_the_policy_or_both() {
         (400, r#"{"etcd_loss_policy":1,"healthchecks":[]}"#),
     ] {
         assert!(text_of(change(text.as_bytes()), status).contains("etcd_loss_policy"), "{text}");
+    }
+}
+
+#[test]
+fn a_priority_is_a_number_of_eight_bits_or_the_agents() {
+    let priority = |text: &str| change(text.as_bytes()).unwrap().priority;
+    assert_eq!(priority(r#"{"priority":0}"#), Some(Some(0)));
+    assert_eq!(priority(r#"{"priority":null,"healthchecks":[]}"#), Some(None));
+    assert_eq!(priority(r#"{"healthchecks":[]}"#), None);
+    for (status, text) in
+        [(422, "256"), (422, "-1"), (400, "1.5"), (400, r#""high""#), (400, "true")]
+    {
+        let body = format!(r#"{{"ip":"10.0.0.1","priority":{text}}}"#);
+        for error in
+            [text_of(change(body.as_bytes()), status), text_of(new_ip(body.as_bytes()), status)]
+        {
+            assert!(error.contains("priority"), "{text}: {error}");
+        }
     }
 }
 

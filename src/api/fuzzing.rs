@@ -321,6 +321,7 @@ fn check_new(new: &NewVip) {
         "healthcheck_interval": new.healthcheck_interval,
         "interface": new.interface,
         "etcd_loss_policy": new.loss,
+        "priority": new.priority,
     });
     let (key, value) = (format!("/link/hosts/h1/{ID}"), value.to_string().into_bytes());
     let kv = etcd::Kv { key, value, lease: 0, mod_revision: 1 };
@@ -336,6 +337,7 @@ fn check_new(new: &NewVip) {
     assert_eq!((record.cidr, &record.checks), (new.cidr, &new.checks));
     assert_eq!(record.healthcheck_interval, new.healthcheck_interval);
     assert_eq!((&record.interface, record.loss), (&new.interface, new.loss));
+    assert_eq!(record.priority, new.priority);
 }
 
 fn check_refusal(reply: &Reply, input: &[u8]) {

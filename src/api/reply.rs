@@ -230,6 +230,7 @@ mod tests {
             checks: Vec::new(),
             healthcheck_interval: 0,
             etcd_loss_policy: "take".to_owned(),
+            priority: Some(100),
             plugin: "arp".to_owned(),
             election_key: "10.0.0.1_32".to_owned(),
             owner: None,

@@ -54,6 +54,7 @@ fn all_mistakes_are_reported_together_each_naming_its_variable_and_value() {
         ("ARP_GRATUITOUS_COUNT", "-3"),
         ("ARP_GRATUITOUS_RATE", "199"),
         ("MAX_NUMBER_OF_ENDPOINTS", "-2"),
+        ("PRIORITY", "256"),
         ("ALL_FAILING_POLICY", "panic"),
         ("STOP_POLICY", "run"),
         ("CONNECTIONS", "drop"),

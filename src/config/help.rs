@@ -7,6 +7,7 @@ This host
   HOSTNAME                    the kernel's; name in etcd, unique in the cluster
   STATE_DIR                   $STATE_DIRECTORY or /var/lib/link; local copy
   MAX_NUMBER_OF_ENDPOINTS     1000 IPs; -1: no limit
+  PRIORITY                    100 (0 to 255): who is first when an IP is free
   RUST_LOG                    info; what is logged, on stderr
 
 API

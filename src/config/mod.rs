@@ -56,6 +56,8 @@ pub struct Config {
     pub max_ips: Option<usize>,
     /// `ETCD_LOSS_POLICY`: for IPs that do not say otherwise.
     pub loss_policy: LossPolicy,
+    /// `PRIORITY`: who is first when an IP is free that does not say otherwise.
+    pub priority: u8,
     /// `ALL_FAILING_POLICY`.
     pub all_failing_policy: AllFailingPolicy,
     /// `CRASH_DETECTION`.
@@ -144,7 +146,7 @@ impl fmt::Display for Config {
             f,
             "host {}, interface {}, API on {} ({}), etcd {}, lease {:?} renewed every {:?}, \
              checks every {:?} (timeout {:?}, fall {}, rise {}), crash detection {} ({} probes every \
-             {:?}), policies: etcd loss {}, all failing {}, stop {}, \
+             {:?}), priority {}, policies: etcd loss {}, all failing {}, stop {}, \
              connections {}",
             self.hostname,
             self.interface,
@@ -160,6 +162,7 @@ impl fmt::Display for Config {
             self.crash_detection,
             self.probes.count,
             self.probes.doubt,
+            self.priority,
             self.loss_policy,
             self.all_failing_policy,
             self.stop_policy,

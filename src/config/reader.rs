@@ -16,6 +16,7 @@ use crate::interface_name;
 use crate::lock;
 use crate::net::{Announce, MonitorTiming};
 use crate::policy::{CrashDetection, UnknownWord};
+use crate::preference::DEFAULT_PRIORITY;
 use crate::secret::{Credentials, Secret};
 use crate::store;
 use crate::text::is_host_name;
@@ -55,6 +56,7 @@ impl Reader<'_> {
             announce_rate: self.number("ARP_GRATUITOUS_RATE", Announce::RATE, 200..=1_000_000),
             max_ips: self.max_ips(),
             loss_policy: self.policy("ETCD_LOSS_POLICY"),
+            priority: self.number("PRIORITY", DEFAULT_PRIORITY, 0..=u8::MAX),
             all_failing_policy: self.policy("ALL_FAILING_POLICY"),
             crash_detection,
             probes: self.probes(crash_detection == CrashDetection::Fast),

@@ -129,7 +129,8 @@ const ADD: &str = "\
 Share an IP: the agent's host becomes a candidate for it.
 
 Usage: linkctl add IP [--check CHECK]... [--interval SECONDS] [--interface NAME]
-                   [--etcd-loss-policy POLICY] [--force] [--wait[=SECONDS]] [--json]
+                   [--etcd-loss-policy POLICY] [--priority NUMBER] [--force]
+                   [--wait[=SECONDS]] [--json]
        linkctl add -f FILE [--force] [--wait[=SECONDS]] [--json]
 
   IP                   an address, or an address/mask; without one /32 or /128 is meant
@@ -150,6 +151,8 @@ Usage: linkctl add IP [--check CHECK]... [--interval SECONDS] [--interface NAME]
                        when the host loses etcd: take the IP; probe: take it unless another
                        host answers for it; hold: leave it where it is; none: the agent's
                        ETCD_LOSS_POLICY
+  --priority NUMBER    0 to 255: the host with the highest is first when the IP is free; no
+                       IP moves for it; none: the agent's PRIORITY
   --force              though a machine that does not share the IP answers for it
   --wait[=SECONDS]     return when the IP has an owner, this host or another; exit code 4 if
                        it has none within 30 s or so many
@@ -167,13 +170,14 @@ const SET: &str = "\
 Change what an IP says of itself. It stays where it is. What is not given stays, too.
 
 Usage: linkctl set IP|ID [--check CHECK]... [--interval SECONDS]
-                   [--etcd-loss-policy POLICY] [--json]
+                   [--etcd-loss-policy POLICY] [--priority NUMBER] [--json]
 
   --check CHECK        as with `linkctl add`; these checks take the place of all that there
                        are; none: no check
   --interval SECONDS   between two checks; default: the agent's
   --etcd-loss-policy POLICY
                        take, probe or hold, as with `linkctl add`; default: the agent's
+  --priority NUMBER    as with `linkctl add`; default: the agent's
 
 Example:
   linkctl set 10.20.30.40 --check 127.0.0.1:80 --check 127.0.0.1:443

@@ -29,7 +29,7 @@ pub(super) struct Setting {
 }
 
 /// All settings.
-pub(super) static SETTINGS: [Setting; 4] = [
+pub(super) static SETTINGS: [Setting; 5] = [
     Setting {
         field: "checks",
         option: "check",
@@ -69,6 +69,16 @@ pub(super) static SETTINGS: [Setting; 4] = [
         shows_agents: true,
         read: read_policy,
         write: write_text,
+    },
+    Setting {
+        field: "priority",
+        option: "priority",
+        none: "default",
+        is_list: false,
+        can_change: true,
+        shows_agents: true,
+        read: read_priority,
+        write: write_number,
     },
 ];
 
@@ -113,7 +123,9 @@ impl Setting {
             None | Some(Value::Null) => Value::Null,
             Some(Value::Array(items)) if items.is_empty() => Value::Null,
             // Of a time, 0 is the agent's.
-            Some(Value::Number(number)) if number.as_u64() == Some(0) => Value::Null,
+            Some(Value::Number(number)) if number.as_u64() == Some(0) && !self.shows_agents => {
+                Value::Null
+            }
             Some(value) => value.clone(),
         }
     }
@@ -165,6 +177,11 @@ fn write_number(value: &Value) -> Option<String> {
     value.as_u64().map(|number| number.to_string())
 }
 
+fn read_priority(text: &str) -> Result<Value, String> {
+    let priority = text.parse::<u8>().map_err(|_| "is not a number from 0 to 255".to_owned())?;
+    Ok(priority.into())
+}
+
 fn read_name(text: &str) -> Result<Value, String> {
     match text.is_empty() {
         true => Err("the name is empty".to_owned()),
@@ -203,6 +220,7 @@ mod tests {
             ("check", "link://eth1.100"),
             ("check", "exec://replication?arg=--max&arg=5%25%2C"),
             ("interval", "7"),
+            ("priority", "255"),
             ("interface", "eth1.100"),
             ("etcd-loss-policy", "hold"),
         ] {
@@ -228,6 +246,8 @@ mod tests {
             ]);
             assert_eq!(setting.of(&effective), Value::Null);
         }
+        let zero = Said::from_iter([("priority".to_owned(), Value::from(0))]);
+        assert_eq!(of_option("priority").unwrap().of(&zero), Value::from(0), "the lowest");
         assert_eq!(SETTINGS[0].to_send(&Value::Null), Value::Array(Vec::new()));
     }
 }

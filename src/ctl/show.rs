@@ -104,15 +104,25 @@ pub(super) fn one(ip: &wire::Ip, hosts: Option<&[wire::Host]>, colour: Colour) -
     let loss = or_dash(clean(&ip.etcd_loss_policy));
     let after = seen_of.map(|it| format!(", {} ms after its last answer", it.etcd_loss_after_ms));
     table.add_row(["etcd loss".to_owned(), loss + &after.unwrap_or_default()]);
+    if let Some(priority) = ip.priority {
+        table.add_row(["priority".to_owned(), priority.to_string()]);
+    }
     table.add_row(["id".to_owned(), clean(&ip.id)]);
     table.add_row(["election key".to_owned(), clean(&ip.election_key)]);
     render(table)
 }
 
 fn names(hosts: &[wire::Host]) -> String {
-    let names = hosts.iter().map(|host| match host.available {
-        Some(false) => format!("{} (failing)", clean(&host.hostname)),
-        Some(true) | None => clean(&host.hostname),
+    let priorities = hosts.iter().filter_map(|host| host.priority);
+    let differ = priorities.clone().max() != priorities.min();
+    let names = hosts.iter().map(|host| {
+        let failing = (host.available == Some(false)).then(|| "failing".to_owned());
+        let priority = host.priority.filter(|_| differ).map(|it| format!("priority {it}"));
+        let notes: Vec<String> = [failing, priority].into_iter().flatten().collect();
+        match notes.join(", ") {
+            none if none.is_empty() => clean(&host.hostname),
+            notes => format!("{} ({notes})", clean(&host.hostname)),
+        }
     });
     names.collect::<Vec<_>>().join(", ")
 }
@@ -206,6 +216,7 @@ mod tests {
             checks: Vec::new(),
             healthcheck_interval: 0,
             etcd_loss_policy: "hold".to_owned(),
+            priority: Some(100),
             plugin: "arp".to_owned(),
             election_key: ip.replace('/', "_"),
             owner: Some("host1".to_owned()),
@@ -277,18 +288,21 @@ IP                                           STATUS     OWNER  BOUND  SINCE
         shown.healthcheck_interval = 7;
         shown.reason = "connection refused".to_owned();
         shown.owner = None;
-        let hosts = ["h1", "h2"].map(wire::Host::named);
+        let mut hosts = ["h1", "h2"].map(wire::Host::named);
+        hosts[0].priority = Some(100);
+        hosts[1].priority = Some(200);
         assert_eq!(
             one(&shown, Some(&hosts), Colour::No),
             "\
 ip            10.0.0.1/32
 status        FAILING for 3m12s: connection refused
 owner         -
-offered by    h1, h2
+offered by    h1 (priority 100), h2 (priority 200)
 interface     eth0
 bound         no
 checks        TCP [::1]:80, every 7 s
 etcd loss     hold
+priority      100
 id            vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427
 election key  10.0.0.1_32
 "
@@ -312,7 +326,8 @@ election key  10.0.0.1_32
             checks: Vec::new(),
             etcd_loss_after_ms: 5000,
         }));
-        let hosts = [wire::Host { available: Some(false), ..wire::Host::named("h1") }];
+        let hosts =
+            [wire::Host { available: Some(false), priority: Some(100), ..wire::Host::named("h1") }];
         assert_eq!(
             one(&shown, Some(&hosts), Colour::No),
             "\
@@ -328,6 +343,7 @@ claimed       by 02:00:00:00:00:09, 5s ago
 check result  passing for 9s
 last error    1m10s ago: check TCP 127.0.0.1:80: connection refused
 etcd loss     hold, 5000 ms after its last answer
+priority      100
 id            vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427
 election key  10.0.0.1_32
 "

@@ -27,7 +27,7 @@ use crate::logging;
 use crate::metrics::Budget;
 use crate::net::{Announce, Net, expect_threads};
 use crate::ping::LivenessCheck;
-use crate::policy::{CrashDetection, StopPolicy};
+use crate::policy::{CrashDetection, Defaults, StopPolicy};
 use crate::reload::answer::{REQUESTER, Requester};
 use crate::reload::{self, NotUsable, TRY_OUT, try_out};
 use crate::supervisor::{self, Supervisor};
@@ -110,7 +110,7 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
         interface: config.interface.clone(),
         checks: config.checks.clone(),
         max_ips: config.max_ips,
-        loss: config.loss_policy,
+        defaults: Defaults { loss: config.loss_policy, priority: config.priority },
         all_failing: config.all_failing_policy,
         renewal: config.etcd.renewal,
         loss_after: config.etcd.loss_after(),

@@ -126,7 +126,7 @@ mod tests {
     fn campaigning() -> (Driver, Instant) {
         let config = CoreConfig {
             host: "h1".to_owned(),
-            preference: Preference { weight: 1 },
+            preference: Preference { priority: 100, weight: 1 },
             company: false,
             checked: false,
             loss: LossPolicy::Take,

@@ -43,6 +43,8 @@ pub struct Params {
     pub defaults: CheckDefaults,
     /// What is done when etcd is lost.
     pub loss: LossPolicy,
+    /// Who is first when the IP is free.
+    pub priority: u8,
     /// What is done when the checks fail on every host.
     pub all_failing: AllFailingPolicy,
     /// The way to etcd.
@@ -66,8 +68,8 @@ pub struct Status {
     pub awaited: Option<(String, i64)>,
     /// Whether the kernel has the address, as last seen.
     pub bound: bool,
-    /// What the candidacy of this host says that etcd has confirmed: whether the host is available.
-    pub candidate: Option<bool>,
+    /// What the candidacy of this host says that etcd has confirmed: whether the host is available, and its priority.
+    pub candidate: Option<(bool, u8)>,
     /// Whether the interface can carry the address, as last seen.
     pub interface_usable: bool,
     /// Whether other hosts are heard on the interface.
@@ -196,6 +198,11 @@ impl Election {
     /// Replaces what it does when etcd is lost.
     pub fn set_loss_policy(&self, loss: LossPolicy) {
         self.tell(Control::Input(Input::LossPolicy(loss)));
+    }
+
+    /// Replaces its priority.
+    pub fn set_priority(&self, priority: u8) {
+        self.tell(Control::Input(Input::Priority(priority)));
     }
 
     /// Tells that the host is drained, or no longer.

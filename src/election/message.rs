@@ -59,6 +59,8 @@ pub enum Input {
     Drained(bool),
     /// Another policy for the loss of etcd is configured.
     LossPolicy(LossPolicy),
+    /// Another priority is configured.
+    Priority(u8),
     /// Compare with etcd now: read the lock, advertise anew, try to get the lock.
     LockNow,
     /// Hand the IP to another host, to the named one if one is named; ends with

@@ -87,7 +87,7 @@ impl Actor {
         let (event_tx, event_rx) = unbounded();
         let config = CoreConfig {
             host: params.host.clone(),
-            preference: Preference::new(&params.cidr.election_key(), &params.host),
+            preference: Preference::new(params.priority, &params.cidr.election_key(), &params.host),
             company: params.company,
             checked: !params.checks.is_empty(),
             loss: params.loss,

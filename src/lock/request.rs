@@ -89,6 +89,8 @@ pub struct Advertisement {
     pub candidacy: Candidacy,
     /// The hardware address of this host's interface.
     pub hardware_address: Option<Mac>,
+    /// What its operator says: who is first when the IP is free.
+    pub priority: u8,
     /// The revision at which the own candidacy was last written, as far as is known; 0 if it does not
     /// exist.
     pub replaces: i64,

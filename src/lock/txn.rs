@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     Advertised, Advertisement, Candidacy, Candidate, Gap, Holder, LockAnswer, LockView,
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::etcd::{self, Compare, KeyState, Kv, Op, Reply, Txn};
 use crate::network::{Mac, mac_text};
-use crate::preference::Preference;
+use crate::preference::{DEFAULT_PRIORITY, Preference};
 use crate::sorted::sort_by;
 use crate::text::with_room;
 use crate::vip::Cidr;
@@ -32,6 +33,16 @@ struct CandidacyValue {
     /// The hardware address of its interface, `02:00:00:00:00:01`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hardware_address: Option<String>,
+    /// Who is first when the IP is free, 0 to 255. The Go LinK does not write it.
+    #[serde(default)]
+    priority: Value,
+}
+
+impl CandidacyValue {
+    fn priority(&self) -> u8 {
+        let priority = self.priority.as_u64().and_then(|number| u8::try_from(number).ok());
+        priority.unwrap_or(DEFAULT_PRIORITY)
+    }
 }
 
 fn yes() -> bool {
@@ -130,7 +141,8 @@ fn candidacy_value(own: Advertisement, now: SystemTime) -> Option<Vec<u8>> {
     };
     let hardware_address = own.hardware_address.map(mac_text);
     let updated_at = with_room(TIME, format_args!("{}", humantime::format_rfc3339(now)));
-    let value = CandidacyValue { updated_at, available, hardware_address };
+    let priority = own.priority.into();
+    let value = CandidacyValue { updated_at, available, hardware_address, priority };
     Some(serde_json::to_vec(&value).expect("a plain struct with text keys is always JSON"))
 }
 
@@ -288,9 +300,10 @@ pub fn candidates(cidr: Cidr, kvs: &[Kv]) -> Vec<Candidate> {
         let host = kv.key.strip_prefix(&prefix)?.to_owned();
         let value = serde_json::from_slice::<CandidacyValue>(&kv.value);
         let available = value.as_ref().map_or(true, |value| value.available);
+        let priority = value.as_ref().map_or(DEFAULT_PRIORITY, CandidacyValue::priority);
         let hardware_address = value.ok().and_then(|value| mac_of(&value.hardware_address?));
         let (lease, written) = (kv.lease, kv.mod_revision);
-        let preference = Preference::new(&cidr.election_key(), &host);
+        let preference = Preference::new(priority, &cidr.election_key(), &host);
         Some(Candidate { host, available, lease, written, hardware_address, preference })
     };
     kvs.iter().filter_map(candidate).collect()

@@ -17,13 +17,13 @@ fn offer(host: &str, value: &str, lease: i64) -> Kv {
 }
 
 fn other(host: &str, available: bool, lease: i64) -> Candidate {
-    let preference = Preference::new("10.0.0.1_32", host);
+    let preference = Preference::new(100, "10.0.0.1_32", host);
     let host = host.to_owned();
     Candidate { host, available, lease, written: 5, hardware_address: None, preference }
 }
 
 fn own(candidacy: Candidacy) -> Advertisement {
-    Advertisement { candidacy, hardware_address: None, replaces: 3 }
+    Advertisement { candidacy, hardware_address: None, priority: 100, replaces: 3 }
 }
 
 fn txn(request: &Request) -> Txn {
@@ -110,6 +110,20 @@ fn what_a_successful_write_has_made_is_not_read_back() {
 }
 
 #[test]
+fn a_priority_that_makes_no_sense_is_the_default_and_the_rest_holds() {
+    let mac = r#""hardware_address":"02:00:00:00:00:2a""#;
+    for (priority, read) in [("255", 255), ("0", 0), ("256", 100), ("-1", 100), ("\"x\"", 100)] {
+        let value =
+            format!(r#"{{"updated_at":"x","available":false,{mac},"priority":{priority}}}"#);
+        let found = candidates(cidr(), &[offer("h2", &value, 9)]).remove(0);
+        assert_eq!(found.preference.priority, read, "{priority}");
+        assert!(!found.available && found.hardware_address.is_some());
+    }
+    let go = candidates(cidr(), &[offer("h2", r#"{"updated_at":"x"}"#, 0)]).remove(0);
+    assert_eq!(go.preference.priority, 100);
+}
+
+#[test]
 fn each_ip_prefers_a_host_of_its_own() {
     let offers = |ip: &str| {
         let prefix = format!("/link/ips/{ip}_32/");
@@ -136,13 +150,15 @@ fn a_lock_is_acknowledged_only_as_it_was_seen() {
 #[test]
 fn a_candidacy_tells_the_hardware_address_and_what_it_replaced() {
     let mac = [2, 0, 0, 0, 0, 0x2a];
-    let own = Advertisement { hardware_address: Some(mac), ..own(Candidacy::Unavailable) };
+    let own =
+        Advertisement { hardware_address: Some(mac), priority: 7, ..own(Candidacy::Unavailable) };
     let request = Request::Advertise { lease: 7, own };
     let Op::Nested(nested) = &txn(&request).then[0] else { panic!("it is guarded") };
     let Op::Put { key, value, lease: 7 } = &nested.then[0] else { panic!("{nested:?}") };
     let kv = Kv { key: key.clone(), value: value.clone(), lease: 7, mod_revision: 5 };
     let read = candidates(cidr(), std::slice::from_ref(&kv));
     assert_eq!((read[0].available, read[0].hardware_address), (false, Some(mac)));
+    assert_eq!(read[0].preference.priority, 7);
 
     let answer = |nested: Reply, request: &Request| {
         let reply = Reply { nested: vec![nested], ..Reply::new(true, 9, vec![]) };

@@ -133,7 +133,7 @@ fn check_candidates(kvs: &[Kv]) {
     for succeeded in [true, false] {
         let reply = Reply::new(succeeded, i64::MAX, vec![kvs.to_vec()]);
         let candidacy = Candidacy::Available;
-        let own = Advertisement { candidacy, hardware_address: None, replaces: 0 };
+        let own = Advertisement { candidacy, hardware_address: None, priority: 7, replaces: 0 };
         let request = Request::Resign { lease: 1, own };
         let answer = lock::answer_of(&request, cidr, HOST, &reply);
         let lock = kvs.iter().find(|kv| kv.key == LOCK).filter(|_| !succeeded);

@@ -51,3 +51,7 @@ pub(super) fn written(records: &[Record], reply: &Reply) -> Result<i64, (usize, 
     let other = records.iter().enumerate().find_map(other);
     Err(other.unwrap_or((missing, Obstacle::Changed(0))))
 }
+
+#[cfg(test)]
+#[path = "many_tests.rs"]
+mod tests;

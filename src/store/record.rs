@@ -27,6 +27,8 @@ pub struct Record {
     pub interface: Option<String>,
     /// What to do when etcd is lost; the daemon's default if none.
     pub loss: Option<LossPolicy>,
+    /// Who is first when the IP is free; the daemon's default if none.
+    pub priority: Option<u8>,
     /// The revision at which the record was last written.
     pub revision: i64,
 }
@@ -71,6 +73,9 @@ pub(super) struct RecordValue {
     /// The Go LinK does not write it. Whatever it is: no IP is lost for a policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     etcd_loss_policy: Option<Value>,
+    /// The same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    priority: Option<Value>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -104,15 +109,17 @@ impl RecordValue {
         if let Some(name) = &self.interface {
             interface_name::check(name).map_err(|why| format!("interface {name:?} {why}"))?;
         }
-        let (mut checks, mut skipped) = (self.checks.unwrap_or_default(), None);
+        let (mut checks, mut skipped) = (self.checks.unwrap_or_default(), Vec::new());
         for value in self.more_checks {
             match Check::deserialize(&value) {
                 Ok(check) => checks.push(check),
-                Err(error) => skipped = Some(format!("more_checks: {error}")),
+                Err(error) => skipped.push(format!("more_checks: {error}")),
             }
         }
         let loss = self.etcd_loss_policy.as_ref().map(loss_policy).transpose();
-        let skipped = loss.as_ref().err().cloned().or(skipped);
+        let priority = self.priority.as_ref().map(priority).transpose();
+        skipped
+            .extend([loss.as_ref().err(), priority.as_ref().err()].into_iter().flatten().cloned());
         let record = Record {
             id,
             cidr,
@@ -120,8 +127,10 @@ impl RecordValue {
             healthcheck_interval: self.healthcheck_interval.min(LONGEST_INTERVAL),
             interface: self.interface,
             loss: loss.unwrap_or_default(),
+            priority: priority.unwrap_or_default(),
             revision,
         };
+        let skipped = (!skipped.is_empty()).then(|| skipped.join("; "));
         Ok(Some(Found { record, skipped }))
     }
 }
@@ -129,6 +138,11 @@ impl RecordValue {
 fn loss_policy(value: &Value) -> Result<LossPolicy, String> {
     let word = value.as_str().unwrap_or_default();
     word.parse().map_err(|error| format!("etcd_loss_policy {value} {error}"))
+}
+
+fn priority(value: &Value) -> Result<u8, String> {
+    let number = value.as_u64().and_then(|number| u8::try_from(number).ok());
+    number.ok_or_else(|| format!("priority {value} is not in 0-255"))
 }
 
 impl From<&Record> for RecordValue {
@@ -146,6 +160,7 @@ impl From<&Record> for RecordValue {
             plugin_config: Some(PluginConfig { ip }),
             interface: record.interface.clone(),
             etcd_loss_policy: record.loss.map(|policy| policy.to_string().into()),
+            priority: record.priority.map(Value::from),
         }
     }
 }

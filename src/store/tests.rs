@@ -1,6 +1,6 @@
 //! The formats, against what Go and Rust agents have written, and the transactions.
 
-use super::record::{record_key, record_value};
+use super::record::record_value;
 use super::request::written;
 use super::*;
 use crate::etcd::{Compare, Kv, Op, Reply, Txn};
@@ -48,6 +48,7 @@ fn record() -> Record {
         healthcheck_interval: 0,
         interface: None,
         loss: None,
+        priority: None,
         revision: 0,
     }
 }
@@ -129,6 +130,22 @@ fn a_policy_is_written_only_if_it_is_set() {
     assert!(!written(&record).contains("policy"));
     let record = Record { loss: Some(LossPolicy::Probe), ..record };
     assert!(written(&record).ends_with(r#","etcd_loss_policy":"probe"}"#));
+}
+
+#[test]
+fn a_priority_is_written_only_if_it_is_set_and_none_that_makes_no_sense_loses_an_ip() {
+    let value = |priority: &str| format!(r#"{{"id":"{ID}","ip":"10.0.0.1/32"{priority}}}"#);
+    let written = |record: &Record| String::from_utf8(record_value(record)).unwrap();
+    let plain = load(&[&value("")]).records.remove(0);
+    assert!(plain.priority.is_none() && !written(&plain).contains("priority"));
+    let high = load(&[&value(r#","priority":255"#)]).records.remove(0);
+    assert_eq!(high.priority, Some(255));
+    assert!(written(&high).ends_with(r#","priority":255}"#));
+    for odd in ["256", "-1", r#""high""#, "{}"] {
+        let stored = load(&[&value(&format!(r#","priority":{odd}"#))]);
+        assert_eq!(stored.records[0].priority, None);
+        assert!(skipped(&stored)[0].contains("is not in 0-255"), "{:?}", stored.unreadable);
+    }
 }
 
 #[test]
@@ -339,44 +356,6 @@ fn a_write_that_was_repeated_finds_its_own_value() {
     assert_eq!(written(b"a", &reply(false, vec![vec![kv("k", "a")]])), Ok(5));
     assert_eq!(written(b"a", &reply(false, vec![vec![kv("k", "b")]])), changed(5));
     assert_eq!(written(b"a", &reply(false, vec![vec![]])), changed(0));
-}
-
-#[test]
-fn of_many_records_all_or_none_are_written_and_a_repetition_finds_its_own() {
-    let of = |number: u8, id: &str| {
-        let text = format!("10.0.0.{number}");
-        Record { id: id.parse().unwrap(), cidr: text.parse().unwrap(), ..record() }
-    };
-    let records = [of(1, ID), of(2, "vip-00000000-0000-4000-8000-000000000002")];
-    let at_its_key = |record: &Record, value: Vec<u8>| Kv {
-        key: record_key("h1", &record.id),
-        value,
-        lease: 0,
-        mod_revision: 7,
-    };
-    let own = |record: &Record| vec![at_its_key(record, record_value(record))];
-    let other =
-        Kv { key: "/link/ips/10.0.0.2_24/h2".to_owned(), ..at_its_key(&records[1], Vec::new()) };
-    let candidacies = vec![other];
-    let offers = Obstacle::OtherPrefix(crate::lock::OtherPrefix {
-        cidr: "10.0.0.2/24".to_owned(),
-        host: "h2".to_owned(),
-    });
-    for (found, expected) in [
-        (vec![own(&records[0]), own(&records[1]), vec![], vec![]], Ok(7)),
-        (vec![own(&records[0]), vec![], vec![], vec![]], Err((1, Obstacle::Changed(0)))),
-        (vec![vec![], vec![], vec![], candidacies], Err((1, offers))),
-        (
-            vec![vec![], vec![at_its_key(&records[1], b"x".to_vec())], vec![], vec![]],
-            Err((1, Obstacle::Changed(7))),
-        ),
-    ] {
-        assert_eq!(many::written(&records, &Reply::new(false, 9, found)), expected);
-    }
-    assert_eq!(many::written(&records, &Reply::new(true, 9, Vec::new())), Ok(9));
-    let txn = txn_of(&Request::WriteRecords(records.to_vec()), "h1", &Instance::default(), "");
-    assert_eq!((txn.when.len(), txn.then.len(), txn.otherwise.len()), (6, 3, 4));
-    const { assert!(3 * RECORDS_AT_ONCE <= 100, "etcd takes 128 of each") };
 }
 
 #[test]

@@ -18,9 +18,8 @@ use super::counts::Reply;
 use super::{Params, Told, calls, copies, counts, elections, status};
 use crate::clock;
 use crate::command::{Command, Request};
-use crate::election::{self, Election};
+use crate::election::Election;
 use crate::etcd;
-use crate::net;
 use crate::network::Mac;
 use crate::ping::Ping;
 use crate::policy::StopPolicy;
@@ -85,7 +84,7 @@ impl Actor {
                 max_ips: params.max_ips,
                 commands: params.checks.commands.is_some(),
             },
-            loss: params.loss,
+            defaults: params.defaults,
             renewal: params.renewal,
             loss_after: params.loss_after,
             detection: params.monitoring.map(calls::detection),
@@ -354,6 +353,7 @@ impl Actor {
                 election.set_checks(checks, self.params.checks.timing(seconds))
             }
             Order::LossPolicy(loss) => election.set_loss_policy(loss),
+            Order::Priority(priority) => election.set_priority(priority),
             Order::Drained(drained) => election.drain(drained),
             Order::LockNow => election.lock_now(),
             Order::Failover(target) => election.failover(target),

@@ -34,7 +34,7 @@ use crate::local_copy::CopyFile;
 use crate::metrics::Budget;
 use crate::net::{MonitorTiming, NetClient};
 use crate::ping::Ping;
-use crate::policy::{AllFailingPolicy, LossPolicy, StopPolicy};
+use crate::policy::{AllFailingPolicy, Defaults, StopPolicy};
 use crate::thread;
 
 /// How many API requests may wait. More than the API has threads, so nobody ever waits to ask.
@@ -51,8 +51,8 @@ pub struct Params {
     pub checks: CheckDefaults,
     /// How many IPs there may be.
     pub max_ips: Option<usize>,
-    /// What is done with IPs that do not say otherwise when etcd is lost.
-    pub loss: LossPolicy,
+    /// What holds of IPs that do not say otherwise.
+    pub defaults: Defaults,
     /// What is done with an IP when the checks fail on every host.
     pub all_failing: AllFailingPolicy,
     /// Between two renewals of the lease.

@@ -27,10 +27,10 @@ type Case = (&'static str, String, &'static str, Command, u16, Option<Value>);
 
 const CHECKS: &str = r#"{"healthchecks":[{"type":"TCP","host":"127.0.0.1","port":80}]}"#;
 const CREATE_IP: &str = r#"{"ip":"10.0.0.1","interface":"eth1","healthcheck_interval":5,
-    "checks":[{"type":"TCP","host":"127.0.0.1","port":80}],"etcd_loss_policy":"probe"}"#;
+    "checks":[{"type":"TCP","host":"127.0.0.1","port":80}],"etcd_loss_policy":"probe","priority":7}"#;
 const CREATE_ENDPOINT: &str = r#"{"plugin":"arp","plugin_config":{"ip":"10.0.0.1/32"},
     "checks":[{"type":"TCP","host":"127.0.0.1","port":80}],"healthcheck_interval":5,
-    "etcd_loss_policy":"probe"}"#;
+    "etcd_loss_policy":"probe","priority":7}"#;
 
 fn id() -> VipId {
     ID.parse().unwrap()
@@ -47,6 +47,7 @@ fn create(interface: Option<&str>) -> Command {
         healthcheck_interval: 5,
         interface: interface.map(str::to_owned),
         loss: Some(LossPolicy::Probe),
+        priority: Some(7),
         force: false,
     })
 }
@@ -80,12 +81,14 @@ fn cases_of_one() -> Vec<Case> {
     let policy = r#"{"etcd_loss_policy":null}"#;
     let reset = Command::Change(id(), Change { loss: Some(None), ..Change::default() });
     let slower = Command::Change(id(), Change { interval: Some(7), ..Change::default() });
+    let usual = Command::Change(id(), Change { priority: Some(None), ..Change::default() });
     let ok = Some(json!({"status": "ok"}));
     vec![
         ("POST", "/ips".to_owned(), CREATE_IP, create(Some("eth1")), 201, bare.clone()),
         ("PUT", ip_at.clone(), CHECKS, set_checks(), 200, bare.clone()),
         ("PATCH", ip_at.clone(), CHECKS, set_checks(), 200, bare.clone()),
         ("PATCH", ip_at.clone(), policy, reset, 200, bare.clone()),
+        ("PUT", ip_at.clone(), r#"{"priority":null}"#, usual, 200, bare.clone()),
         ("PUT", ip_at, r#"{"healthcheck_interval":7}"#, slower, 200, bare.clone()),
         ("POST", "/endpoints".to_owned(), CREATE_ENDPOINT, create(None), 201, keyed),
         // As the Go LinK answers.
@@ -206,6 +209,8 @@ fn what_cannot_be_understood_never_reaches_the_supervisor() {
         (422, "PUT", at(""), r#"{"healthchecks":[{"type":"TCP","host":"h","port":0}]}"#),
         (400, "PUT", at(""), r#"{"etcd_loss_policy":false}"#),
         (422, "PUT", at(""), r#"{"etcd_loss_policy":"guess"}"#),
+        (422, "PUT", at(""), r#"{"priority":256}"#),
+        (400, "POST", "/ips".to_owned(), r#"{"ip":"10.0.0.1","priority":"high"}"#),
         (422, "POST", "/ips".to_owned(), r#"{"ip":"10.0.0.1","etcd_loss_policy":"TAKE"}"#),
     ] {
         let answer = client.ask(method, &path, "", body);

@@ -48,7 +48,10 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
         "api",
         "bell cluster command history http interface_name metrics ping policy secret sorted text thread vip wire",
     ),
-    ("config", "call checks duration etcd interface_name lock net policy secret store text"),
+    (
+        "config",
+        "call checks duration etcd interface_name lock net policy preference secret store text",
+    ),
     ("machine", "metrics network store"),
     (
         "supervisor",

@@ -348,6 +348,7 @@ impl World {
         let own = Advertisement {
             candidacy: Candidacy::Withdrawn,
             hardware_address: None,
+            priority: 100,
             replaces: self.own_candidacy(id),
         };
         self.carry_out(id, &Request::Resign { lease, own });

@@ -178,7 +178,7 @@ impl Host {
 
 pub(crate) fn core(id: HostId, policies: Policies) -> Core {
     let Policies { loss, all_failing } = policies;
-    let (host, preference) = (name(id), Preference::new("10.0.0.1_32", &name(id)));
+    let (host, preference) = (name(id), Preference::new(100, "10.0.0.1_32", &name(id)));
     let company = false;
     let config = CoreConfig { host, preference, company, checked: true, loss, all_failing };
     Core::new(config)

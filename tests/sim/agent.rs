@@ -10,9 +10,9 @@ use link::election::core::{Core as ElectionCore, CoreConfig as ElectionConfig, R
 use link::election::driver::Driver;
 use link::election::{Status, Tally};
 use link::failure_detector::Timing;
-use link::lock::{self, Holder};
+use link::lock::{self, Candidate, Holder};
 use link::network::Hearing;
-use link::policy::CrashDetection;
+use link::policy::{CrashDetection, Defaults};
 use link::preference::Preference;
 use link::store::{Instance, Record};
 use link::supervisor::core::{Core, CoreConfig, Event as SupervisorEvent, Permits, Timer};
@@ -70,6 +70,11 @@ pub(crate) struct Election {
     pub(crate) monitors: u64,
     pub(crate) rounds: u64,
     pub(crate) holder: Option<Holder>,
+    /// The other candidates that it was told last, and when; and when a request of it has failed last.
+    pub(crate) known: Option<(Vec<Candidate>, Millis)>,
+    pub(crate) unanswered: Millis,
+    /// The lease of the owner that it was told is dead, and when.
+    pub(crate) dead: Option<(i64, Millis)>,
     /// When it last heard who holds the lock.
     pub(crate) seen: Millis,
     /// When it last gave the IP up for another host.
@@ -97,7 +102,7 @@ impl Agent {
             instance: instance.clone(),
             interface: "eth0".to_owned(),
             permits: Permits { max_ips: None, commands: false },
-            loss: policies.loss,
+            defaults: Defaults { loss: policies.loss, priority: policies.priority },
             renewal: Duration::from_millis(RENEWAL),
             loss_after: Duration::from_millis(LOSS),
             detection: (policies.crash != CrashDetection::Off).then_some(Timing {
@@ -145,12 +150,16 @@ impl Election {
         record: &Record,
         host: &str,
         policies: Policies,
-        company: bool,
+        (company, first): (bool, bool),
         now: Instant,
     ) -> Election {
+        let priority = record.priority.unwrap_or(policies.priority);
+        let preference = Preference::new(priority, &record.cidr.election_key(), host);
+        // By a bug, none of its equals is before it.
+        let weight = if first { u64::MAX } else { preference.weight };
         let config = ElectionConfig {
             host: host.to_owned(),
-            preference: Preference::new(&record.cidr.election_key(), host),
+            preference: Preference { weight, ..preference },
             company,
             checked: !record.checks.is_empty(),
             loss: record.loss.unwrap_or(policies.loss),
@@ -171,6 +180,9 @@ impl Election {
             monitors: 0,
             rounds: 0,
             holder: None,
+            known: None,
+            unanswered: 0,
+            dead: None,
             seen: 0,
             yielded: 0,
             shown: None,

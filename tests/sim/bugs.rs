@@ -60,10 +60,12 @@ pub(crate) enum Bug {
     AcknowledgementsNeverEnd,
     /// A machine is not told from another one with its name.
     NamesakesAreTheSame,
+    /// Each candidate thinks that it is the first, as all did once.
+    EverybodyGoesFirst,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Bug; 25] = [
+    pub(crate) const ALL: [Bug; 26] = [
         Bug::UnconditionalUnlock,
         Bug::OwnershipSurvivesTheLease,
         Bug::DeadLeaseLooksAlive,
@@ -89,6 +91,7 @@ impl Bug {
         Bug::OldElectionsUnsubscribe,
         Bug::AcknowledgementsNeverEnd,
         Bug::NamesakesAreTheSame,
+        Bug::EverybodyGoesFirst,
     ];
 }
 

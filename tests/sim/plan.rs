@@ -353,6 +353,7 @@ fn asks(random: &mut Random, host: HostId, ip: IpId) -> Fault {
         0 => Want::CreateBoth(Wish::random(random)),
         1 | 2 => Want::Create(Wish::random(random)),
         3 | 4 => Want::Delete,
+        5 if random.one_in(2) => Want::Priority(Wish::random(random).priority),
         5 => Want::Loss(Wish::random(random).loss),
         6 => Want::Lock,
         7 => Want::Drained(true),

@@ -31,6 +31,7 @@ pub(crate) struct Policies {
     pub(crate) loss: LossPolicy,
     pub(crate) all_failing: AllFailingPolicy,
     pub(crate) crash: CrashDetection,
+    pub(crate) priority: u8,
 }
 
 /// What is registered of an IP.
@@ -38,6 +39,7 @@ pub(crate) struct Policies {
 pub(crate) struct Wish {
     pub(crate) checked: bool,
     pub(crate) loss: Option<LossPolicy>,
+    pub(crate) priority: Option<u8>,
 }
 
 /// The address of an IP; the last is one of IPv6.
@@ -92,7 +94,16 @@ impl Policies {
             1 | 2 => CrashDetection::Fast,
             _ => CrashDetection::Strict,
         };
-        Policies { loss: loss(random), all_failing, crash }
+        Policies { loss: loss(random), all_failing, crash, priority: priority(random) }
+    }
+}
+
+/// Most hosts are as good as any.
+fn priority(random: &mut Random) -> u8 {
+    match random.between(0, 5) {
+        0 => 90,
+        1 => 110,
+        _ => 100,
     }
 }
 
@@ -107,7 +118,10 @@ fn loss(random: &mut Random) -> LossPolicy {
 impl Wish {
     pub(crate) fn random(random: &mut Random) -> Wish {
         let own = random.one_in(3);
-        Wish { checked: !random.one_in(4), loss: own.then(|| loss(random)) }
+        let checked = !random.one_in(4);
+        let loss = own.then(|| loss(random));
+        let preferred = random.one_in(6);
+        Wish { checked, loss, priority: preferred.then(|| priority(random)) }
     }
 
     pub(crate) fn checks(self) -> Vec<Check> {
@@ -122,6 +136,7 @@ impl Wish {
             healthcheck_interval: 0,
             interface: None,
             loss: self.loss,
+            priority: self.priority,
             force: false,
         }
     }

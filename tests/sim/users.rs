@@ -19,6 +19,7 @@ pub(crate) enum Want {
     CreateBoth(Wish),
     Delete,
     Loss(Option<LossPolicy>),
+    Priority(Option<u8>),
     Failover,
     Lock,
     /// That the host is drained, or no longer.
@@ -113,6 +114,9 @@ impl Users {
             (Want::Loss(loss), Some(id)) => {
                 Command::Change(id, Change { loss: Some(loss), ..Change::default() })
             }
+            (Want::Priority(priority), Some(id)) => {
+                Command::Change(id, Change { priority: Some(priority), ..Change::default() })
+            }
             (Want::Failover, Some(id)) => Command::Failover(id, None),
             (Want::Lock, Some(id)) => Command::Lock(id),
         };
@@ -122,7 +126,9 @@ impl Users {
         let both = matches!(want, Want::CreateBoth(_));
         let other = both.then(|| (next(ip), self.registered[host][next(ip)]));
         self.asked.insert(token, Asked { host, ip, want, before, other });
-        if both || matches!(want, Want::Create(_) | Want::Delete | Want::Loss(_)) {
+        if both
+            || matches!(want, Want::Create(_) | Want::Delete | Want::Loss(_) | Want::Priority(_))
+        {
             self.registered[host][ip] = Registered::Either;
         }
         if let Some((other, _)) = other {
@@ -165,6 +171,7 @@ impl Users {
                     Some(shown) => Registered::Yes(Wish {
                         checked: !shown.checks.is_empty(),
                         loss: shown.etcd_loss_policy.parse().ok(),
+                        priority: shown.priority,
                     }),
                     None => Registered::No,
                 };
@@ -198,6 +205,10 @@ fn known_after(answer: &Result<Answer, Refusal>, want: Want, before: Registered)
         (Ok(_), Want::Delete) => Registered::No,
         (Ok(_), Want::Loss(loss)) => match before {
             Registered::Yes(wish) => Registered::Yes(Wish { loss, ..wish }),
+            Registered::No | Registered::Either => Registered::Either,
+        },
+        (Ok(_), Want::Priority(priority)) => match before {
+            Registered::Yes(wish) => Registered::Yes(Wish { priority, ..wish }),
             Registered::No | Registered::Either => Registered::Either,
         },
         (Err(Refusal::OutcomeUnknown(_)), _) => Registered::Either,

@@ -129,7 +129,7 @@ impl Core {
         let failing = self.state == State::Failing;
         let candidacy = match self.etcd.own.said {
             // The lock was taken back after this host had withdrawn.
-            Some((Candidacy::Withdrawn, _)) => Candidacy::Withdrawn,
+            Some((Candidacy::Withdrawn, ..)) => Candidacy::Withdrawn,
             Some(_) | None if failing => Candidacy::Unavailable,
             Some(_) | None => Candidacy::Available,
         };

@@ -140,12 +140,12 @@ impl Core {
         self.addresses.ordered == Some(true)
     }
 
-    /// What the candidacy of this host says that etcd has confirmed: whether the host is available.
-    pub fn candidacy(&self) -> Option<bool> {
+    /// What the candidacy of this host says that etcd has confirmed: whether the host is available, and its priority.
+    pub fn candidacy(&self) -> Option<(bool, u8)> {
         match self.etcd.own.said? {
-            (Candidacy::Available, _) => Some(true),
-            (Candidacy::Unavailable, _) => Some(false),
-            (Candidacy::Withdrawn, _) => None,
+            (Candidacy::Available, _, priority) => Some((true, priority)),
+            (Candidacy::Unavailable, _, priority) => Some((false, priority)),
+            (Candidacy::Withdrawn, ..) => None,
         }
     }
 
@@ -199,6 +199,7 @@ impl Core {
             Input::ChecksReplaced(checked) => self.health.replace_checks(checked),
             Input::Drained(drained) => self.health.drain(drained),
             Input::LossPolicy(policy) => self.config.loss = policy,
+            Input::Priority(priority) => self.config.preference.priority = priority,
             Input::LockNow => self.on_lock_now(),
             Input::Failover(to) => self.on_failover(to, actions),
             Input::Leave => self.depart(Departure::Leaves),

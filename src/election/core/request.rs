@@ -30,9 +30,9 @@ pub(super) struct Etcd {
 /// The candidacy of this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct OwnCandidacy {
-    /// What the others were told under the present lease, and as which hardware address; nothing if
-    /// that is not known.
-    pub(super) said: Option<(Candidacy, Option<Mac>)>,
+    /// What the others were told under the present lease, as which hardware address, and with which priority;
+    /// nothing if that is not known.
+    pub(super) said: Option<(Candidacy, Option<Mac>, u8)>,
     /// When it was last written, as far as is known.
     revision: i64,
 }
@@ -248,13 +248,16 @@ impl Core {
 
     pub(super) fn advertisement(&self, candidacy: Candidacy) -> Advertisement {
         let hardware_address = self.health.hardware_address();
-        Advertisement { candidacy, hardware_address, replaces: self.etcd.own.revision }
+        let priority = self.config.preference.priority;
+        Advertisement { candidacy, hardware_address, priority, replaces: self.etcd.own.revision }
     }
 
     pub(super) fn is_advertised(&self, candidacy: Candidacy) -> bool {
-        self.etcd.own.said.is_some_and(|(said, hardware_address)| {
+        self.etcd.own.said.is_some_and(|(said, hardware_address, priority)| {
             let nobody = candidacy == Candidacy::Withdrawn;
-            said == candidacy && (nobody || hardware_address == self.health.hardware_address())
+            let same = hardware_address == self.health.hardware_address()
+                && priority == self.config.preference.priority;
+            said == candidacy && (nobody || same)
         })
     }
 
@@ -283,7 +286,7 @@ impl Core {
             return;
         };
         let current = self.lease == Lease::Held(request.lease());
-        let said = (own.candidacy, own.hardware_address);
+        let said = (own.candidacy, own.hardware_address, own.priority);
         self.etcd.own = match advertised {
             Advertised::Written(revision) => {
                 OwnCandidacy { said: Some(said).filter(|_| current), revision }

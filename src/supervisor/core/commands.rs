@@ -173,6 +173,7 @@ impl Core {
             healthcheck_interval: new.healthcheck_interval,
             interface: new.interface,
             loss: new.loss,
+            priority: new.priority,
             revision: 0,
         }
     }
@@ -361,12 +362,13 @@ impl Core {
 }
 
 fn host(candidate: Candidate) -> wire::Host {
-    let Candidate { host, available, lease, hardware_address, .. } = candidate;
+    let Candidate { host, available, lease, hardware_address, preference, .. } = candidate;
     wire::Host {
         hostname: host,
         available: Some(available),
         // The candidacy of a Go LinK outlives its host.
         alive: (lease != 0).then_some(true),
         hardware_address: hardware_address.map(mac_text),
+        priority: Some(preference.priority),
     }
 }

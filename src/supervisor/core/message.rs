@@ -220,6 +220,8 @@ pub enum Order {
     Checks(Vec<Check>, u64),
     /// What it does when etcd is lost.
     LossPolicy(LossPolicy),
+    /// Its priority.
+    Priority(u8),
     /// The host is drained, or no longer.
     Drained(bool),
     /// Try to get the lock now.

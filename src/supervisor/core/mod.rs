@@ -56,7 +56,7 @@ use crate::command::{Answer, Command, Refusal};
 use crate::election::Notice;
 use crate::failure_detector::{self, FailureDetector};
 use crate::history::Happening;
-use crate::policy::LossPolicy;
+use crate::policy::Defaults;
 use crate::store::{self, At, Instance, Request};
 use crate::vip::{Slot, VipId};
 
@@ -71,8 +71,8 @@ pub struct CoreConfig {
     pub interface: String,
     /// What may be registered.
     pub permits: Permits,
-    /// What is done with IPs that do not say otherwise when etcd is lost.
-    pub loss: LossPolicy,
+    /// What holds of IPs that do not say otherwise.
+    pub defaults: Defaults,
     /// Between two renewals of the lease.
     pub renewal: Duration,
     /// The silence after which etcd counts as lost.

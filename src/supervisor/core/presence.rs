@@ -199,7 +199,7 @@ impl Core {
 
     /// Whether an owner without etcd has to know who the other hosts are.
     pub(super) fn tells_strangers(&self, vip: &Vip) -> bool {
-        vip.record.loss.unwrap_or(self.config.loss) == LossPolicy::Probe
+        vip.record.loss.unwrap_or(self.config.defaults.loss) == LossPolicy::Probe
     }
 
     /// Has the presence written again that was written and is not there any more.

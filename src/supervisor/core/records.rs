@@ -143,7 +143,8 @@ impl Core {
         self.copy.ip_changed(&record.id);
         let before = std::mem::replace(&mut vip.record, record);
         let (checks, interval) = (vip.record.checks.clone(), vip.record.healthcheck_interval);
-        let loss = vip.record.loss.unwrap_or(self.config.loss);
+        let loss = vip.record.loss.unwrap_or(self.config.defaults.loss);
+        let priority = vip.record.priority.unwrap_or(self.config.defaults.priority);
         // A change that came while a lost record was written again is not part of that.
         let made = vip
             .changes
@@ -154,8 +155,11 @@ impl Core {
         if before.checks != checks || before.healthcheck_interval != interval {
             self.tell(slot, Order::Checks(checks, interval));
         }
-        if before.loss.unwrap_or(self.config.loss) != loss {
+        if before.loss.unwrap_or(self.config.defaults.loss) != loss {
             self.tell(slot, Order::LossPolicy(loss));
+        }
+        if before.priority.unwrap_or(self.config.defaults.priority) != priority {
+            self.tell(slot, Order::Priority(priority));
         }
         if let Some((_, Some(token))) = done {
             self.disarm(Timer::Answer(token));
@@ -355,5 +359,6 @@ pub(super) fn changed(record: &Record, change: &Change) -> Record {
     }
     changed.healthcheck_interval = change.interval.unwrap_or(changed.healthcheck_interval);
     changed.loss = change.loss.unwrap_or(changed.loss);
+    changed.priority = change.priority.unwrap_or(changed.priority);
     changed
 }

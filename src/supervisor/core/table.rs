@@ -298,7 +298,8 @@ impl Core {
             status: status.state.to_string(),
             checks: record.checks.clone(),
             healthcheck_interval: record.healthcheck_interval,
-            etcd_loss_policy: record.loss.unwrap_or(self.config.loss).to_string(),
+            etcd_loss_policy: record.loss.unwrap_or(self.config.defaults.loss).to_string(),
+            priority: Some(record.priority.unwrap_or(self.config.defaults.priority)),
             plugin: "arp".to_owned(),
             election_key: record.cidr.election_key(),
             owner: status.owner.clone(),
@@ -321,6 +322,7 @@ fn defaults(record: &Record) -> Vec<String> {
         ("healthcheck_interval", record.healthcheck_interval == 0),
         ("interface", record.interface.is_none()),
         ("etcd_loss_policy", record.loss.is_none()),
+        ("priority", record.priority.is_none()),
     ];
     let missing = fields.into_iter().filter(|(_, missing)| *missing);
     missing.map(|(field, _)| field.to_owned()).collect()

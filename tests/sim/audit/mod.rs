@@ -6,6 +6,7 @@ mod facts;
 mod fault_of;
 mod owners;
 mod policies;
+mod turns;
 mod twins;
 
 use std::fmt;

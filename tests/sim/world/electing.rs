@@ -45,6 +45,13 @@ impl World {
         if matches!(input, Input::Lock(_) | Input::Answered(_)) {
             election.seen = self.now;
         }
+        match &input {
+            Input::Answered(LockAnswer { others: Some(others), .. }) => {
+                election.known = Some((others.clone(), self.now));
+            }
+            Input::Unanswered => election.unanswered = self.now,
+            _ => {}
+        }
         let acknowledged = note_holder(&mut election.holder, &input);
         let actions = election.driver.handle(input.clone(), now);
         let ip = election.ip;
@@ -99,6 +106,7 @@ impl World {
                 if breaks && matches!(request, lock::Request::Transfer { .. }) {
                     self.set_desired(host, slot, false);
                 }
+                crate::audit::Audit::asked(self, host, slot, &request);
                 self.submit(host, Asker::Election(slot, request));
             }
             Action::HandedOver(result) => {

@@ -193,7 +193,8 @@ impl World {
         };
         let election = {
             let company = origin == Origin::BeforeWithOthers;
-            Election::new(ip, record, &machine.name, agent.policies, company, now)
+            let first = self.bug == Some(Bug::EverybodyGoesFirst);
+            Election::new(ip, record, &machine.name, agent.policies, (company, first), now)
         };
         let checks = election.checks;
         agent.elections.insert(slot, election);
@@ -207,12 +208,19 @@ impl World {
             Order::EtcdHeard(revision) => Input::EtcdHeard(revision),
             Order::Checks(checks, _) => return self.replace_checks(host, slot, !checks.is_empty()),
             Order::LossPolicy(loss) => Input::LossPolicy(loss),
+            Order::Priority(priority) => Input::Priority(priority),
             Order::Drained(drained) => Input::Drained(drained),
             Order::LockNow => Input::LockNow,
             Order::Failover(target) => Input::Failover(target),
             Order::Leave => Input::Leave,
             Order::OwnerDead(lease) => {
                 crate::audit::Audit::declared_dead(self, host, lease);
+                let now = self.now;
+                if let Some(election) = self.election_mut(host, slot)
+                    && election.dead.is_none_or(|(before, _)| before != lease)
+                {
+                    election.dead = Some((lease, now));
+                }
                 Input::OwnerDead(lease)
             }
             Order::OwnerLives(lease) => Input::OwnerLives(lease),

@@ -52,7 +52,7 @@ impl Story {
     fn with(checked: bool, loss: LossPolicy, all_failing: AllFailingPolicy) -> Story {
         let now = Instant::now();
         let host = "h1".to_owned();
-        let preference = Preference { weight: FIRST };
+        let preference = Preference { priority: 100, weight: FIRST };
         let company = false;
         let config = CoreConfig { host, preference, company, checked, loss, all_failing };
         let mut driver = Driver::new(Core::new(config), now);
@@ -202,7 +202,7 @@ impl Story {
 }
 
 fn own(candidacy: Candidacy) -> Advertisement {
-    Advertisement { candidacy, hardware_address: Some(MAC), replaces: 0 }
+    Advertisement { candidacy, hardware_address: Some(MAC), priority: 100, replaces: 0 }
 }
 
 fn acquire() -> Action {
@@ -227,7 +227,7 @@ fn refused() -> Input {
 
 /// h2 with the lease 9, as the stories have it, or another host.
 fn other(host: &str, lease: i64, available: bool) -> Candidate {
-    let preference = Preference { weight: OTHERS };
+    let preference = Preference { priority: 100, weight: OTHERS };
     let host = host.to_owned();
     Candidate { host, available, lease, written: 5, hardware_address: None, preference }
 }

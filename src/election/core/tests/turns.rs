@@ -4,7 +4,10 @@ use super::*;
 
 /// A host that goes before this one.
 fn before(host: &str, lease: i64) -> Candidate {
-    Candidate { preference: Preference { weight: FIRST + 1 }, ..other(host, lease, true) }
+    Candidate {
+        preference: Preference { priority: 100, weight: FIRST + 1 },
+        ..other(host, lease, true)
+    }
 }
 
 /// A standby of h2 that knows these candidates.
@@ -152,4 +155,29 @@ fn who_starts_waits_for_nobody_if_the_lock_is_held_or_it_has_the_address() {
     story.feed(Input::Interface(Ok(MAC)));
     story.feed(Input::Bound(true));
     assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), [acquire()]);
+}
+
+#[test]
+fn a_greater_priority_goes_before_the_order_of_the_ip_and_moves_nothing() {
+    let higher = Candidate {
+        preference: Preference { priority: 101, weight: OTHERS },
+        ..other("h3", 11, true)
+    };
+    let mut story = standby(&[h2(), higher.clone()]);
+    assert_eq!(story.see(None), []);
+    assert_eq!(after_turns(&mut story, 1), [acquire()]);
+    // Told to have the greatest, it tells the others, and waits until the lock is free.
+    let mut story = standby(&[h2(), higher]);
+    let own = Advertisement { priority: 102, ..own(Candidacy::Available) };
+    let says = Action::Ask(Request::Campaign { lease: LEASE, own });
+    assert_eq!(story.core().candidacy(), Some((true, 100)));
+    assert_eq!(story.feed(Input::Priority(102)), std::slice::from_ref(&says));
+    assert_eq!(story.find(Some(("h2", 9)), &[h2()]), []);
+    assert_eq!(story.core().candidacy(), Some((true, 102)));
+    assert_eq!(story.see(None), [says]);
+    // An owner tells it as well, and keeps the IP.
+    let mut story = Story::owner();
+    assert_eq!(story.feed(Input::Priority(0)).len(), 1);
+    assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), []);
+    assert_eq!(story.core().candidacy(), Some((true, 0)));
 }

@@ -15,6 +15,7 @@ pub(super) fn new(number: u8) -> Command {
         healthcheck_interval: 0,
         interface: None,
         loss: None,
+        priority: None,
         force: false,
     })
 }
@@ -349,7 +350,7 @@ fn the_hosts_of_an_ip_are_read_for_all_that_ask() {
         (story.command(Command::Hosts(id(1))), story.command(Command::Hosts(id(1))));
     story.expect_ask(&Request::Candidates(cidr));
     let candidate = |host: &str, available, lease, hardware_address| Candidate {
-        preference: crate::preference::Preference::new("10.0.0.1_32", host),
+        preference: crate::preference::Preference::new(100, "10.0.0.1_32", host),
         host: host.to_owned(),
         available,
         lease,
@@ -364,9 +365,10 @@ fn the_hosts_of_an_ip_are_read_for_all_that_ask() {
         available: Some(false),
         alive: Some(true),
         hardware_address: mac,
+        priority: Some(100),
         ..wire::Host::named("h1")
     };
-    let hosts = vec![ours, wire::Host { available: Some(true), ..go }];
+    let hosts = vec![ours, wire::Host { available: Some(true), priority: Some(100), ..go }];
     for token in [first, second] {
         assert_eq!(story.reply(token), Ok(Answer::Hosts(hosts.clone())));
     }

@@ -113,7 +113,7 @@ fn a_candidacy_that_is_gone_is_written_again() {
     for (candidate, keys, restored) in
         [(true, vec![key], false), (true, Vec::new(), true), (false, Vec::new(), false)]
     {
-        let candidate = candidate.then_some(true);
+        let candidate = candidate.then_some((true, 100));
         story.notice(slot, Notice::Status(Arc::new(Status { candidate, ..Status::starting() })));
         story.compare(found(&[record(1, 5)]));
         story.feed(Event::LeaseKeys(LEASE, Ok(keys)));
@@ -124,7 +124,7 @@ fn a_candidacy_that_is_gone_is_written_again() {
     // No watch tells of it, so that the keys of the lease are looked at more often than the rest.
     story.notice(
         slot,
-        Notice::Status(Arc::new(Status { candidate: Some(true), ..Status::starting() })),
+        Notice::Status(Arc::new(Status { candidate: Some((true, 100)), ..Status::starting() })),
     );
     for _ in 0..3 {
         story.timer(Timer::CompareKeys);
@@ -158,7 +158,11 @@ fn an_owner_whose_lock_is_gone_looks_who_has_it() {
         let owner = Some(owner.to_owned());
         story.notice(
             slot,
-            Notice::Status(Arc::new(Status { candidate: Some(true), owner, ..Status::starting() })),
+            Notice::Status(Arc::new(Status {
+                candidate: Some((true, 100)),
+                owner,
+                ..Status::starting()
+            })),
         );
         story.feed(Event::Timer(Timer::CompareKeys));
         story.feed(Event::LeaseKeys(LEASE, Ok(keys)));
@@ -236,14 +240,9 @@ fn a_lock_in_another_spelling_is_shown_and_keeps_the_address_from_being_register
     story.feed(changed(true));
     assert_eq!(story.take_ask(|_| true), None);
     let new = || {
-        Command::Create(crate::command::NewVip {
-            cidr: "fd00::5".parse().unwrap(),
-            checks: Vec::new(),
-            healthcheck_interval: 0,
-            interface: None,
-            loss: None,
-            force: false,
-        })
+        let Command::Create(new) = super::commands::new(5) else { panic!("it adds an IP") };
+        let cidr = "fd00::5".parse().unwrap();
+        Command::Create(crate::command::NewVip { cidr, ..new })
     };
     let token = story.command(new());
     let Err(Refusal::Conflict(why)) = story.reply(token) else { panic!("it was registered") };

@@ -49,7 +49,7 @@ fn many_records_that_are_wrong_are_said_in_one_line() {
 fn many_keys_of_the_lease_that_are_wrong_are_said_in_one_line() {
     let mut story = running(&many());
     for number in MANY {
-        let status = Status { candidate: Some(true), ..Status::starting() };
+        let status = Status { candidate: Some((true, 100)), ..Status::starting() };
         story.notice(story.slot(number), Notice::Status(Arc::new(status)));
     }
     story.feed(Event::Timer(Timer::CompareKeys));

@@ -12,6 +12,7 @@ mod many;
 mod measure;
 mod moves;
 mod presence;
+mod priority;
 mod seen;
 mod start;
 mod without_etcd;
@@ -24,7 +25,7 @@ use crate::command::Command;
 use crate::election::Status;
 use crate::lock::{Gap, Lease};
 use crate::network::Liveness;
-use crate::policy::StopPolicy;
+use crate::policy::{LossPolicy, StopPolicy};
 use crate::store::{At, Found, HostKey, LocalCopy, Record};
 use crate::vip::VipId;
 
@@ -53,6 +54,7 @@ fn record(number: u8, revision: i64) -> Record {
         healthcheck_interval: 0,
         interface: None,
         loss: None,
+        priority: None,
         revision,
     }
 }
@@ -108,7 +110,7 @@ impl Story {
             instance: machine(1),
             interface: "eth0".to_owned(),
             permits: Permits { max_ips: Some(10), commands: false },
-            loss: LossPolicy::Take,
+            defaults: Defaults { loss: LossPolicy::Take, priority: 100 },
             renewal: Duration::from_secs(1),
             loss_after: Duration::from_secs(5),
             detection: Some(DETECTION),

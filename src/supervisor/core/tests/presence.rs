@@ -23,7 +23,7 @@ impl Story {
     }
 
     fn candidate(&mut self, candidate: bool) {
-        let status = Status { candidate: candidate.then_some(true), ..Status::starting() };
+        let status = Status { candidate: candidate.then_some((true, 100)), ..Status::starting() };
         self.notice(self.slot(1), Notice::Status(Arc::new(status)));
     }
 
@@ -98,10 +98,10 @@ fn the_presence_is_written_again_when_candidacies_have_changed_and_once_a_second
 }
 
 #[test]
-fn who_is_available_no_longer_or_again_has_others_read_that() {
+fn who_is_available_no_longer_or_again_or_with_another_priority_has_others_read_that() {
     let mut story = Story::present();
-    let tell = |story: &mut Story, available| {
-        let status = Status { candidate: Some(available), ..Status::starting() };
+    let tell = |story: &mut Story, available, priority| {
+        let status = Status { candidate: Some((available, priority)), ..Status::starting() };
         story.notice(story.slot(1), Notice::Status(Arc::new(status)));
         let asks = story.asks_for_presence();
         if asks {
@@ -109,8 +109,9 @@ fn who_is_available_no_longer_or_again_has_others_read_that() {
         }
         asks
     };
-    assert!(tell(&mut story, true) && !tell(&mut story, true));
-    assert!(tell(&mut story, false) && tell(&mut story, true));
+    assert!(tell(&mut story, true, 100) && !tell(&mut story, true, 100));
+    assert!(tell(&mut story, false, 100) && tell(&mut story, true, 100));
+    assert!(tell(&mut story, true, 101));
 }
 
 #[test]
