@@ -294,7 +294,10 @@ fn the_hosts_that_offer_an_ip_are_listed_in_order() {
     let hosts = api.get(&format!("{}/hosts", api.path(VIP))).expect(200);
     let expected = lab.ids().into_iter().map(|id| {
         let (name, mac) = (id.to_string(), lab[id].mac().to_string());
-        json!({ "hostname": name, "available": true, "alive": true, "hardware_address": mac })
+        json!({
+            "hostname": name, "available": true, "alive": true, "hardware_address": mac,
+            "priority": 100,
+        })
     });
     assert_eq!(hosts.json(), json!({ "hosts": expected.collect::<Vec<_>>() }));
 }
