@@ -160,8 +160,7 @@ impl FailureDetector {
     fn awaits_no_more(&mut self, ip: Slot, now: Instant, steps: &mut Vec<Step>) {
         let Some(lease) = self.awaited.remove(&ip) else { return };
         let Some(owner) = self.owners.get_mut(&lease) else { return };
-        owner.ips.remove(&ip);
-        owner.monitor(now, steps);
+        owner.loses(ip, self.timing.alone, now, steps);
         if owner.ips.is_empty() {
             let called = owner.call.is_some();
             steps.extend(called.then(|| Step::EndCall(owner.host.clone())));

@@ -129,6 +129,25 @@ impl Owner {
         steps.extend(best.map(|ip| Step::Monitor(ip, true)));
     }
 
+    /// An IP has another owner now, or is registered no more. Another standby may have found this owner dead a moment
+    /// ago, and takes its IPs one after the other: a doubt goes on, and the answer in etcd decides. The network alone
+    /// says nothing through an IP that the owner may have given away.
+    pub(super) fn loses(&mut self, ip: Slot, alone: bool, now: Instant, steps: &mut Vec<Step>) {
+        let doubted = match self.sight {
+            Sight::Unheard(_) | Sight::Alive => None,
+            Sight::Doubted => Some(now),
+            Sight::Silent { since, .. } => Some(since),
+        };
+        let before = self.monitored;
+        self.ips.remove(&ip);
+        self.monitor(now, steps);
+        if let Some(since) = doubted.filter(|_| self.call.is_some() && !alone)
+            && self.monitored != before
+        {
+            self.sight = Sight::Silent { since, neighbours: false };
+        }
+    }
+
     /// It is no suspect, as far as is known.
     pub(super) fn forget(&mut self, now: Instant) {
         self.doubted = None;

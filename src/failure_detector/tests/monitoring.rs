@@ -84,6 +84,48 @@ fn what_is_told_of_the_owner_before_does_not_count_against_the_new_one() {
 }
 
 #[test]
+fn a_doubt_goes_on_when_another_host_takes_the_ip_through_which_the_owner_is_monitored() {
+    let (mut detector, sent) = standby();
+    detector.awaits(id(2), Route::Ipv4, Some(("h2", LEASE)), sent);
+    assert_eq!(detector.heard(id(1), Liveness::Doubted, sent), [call(1)]);
+    detector.call_news("h2", 1, CallNews::CameBack, sent + ms(5));
+    // h3 was a little faster, and begins with this one.
+    detector.awaits(id(1), Route::Ipv4, Some(("h3", 11)), sent + ms(10));
+    let again = Step::Call { host: "h2".to_owned(), ip: id(2), number: 2, within: ms(100) };
+    assert_eq!(detector.wake(sent + ms(175)), [again]);
+    let seen = detector.call_news("h2", 2, CallNews::CameBack, sent + ms(180));
+    assert_eq!(seen, [dead(&[2], NO_ANSWER)]);
+}
+
+#[test]
+fn an_owner_that_is_heard_through_its_other_ip_lives_though_the_first_was_taken_while_it_was_doubted()
+ {
+    let (mut detector, sent) = standby();
+    detector.awaits(id(2), Route::Ipv4, Some(("h2", LEASE)), sent);
+    detector.heard(id(1), Liveness::Doubted, sent);
+    detector.awaits(id(1), Route::Ipv4, Some(("h3", 11)), sent + ms(10));
+    let steps = detector.heard(id(2), Liveness::Alive, sent + ms(20));
+    assert!(steps.contains(&end_call()), "{steps:?}");
+    assert_eq!(detector.call_news("h2", 1, CallNews::CameBack, sent + ms(25)), []);
+    assert_eq!(detector.wake(sent + ms(500)), []);
+}
+
+#[test]
+fn where_the_network_alone_tells_another_ip_is_monitored_from_the_beginning() {
+    let now = Instant::now();
+    let mut detector = alone();
+    for ip in [1, 2] {
+        detector.awaits(id(ip), Route::Ipv4, Some(("h2", LEASE)), now);
+    }
+    detector.agent("h2".to_owned(), LEASE, 5, now);
+    detector.heard(id(1), Liveness::Alive, now);
+    detector.heard(id(1), Liveness::Doubted, now);
+    detector.awaits(id(1), Route::Ipv4, Some(("h3", 11)), now);
+    let dead = detector.heard(id(2), Liveness::Dead, now);
+    assert!(!dead.iter().any(|step| matches!(step, Step::Dead { .. })), "{dead:?}");
+}
+
+#[test]
 fn an_owner_that_was_never_heard_and_hears_nobody_is_in_the_wrong_network() {
     for (hears, answer, is_isolated) in [
         (true, Hearing::Nobody, true),
