@@ -70,6 +70,8 @@ pub struct Status {
     pub bound: bool,
     /// What the candidacy of this host says that etcd has confirmed: whether the host is available, and its priority.
     pub candidate: Option<(bool, u8)>,
+    /// Whether this host would be the first to take the lock, if the owner died.
+    pub next: bool,
     /// Whether the interface can carry the address, as last seen.
     pub interface_usable: bool,
     /// Whether other hosts are heard on the interface.
@@ -112,6 +114,7 @@ impl Status {
             awaited: None,
             bound: false,
             candidate: None,
+            next: false,
             interface_usable: false,
             hears_others: false,
             trouble: Vec::new(),

@@ -121,6 +121,7 @@ impl Words {
             awaited: core.awaited().map(|(host, lease)| (host.to_owned(), lease)),
             bound,
             candidate: core.candidacy(),
+            next: core.is_next(),
             interface_usable: core.interface_is_usable(),
             hears_others: core.hears_others(),
             trouble,

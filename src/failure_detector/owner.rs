@@ -116,7 +116,10 @@ impl Owner {
     pub(super) fn monitor(&mut self, now: Instant, steps: &mut Vec<Step>) {
         let best = self.ips.values().min().filter(|best| **best != Route::Taken);
         let is_best = |ip: &Slot| self.ips.get(ip).is_some_and(|route| Some(route) == best);
-        let still = self.monitored.filter(is_best);
+        let can_be_used = |ip: &Slot| self.ips.get(ip).is_some_and(|route| *route < Route::Down);
+        let doubted = matches!(self.sight, Sight::Doubted | Sight::Silent { .. });
+        let stays = |ip: &Slot| is_best(ip) || doubted && can_be_used(ip);
+        let still = self.monitored.filter(stays);
         let best = still.or_else(|| self.ips.keys().copied().find(is_best));
         if best == self.monitored {
             return;

@@ -60,6 +60,9 @@ pub enum Step {
 /// question for an address of IPv4 is for the asker alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Route {
+    /// An address of IPv4, whose next owner this host would be: no other standby takes it before this one has had time
+    /// to find the owner dead.
+    Next,
     /// An address of IPv4.
     Ipv4,
     /// An address of IPv6.

@@ -199,6 +199,7 @@ impl Election {
         Status {
             shortage: None,
             tally: Tally::default(),
+            next: core.is_next(),
             drained_last: core.reason() == Reason::DrainedLast,
             checked: None,
             checks: Arc::default(),

@@ -94,8 +94,7 @@ impl Timer {
     pub fn duration(self) -> Duration {
         match self {
             Timer::Retry | Timer::Passing => Duration::from_millis(50),
-            Timer::Turn => Duration::from_millis(200),
-            Timer::Company => Duration::from_millis(300),
+            Timer::Turn | Timer::Company => Duration::from_millis(300),
             Timer::Agreement => Duration::from_millis(350),
             Timer::Courtesy => Duration::from_millis(400),
             Timer::Recheck | Timer::Announcement | Timer::InterfaceDown | Timer::Addition => {

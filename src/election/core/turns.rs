@@ -87,17 +87,28 @@ impl Core {
     /// How many turns this host leaves to others. A Go LinK takes no turns: it may be first anyhow, or not there.
     fn rank(&self) -> usize {
         let dead = self.etcd.lock.dead_holder().map(|holder| &holder.host);
-        let gone = dead.or(self.etcd.turns.last.as_ref());
+        let before = self.before_it(dead.or(self.etcd.turns.last.as_ref()));
+        // Those that have started a moment later wait for company as long as this host has.
+        let later = self.etcd.turns.company == Company::There && before > 0;
+        before + usize::from(later)
+    }
+
+    /// So many candidates would go before this host, if one host were gone.
+    fn before_it(&self, gone: Option<&String>) -> usize {
         let goes_first = |other: &&Candidate| {
             other.available
                 && other.lease != 0
                 && other.preference > self.config.preference
                 && Some(&other.host) != gone
         };
-        let before = self.etcd.candidates.iter().flatten().filter(goes_first).count().min(MOST);
-        // Those that have started a moment later wait for company as long as this host has.
-        let later = self.etcd.turns.company == Company::There && before > 0;
-        before + usize::from(later)
+        self.etcd.candidates.iter().flatten().filter(goes_first).count().min(MOST)
+    }
+
+    /// Whether this host would be the first to take the lock, if the owner died.
+    pub fn is_next(&self) -> bool {
+        let owner = self.etcd.lock.known_holder().map(|holder| &holder.host);
+        let waits = self.ownership() == Ownership::Other && self.is_plain_standby();
+        waits && self.etcd.candidates.is_some() && self.before_it(owner) == 0
     }
 
     pub(super) fn waits_for_turn(&self) -> bool {

@@ -68,6 +68,22 @@ fn a_host_is_monitored_through_an_ip_of_ipv4_if_it_has_one() {
 }
 
 #[test]
+fn a_host_is_monitored_through_an_ip_that_no_other_standby_takes_before_unless_it_is_doubted() {
+    let now = Instant::now();
+    let mut detector = FailureDetector::new(TIMING);
+    let owner = Some(("h2", LEASE));
+    assert_eq!(detector.awaits(id(1), Route::Ipv4, owner, now), [Step::Monitor(id(1), true)]);
+    let change = [Step::Monitor(id(1), false), Step::Monitor(id(2), true)];
+    assert_eq!(detector.awaits(id(2), Route::Next, owner, now), change);
+    detector.heard(id(2), Liveness::Alive, now);
+    detector.heard(id(2), Liveness::Doubted, now);
+    assert_eq!(detector.awaits(id(1), Route::Next, owner, now), []);
+    assert_eq!(detector.awaits(id(2), Route::Ipv4, owner, now), [], "it would begin anew");
+    let change = [Step::Monitor(id(2), false), Step::Monitor(id(1), true)];
+    assert_eq!(detector.awaits(id(2), Route::Down, owner, now), change);
+}
+
+#[test]
 fn what_is_told_of_the_owner_before_does_not_count_against_the_new_one() {
     let now = Instant::now();
     let mut detector = alone();

@@ -169,6 +169,7 @@ impl Vip {
         match self.record.cidr.addr() {
             _ if self.status.state == State::Activated => Route::Taken,
             _ if !self.status.interface_usable => Route::Down,
+            IpAddr::V4(_) if self.status.next => Route::Next,
             IpAddr::V4(_) => Route::Ipv4,
             IpAddr::V6(_) => Route::Ipv6,
         }
