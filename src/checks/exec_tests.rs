@@ -106,7 +106,7 @@ fn a_command_that_hangs_is_killed_with_all_that_it_has_started() {
     let limit = Duration::from_millis(500);
     assert_eq!(stage.run(limit), Err("did not end in time: waiting".to_owned()));
     let took = begin.elapsed();
-    assert!((limit..limit * 4).contains(&took), "{took:?}");
+    assert!((limit..limit * 20).contains(&took), "{took:?}");
     let child = stage.file("child");
     assert!(!child.is_empty());
     ends(&child);

@@ -54,6 +54,7 @@ impl Words {
     }
 
     /// Keeps what a check has found. Whether all are up, if that is known: false if one is down.
+    #[inline(never)]
     pub(super) fn checked(&mut self, number: usize, result: Result<(), NotPassed>) -> Option<bool> {
         let now = Instant::now();
         let found = match &result {
