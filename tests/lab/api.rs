@@ -83,7 +83,7 @@ fn what_is_not_there_is_404_and_says_so() {
 fn what_is_malformed_is_400() {
     let lab = single(&[]);
     let api = lab[H1].api();
-    for body in ["", "{", "[]", "null", "{}", "{\"ip\":1}", "{\"ip\":\"10.0.1.1\",\"checks\":1}"] {
+    for body in ["", "{", "[5]", "null", "{}", "{\"ip\":1}", "{\"ip\":\"10.0.1.1\",\"checks\":1}"] {
         let answer = api.send("POST", "/ips", Some(body)).expect(400);
         assert!(!answer.error().is_empty(), "{body}");
         assert_eq!(answer.header("Content-Type"), Some("application/json"));
@@ -173,8 +173,10 @@ fn what_is_too_large_or_has_no_length_is_refused() {
     let api = lab[H1].api();
     let status = |request: String| api.exchange(request.as_bytes()).unwrap().status;
     assert_eq!(status("POST /ips HTTP/1.1\r\nHost: link\r\n\r\n".to_owned()), 411);
-    let body = " ".repeat(64 * 1024 + 1);
-    assert_eq!(api.send("POST", "/ips", Some(&body)).status, 413);
+    for (method, path, most) in [("POST", "/ips", 512), ("PUT", "/ips/x", 64)] {
+        let body = " ".repeat(most * 1024 + 1);
+        assert_eq!(api.send(method, path, Some(&body)).status, 413);
+    }
     let long = "x".repeat(20_000);
     assert_eq!(status(format!("GET /ips HTTP/1.1\r\nHost: link\r\nX: {long}\r\n\r\n")), 431);
     assert_eq!(api.get("/version").status, 200);
