@@ -75,10 +75,10 @@ demo() {
     trap clean_up EXIT
     trap 'exit 130' INT TERM HUP PIPE
     refuse_second
-    install_packages demo
     if [ -z "${LINKD-}" ] || [ -z "${LINKCTL-}" ]; then
         build
     fi
+    install_packages demo
     begin
     make_lan
     start_hosts
@@ -91,8 +91,8 @@ demo() {
 }
 
 build() {
-    install_packages build
     find_cargo
+    install_packages build demo
     say "Building LinK as $builder"
     as_builder cargo build --release --locked --bins --target-dir "$checkout/target"
     SECONDS=0

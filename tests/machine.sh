@@ -130,8 +130,30 @@ find_cargo() {
         rustup_home=$(home_of "$user")/.rustup
         PATH=$(home_of "$user")/.cargo/bin:$PATH
     fi
-    as_builder cargo --version > /dev/null 2>&1 ||
-        die "$builder has no Rust toolchain: cargo --version fails (see https://rustup.rs; sudo uses its caller's)"
+    check_cargo
+}
+
+# Whether there is a Rust, and one that is new enough: said in a sentence, before anything is installed or built.
+check_cargo() {
+    local least said
+    least=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$checkout/Cargo.toml")
+    command -v cargo > /dev/null ||
+        die "$builder has no cargo: LinK needs Rust $least or newer, see https://rustup.rs (under sudo its caller's is used)"
+    said=$(as_builder cargo --version 2>&1) ||
+        die "cargo --version fails: $(head -n 1 <<< "$said") (LinK needs Rust $least or newer, see https://rustup.rs)"
+    said=$(as_builder rustc --version 2>&1) ||
+        die "rustc --version fails: $(head -n 1 <<< "$said") (LinK needs Rust $least or newer, see https://rustup.rs)"
+    said=${said#rustc }
+    said=${said%%[ -]*}
+    [ "$(printf '%s\n' "$least" "$said" | sort -V | head -n 1)" = "$least" ] ||
+        die "Rust $said is too old: LinK needs $least or newer (rustup update, or see https://rustup.rs)"
+}
+
+# install_target TARGET: what cargo needs to build for it.
+install_target() {
+    command -v rustup > /dev/null ||
+        die "there is no rustup, which installs what cargo needs to build for $1: see https://rustup.rs"
+    as_builder rustup --quiet target add "$1"
 }
 
 home_of() { getent passwd "$1" | cut -d: -f6; }

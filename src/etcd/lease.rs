@@ -105,7 +105,7 @@ impl Keeper {
     /// have not been asked in this round.
     fn pause(&self, error: &Error, failed_in_a_row: usize) -> Option<Duration> {
         match error.kind {
-            ErrorKind::Unreachable if failed_in_a_row % self.pool.members() != 0 => None,
+            ErrorKind::Unreachable if !failed_in_a_row.is_multiple_of(self.pool.members()) => None,
             ErrorKind::Unreachable | ErrorKind::LeaseNotFound => Some(ROUND_PAUSE),
             ErrorKind::Auth | ErrorKind::Refused => Some(REFUSED_PAUSE),
         }

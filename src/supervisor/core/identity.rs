@@ -106,7 +106,7 @@ impl Core {
             self.happened(Level::Error, Kind::Conflict.of(text));
             self.serve_nothing();
         }
-        if other.looks % CLAIM_EVERY == 0 {
+        if other.looks.is_multiple_of(CLAIM_EVERY) {
             self.ask(Request::ClaimName { lease: other.lease });
         }
         other.looks += 1;
