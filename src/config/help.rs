@@ -57,7 +57,7 @@ mod tests {
         words.filter(|word| word.starts_with(|c: char| c.is_ascii_uppercase())).collect()
     }
 
-    /// What the reader asks for stands in quotes; names of the three lists agree (`names`, README).
+    /// What the reader asks for stands in quotes; names of the three lists agree (`names`, docs/configuration.md).
     #[test]
     fn each_variable_that_is_read_is_told() {
         let source = include_str!("reader.rs");
@@ -72,9 +72,9 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_those_of_the_readme_and_fit_a_terminal() {
-        let readme = include_str!("../../README.md");
-        let rows: Vec<(Vec<&str>, Vec<&str>)> = (readme.lines())
+    fn the_defaults_are_those_of_the_handbook_and_fit_a_terminal() {
+        let page = include_str!("../../docs/configuration.md");
+        let rows: Vec<(Vec<&str>, Vec<&str>)> = (page.lines())
             .filter_map(|row| row.strip_prefix("| `")?.split_once(" | "))
             .map(|(named, rest)| {
                 let default = rest.split(" | ").next().unwrap();

@@ -144,12 +144,11 @@ mod tests {
         assert!(unknown(many.into_iter()).unwrap().ends_with("ETCD_900 and 990 more"));
     }
 
-    /// README's table, and what the reader asks for.
+    /// The tables of docs/configuration.md, and what the reader asks for.
     #[test]
-    fn the_names_are_those_of_the_readme() {
-        let readme = include_str!("../../README.md");
-        let table = readme.split("## Configuration").nth(1).unwrap().split("\n## ").next().unwrap();
-        let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    fn the_names_are_those_of_the_handbook() {
+        let page = include_str!("../../docs/configuration.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
         let named = rows.flat_map(|names| names.split(", ").map(|name| name.trim_matches('`')));
         let mut named: Vec<&str> = named.chain(["STATE_DIRECTORY"]).collect();
         named.sort_unstable();

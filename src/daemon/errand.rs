@@ -32,7 +32,7 @@ over HTTP with curl or linkctl. It needs CAP_NET_ADMIN and CAP_NET_RAW.
   linkd --version    the version
 
 Variables with their defaults; times are 500ms, 3s, 1m30s; empty counts as unset;
-the README tells more.
+link.env(5) and docs/configuration.md tell more.
 
 ";
 

@@ -213,7 +213,7 @@ fn promtool_takes_the_alerts_and_their_tests_pass() {
     }
 }
 
-/// As the README has it: with a password, and with the alerts.
+/// As docs/operating.md has it: with a password, and with the alerts.
 #[test]
 fn prometheus_scrapes_an_agent_that_has_a_password_and_takes_the_alerts() {
     let mut lab = Lab::new(1);

@@ -1,4 +1,4 @@
-//! The invariants: README's guarantees, looked at after every step.
+//! The invariants: the guarantees of docs/limits.md, looked at after every step.
 
 mod calm;
 mod detection;
