@@ -5,6 +5,7 @@
     reason = "in a test, also outside its own function, it is an assertion"
 )]
 
+mod pages;
 mod programs;
 
 use std::collections::BTreeSet;
