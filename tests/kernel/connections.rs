@@ -24,8 +24,13 @@ impl Connection {
     fn new(listener: &TcpListener, ip: &str) -> Connection {
         let ip: IpAddr = ip.parse().unwrap();
         let port = listener.local_addr().unwrap().port();
-        let client = TcpStream::connect((ip, port)).unwrap();
-        let ends = [client, listener.accept().unwrap().0];
+        let mut client = None;
+        // The kernel makes the route to an address of IPv6 a moment after the address.
+        eventually("it can be reached", || {
+            client = TcpStream::connect((ip, port)).ok();
+            client.is_some()
+        });
+        let ends = [client.unwrap(), listener.accept().unwrap().0];
         for end in &ends {
             end.set_read_timeout(Some(PATIENCE)).unwrap();
         }
