@@ -70,7 +70,9 @@ fn a_fault_that_nobody_has_declared_would_be_a_violation() {
     let outcome = Round::begin(&mut stage).play(&[fault]);
     assert_eq!(outcome.violations, Vec::<String>::new(), "{}", outcome.story);
     let (seen, _) = &outcome.seen[0];
-    let violations = seen.violations(&Bound::of(0, &[]), outcome.noise.allowance()).join("\n");
+    // Without an allowance for the machine: what it takes for the kernel to take the address off a host and to put it
+    // on another counts here, too.
+    let violations = seen.violations(&Bound::of(0, &[]), Duration::ZERO).join("\n");
     for what in ["nobody binds it", "the client gets no answer", "it has moved from h1"] {
         assert!(violations.contains(what), "{violations}");
     }
