@@ -38,7 +38,8 @@ make_root() {
         die "could not make a root of $suite"
     }
     mv "${root%.tar}.new.tar" "$root"
-    hand_back_target
+    # It is the one's who builds here, who may not be root.
+    chown --reference="$checkout" "${root%/*}" "$root"
 }
 
 try_container() {
