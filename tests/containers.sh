@@ -205,6 +205,8 @@ lock() { in_etcd get -w json --prefix /link/default/ | sed 's/.*"kvs"//'; }
 
 owner() { in_etcd get --print-value-only --prefix /link/default/ | sed -n 's/^h//p'; }
 
+owns() { [ "$(owner)" = "$1" ]; }
+
 other_than() { [ "$1" = 1 ] && echo 2 || echo 1; }
 
 is_active() { on "$1" systemctl is-active --quiet link; }
