@@ -7,7 +7,7 @@
 //!
 //! There may be a thousand of these threads, and a page of stack that was used once stays. So what is
 //! large is in boxes, answers are read on etcd's thread, texts are written into room for them, and the steps are
-//! `inline(never)`, so that what one needs is not on the stack during the next: a release build keeps to a page.
+//! `inline(never)`, so that what one needs is not on the stack during the next. All is to be within one page (now 0.2 KB more).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};

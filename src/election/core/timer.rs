@@ -59,7 +59,7 @@ pub enum Timer {
     /// less than that to find that an owner is dead.
     Isolated,
     /// A host that is preferred takes a lock that is free. It takes milliseconds; to find that an owner is dead,
-    /// one host may take a tenth of a second longer than another.
+    /// one host may take one and three quarter intervals of questions longer than another.
     Turn,
     /// Agents that start at the same time tell each other which IPs they offer. Machines that begin together
     /// differ by more; then it is a host alone that begins.
