@@ -174,6 +174,10 @@ impl HostMonitor {
                 None => self.monitored.suspend(cidr, now),
             }
         }
+        while let Some((cidr, owner)) = self.monitored.pop_repeat(now) {
+            // Silence does not depend on a repetition: one that does not leave changes nothing.
+            source(cidr).map(|source| self.asker.ask(cidr, source, Some(owner)));
+        }
         doubted
     }
 

@@ -7,6 +7,10 @@
 //! asked: the others hear that this host misses the owner, too. A host that has been silent for a while
 //! is asked once a second.
 //!
+//! Frames get lost. Until a question is answered, or silence is told, it is *repeated* at short intervals to that
+//! one host: a network that pauses for almost as long as silence lasts, and loses a frame before or after that, does
+//! not make a host silent.
+//!
 //! Only what was asked in time counts: a host that sends a question late, or looks for the answer late,
 //! has missed something itself and declares nobody dead.
 
@@ -32,6 +36,11 @@ const EAGERLY: Duration = Duration::from_secs(5);
 /// Frames per second and at once: twenty hosts at the shortest interval, 1 Mbit/s. Beyond that
 /// questions are late, and do not count.
 const RATE: (u32, u32) = (2000, 50);
+
+/// So often a question is asked, the first time included, until the next one is due; but no sooner after one another
+/// than that.
+const REPEATS: u32 = 8;
+const REPEAT_GAP: Duration = Duration::from_millis(5);
 
 /// In so many parts an interval is divided to choose where in it a host is asked.
 const PARTS: u32 = 1000;
@@ -60,6 +69,11 @@ impl MonitorTiming {
     pub fn silence(self) -> Duration {
         self.interval + self.doubt * self.count.saturating_sub(1) + self.patience()
     }
+
+    /// Until a question is repeated that was not answered, if there is time for that.
+    fn repeat(self) -> Option<Duration> {
+        Some((self.doubt / REPEATS).max(REPEAT_GAP)).filter(|gap| *gap < self.doubt)
+    }
 }
 
 /// The hosts that are monitored. They are few, so all are looked through.
@@ -80,6 +94,8 @@ struct MonitoredHost {
     asked: Option<Instant>,
     /// When to ask next.
     due: Instant,
+    /// When to repeat the last question, if it is not answered until then.
+    repeat: Option<Instant>,
     /// How many questions in a row were not answered, as far as they count.
     unanswered: u32,
     /// When it is silence, if nobody answers until then.
@@ -181,6 +197,22 @@ impl Monitored {
         Some((*cidr, host.ask(now)))
     }
 
+    /// The address for which to repeat the last question now, and whom to ask. A repetition leaves room for the
+    /// questions that count: beyond that it is left out.
+    pub(super) fn pop_repeat(&mut self, now: Instant) -> Option<(Cidr, Mac)> {
+        let reserve = RATE.1 / 2;
+        for (cidr, host) in &mut self.hosts {
+            let Some(owner) = host.owner.filter(|_| host.repeat.is_some_and(|at| at <= now)) else {
+                continue;
+            };
+            host.repeat = host.next_repeat(now);
+            if self.bucket.ready_at(reserve, now) <= now && self.bucket.take(1, now).is_ok() {
+                return Some((*cidr, owner));
+            }
+        }
+        None
+    }
+
     /// Whether there will be silence if nobody has answered until now.
     pub(super) fn is_silence_due(&self, now: Instant) -> bool {
         self.hosts.values().any(|host| host.silent_at.is_some_and(|at| at <= now))
@@ -203,7 +235,7 @@ impl Monitored {
             } else if host.is_late(at, now) {
                 host.recount();
             } else {
-                (host.silent_at, host.silent_since) = (None, Some(now));
+                (host.silent_at, host.repeat, host.silent_since) = (None, None, Some(now));
                 // It is silent after a single question.
                 if host.told.replace(Liveness::Suspect) == Some(Liveness::Alive) {
                     silent.push((*cidr, Liveness::Doubted));
@@ -233,7 +265,7 @@ impl Monitored {
         let hosts = self.hosts.values();
         let ask = hosts.clone().map(|host| host.due).min();
         let ask = ask.map(|due| self.bucket.ready_at(1, now).max(due));
-        hosts.filter_map(|host| host.silent_at).chain(ask).min()
+        hosts.flat_map(|host| [host.silent_at, host.repeat]).flatten().chain(ask).min()
     }
 }
 
@@ -244,6 +276,7 @@ impl MonitoredHost {
             phase,
             asked: None,
             due: now + phase,
+            repeat: None,
             unanswered: 0,
             silent_at: None,
             owner: None,
@@ -269,7 +302,7 @@ impl MonitoredHost {
 
     fn recount(&mut self) {
         self.unanswered = 0;
-        self.silent_at = None;
+        (self.silent_at, self.repeat) = (None, None);
     }
 
     /// Between two questions, as long as they are not answered.
@@ -308,8 +341,16 @@ impl MonitoredHost {
         if is_last && self.owner.is_some() && self.told.is_some() && !silent {
             self.silent_at = Some(now + self.timing.patience());
         }
+        self.repeat = self.next_repeat(now);
         let for_all = (silent || self.misses()) && self.timing.count > 1;
         self.owner.filter(|_| !for_all)
+    }
+
+    /// When to repeat the last question, before something else is to be done.
+    fn next_repeat(&self, now: Instant) -> Option<Instant> {
+        let repeat = now + self.timing.repeat()?;
+        let counts = self.owner.is_some() && self.told != Some(Liveness::Suspect);
+        Some(repeat).filter(|at| counts && *at < self.silent_at.unwrap_or(self.due))
     }
 
     fn answered(&mut self, mac: Mac, now: Instant) -> Option<Liveness> {

@@ -1,16 +1,19 @@
+mod repeats;
+
 use std::net::Ipv4Addr;
 
 use super::*;
 
-/// What happened: asked one host, asked all, or what was told.
+/// What happened: asked one host, asked all, repeated the question to one host, or what was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
     One(Mac),
     All,
+    Again(Mac),
     Told(Liveness),
 }
 
-use Event::{All, One, Told};
+use Event::{Again, All, One, Told};
 
 const PRESENT: Option<Liveness> = Some(Liveness::Alive);
 const DOUBTED: Event = Told(Liveness::Doubted);
@@ -72,11 +75,21 @@ impl Bench {
             log.push((time, whom.map_or(All, One)));
             log.extend(self.monitored.doubt(cidr).then_some((time, DOUBTED)));
         }
+        while let Some((_, owner)) = self.monitored.pop_repeat(now) {
+            log.push((time, Again(owner)));
+        }
+        log
+    }
+
+    /// Goes on to that time, always at the moment that is due; what happened when, but for repetitions.
+    fn run(&mut self, millis: u64) -> Vec<(u128, Event)> {
+        let mut log = self.run_on(millis);
+        log.retain(|(_, event)| !matches!(event, Again(_)));
         log
     }
 
     /// Goes on to that time, always at the moment that is due; what happened when.
-    fn run(&mut self, millis: u64) -> Vec<(u128, Event)> {
+    fn run_on(&mut self, millis: u64) -> Vec<(u128, Event)> {
         let end = self.start + Duration::from_millis(millis);
         let mut log = Vec::new();
         for _ in 0..10_000 {
@@ -369,6 +382,7 @@ fn no_more_is_asked_than_the_limit_allows_and_then_nobody_is_silent() {
     while now < start + Duration::from_secs(1) {
         assert_eq!(monitored.take_silent(now, |_| true), []);
         asked += std::iter::from_fn(|| monitored.pop(now)).count();
+        asked += std::iter::from_fn(|| monitored.pop_repeat(now)).count();
         now = monitored.next_due(now).unwrap();
     }
     assert!((1990..=2050).contains(&asked), "{asked}");
