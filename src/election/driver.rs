@@ -87,6 +87,7 @@ impl Driver {
     }
 
     /// Lets the timers fire that are due, in the order in which they came due.
+    #[inline(never)]
     pub fn wake(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         while let Some(timer) = self.next_due(now) {
@@ -97,8 +98,8 @@ impl Driver {
     }
 
     fn next_due(&self, now: Instant) -> Option<Timer> {
-        let due = Timer::ALL.into_iter().zip(self.due);
-        let due = due.filter_map(|(timer, at)| at.filter(|at| *at <= now).map(|at| (at, timer)));
+        let due = Timer::ALL.iter().zip(&self.due);
+        let due = due.filter_map(|(timer, at)| at.filter(|at| *at <= now).map(|at| (at, *timer)));
         due.min_by_key(|(at, _)| *at).map(|(_, timer)| timer)
     }
 

@@ -2,12 +2,11 @@
 //!
 //! Owns: the core with its timers, and the health checks of its IP. It blocks only on its inbox:
 //! requests to etcd and orders to the actuator are sent, and their outcomes come back as events.
-//! Whoever sends it something never waits for it. It stops on what dropping its handle sends, leaving
-//! address and lock as they are, or when it has given the IP up.
+//! It stops when its handle is dropped, leaving address and lock as they are, or when it has left.
 //!
-//! There may be a thousand of these threads, and a page of stack that was used once stays. So what is
-//! large is in boxes, answers are read on etcd's thread, texts are written into room for them, and the steps are
-//! `inline(never)`, so that what one needs is not on the stack during the next. All is to be within one page (now 0.2 KB more).
+//! There may be a thousand of these threads, and a page of stack that was used once stays: all is within one
+//! (`tests/lab/footprint.rs`). So what is large is in boxes, texts are written into room for them, and the
+//! steps are `inline(never)`: what one needs is not on the stack during the next.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -157,6 +156,7 @@ impl Actor {
         self.addresses.push(Address { cidr, managed, bound: false, interface: None });
     }
 
+    #[inline(never)]
     fn start_checks(&mut self) {
         (self.checks, self.checks_again) = (None, None);
         let Params { cidr, checks, timing, defaults, .. } = &self.params;

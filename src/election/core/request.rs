@@ -162,12 +162,12 @@ impl Core {
             return None;
         }
         let told = self.is_advertised(Candidacy::Available);
-        let own = self.advertisement(Candidacy::Available);
         match self.ownership() {
             // Who could take it has to be known first.
             Ownership::Free | Ownership::Unknown
                 if (self.may_be_isolated() || self.waits_for_company()) && !told =>
             {
+                let own = self.advertisement(Candidacy::Available);
                 Some(Request::Advertise { lease, own })
             }
             Ownership::Free | Ownership::Unknown
@@ -180,24 +180,30 @@ impl Core {
             Ownership::Free if self.waits_for_others() || self.waits_for_company() => None,
             Ownership::Free if self.reads_for_turn() => Some(Request::ReadCandidates { lease }),
             Ownership::Free if self.waits_for_turn() => None,
-            Ownership::Free | Ownership::Unknown => Some(Request::Campaign { lease, own }),
+            Ownership::Free | Ownership::Unknown => Some(self.campaign(lease)),
             Ownership::Mine | Ownership::OwnStaleLease | Ownership::Other if !told => {
-                Some(Request::Campaign { lease, own })
+                Some(self.campaign(lease))
             }
             Ownership::Other if self.reads_for_others() => Some(Request::ReadCandidates { lease }),
             Ownership::Other => {
                 let waits = self.waits_for_others()
                     || self.leaves_death_to_others()
                     || self.waits_for_turn();
-                let takes = self.next_takeover(lease).filter(|_| !waits);
-                let reads = self.may_read_at_leisure().then_some(Request::ReadCandidates { lease });
-                takes.or(reads)
+                if !waits && let Some(takes) = self.next_takeover(lease) {
+                    return Some(takes);
+                }
+                self.may_read_at_leisure().then_some(Request::ReadCandidates { lease })
             }
             Ownership::Mine if self.needs_candidates() && self.etcd.candidates.is_none() => {
                 Some(Request::ReadCandidates { lease })
             }
             Ownership::Mine | Ownership::OwnStaleLease => None,
         }
+    }
+
+    #[inline(never)]
+    fn campaign(&self, lease: i64) -> Request {
+        Request::Campaign { lease, own: self.advertisement(Candidacy::Available) }
     }
 
     /// Another host has the lock, but is dead or could not give it to anybody.
