@@ -94,7 +94,7 @@ impl Actor {
         };
         Actor {
             driver: Driver::new(Core::new(config), Instant::now()),
-            addresses: Vec::new(),
+            addresses: Vec::with_capacity(1),
             words: Words::new(&params),
             params,
             notices,

@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use super::Reconciler;
-use super::target::Target;
 use crate::net::codec::ethernet;
 use crate::net::codec::ethernet::Mac;
 use crate::net::codec::heard::{Heard, Kind};
@@ -107,11 +106,11 @@ impl Reconciler {
     /// Whom one can ask on the interface with this index whether anybody is there.
     pub(crate) fn askable(&mut self, index: u32) -> Option<Askable> {
         let name = self.interfaces.name_of(index)?;
-        let is_there = |(_, target): &(&Cidr, &Target)| target.interface == name;
         // Those of IPv4 come first. All are looked through once a second by a host that hears nobody.
         let v6 = Cidr::new(Ipv6Addr::UNSPECIFIED.into(), 0).expect("0 is a prefix length");
-        let v4s = || self.targets.range(..v6).filter(is_there);
-        let families = [v4s().next(), self.targets.range(v6..).find(is_there)];
+        let v4s = || self.targets.range(..v6).filter(|(_, it)| it.interface == name);
+        let v6s = self.targets.range(v6..).find(|(_, it)| it.interface == name);
+        let families = [v4s().next(), v6s];
         let families = families.map(|found| found.map(|(cidr, _)| *cidr));
         let elsewhere = v4s().find_map(|(cidr, target)| match cidr.addr() {
             IpAddr::V4(ip) if target.is_elsewhere() => Some(ip),

@@ -48,7 +48,8 @@ use crate::vip::Cidr;
 #[derive(Debug)]
 pub(super) struct Reconciler {
     route: Route,
-    targets: BTreeMap<Cidr, Target>,
+    /// In boxes, as half of the places in a node of the tree are empty after IPs were added in order.
+    targets: BTreeMap<Cidr, Box<Target>>,
     interfaces: Interfaces,
     host: HostAddresses,
     /// The addresses to be looked after, in the order in which that became necessary.
@@ -126,7 +127,8 @@ impl Reconciler {
         if self.interfaces.link(&interface).is_none() {
             self.observe_at = Some(now);
         }
-        self.targets.insert(token.cidr, Target::new(token.number, interface, adopts, reports));
+        let target = Target::new(token.number, interface, adopts, reports);
+        self.targets.insert(token.cidr, Box::new(target));
         self.new.push(token.cidr);
     }
 
@@ -189,8 +191,8 @@ impl Reconciler {
 
     /// Whether this is the newest management of its address, and not forgotten.
     pub(super) fn manages(&self, Token { cidr, number }: Token) -> bool {
-        let is_it = |target: &Target| target.number == number && !target.forgotten;
-        self.targets.get(&cidr).is_some_and(is_it)
+        let target = self.targets.get(&cidr);
+        target.is_some_and(|target| target.number == number && !target.forgotten)
     }
 
     /// Has this reported of an address.
@@ -234,7 +236,8 @@ impl Reconciler {
 
     fn same_ip(&self, ip: IpAddr) -> impl Iterator<Item = (&Cidr, &Target)> {
         let lowest = Cidr::new(ip, 0).expect("0 is a prefix length of both families");
-        self.targets.range(lowest..).take_while(move |(cidr, _)| cidr.addr() == ip)
+        let same = self.targets.range(lowest..).take_while(move |(cidr, _)| cidr.addr() == ip);
+        same.map(|(cidr, target)| (cidr, &**target))
     }
 
     /// Whether a managed address may keep this one from having a connected route.
@@ -286,7 +289,7 @@ impl Reconciler {
 
     /// Whether the kernel has an address, and is to have it.
     pub(super) fn has(&self, cidr: Cidr) -> bool {
-        self.targets.get(&cidr).is_some_and(Target::is_bound)
+        self.targets.get(&cidr).is_some_and(|target| target.is_bound())
     }
 
     /// From where to announce an address; none if it is not bound, or nobody would listen.

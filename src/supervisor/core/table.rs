@@ -19,7 +19,8 @@ use crate::wire;
 /// The IPs of this host, by the numbers of their elections.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
-    vips: BTreeMap<Slot, Vip>,
+    /// In boxes, because half of the places in a node of the tree are empty after IPs were added in order.
+    vips: BTreeMap<Slot, Box<Vip>>,
     by_id: HashMap<VipId, Slot>,
     by_address: HashMap<IpAddr, Slot>,
     next: u32,
@@ -109,7 +110,7 @@ impl Table {
         let slot = Slot(self.next);
         self.by_id.insert(record.id.clone(), slot);
         self.by_address.insert(record.cidr.addr(), slot);
-        self.vips.insert(slot, Vip::new(record, stage));
+        self.vips.insert(slot, Box::new(Vip::new(record, stage)));
         slot
     }
 
@@ -120,7 +121,7 @@ impl Table {
         self.due.remove(&slot);
         self.retrying.remove(&slot);
         self.lacking.remove(&slot);
-        Some(vip)
+        Some(*vip)
     }
 
     /// Gives an IP another id: etcd knows the address under that one.
@@ -132,11 +133,11 @@ impl Table {
     }
 
     pub(super) fn get(&self, slot: Slot) -> Option<&Vip> {
-        self.vips.get(&slot)
+        self.vips.get(&slot).map(|vip| &**vip)
     }
 
     pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Vip> {
-        self.vips.get_mut(&slot)
+        self.vips.get_mut(&slot).map(|vip| &mut **vip)
     }
 
     /// The number of the IP with this id, whatever its stage.
@@ -157,11 +158,11 @@ impl Table {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Vip)> {
-        self.vips.iter().map(|(slot, vip)| (*slot, vip))
+        self.vips.iter().map(|(slot, vip)| (*slot, &**vip))
     }
 
     pub(super) fn vips_mut(&mut self) -> impl Iterator<Item = &mut Vip> {
-        self.vips.values_mut()
+        self.vips.values_mut().map(|vip| &mut **vip)
     }
 
     pub(super) fn slots(&self) -> Vec<Slot> {
