@@ -5,12 +5,12 @@
 
 use std::rc::Rc;
 
-use etcd_client::ResponseHeader;
+use etcd_client::{Client, GetOptions, ResponseHeader};
 use log::warn;
 use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{Instant, timeout_at};
 
-use super::error::Error;
+use super::error::{Error, ErrorKind};
 use super::pool::{CONNECT, Pool, SURVEY};
 
 impl Pool {
@@ -27,6 +27,45 @@ impl Pool {
             self.note(member, cluster);
         }
         if cluster == ours { Ok(()) } else { Err(Error::not_sent(foreign(cluster, ours))) }
+    }
+
+    /// The cluster to which a member says that it belongs.
+    pub(super) async fn cluster_of(&self, client: &Client) -> Result<u64, Error> {
+        if self.reserved.get() && self.auth.is_wanted() {
+            self.auth.renew(client).await?;
+        }
+        let mut answer = self.ask_cluster(client).await;
+        if answer.as_ref().is_err_and(|error| error.kind == ErrorKind::Auth) && self.auth.has_user()
+        {
+            self.auth.demand();
+            self.auth.renew(client).await?;
+            answer = self.ask_cluster(client).await;
+        }
+        let cluster = answer?;
+        if self.auth.is_wanted() {
+            // Whoever needs the token is told if that fails.
+            let _ = self.auth.ask(client);
+        }
+        if cluster == 0 { Err(Error::no_etcd()) } else { Ok(cluster) }
+    }
+
+    /// A member answers both questions by itself, whether or not the cluster has a quorum; most versions answer
+    /// the first without a token. Some (3.5.30) let only root ask it.
+    async fn ask_cluster(&self, client: &Client) -> Result<u64, Error> {
+        let header = match client.maintenance_client().status().await.map_err(Error::from) {
+            Ok(mut answer) => {
+                self.auth.compare(answer.raft_index());
+                answer.take_header()
+            }
+            Err(error) if error.kind == ErrorKind::Refused => {
+                self.reserved.set(true);
+                let options = GetOptions::new().with_serializable().with_limit(1).with_keys_only();
+                let prefix = self.options().watch_prefix.as_str();
+                client.kv_client().get(prefix, Some(options)).await?.take_header()
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(header.map_or(0, |header| header.cluster_id()))
     }
 
     /// Asks the other members to which cluster they belong, and decides which one is ours.

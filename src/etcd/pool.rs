@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use etcd_client::{Client, ResponseHeader, TlsOptions};
+use etcd_client::{Client, TlsOptions};
 use log::{info, warn};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::spawn_local;
@@ -50,7 +50,11 @@ pub(super) struct Pool {
     pub(super) surveying: Cell<bool>,
     refreshing: Cell<bool>,
     tls: Option<TlsIdentity>,
-    auth: Rc<Authenticator>,
+    pub(super) auth: Rc<Authenticator>,
+    /// Members say nothing to those who have no token, not even to which cluster they belong.
+    pub(super) reserved: Cell<bool>,
+    /// So many connections in a row were made, and nothing was said.
+    silent: Cell<usize>,
     /// What was warned of lately, and when.
     warned: RefCell<Vec<(String, Instant)>>,
     /// It was logged that a member does not answer, and not yet that one does again.
@@ -98,6 +102,8 @@ impl Pool {
             refreshing: Cell::new(false),
             tls,
             auth,
+            reserved: Cell::new(false),
+            silent: Cell::new(0),
             warned: RefCell::default(),
             unanswered: Cell::new(false),
             working: Notify::new(),
@@ -191,12 +197,27 @@ impl Pool {
         until: Instant,
     ) -> Result<Client, Error> {
         let error = match timeout_at(until, self.client(member)).await {
-            Ok(Ok(client)) => return Ok(client),
+            Ok(Ok(client)) => {
+                self.silent.set(0);
+                return Ok(client);
+            }
             Ok(Err(error)) => error,
-            Err(_) => Error::deadline("connect"),
+            Err(_) => {
+                self.note_silence();
+                Error::deadline("connect")
+            }
         };
         self.refresh_identity();
         Err(self.leave(member, error.before_sending()))
+    }
+
+    /// Where members answer nobody without a token, all of them may wait for the index of ours.
+    fn note_silence(&self) {
+        self.silent.set(self.silent.get() + 1);
+        if self.reserved.get() && self.silent.get() > self.members() {
+            self.silent.set(0);
+            self.auth.compare(0);
+        }
     }
 
     async fn client(self: &Rc<Self>, member: usize) -> Result<Client, Error> {
@@ -225,27 +246,6 @@ impl Pool {
         let within = self.attempt(self.options.renewal).min(CONNECT);
         let Member { endpoint, name, .. } = &self.members[member];
         connection::connect(endpoint, name, identity, within, self.auth.token()).await
-    }
-
-    /// The cluster to which a member says that it belongs.
-    pub(super) async fn cluster_of(&self, client: &Client) -> Result<u64, Error> {
-        // It answers that by itself, whether or not the cluster has a quorum; most versions without a token.
-        let mut client = client.clone();
-        let mut answer = client.status().await.map_err(Error::from);
-        if answer.as_ref().is_err_and(|error| error.kind == ErrorKind::Auth) && self.auth.has_user()
-        {
-            self.auth.demand();
-            self.auth.renew(&client).await?;
-            answer = client.status().await.map_err(Error::from);
-        }
-        let answer = answer?;
-        self.auth.compare(answer.raft_index());
-        if self.auth.is_wanted() {
-            // Whoever needs the token is told if that fails.
-            let _ = self.auth.ask(&client);
-        }
-        let cluster = answer.header().map_or(0, ResponseHeader::cluster_id);
-        if cluster == 0 { Err(Error::no_etcd()) } else { Ok(cluster) }
     }
 
     pub(super) async fn identity(&self) -> Result<Option<TlsOptions>, Error> {
