@@ -4,7 +4,9 @@
 
 NAME=link-hosts
 NET=$NAME-net
-VIP=10.77.0.100
+# The addresses are those of the handbook, so that its lines can be run as they stand there.
+VIP=10.0.0.100
+ETCD=(10.0.0.11 10.0.0.12 10.0.0.13)
 HOSTS=(1 2 3)
 
 # The folder of all files, the processes beside the containers, and of each container nspawn's process and the
@@ -53,30 +55,37 @@ try_container() {
 
 # Hosts are on a bridge in a namespace of its own, in which the client and etcd are.
 make_network() {
-    local host
+    local host address
     ip netns add "$NET"
     ip -n "$NET" link set lo up
     ip -n "$NET" link add br0 type bridge
-    ip -n "$NET" addr add 10.77.0.1/24 dev br0
+    for address in "${ETCD[@]}"; do
+        ip -n "$NET" addr add "$address/24" dev br0
+    done
     ip -n "$NET" link set br0 up
     for host in "${HOSTS[@]}"; do
         ip netns add "$NAME-$host"
         ip -n "$NET" link add "h$host" type veth peer name eth0 netns "$NAME-$host"
         ip -n "$NET" link set "h$host" master br0 up
         ip -n "$NAME-$host" link set lo up
-        ip -n "$NAME-$host" addr add "10.77.0.1$host/24" dev eth0
+        ip -n "$NAME-$host" addr add "10.0.0.2$host/24" dev eth0
         ip -n "$NAME-$host" link set eth0 up
     done
 }
 
+# One member, which answers at all three addresses: what is tried here is not etcd.
 start_etcd() {
-    ip netns exec "$NET" etcd --data-dir "$work/etcd" --listen-client-urls http://10.77.0.1:2379 \
-        --advertise-client-urls http://10.77.0.1:2379 > "$work/etcd.log" 2>&1 &
+    local urls
+    urls=$(printf ',http://%s:2379' "${ETCD[@]}")
+    ip netns exec "$NET" etcd --data-dir "$work/etcd" --listen-client-urls "${urls#,}" \
+        --advertise-client-urls "${urls#,}" > "$work/etcd.log" 2>&1 &
     etcd=$!
     await 15 "etcd answers" in_etcd endpoint health
 }
 
-in_etcd() { ETCDCTL_API=3 ip netns exec "$NET" etcdctl --endpoints http://10.77.0.1:2379 "$@" 2> /dev/null; }
+in_etcd() {
+    ETCDCTL_API=3 ip netns exec "$NET" etcdctl --endpoints "http://${ETCD[0]}:2379" "$@" 2> /dev/null
+}
 
 # The same package with versions around it, and programs that differ from it.
 make_packages() {
@@ -102,6 +111,7 @@ prepare() {
     echo "h$1" > "$work/$1/root/etc/hostname"
     install -d "$work/$1/root/packages"
     cp "$work"/{this,older,newer}.deb "$work/$1/root/packages/"
+    cp "$deb" "$work/$1/root/root/"
 }
 
 boot() {
@@ -214,8 +224,15 @@ is_active() { on "$1" systemctl is-active --quiet link; }
 main_pid() { on "$1" systemctl show -P MainPID link; }
 
 configure() {
-    printf '%s\n' INTERFACE=eth0 ETCD_HOSTS=http://10.77.0.1:2379 "${@:2}" |
+    printf '%s\n' INTERFACE=eth0 "ETCD_HOSTS=http://${ETCD[0]}:2379" "${@:2}" |
         on "$1" tee /etc/link/link.env > /dev/null
+}
+
+# files HOST: all but what changes by itself, and what apt, dpkg and useradd note.
+files() {
+    on "$1" find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/tmp -o -path /var/log \
+        -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/cache -o -path /var/lib/systemd -o -path /packages \) -prune -o -print |
+        grep -v -e '^/etc/\(passwd\|group\|shadow\|gshadow\|subuid\|subgid\)-\?$' | sort
 }
 
 finish() {
