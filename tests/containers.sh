@@ -31,13 +31,13 @@ sweep() {
     done
 }
 
+# make_root SUITE PACKAGES
 make_root() {
-    say "Making a root of $suite"
+    say "Making a root of $1"
     mkdir -p "${root%/*}"
-    mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus,iproute2,procps \
-        "$suite" "${root%.tar}.new.tar" 2> "$work/mmdebstrap" || {
+    mmdebstrap --quiet --variant=minbase "--include=$2" "$1" "${root%.tar}.new.tar" 2> "$work/mmdebstrap" || {
         cat "$work/mmdebstrap" >&2
-        die "could not make a root of $suite"
+        die "could not make a root of $1"
     }
     mv "${root%.tar}.new.tar" "$root"
     # It is the one's who builds here, who may not be root.
@@ -104,21 +104,29 @@ make_packages() {
     cp "$deb" "$work/this.deb"
 }
 
-prepare() {
+# lay HOST: its files, over the root that all have.
+lay() {
     mkdir -p "$work/$1/upper" "$work/$1/work" "$work/$1/root"
     mount -t overlay overlay -o "lowerdir=$work/root,upperdir=$work/$1/upper,workdir=$work/$1/work" \
         "$work/$1/root"
     echo "h$1" > "$work/$1/root/etc/hostname"
+}
+
+prepare() {
+    lay "$1"
     install -d "$work/$1/root/packages"
     cp "$work"/{this,older,newer}.deb "$work/$1/root/packages/"
     cp "$deb" "$work/$1/root/root/"
 }
 
-boot() {
+boot() { start "$1" --boot; }
+
+# start HOST HOW...: a container, with its first process or how to find it.
+start() {
     # Newer ones want the unified cgroups, also of a machine that has both kinds.
-    SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --register=no --keep-unit --boot --directory "$work/$1/root" \
+    SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --register=no --keep-unit --directory "$work/$1/root" \
         --machine "$NAME-$1" --hostname "h$1" --network-namespace-path "/run/netns/$NAME-$1" \
-        --capability=CAP_NET_ADMIN,CAP_NET_RAW --console=read-only --link-journal=no \
+        --capability=CAP_NET_ADMIN,CAP_NET_RAW --console=read-only --link-journal=no "${@:2}" \
         > "$work/$1/console" 2>&1 < /dev/null &
     containers[$1]=$!
 }
@@ -128,8 +136,10 @@ await_boot() {
 }
 
 # Another process of nspawn goes before the first one of the container.
+find_leader() { leaders[$1]=$(pgrep -P "${containers[$1]}" | head -n 1); }
+
 has_booted() {
-    leaders[$1]=$(pgrep -P "${containers[$1]}" | head -n 1)
+    find_leader "$1"
     [[ $(on "$1" systemctl is-system-running 2> /dev/null) == @(running|degraded) ]]
 }
 
@@ -138,7 +148,7 @@ on() {
     local host=$1
     shift
     timeout 60 nsenter --target "${leaders[$host]}" --mount --uts --ipc --net --pid -- \
-        env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"
+        env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"
 }
 
 shut_down() {
