@@ -48,6 +48,13 @@ pub enum Command {
     Failover(VipId, Option<String>),
     /// The hosts that offer the IP.
     Hosts(VipId),
+    /// Take the leases of another host, which is off: it need not be waited for that they end.
+    Fence {
+        /// The host.
+        host: String,
+        /// Do so without asking whether the host lives.
+        force: bool,
+    },
     /// Hand all IPs over and campaign for none, for so long or until it is told otherwise.
     Drain(Option<Duration>),
     /// Be a candidate again.
@@ -74,6 +81,7 @@ impl Command {
             | Command::Delete(_)
             | Command::Lock(_)
             | Command::Failover(..)
+            | Command::Fence { .. }
             | Command::Drain(_)
             | Command::Undrain => true,
             Command::List
@@ -99,6 +107,7 @@ impl Command {
             Command::List
             | Command::Create(_)
             | Command::CreateMany(_)
+            | Command::Fence { .. }
             | Command::Drain(_)
             | Command::Undrain
             | Command::Drained
@@ -122,6 +131,8 @@ impl Command {
             Command::Change(_, change) => ("change", change.words()),
             Command::Delete(_) => ("delete", String::new()),
             Command::Lock(_) => ("lock", String::new()),
+            Command::Fence { host, force: false } => ("fence", format!(" {host}")),
+            Command::Fence { host, force: true } => ("fence", format!(" {host} by force")),
             Command::Drain(Some(time)) => ("drain", format!(" for {} s", time.as_secs())),
             Command::Drain(None) => ("drain", String::new()),
             Command::Undrain => ("undrain", String::new()),
@@ -206,6 +217,8 @@ pub enum Answer {
     Hosts(Vec<wire::Host>),
     /// Whether this host is drained.
     Drain(wire::Drain),
+    /// A host is fenced.
+    Fence(wire::Fence),
     /// What is wrong, worst first; empty when all is well.
     Health(Vec<String>),
     /// What was read of the cluster; boxed, and not decoded yet.

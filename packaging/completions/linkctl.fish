@@ -1,6 +1,6 @@
 # Completion of linkctl for fish: /usr/share/fish/vendor_completions.d/linkctl.fish
 
-set -l commands status watch list show events doctor version add set apply delete failover lock drain undrain
+set -l commands status watch list show events doctor version add set apply delete failover lock drain undrain fence
 
 # The IPs of the agent that the line names.
 function __linkctl_ips
@@ -38,6 +38,7 @@ complete -c linkctl -n $none -a failover -d 'Hand it to another host'
 complete -c linkctl -n $none -a lock -d 'Try to become its owner now'
 complete -c linkctl -n $none -a drain -d 'Hand all IPs over and campaign for none'
 complete -c linkctl -n $none -a undrain -d 'Be a candidate again'
+complete -c linkctl -n $none -a fence -d 'Take the IPs of a host that is off'
 
 complete -c linkctl -n '__fish_seen_subcommand_from show set delete failover lock' -a '(__linkctl_ips)'
 
@@ -48,6 +49,8 @@ complete -c linkctl -n '__fish_seen_subcommand_from add' -l etcd-loss-policy -x 
 complete -c linkctl -n '__fish_seen_subcommand_from add set' -l priority -x -d '0 to 255: who is first when it is free'
 complete -c linkctl -n '__fish_seen_subcommand_from add' -l force -d 'Though another machine answers for it'
 complete -c linkctl -n '__fish_seen_subcommand_from failover' -l to -x -a '(__fish_print_hostnames)' -d 'The host that shall have it'
+complete -c linkctl -n '__fish_seen_subcommand_from fence' -l force -d 'Do not ask whether the host lives'
+complete -c linkctl -n '__fish_seen_subcommand_from fence' -l yes -d 'Do not ask the user'
 complete -c linkctl -n '__fish_seen_subcommand_from drain' -l for -x -d 'How long it lasts: 90s, 30m, 2h'
 complete -c linkctl -n '__fish_seen_subcommand_from drain' -l wait -d 'Return when other hosts have the IPs'
 complete -c linkctl -n '__fish_seen_subcommand_from list' -l wide -d 'Everything in full'

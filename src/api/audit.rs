@@ -50,7 +50,7 @@ pub(crate) fn line(
 /// What of a command the path does not tell.
 fn what(command: &Command) -> String {
     let (_, details) = command.words();
-    // Only the host of a failover can be long, and it is the last word.
+    // Only the name of a host can be long: of a failover, or to be fenced.
     details.chars().take(MAX_DETAILS).collect()
 }
 

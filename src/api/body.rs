@@ -10,9 +10,10 @@ use std::time::Duration;
 use serde_json::{Map, Number, Value};
 
 use super::reply::Reply;
-use crate::command::{Change, NewVip};
+use crate::command::{Change, Command, NewVip};
 use crate::interface_name;
 use crate::policy::LossPolicy;
+use crate::text::is_host_name;
 use crate::vip::{Check, Cidr, Fault as CheckFault, LONGEST_INTERVAL, check_of, is_integer};
 use crate::wire;
 
@@ -138,6 +139,21 @@ pub(crate) fn failover_host(body: &[u8]) -> Result<Option<String>, Fault> {
     }
     errors.result()?;
     Ok(Some(host.to_owned()))
+}
+
+/// The body of `POST /fence`: which host, and whether without asking it.
+pub(crate) fn fence(body: &[u8]) -> Result<Command, Fault> {
+    let object = object(body)?;
+    let mut errors = ValidationErrors::default();
+    let host = string(&object, "host", "host")?.unwrap_or_default();
+    if host.is_empty() {
+        errors.add("host", "is missing: the name of the host that is off".to_owned());
+    } else if !is_host_name(host) {
+        errors.add("host", format!("{} is not a host name", shown(host)));
+    }
+    let force = boolean(&object, "force")?;
+    errors.result()?;
+    Ok(Command::Fence { host: host.to_owned(), force })
 }
 
 /// The body of `POST /drain`: for how many seconds, or nothing at all.

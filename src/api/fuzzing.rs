@@ -19,6 +19,7 @@ use crate::fuzzing::cut;
 use crate::interface_name;
 use crate::secret::Credentials;
 use crate::store;
+use crate::text::is_host_name;
 use crate::vip::{Check, LONGEST_INTERVAL, Target, VipId};
 
 /// What the gate answers itself, of what it cannot read.
@@ -268,6 +269,7 @@ fn check_command(command: &Command) {
             check_id(id);
             change.checks.iter().flatten().for_each(check_check);
         }
+        Command::Fence { host, .. } => assert!(is_host_name(host), "{host:?}"),
         Command::Failover(id, host) => {
             check_id(id);
             let named = host.as_ref().is_none_or(|host| !host.is_empty() && !host.contains('/'));

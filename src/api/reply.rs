@@ -55,6 +55,7 @@ impl Reply {
             Ok(Answer::Done) => Reply::bare(204),
             Ok(Answer::Hosts(hosts)) => Reply::json(200, &wire::HostList { hosts }),
             Ok(Answer::Drain(drain)) => Reply::json(form.status, &drain),
+            Ok(Answer::Fence(fence)) => Reply::json(form.status, &fence),
             Ok(Answer::Health(problems)) => Reply::health(problems),
             Ok(Answer::Cluster(facts)) => Reply::json(200, &cluster::status(&facts)),
             Ok(Answer::Metrics(snapshot)) => Reply::metrics(&snapshot),

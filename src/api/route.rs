@@ -89,6 +89,7 @@ pub(crate) fn route(method: &str, target: &str, body: Option<&[u8]>) -> Result<A
         ("POST", ["drain"]) => {
             (Command::Drain(body::drain_time(body.unwrap_or_default())?), bare(200))
         }
+        ("POST", ["fence"]) => (body::fence(required(body)?)?, bare(200)),
         ("DELETE", ["drain"]) => (Command::Undrain, bare(204)),
         ("GET", ["ips" | "endpoints", id, "hosts"]) => (Command::Hosts(checked(id)?), bare(200)),
         (_, path) => return Err(no_route(method, target, path)),
@@ -153,7 +154,7 @@ fn methods(path: &[&str]) -> Option<&'static str> {
         ["ips" | "endpoints"] => Some("GET, HEAD, POST"),
         ["drain"] => Some("GET, HEAD, POST, DELETE"),
         ["ips" | "endpoints", _] => Some("GET, HEAD, PUT, PATCH, DELETE"),
-        ["ips" | "endpoints", _, "lock" | "failover"] => Some("POST"),
+        ["fence"] | ["ips" | "endpoints", _, "lock" | "failover"] => Some("POST"),
         _ => None,
     }
 }

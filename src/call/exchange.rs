@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Call, Word, parties, read};
+use super::{Call, Purpose, Word, call_key, parties, purpose_of, read};
 use crate::etcd::{Followed, Kv};
 use crate::failure_detector::CallNews;
 use crate::text::is_host_name;
@@ -23,8 +23,8 @@ const NAMED: usize = 100;
 pub enum Step {
     /// Listen on the network, and answer this call.
     Answer(Call),
-    /// Something became of a call of this host, to that host and with that number.
-    News(String, u64, CallNews),
+    /// Something became of a call of this host, to that host, for that and with that number.
+    News(String, Purpose, u64, CallNews),
     /// The agent of this host answers calls as long as this lease lives, and has said so at that
     /// revision; lease 0: it does not any more.
     Agent(String, i64, i64),
@@ -38,8 +38,8 @@ pub struct Exchange {
     host: String,
     /// Hosts whose agents answer calls.
     agents: Vec<String>,
-    /// The calls of this host that etcd has shown: whom, and the last number.
-    own: Vec<(String, u64)>,
+    /// The calls of this host that etcd has shown: whom, for what, and the last number.
+    own: Vec<(String, Purpose, u64)>,
     /// The callers for which this host listens, and until when.
     listens: Vec<(String, Instant)>,
     /// The keys that were named.
@@ -64,8 +64,11 @@ impl Exchange {
             Followed::Written(kv) => self.written(kv, now, &mut steps),
             Followed::Deleted { key, revision } => match parties(&key) {
                 Some((host, None)) => self.gone(host, revision, &mut steps),
-                Some((host, Some(caller))) if caller == self.host => self.lost(host, &mut steps),
-                Some((_, Some(_))) | None => {}
+                Some((host, Some(caller))) => {
+                    let purpose = purpose_of(caller, &self.host);
+                    purpose.into_iter().for_each(|it| self.lost(host, it, &mut steps));
+                }
+                None => {}
             },
         }
         steps
@@ -78,9 +81,10 @@ impl Exchange {
                 self.gone(&host, revision, steps);
             }
         }
-        for (host, _) in self.own.clone() {
-            if !found.contains(&(host.as_str(), Some(self.host.as_str()))) {
-                self.lost(&host, steps);
+        for (host, purpose, _) in self.own.clone() {
+            let key = call_key(&host, &self.host, purpose);
+            if !kvs.iter().any(|kv| kv.key == key) {
+                self.lost(&host, purpose, steps);
             }
         }
     }
@@ -89,12 +93,15 @@ impl Exchange {
         let key = kv.key.clone();
         let result = match parties(&key) {
             Some((host, None)) => self.present(host, kv, steps),
-            Some((host, Some(caller))) if caller == self.host => self.came_back(host, kv, steps),
-            Some((host, Some(caller))) if host == self.host => {
-                self.called(caller, kv, now).map(|call| steps.extend(call.map(Step::Answer)))
-            }
-            // What other hosts have to do with each other.
-            Some((_, Some(_))) | None => Ok(()),
+            Some((host, Some(caller))) => match purpose_of(caller, &self.host) {
+                Some(purpose) => self.came_back(host, purpose, kv, steps),
+                None if host == self.host => {
+                    self.called(caller, kv, now).map(|call| steps.extend(call.map(Step::Answer)))
+                }
+                // What other hosts have to do with each other.
+                None => Ok(()),
+            },
+            None => Ok(()),
         };
         if let Err(why) = result
             && self.named.len() < NAMED
@@ -137,26 +144,33 @@ impl Exchange {
     }
 
     /// A call of this host, or its answer.
-    fn came_back(&mut self, host: &str, kv: Kv, steps: &mut Vec<Step>) -> Result<(), String> {
+    fn came_back(
+        &mut self,
+        host: &str,
+        purpose: Purpose,
+        kv: Kv,
+        steps: &mut Vec<Step>,
+    ) -> Result<(), String> {
         let (number, news) = match read(kv)? {
             Word::Call(call) => (call.question.number, CallNews::CameBack),
             Word::Answer(number, heard) => (number, CallNews::Answered(heard)),
             Word::Answers(_) => return Err(NO_CALL.to_owned()),
         };
-        self.own.retain(|(called, _)| called != host);
+        self.own.retain(|(called, of, _)| called != host || *of != purpose);
         if self.own.len() >= HOSTS {
             return Err(TOO_MANY.to_owned());
         }
-        self.own.push((host.to_owned(), number));
-        steps.push(Step::News(host.to_owned(), number, news));
+        self.own.push((host.to_owned(), purpose, number));
+        steps.push(Step::News(host.to_owned(), purpose, number, news));
         Ok(())
     }
 
     /// A call of this host is not there any more. If this host did not remove it, its answer cannot come.
-    fn lost(&mut self, host: &str, steps: &mut Vec<Step>) {
-        if let Some(place) = self.own.iter().position(|(called, _)| called == host) {
-            let (host, number) = self.own.swap_remove(place);
-            steps.push(Step::News(host, number, CallNews::Failed));
+    fn lost(&mut self, host: &str, purpose: Purpose, steps: &mut Vec<Step>) {
+        let is_it = |(called, of, _): &(String, Purpose, u64)| called == host && *of == purpose;
+        if let Some(place) = self.own.iter().position(is_it) {
+            let (host, purpose, number) = self.own.swap_remove(place);
+            steps.push(Step::News(host, purpose, number, CallNews::Failed));
         }
     }
 

@@ -12,6 +12,7 @@
 //! | `/link/agents/<host>` | `{"answers":true,"version":"v1.2.3","started":1764402900,"drained":false}`: its agent answers calls, since when it runs, and whether the host is drained | the host's |
 //! | `/link/agents/<host>/<caller>` | `{"ip":"10.0.0.1/32","number":7,"within_ms":100}`: the caller asks what the host hears where it has this IP, and waits for so long | the caller's |
 //! | the same | `{"ip":"10.0.0.1/32","number":7,"hears":"others","has":true}` (`nobody`, `unknown`; whether it has the IP): the answer | the caller's |
+//! | `/link/agents/<host>/.fence:<caller>` | both, where an operator has told the caller to fence the host | the caller's |
 //!
 //! The presence of a host is written again, as it is, when the IPs have changed for which the host is a candidate:
 //! its revision tells others that what they know of that is old.
@@ -48,6 +49,15 @@ pub struct Question {
     pub within: Duration,
 }
 
+/// For whom a host is called. Each has a key of its own, so that the one takes no question of the other's away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Purpose {
+    /// For the failure detector.
+    Detection,
+    /// For an operator, who wants the host fenced.
+    Fence,
+}
+
 /// A question to this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -70,9 +80,26 @@ pub fn presence_key(host: &str) -> String {
     format!("{PREFIX}{host}")
 }
 
+/// What stands before the name of a caller that is to fence a host. An agent that knows nothing of that takes it for
+/// a part of the name, and answers.
+const FENCE: &str = ".fence:";
+
 /// The key of a call to a host.
-pub fn call_key(host: &str, caller: &str) -> String {
-    format!("{PREFIX}{host}/{caller}")
+pub fn call_key(host: &str, caller: &str, purpose: Purpose) -> String {
+    let before = match purpose {
+        Purpose::Detection => "",
+        Purpose::Fence => FENCE,
+    };
+    format!("{PREFIX}{host}/{before}{caller}")
+}
+
+/// For what a caller calls, if it has this name.
+fn purpose_of(caller: &str, name: &str) -> Option<Purpose> {
+    match caller.strip_prefix(FENCE) {
+        _ if caller == name => Some(Purpose::Detection),
+        Some(rest) if rest == name => Some(Purpose::Fence),
+        Some(_) | None => None,
+    }
 }
 
 /// Says that the agent of a host answers calls, as long as its lease lives, since when it runs, and whether

@@ -32,7 +32,7 @@ fn agent(host: &str, lease: i64, revision: i64) -> Step {
 }
 
 fn news(number: u64, news: CallNews) -> Step {
-    Step::News("h2".to_owned(), number, news)
+    Step::News("h2".to_owned(), Purpose::Detection, number, news)
 }
 
 /// The value that a transaction writes.
@@ -45,7 +45,7 @@ fn value(txn: &Txn) -> String {
 fn a_call_is_answered_in_its_own_key_and_on_the_lease_of_the_caller() {
     let (cidr, within) = ("10.0.0.1".parse().unwrap(), Duration::from_millis(100));
     let question = Question { cidr, number: 7, within };
-    let asked = call_txn(call_key("h1", "h2"), 9, question);
+    let asked = call_txn(call_key("h1", "h2", Purpose::Detection), 9, question);
     let put = |value: &str| {
         let (key, value) = ("/link/agents/h1/h2".to_owned(), value.as_bytes().to_vec());
         vec![Op::Put { key, value, lease: 9 }]
@@ -78,6 +78,23 @@ fn an_own_call_is_told_when_it_comes_back_and_when_it_is_lost() {
     assert_eq!(heard([call(), nothing]), [back.clone(), lost]);
     let still = Followed::All { kvs: vec![kv("h2/h1", CALL)], revision: 9 };
     assert_eq!(heard([call(), still]), [back.clone(), back]);
+}
+
+#[test]
+fn a_call_for_a_fence_is_another_one_than_that_of_the_detection() {
+    let key = call_key("h2", "h1", Purpose::Fence);
+    assert_eq!(key, "/link/agents/h2/.fence:h1");
+    let both = || [written("h2/h1", CALL), written("h2/.fence:h1", &CALL.replace('7', "8"))];
+    let fence = |number, news| Step::News("h2".to_owned(), Purpose::Fence, number, news);
+    let back = [news(7, CallNews::CameBack), fence(8, CallNews::CameBack)];
+    assert_eq!(heard(both()), back);
+    let then = both().into_iter().chain([deleted("h2/.fence:h1"), deleted("h2/h1")]);
+    let lost = [fence(8, CallNews::Failed), news(7, CallNews::Failed)];
+    assert_eq!(heard(then), [back, lost].concat());
+    // The host that is called, of whatever version, takes it for the call of another one.
+    let steps = heard([written("h1/.fence:h2", CALL)]);
+    assert!(matches!(steps.as_slice(), [Step::Answer(_)]), "{steps:?}");
+    assert_eq!(heard([written("h2/.fence:h3", CALL)]), []);
 }
 
 #[test]

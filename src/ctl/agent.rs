@@ -168,6 +168,13 @@ impl Agent {
         self.act("DELETE", "/drain", b"", READ_LIMIT)
     }
 
+    /// Fences a host.
+    pub(super) fn fence(&self, host: &str, force: bool) -> Result<Answer<wire::Fence>, Failure> {
+        let body = serde_json::json!({"host": host, "force": force});
+        let response = self.call("POST", "/fence", &json(&body), HANDOVER_LIMIT, 200)?;
+        self.understand(response)
+    }
+
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Failure> {
         let response = self.call("GET", path, b"", READ_LIMIT, 200)?;
         self.understand(response)

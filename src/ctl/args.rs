@@ -13,12 +13,14 @@ use super::settings::{self, Said, Setting};
 use super::subcommand::{ListForm, Subcommand, Verb};
 use crate::duration;
 use crate::secret::Credentials;
-use crate::text::clean;
+use crate::text::{clean, is_host_name};
 use crate::vip::{Cidr, CidrError};
 
 /// How long it is waited for an owner, and how long it can be, in seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LONGEST_WAIT: u64 = 3600;
+
+const NO_NAME: &str = "is not a host's name in etcd";
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,6 +79,7 @@ struct Words {
     settings: Vec<(&'static Setting, String)>,
     to: Option<String>,
     force: bool,
+    yes: bool,
     time: Option<String>,
     /// With a time, if one is given.
     wait: Option<Option<String>>,
@@ -99,6 +102,7 @@ impl Words {
                 Arg::Long("password") => words.password = Some(parser.value()?.string()?),
                 Arg::Long("to") => words.to = Some(parser.value()?.string()?),
                 Arg::Long("force") => words.force = true,
+                Arg::Long("yes") => words.yes = true,
                 Arg::Long("for") => words.time = Some(parser.value()?.string()?),
                 Arg::Long("wait") => {
                     let time = parser.optional_value().map(ValueExt::string).transpose()?;
@@ -138,7 +142,7 @@ impl Words {
             (Some(_), []) if verb == Verb::Add && self.file.is_some() => "",
             (Some(_), [operand]) => operand,
             (Some(name), []) => {
-                return Err(Failure::usage(format!("{verb} needs an {name}")));
+                return Err(Failure::usage(format!("{verb} needs {name}")));
             }
             (None, [extra, ..]) | (Some(_), [_, extra, ..]) => {
                 let extra = clean(extra);
@@ -161,6 +165,7 @@ impl Words {
             Verb::Failover => Subcommand::Failover(operand.parse()?, self.to_host()?),
             Verb::Drain => Subcommand::Drain(self.drain_time()?, self.wait.is_some()),
             Verb::Undrain => Subcommand::Undrain,
+            Verb::Fence => self.fence(operand)?,
         })
     }
 
@@ -180,7 +185,8 @@ impl Words {
                 setting.as_deref().unwrap_or_default(),
                 &[Verb::Add, Verb::Set][..],
             ),
-            (self.force, "--force", &[Verb::Add, Verb::Apply]),
+            (self.force, "--force", &[Verb::Add, Verb::Apply, Verb::Fence]),
+            (self.yes, "--yes", &[Verb::Fence]),
             (self.file.is_some(), "--file", &[Verb::Add, Verb::Apply]),
             (self.dry_run, "--dry-run", &[Verb::Apply]),
             (self.to.is_some(), "--to", &[Verb::Failover]),
@@ -277,10 +283,17 @@ impl Words {
         }
     }
 
+    fn fence(&self, host: &str) -> Result<Subcommand, Failure> {
+        if !is_host_name(host) || host != clean(host) {
+            return Err(refuse("fence", host, NO_NAME));
+        }
+        Ok(Subcommand::Fence { host: host.to_owned(), force: self.force, yes: self.yes })
+    }
+
     fn to_host(&self) -> Result<Option<String>, Failure> {
         match self.to.as_deref() {
             Some(host) if host.is_empty() || host.contains('/') || host != clean(host) => {
-                Err(refuse("--to", host, "is not a host's name in etcd"))
+                Err(refuse("--to", host, NO_NAME))
             }
             _ => Ok(self.to.clone()),
         }

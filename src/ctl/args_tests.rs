@@ -209,3 +209,24 @@ fn what_makes_no_sense_is_refused_by_name() {
     let failure = parse_words(&["list"], &[("LINK_HOST", "a b")]).unwrap_err();
     assert!(failure.to_string().contains("LINK_HOST"), "{failure}");
 }
+
+#[test]
+fn one_host_is_fenced_and_it_is_named() {
+    for (args, named) in [
+        (&["fence"] as &[&str], "fence needs the name of a host"),
+        (&["fence", "h2", "h3"], "h3"),
+        (&["fence", "h/2"], "h/2"),
+        (&["fence", "h 2"], "h 2"),
+        (&["fence", "h2", "--wait"], "--wait"),
+        (&["drain", "--yes"], "--yes"),
+    ] {
+        let failure = parse_words(args, &[]).unwrap_err();
+        assert!(failure.to_string().contains(named), "{args:?}: {failure}");
+    }
+    let fence = |args: &[&str]| match parse_words(args, &[]) {
+        Ok(Task::Run(_, Subcommand::Fence { host, force, yes })) => (host, force, yes),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(fence(&["fence", "h2"]), ("h2".to_owned(), false, false));
+    assert_eq!(fence(&["fence", "--force", "h2", "--yes"]), ("h2".to_owned(), true, true));
+}

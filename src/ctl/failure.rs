@@ -30,11 +30,13 @@ pub(super) enum Kind {
 pub(super) struct Failure {
     pub(super) kind: Kind,
     message: String,
+    /// What to do next, if that is something else than after most failures of the kind.
+    next: Option<&'static str>,
 }
 
 impl Failure {
     pub(super) fn new(kind: Kind, message: impl Into<String>) -> Failure {
-        Failure { kind, message: message.into() }
+        Failure { kind, message: message.into(), next: None }
     }
 
     pub(super) fn usage(message: impl Into<String>) -> Failure {
@@ -47,6 +49,14 @@ impl Failure {
         self
     }
 
+    /// The same failure, if the agent has refused, with what to do then.
+    pub(super) fn if_refused(mut self, next: &'static str) -> Failure {
+        if self.kind == Kind::Refused {
+            self.next = Some(next);
+        }
+        self
+    }
+
     /// The same failure, with the place where it was found: `line 3: ...`.
     pub(super) fn at(mut self, place: &str) -> Failure {
         self.message = format!("{place}: {}", self.message);
@@ -55,6 +65,9 @@ impl Failure {
 
     /// What to do next.
     pub(super) fn next(&self) -> &'static str {
+        if let Some(next) = self.next {
+            return next;
+        }
         match self.kind {
             Kind::Refused => "linkctl show, and linkctl events on that host, tell how things stand",
             Kind::Usage => "see linkctl --help, and linkctl COMMAND --help",

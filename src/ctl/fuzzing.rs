@@ -160,6 +160,11 @@ fn check_task(options: &Options, command: &Subcommand) {
             let refused = refusal("POST", "/drain", &body(serde_json::to_vec(&time)));
             assert!(matches!(refused, None | Some(422)), "{seconds}: {refused:?}");
         }
+        Subcommand::Fence { host, .. } => {
+            let named = BTreeMap::from([("host", host)]);
+            let refused = refusal("POST", "/fence", &body(serde_json::to_vec(&named)));
+            assert_eq!(refused, None, "{host:?}");
+        }
         Subcommand::Drain(None, _) | Subcommand::Undrain => {}
         Subcommand::Failover(_, None)
         | Subcommand::Status

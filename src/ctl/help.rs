@@ -30,6 +30,7 @@ Move IPs:
   lock IP|ID        try to become its owner now
   drain             hand all IPs over and campaign for none, before maintenance
   undrain           be a candidate again
+  fence HOST        take the IPs of another host at once, which is switched off
 
 Options, before or after the command:
   --host HOST[:PORT]   the agent, default 127.0.0.1:1313   [LINK_HOST]
@@ -68,6 +69,7 @@ pub(super) fn of(verb: Verb) -> &'static str {
         Verb::Failover => FAILOVER,
         Verb::Drain => DRAIN,
         Verb::Undrain => UNDRAIN,
+        Verb::Fence => FENCE,
         Verb::Events => EVENTS,
         Verb::Doctor => DOCTOR,
         Verb::Version => VERSION,
@@ -246,6 +248,22 @@ const UNDRAIN: &str = "\
 Let the agent's host be a candidate again. No IP moves by that.
 
 Usage: linkctl undrain [--json]
+";
+
+const FENCE: &str = "\
+Tell the others that a host is off: they take its IPs at once, and do not wait for its
+lease to end. Any agent of the cluster can be told. It asks on the network and through
+etcd first, and refuses for a host that answers.
+
+Usage: linkctl fence HOST [--force [--yes]] [--json]
+
+  HOST     the name of the host in etcd (see `linkctl status`)
+  --force  do not ask whether the host lives. As long as it does, and has not seen that its
+           lease is gone, two hosts have its IPs. Asks the user first
+  --yes    do not ask the user
+
+Example:
+  linkctl fence host2     # after its power was cut
 ";
 
 const EVENTS: &str = "\

@@ -14,6 +14,7 @@ mod doctor;
 mod drain;
 mod events;
 mod failure;
+mod fence;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -106,6 +107,7 @@ fn run(agent: Agent, output: Output, command: &Subcommand) -> Result<(), Failure
             agent.undrain()?;
             output.done(|| format!("the host of {} is a candidate again", agent.server))
         }
+        Subcommand::Fence { host, force, yes } => fence::run(&agent, output, host, *force, *yes),
         Subcommand::Delete(target) => {
             change(&agent, "delete", target, |id| agent.delete(id))?;
             output.done(|| format!("{target} is no longer shared by this host"))

@@ -39,6 +39,12 @@ pub(super) enum Subcommand {
     /// For so many seconds; and wait until other hosts have the IPs.
     Drain(Option<u64>, bool),
     Undrain,
+    /// A host, by its name; whether it lives is not asked; the user is not asked.
+    Fence {
+        host: String,
+        force: bool,
+        yes: bool,
+    },
     Events {
         follow: bool,
     },
@@ -72,6 +78,7 @@ pub(super) enum Verb {
     Failover,
     Drain,
     Undrain,
+    Fence,
     Events,
     Doctor,
     Version,
@@ -88,7 +95,7 @@ pub(super) enum Target {
 }
 
 impl Verb {
-    const ALL: [(&'static str, Verb); 15] = [
+    const ALL: [(&'static str, Verb); 16] = [
         ("status", Verb::Status),
         ("watch", Verb::Watch),
         ("list", Verb::List),
@@ -101,6 +108,7 @@ impl Verb {
         ("failover", Verb::Failover),
         ("drain", Verb::Drain),
         ("undrain", Verb::Undrain),
+        ("fence", Verb::Fence),
         ("events", Verb::Events),
         ("doctor", Verb::Doctor),
         ("version", Verb::Version),
@@ -118,9 +126,10 @@ impl Verb {
             | Verb::Events
             | Verb::Doctor
             | Verb::Version => None,
-            Verb::Add => Some("IP"),
+            Verb::Add => Some("an IP"),
+            Verb::Fence => Some("the name of a host"),
             Verb::Show | Verb::Set | Verb::Delete | Verb::Lock | Verb::Failover => {
-                Some("IP or an id")
+                Some("an IP or an id")
             }
         }
     }

@@ -276,6 +276,15 @@ impl Client {
         });
     }
 
+    /// Revokes the lease of another host, with all its keys; `done` is called once, `within` the time given.
+    pub fn revoke_other(&self, id: i64, within: Duration, done: DoneSink) {
+        let until = Instant::now() + within;
+        self.send(move |server| {
+            let pool = server.pool.clone();
+            spawn_local(async move { done(revoke(&pool, id, until).await) });
+        });
+    }
+
     /// Has `sink` hear of every change of a key under the watched prefix until the subscription is
     /// dropped, and, as long as the lease is not held, every now and then of what the key is.
     /// Subscriptions of the same key are independent of each other.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::call::{Exchange, Step};
+use crate::call::{Exchange, Purpose, Step};
 use crate::etcd::{Followed, Gap, KeyState, Kv, Op, Reply};
 use crate::failure_detector::CallNews;
 use crate::lock;
@@ -162,6 +162,7 @@ fn check_calls(kvs: &[Kv]) {
         let (_, caller) = key.rsplit_once('/').expect("it is the key of a call");
         let read = Step::News(
             HOST.to_owned(),
+            Purpose::Detection,
             call.question.number,
             CallNews::Answered(Hearing::Others.into()),
         );

@@ -13,6 +13,7 @@
 //! Everything here is a pure function: from a [`Request`] to a transaction, from its outcome to an
 //! [`Answer`]. What is read is untrusted: what cannot be understood is named and skipped.
 
+mod footprint;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod host;
@@ -24,6 +25,7 @@ mod request;
 
 use serde::Serialize;
 
+pub use self::footprint::{Footprint, Owned};
 pub use self::host::{Claim, HOSTS, HostKey, Instance, config_prefix, read_host};
 pub use self::local::LocalCopy;
 pub use self::many::RECORDS_AT_ONCE;

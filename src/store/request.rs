@@ -1,5 +1,8 @@
 //! What a supervisor asks of etcd about its host, and what etcd says.
 
+use std::collections::BTreeMap;
+
+use super::footprint::{self, Footprint};
 use super::host::{
     Claim, HOSTS, HostKey, Instance, claim_key, claims_prefix, host_key, host_value, mark_key,
     read_claim, read_host,
@@ -67,6 +70,10 @@ pub enum Request {
     Hosts,
     /// Read the records of another host.
     RecordsOf(String),
+    /// Read what another host has on its leases.
+    Footprint(String),
+    /// Read who owns which IP.
+    Locks,
     /// Read the hosts that offer an IP.
     Candidates(Cidr),
     /// Read the candidacies for its address, with whatever prefix length.
@@ -92,6 +99,10 @@ pub enum Answer {
     Hosts(Vec<(String, HostKey)>),
     /// The IPs that are registered on another host.
     Records(Vec<Record>),
+    /// What another host has on its leases.
+    Footprint(Box<Footprint>),
+    /// The owner of each IP, and the lease of its lock.
+    Locks(BTreeMap<Cidr, (String, i64)>),
     /// The keys of candidacies.
     Names(Vec<String>),
     /// The hosts that offer an IP, by name.
@@ -184,6 +195,8 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance, history: &str)
         Request::DropClaims => Txn::unconditional(vec![Op::DeletePrefix(claims_prefix(host))]),
         Request::Hosts => Txn::unconditional(vec![Op::GetPrefix(HOSTS.to_owned())]),
         Request::RecordsOf(other) => Txn::unconditional(vec![Op::GetPrefix(records_prefix(other))]),
+        Request::Footprint(_) => footprint::txn(),
+        Request::Locks => footprint::locks_txn(),
         Request::Candidates(cidr) => lock::candidates_txn(*cidr),
         Request::SharedBy(cidr) => Txn::unconditional(vec![lock::same_address(*cidr)]),
         Request::OtherPrefixes(cidrs) => {
@@ -223,6 +236,8 @@ pub fn answer_of(request: &Request, host: &str, instance: &Instance, reply: &Rep
             let readable = records.filter_map(|found| Some(found.ok()??.record));
             Answer::Records(readable.collect())
         }
+        Request::Footprint(other) => Answer::Footprint(Box::new(footprint::of(other, reply))),
+        Request::Locks => Answer::Locks(footprint::locks(reply)),
         Request::Candidates(cidr) => Answer::Candidates(lock::candidates(*cidr, reply.kvs(0))),
         Request::SharedBy(_) => {
             Answer::Names(reply.kvs(0).iter().map(|kv| kv.key.clone()).collect())

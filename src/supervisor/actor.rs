@@ -11,11 +11,11 @@ use log::log;
 
 use super::chronicle::Chronicle;
 use super::core::{
-    Action, Core, CoreConfig, Event, Failure, Order, Origin, Outcome, Permits, REVOKE, StartError,
-    Timer, Token,
+    Action, Core, CoreConfig, Event, Order, Origin, Permits, REVOKE, StartError, Timer, Token,
 };
 use super::counts::Reply;
-use super::{Params, Told, calls, copies, counts, elections, status};
+use super::failure::failure;
+use super::{Params, Told, calls, copies, counts, elections, fence, status};
 use crate::clock;
 use crate::command::{Command, Request};
 use crate::election::Election;
@@ -200,11 +200,17 @@ impl Actor {
             Action::Ask(request) => self.ask(request),
             Action::ReadLeaseKeys(lease) => self.read_lease_keys(lease),
             Action::ReadLease(lease) => self.read_lease(lease),
-            Action::Call { host, lease, question } => {
+            Action::Call { host, purpose, lease, question } => {
                 let event_tx = self.inbox.event_tx.clone();
-                calls::call(&self.params, host, lease, question, event_tx);
+                calls::call(&self.params, (host, purpose), lease, question, event_tx);
             }
-            Action::EndCall(host) => calls::end_call(&self.params, &host),
+            Action::EndCall(host, purpose) => calls::end_call(&self.params, &host, purpose),
+            Action::LookFor(token, cidr) => {
+                fence::look_for(&self.params, &self.inbox.event_tx, token, cidr)
+            }
+            Action::Fence(token, lease) => {
+                fence::revoke(&self.params, &self.inbox.event_tx, token, lease)
+            }
             Action::KeepLease(resume, silent) => self.keep_lease(resume, silent),
             Action::Revoke(lease) => self.revoke(lease),
             Action::Start { slot, record, origin } => match self.start(slot, &record, origin) {
@@ -367,17 +373,4 @@ impl Actor {
             Order::Monitor(on) => election.monitor(self.params.monitoring.filter(|_| on)),
         }
     }
-}
-
-/// What is known of the outcome of a request that failed.
-fn failure(error: &etcd::Error) -> Failure {
-    let outcome = match error.kind {
-        _ if error.outcome_is_unknown() => Outcome::Unknown,
-        etcd::ErrorKind::Unreachable => Outcome::NotSent,
-        // Renewals need no password.
-        etcd::ErrorKind::Auth | etcd::ErrorKind::Refused | etcd::ErrorKind::LeaseNotFound => {
-            Outcome::Refused
-        }
-    };
-    Failure { outcome, why: error.to_string() }
 }

@@ -12,7 +12,7 @@ use log::warn;
 
 use super::Params;
 use super::core::Event;
-use crate::call::{self, Call, Exchange, Question, Step};
+use crate::call::{self, Call, Exchange, Purpose, Question, Step};
 use crate::etcd;
 use crate::failure_detector::{self, CallNews};
 use crate::net::{MonitorTiming, NetClient};
@@ -35,7 +35,7 @@ pub(super) fn answer_calls(params: &Params, event_tx: Sender<Box<Event>>) {
                     warn!("{text}");
                     continue;
                 }
-                Step::News(host, number, news) => Event::Call(host, number, news),
+                Step::News(host, purpose, number, news) => Event::Call(host, purpose, number, news),
                 Step::Agent(host, lease, revision) => Event::Agent { host, lease, revision },
             };
             // After the supervisor has ended nobody needs to know.
@@ -57,25 +57,25 @@ fn answer(call: Call, net: &NetClient, etcd: &etcd::Client) {
 /// Calls a host.
 pub(super) fn call(
     params: &Params,
-    host: String,
+    (host, purpose): (String, Purpose),
     lease: i64,
     question: Question,
     event_tx: Sender<Box<Event>>,
 ) {
-    let key = call::call_key(&host, &params.host);
+    let key = call::call_key(&host, &params.host, purpose);
     let number = question.number;
     let reply = move |result: Result<etcd::Reply, etcd::Error>| {
         // Of a call that may be stored yet, the watch tells.
         if result.is_err_and(|error| !error.outcome_is_unknown()) {
-            let _ = event_tx.send(Box::new(Event::Call(host, number, CallNews::Failed)));
+            let _ = event_tx.send(Box::new(Event::Call(host, purpose, number, CallNews::Failed)));
         }
     };
     params.etcd.submit_at_once(call::call_txn(key, lease, question), STORE, Box::new(reply));
 }
 
 /// Removes the call to a host.
-pub(super) fn end_call(params: &Params, host: &str) {
-    let end = call::end_txn(call::call_key(host, &params.host));
+pub(super) fn end_call(params: &Params, host: &str, purpose: Purpose) {
+    let end = call::end_txn(call::call_key(host, &params.host, purpose));
     params.etcd.submit_at_once(end, STORE, Box::new(|_| {}));
 }
 

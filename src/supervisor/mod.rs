@@ -14,6 +14,8 @@ mod copies;
 pub mod core;
 mod counts;
 mod elections;
+mod failure;
+mod fence;
 mod status;
 
 use std::io;

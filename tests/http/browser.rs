@@ -40,6 +40,7 @@ fn a_link_on_a_foreign_page_opens_the_page_and_nothing_else() {
         ("GET /", "iframe", 403),
         ("GET /", "", 403),
         ("POST /", "document", 403),
+        ("POST /fence", "document", 403),
         ("GET /ips", "document", 403),
         ("GET /drain", "document", 403),
     ] {

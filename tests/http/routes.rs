@@ -104,11 +104,17 @@ fn cases_of_the_host() -> Vec<Case> {
     let drained = |left: Value| Some(json!({"drained": true, "seconds_left": left, "ips": has}));
     let not = Some(json!({"drained": false, "seconds_left": null, "ips": []}));
     let half = Command::Drain(Some(Duration::from_secs(1800)));
+    let fence = || "/fence".to_owned();
+    let of_h2 = |force| Command::Fence { host: "h2".to_owned(), force };
+    let moved = json!([{"ip": "10.0.0.1/32", "owner": "h1"}]);
+    let fenced = || Some(json!({"host": "h2", "ips": moved}));
     vec![
         ("POST", path(), "", Command::Drain(None), 200, drained(json!(null))),
         ("POST", path(), r#"{"for":1800}"#, half, 200, drained(json!(1800))),
         ("GET", path(), "", Command::Drained, 200, not),
         ("DELETE", path(), "", Command::Undrain, 204, None),
+        ("POST", fence(), r#"{"host":"h2"}"#, of_h2(false), 200, fenced()),
+        ("POST", fence(), r#"{"host":"h2","force":true}"#, of_h2(true), 200, fenced()),
     ]
 }
 
@@ -200,6 +206,15 @@ fn what_cannot_be_understood_never_reaches_the_supervisor() {
         (422, "POST", "/drain".to_owned(), r#"{"for":0}"#),
         (422, "POST", "/drain".to_owned(), r#"{"for":99999999999}"#),
         (405, "PUT", "/drain".to_owned(), "{}"),
+        (400, "POST", "/fence".to_owned(), ""),
+        (400, "POST", "/fence".to_owned(), r#"["h2"]"#),
+        (400, "POST", "/fence".to_owned(), r#"{"host":2}"#),
+        (400, "POST", "/fence".to_owned(), r#"{"host":"h2","force":"yes"}"#),
+        (422, "POST", "/fence".to_owned(), "{}"),
+        (422, "POST", "/fence".to_owned(), r#"{"host":"a b"}"#),
+        (422, "POST", "/fence".to_owned(), r#"{"host":"h2/h3"}"#),
+        (405, "GET", "/fence".to_owned(), ""),
+        (405, "DELETE", "/fence".to_owned(), ""),
         (404, "GET", "/nothing".to_owned(), ""),
         (405, "POST", "/".to_owned(), "{}"),
         (405, "PUT", "/ips".to_owned(), "{}"),

@@ -98,6 +98,11 @@ pub(crate) fn oblige(command: &Command) -> Answer {
         Command::Delete(_) | Command::Lock(_) | Command::Failover(..) | Command::Undrain => {
             Answer::Done
         }
+        Command::Fence { host, .. } => {
+            let owner = Some("h1".to_owned());
+            let ips = vec![wire::FencedIp { ip: "10.0.0.1/32".to_owned(), owner }];
+            Answer::Fence(wire::Fence { host: host.clone(), ips })
+        }
         Command::Drain(time) => Answer::Drain(wire::Drain {
             drained: true,
             seconds_left: time.map(|time| time.as_secs()),

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
-use link::call::{self, Question};
+use link::call::{self, Purpose, Question};
 use link::etcd::{Etcd, Event, Followed, Options, Txn};
 use serde_json::{Value, json};
 
@@ -58,7 +58,7 @@ impl Caller {
 
     /// Calls a host: what it hears, and after how long that was known here.
     fn call(&mut self, host: HostId, vip: Vip) -> (String, Duration) {
-        let key = call::call_key(&host.to_string(), self.name);
+        let key = call::call_key(&host.to_string(), self.name, Purpose::Detection);
         self.number += 1;
         let cidr = vip.to_string().parse().expect("an address");
         let question = Question { cidr, number: self.number, within: WITHIN };

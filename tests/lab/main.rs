@@ -57,6 +57,8 @@ mod failover;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod fence;
+#[cfg(test)]
 mod footprint;
 #[cfg(test)]
 mod golink;

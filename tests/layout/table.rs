@@ -107,7 +107,7 @@ pub(crate) const PURE: &[&str] = &[
     "src/supervisor/core/",
     "src/text.rs",
     "src/vip/",
-    "src/wire.rs",
+    "src/wire/",
 ];
 
 /// What a pure file does not name.

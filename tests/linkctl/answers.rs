@@ -92,6 +92,32 @@ fn json_for_programs_is_harmless_on_a_terminal() {
 }
 
 #[test]
+fn a_fence_tells_who_has_the_ips_and_by_force_only_for_who_has_said_so_twice() {
+    let fenced = r#"{"host":"h2","ips":[{"ip":"10.0.0.1/32","owner":"h1"},{"ip":"10.0.0.2/32","owner":null}]}"#;
+    let agent = Server::agent(&[("POST /fence", http("200 OK", fenced))]);
+    agent.linkctl(&["fence", "h2"]).assert_prints(
+        "h2 is fenced; 1 of its 2 IPs have moved\n  10.0.0.1/32 -> h1\n  \
+         10.0.0.2/32 -> nobody has it yet\n",
+    );
+    assert!(agent.requests()[0].ends_with(r#"{"force":false,"host":"h2"}"#));
+
+    // Nobody can answer the question.
+    let agent = Server::agent(&[("POST /fence", http("200 OK", fenced))]);
+    let run = agent.linkctl(&["fence", "h2", "--force"]);
+    assert!(run.code == Some(2) && run.stderr.contains("give --yes"), "{run:?}");
+    agent.linkctl(&["fence", "h2", "--force", "--yes", "--json"]).assert_prints(fenced);
+    let requests = agent.requests();
+    assert!(requests.len() == 1 && requests[0].ends_with(r#"{"force":true,"host":"h2"}"#));
+
+    let lives = r#"{"error":"h2 lives: its agent answers in etcd"}"#;
+    let agent = Server::agent(&[("POST /fence", http("409 Conflict", lives))]);
+    let run = agent.linkctl(&["fence", "h2"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains("fence h2: h2 lives: its agent answers in etcd"), "{run:?}");
+    assert!(run.stderr.contains("-> switch it off"), "{run:?}");
+}
+
+#[test]
 fn a_host_that_is_drained_says_what_stays_and_a_wait_for_that_fails() {
     let drain = |ips: &str| format!(r#"{{"drained":true,"seconds_left":1800,"ips":[{ips}]}}"#);
     let (moves, stays) = (

@@ -55,6 +55,7 @@ fn every_command_sends_the_documented_request() {
         (&failover, done()),
         ("POST /drain", ok(r#"{"drained":true,"seconds_left":null,"ips":[]}"#)),
         ("DELETE /drain", done()),
+        ("POST /fence", ok(r#"{"host":"h2","ips":[]}"#)),
     ];
     for (args, expected) in [
         (&["list"] as &[&str], &["GET /ips"] as &[&str]),
@@ -68,6 +69,7 @@ fn every_command_sends_the_documented_request() {
         (&["failover", ID], &[&failover]),
         (&["drain"], &["POST /drain"]),
         (&["undrain"], &["DELETE /drain"]),
+        (&["fence", "h2"], &["POST /fence"]),
         (&["failover", "10.0.0.1"], &["GET /ips", &failover]),
     ] {
         let agent = Server::agent(&answers);

@@ -62,10 +62,12 @@ pub(crate) enum Bug {
     NamesakesAreTheSame,
     /// Each candidate thinks that it is the first, as all did once.
     EverybodyGoesFirst,
+    /// A host is fenced by order though it answers.
+    LiveHostsAreFenced,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Bug; 26] = [
+    pub(crate) const ALL: [Bug; 27] = [
         Bug::UnconditionalUnlock,
         Bug::OwnershipSurvivesTheLease,
         Bug::DeadLeaseLooksAlive,
@@ -92,6 +94,7 @@ impl Bug {
         Bug::AcknowledgementsNeverEnd,
         Bug::NamesakesAreTheSame,
         Bug::EverybodyGoesFirst,
+        Bug::LiveHostsAreFenced,
     ];
 }
 

@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use link::call::Exchange;
+use link::call::{Exchange, Purpose};
 use link::etcd::{Gap, Reply, Txn};
 use link::lock;
 use link::store;
+use link::supervisor::core::Token;
 use link::vip::Slot;
 
 use crate::cluster::No;
@@ -45,11 +46,13 @@ pub(crate) enum Asker {
     Election(Slot, lock::Request),
     LeaseKeys(i64),
     LeaseLeft(i64),
-    /// The call to this host, by its number.
-    Call(String, u64),
+    /// The call to this host for that, by its number.
+    Call(String, Purpose, u64),
     /// Nobody waits for it.
     Nobody,
     Revoke,
+    /// An order to fence a host, of which that lease is taken.
+    Fence(Token, i64),
 }
 
 /// What is asked of etcd.

@@ -41,7 +41,7 @@ fn story(random: &mut Random, plan: &mut Plan, begin: Millis) -> Millis {
     let (host, ip) = (random.index(HOSTS), random.index(IPS));
     // What is to be alone begins when all is well, and ends before the next.
     let (calm, lasts) = (begin + 30_000, random.between(8_000, 20_000));
-    match random.between(0, 13) {
+    match random.between(0, 14) {
         0 => old_image(random, plan, begin, host, ip),
         1 => unheard_answer(random, plan, begin, host, ip),
         2 => unheard_owner(random, plan, begin, host, ip),
@@ -64,6 +64,7 @@ fn story(random: &mut Random, plan: &mut Plan, begin: Millis) -> Millis {
         10 => deaf_standby(random, plan, calm, host),
         11 => deaf_boot(random, plan, begin, host),
         12 => nothing(random, plan, calm, host),
+        13 => fenced(random, plan, calm, host),
         _ => {
             plan.push((begin, Fault::Stuck { host, ip, lasts: lasts * 3 }));
             let ask =
@@ -127,6 +128,19 @@ fn nothing(random: &mut Random, plan: &mut Plan, begin: Millis, host: HostId) ->
         at += random.between(1_200, 4_000);
     }
     at
+}
+
+/// A host dies, and somebody who knows it tells another; or it is told of a host that lives.
+fn fenced(random: &mut Random, plan: &mut Plan, begin: Millis, host: HostId) -> Millis {
+    let lasts = random.between(1_000, 20_000);
+    if !random.one_in(3) {
+        plan.push((begin, Fault::PowerOff { host, lasts }));
+    }
+    let other = (host + 1 + random.index(HOSTS - 1)) % HOSTS;
+    let want = Want::Fence { target: host, force: random.one_in(6) };
+    let at = begin + random.between(100, 2_000);
+    plan.push((at, Fault::Asks { host: other, ip: 0, want }));
+    begin + lasts
 }
 
 /// One direction or the other, or both.
@@ -358,6 +372,7 @@ fn asks(random: &mut Random, host: HostId, ip: IpId) -> Fault {
         6 => Want::Lock,
         7 => Want::Drained(true),
         8 => Want::Drained(false),
+        9 => Want::Fence { target: random.index(HOSTS), force: random.one_in(4) },
         _ => Want::Failover,
     };
     Fault::Asks { host, ip, want }

@@ -9,7 +9,7 @@ use link::vip::VipId;
 use link::wire;
 
 use crate::memory_etcd::Millis;
-use crate::setup::{HOSTS, HostId, IPS, IpId, TWIN, Wish, cidr};
+use crate::setup::{self, HOSTS, HostId, IPS, IpId, TWIN, Wish, cidr};
 
 /// What somebody wants of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,11 @@ pub(crate) enum Want {
     Lock,
     /// That the host is drained, or no longer.
     Drained(bool),
+    /// That a host is fenced, perhaps without being asked.
+    Fence {
+        target: HostId,
+        force: bool,
+    },
 }
 
 /// Whether an IP is registered on a host, as far as the answers tell.
@@ -109,6 +114,9 @@ impl Users {
             }
             (Want::Drained(true), _) => Command::Drain(None),
             (Want::Drained(false), _) => Command::Undrain,
+            (Want::Fence { target, force }, _) => {
+                Command::Fence { host: setup::name(target), force }
+            }
             (_, None) => return None,
             (Want::Delete, Some(id)) => Command::Delete(id),
             (Want::Loss(loss), Some(id)) => {
@@ -137,6 +145,12 @@ impl Users {
         Some((command, token))
     }
 
+    /// Whether a host is to be fenced without being asked.
+    pub(crate) fn is_by_force(&self, token: Token) -> bool {
+        let asked = self.asked.get(&token);
+        asked.is_some_and(|asked| matches!(asked.want, Want::Fence { force: true, .. }))
+    }
+
     /// A token for a question that changes nothing.
     pub(crate) fn look(&mut self) -> Token {
         self.tokens += 1;
@@ -149,7 +163,13 @@ impl Users {
             return;
         };
         match answer {
-            _ if matches!(want, Want::Failover | Want::Lock | Want::Drained(_)) => return,
+            _ if matches!(
+                want,
+                Want::Failover | Want::Lock | Want::Drained(_) | Want::Fence { .. }
+            ) =>
+            {
+                return;
+            }
             Ok(_) => self.answers += 1,
             Err(Refusal::OutcomeUnknown(_)) => self.unknown += 1,
             Err(_) => self.refusals += 1,
@@ -212,6 +232,7 @@ fn known_after(answer: &Result<Answer, Refusal>, want: Want, before: Registered)
             Registered::No | Registered::Either => Registered::Either,
         },
         (Err(Refusal::OutcomeUnknown(_)), _) => Registered::Either,
-        (Ok(_), Want::Failover | Want::Lock | Want::Drained(_)) | (Err(_), _) => before,
+        (Ok(_), Want::Failover | Want::Lock | Want::Drained(_) | Want::Fence { .. })
+        | (Err(_), _) => before,
     }
 }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use log::Level;
 
 use super::batch::Batch;
+use super::fence::Fence;
 use super::start::{Start, is_of_etcd};
 use super::stop::Life;
 use super::table::{Stage, Vip};
@@ -32,6 +33,8 @@ pub(super) struct Clients {
     asking_hosts: Vec<(Cidr, Token)>,
     /// IPs that are being registered together.
     pub(super) batches: BTreeMap<Token, Batch>,
+    /// Hosts that are being fenced.
+    pub(super) fences: BTreeMap<Token, Fence>,
 }
 
 impl Core {
@@ -74,6 +77,7 @@ impl Core {
             | Command::Change(..)
             | Command::Lock(_)
             | Command::Failover(..)
+            | Command::Fence { .. }
             | Command::Hosts(_)
             | Command::Status
             | Command::Metrics
@@ -116,6 +120,7 @@ impl Core {
                 self.reply(token, Ok(Answer::Done));
             }
             Command::Failover(id, target) => self.begin_failover(&id, target, token)?,
+            Command::Fence { host, force } => self.fence(host, force, token)?,
             Command::Drain(time) => self.drain(time, token),
             Command::Undrain => {
                 self.undrain();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use log::Level;
 
-use crate::call::Question;
+use crate::call::{Purpose, Question};
 use crate::cluster::Own;
 use crate::command::{Answer, Command, Refusal};
 use crate::election::Notice;
@@ -61,8 +61,10 @@ pub enum Event {
         /// The revision.
         revision: i64,
     },
-    /// What became of the call of this host to that host, with that number.
-    Call(String, u64, CallNews),
+    /// What became of the call of this host to that host, for that, with that number.
+    Call(String, Purpose, u64, CallNews),
+    /// The hardware address of who answers on the network for an IP of a host that is to be fenced.
+    Answers(Token, Cidr, Option<Mac>),
     /// The agent of a host, of this one too, says that it answers calls. Told of all when the watch was
     /// opened.
     Agent {
@@ -85,6 +87,8 @@ pub enum Event {
     Stop(StopPolicy),
     /// The lease was revoked, or why not.
     Revoked(Result<(), String>),
+    /// The lease of a host that is to be fenced is no more, or why that is not known.
+    Fenced(Token, i64, Result<(), Failure>),
     /// A timer that was armed.
     Timer(Timer),
 }
@@ -158,13 +162,19 @@ pub enum Action {
     Call {
         /// The name of the host.
         host: String,
+        /// For what it is called.
+        purpose: Purpose,
         /// The lease of this host.
         lease: i64,
         /// What it is asked.
         question: Question,
     },
-    /// Remove the call to this host.
-    EndCall(String),
+    /// Remove the call to this host for that.
+    EndCall(String, Purpose),
+    /// Ask on the network who answers for this IP; comes back as [`Event::Answers`].
+    LookFor(Token, Cidr),
+    /// Revoke this lease of another host; comes back as [`Event::Fenced`].
+    Fence(Token, i64),
     /// Begin to keep a lease: this one, if it still exists. etcd counts as silent for so long already.
     KeepLease(Option<i64>, Duration),
     /// Revoke this lease; comes back as [`Event::Revoked`].
@@ -267,6 +277,8 @@ pub enum Timer {
     Batch,
     /// A client has waited long enough.
     Answer(Token),
+    /// An order to fence a host goes on.
+    Fence(Token),
     /// The lease should have been renewed by now.
     LeaseOverdue,
     /// etcd has refused for so long that it counts as lost.

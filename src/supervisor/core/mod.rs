@@ -16,6 +16,7 @@ mod copy;
 mod counts;
 mod crashes;
 mod drain;
+mod fence;
 mod health;
 mod identity;
 mod lease;
@@ -146,7 +147,11 @@ impl Core {
             Event::Answered(request, result) => self.on_answer(request, result, now),
             Event::LeaseKeys(lease, result) => self.on_lease_keys(lease, result),
             Event::LeaseLeft(lease, left) => self.on_lease_left(lease, left),
-            Event::Call(host, number, news) => self.on_call(&host, number, news, now),
+            Event::Call(host, purpose, number, news) => {
+                self.on_call((&host, purpose), number, news, now);
+            }
+            Event::Answers(token, cidr, mac) => self.on_looked_for(token, cidr, mac),
+            Event::Fenced(token, lease, result) => self.on_fenced(token, lease, result),
             Event::Agent { host, lease, revision } => self.on_agent(host, lease, revision, now),
             Event::LeaseHeld { id, ttl } => self.on_lease_held(id, ttl, now),
             Event::EtcdLost { why, revision } => self.on_etcd_lost(&why, revision),
@@ -189,6 +194,7 @@ impl Core {
             }
             Timer::Batch => self.work_on_batches(),
             Timer::Answer(token) => self.answer_unknown(token),
+            Timer::Fence(token) => self.go_on_with_fence(token, now),
             Timer::LeaseOverdue => self.lease.overdue = true,
             Timer::Refused => self.on_refused_too_long(),
             Timer::ServeCheck => self.check_service(),
@@ -215,7 +221,14 @@ impl Core {
                 Ok((answer, at))
             }
             // It is no service that an IP needs.
-            Err(failure) if matches!(request, Request::WritePresence { .. }) => Err(failure),
+            Err(failure)
+                if matches!(
+                    request,
+                    Request::WritePresence { .. } | Request::Footprint(_) | Request::Locks
+                ) =>
+            {
+                Err(failure)
+            }
             Err(failure) => {
                 self.on_failure(&failure);
                 Err(failure)
@@ -235,6 +248,8 @@ impl Core {
             Request::SharedBy(cidr) => self.on_shared_by(cidr, result),
             Request::Hosts => self.on_hosts(result),
             Request::RecordsOf(host) => self.on_records_of(&host, result),
+            Request::Footprint(host) => self.on_footprint(&host, result, now),
+            Request::Locks => self.on_locks(result),
             // The next look repeats them where that is needed.
             Request::ClaimName { .. } | Request::DropClaims => {}
         }

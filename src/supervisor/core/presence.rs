@@ -14,7 +14,7 @@ use super::stop::Life;
 use super::table::Vip;
 use super::{Action, Core, Failure, Order, Outcome, Timer};
 use crate::call;
-use crate::call::Question;
+use crate::call::{Purpose, Question};
 use crate::failure_detector::CallNews;
 use crate::fsm::State;
 use crate::history::Kind;
@@ -217,17 +217,27 @@ impl Core {
         if let (Lease::Held(lease), Some(cidr)) = (self.lease.told, cidr) {
             self.lease.presence.called.insert(host.clone());
             let question = Question { cidr, number, within };
-            self.out.push(Action::Call { host, lease, question });
+            let purpose = Purpose::Detection;
+            self.out.push(Action::Call { host, purpose, lease, question });
         }
     }
 
     pub(super) fn end_call(&mut self, host: String) {
         if self.lease.presence.called.remove(&host) {
-            self.out.push(Action::EndCall(host));
+            self.out.push(Action::EndCall(host, Purpose::Detection));
         }
     }
 
-    pub(super) fn on_call(&mut self, host: &str, number: u64, news: CallNews, now: Instant) {
+    pub(super) fn on_call(
+        &mut self,
+        (host, purpose): (&str, Purpose),
+        number: u64,
+        news: CallNews,
+        now: Instant,
+    ) {
+        if purpose == Purpose::Fence {
+            return self.fence_is_answered(host, number, news, now);
+        }
         let steps = self.detector.call_news(host, number, news, now);
         self.follow(steps, now);
         self.plan_detection(now);
@@ -239,6 +249,7 @@ impl Core {
         let mut called = self.lease.presence.called.iter();
         key.starts_with(call::PREFIX)
             && key != call::presence_key(host)
-            && !called.any(|it| key == call::call_key(it, host))
+            && !called.any(|it| key == call::call_key(it, host, Purpose::Detection))
+            && !self.is_call_for_fence(key)
     }
 }

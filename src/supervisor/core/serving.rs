@@ -47,6 +47,8 @@ impl Core {
             | Request::DropClaims
             | Request::Hosts
             | Request::RecordsOf(_)
+            | Request::Footprint(_)
+            | Request::Locks
             | Request::Candidates(_)
             | Request::SharedBy(_)
             | Request::OtherPrefixes(_) => false,

@@ -44,12 +44,7 @@ impl Audit {
 
     /// A host has declared the host with this lease dead.
     pub(crate) fn declared_dead(world: &mut World, by: HostId, lease: i64) {
-        let keeps = |host: &HostId| {
-            let agent = world.hosts[*host].agent.as_ref();
-            let keeper = agent.and_then(|agent| agent.client.keeper.as_ref());
-            keeper.is_some_and(|keeper| keeper.lease == Some(lease))
-        };
-        let Some(owner) = (0..HOSTS).find(keeps) else { return };
+        let Some(owner) = keeper_of(world, lease) else { return };
         world.audit.declared[owner] = world.now;
         let strict = world.hosts[by].policies.crash == CrashDetection::Strict;
         let deaf = !world.hears_somebody(owner) || world.now < world.deaf_at[owner] + RECENTLY;
@@ -61,6 +56,24 @@ impl Audit {
             let (by, owner) = (setup::name(by), setup::name(owner));
             let what = format!("{by} declares {owner} dead, which answers and hears others");
             world.audit.wrong.get_or_insert(what);
+        }
+    }
+
+    /// A host takes the lease of another by order, which was asked before unless that is by force.
+    pub(crate) fn fences(world: &mut World, by: HostId, lease: i64, forced: bool) {
+        let Some(target) = keeper_of(world, lease).filter(|target| *target != by) else { return };
+        let audit = &world.audit;
+        if !forced && audit.is_served(world, target) && audit.is_served(world, by) {
+            let (by, target) = (setup::name(by), setup::name(target));
+            let what = format!("{by} fences {target}, which answers");
+            world.audit.wrong.get_or_insert(what);
+        }
+    }
+
+    /// A host loses its lease by the order of another, perhaps long after that was sent.
+    pub(crate) fn fenced_now(world: &mut World, by: HostId, lease: i64) {
+        if let Some(host) = keeper_of(world, lease).filter(|host| *host != by) {
+            Audit::fault(world, Fault::Revoke { host });
         }
     }
 
@@ -209,6 +222,16 @@ impl Audit {
             && self.active_service == 0
             && self.is_served(world, other)
     }
+}
+
+/// The host whose agent keeps this lease.
+fn keeper_of(world: &World, lease: i64) -> Option<HostId> {
+    let keeps = |host: &HostId| {
+        let agent = world.hosts[*host].agent.as_ref();
+        let keeper = agent.and_then(|agent| agent.client.keeper.as_ref());
+        keeper.is_some_and(|keeper| keeper.lease == Some(lease))
+    };
+    (0..HOSTS).find(keeps)
 }
 
 fn loss_of(world: &World, host: HostId, ip: IpId) -> LossPolicy {

@@ -38,6 +38,7 @@ impl World {
             | Answer::Done
             | Answer::Hosts(_)
             | Answer::Drain(_)
+            | Answer::Fence(_)
             | Answer::Metrics(_)
             | Answer::Events(_)
             | Answer::Health(_)

@@ -1,7 +1,7 @@
 //! Calls: what an agent asks another through etcd, and how that one answers, whatever its supervisor does.
 //! What stands for the driver of `link::call` (supervisor::calls).
 
-use link::call::{self, Question, Step};
+use link::call::{self, Purpose, Question, Step};
 use link::etcd::{Followed, Kv, Txn};
 use link::failure_detector::CallNews;
 use link::network::{Heard, Hearing};
@@ -15,28 +15,34 @@ use crate::setup::{HostId, ip_of};
 use crate::times::CALL_DEADLINE;
 
 impl World {
-    pub(super) fn call(&mut self, host: HostId, called: String, lease: i64, question: Question) {
-        let key = call::call_key(&called, &self.hosts[host].name);
+    pub(super) fn call(
+        &mut self,
+        host: HostId,
+        (called, purpose): (String, Purpose),
+        lease: i64,
+        question: Question,
+    ) {
+        let key = call::call_key(&called, &self.hosts[host].name, purpose);
         let txn = call::call_txn(key, lease, question);
-        self.write(host, Asker::Call(called, question.number), txn);
+        self.write(host, Asker::Call(called, purpose, question.number), txn);
     }
 
     /// Of a call that may be stored yet, the watch tells.
     pub(super) fn called(
         &mut self,
         host: HostId,
-        called: String,
+        (called, purpose): (String, Purpose),
         number: u64,
         said: &Result<Said, Failed>,
     ) {
         if let Err(Failed::NotSent | Failed::Refused(_)) = said {
-            let news = SupervisorEvent::Call(called, number, CallNews::Failed);
+            let news = SupervisorEvent::Call(called, purpose, number, CallNews::Failed);
             self.tell_supervisor(host, news);
         }
     }
 
-    pub(super) fn end_call(&mut self, host: HostId, called: &str) {
-        let key = call::call_key(called, &self.hosts[host].name);
+    pub(super) fn end_call(&mut self, host: HostId, called: &str, purpose: Purpose) {
+        let key = call::call_key(called, &self.hosts[host].name, purpose);
         self.write(host, Asker::Nobody, call::end_txn(key));
     }
 
@@ -64,10 +70,13 @@ impl World {
         for step in agent.client.exchange.hear(what, now) {
             match step {
                 Step::Answer(call) => self.listen(host, call),
-                Step::News(_, _, CallNews::Answered(_))
+                Step::News(_, Purpose::Detection, _, CallNews::Answered(_))
                     if self.bug == Some(Bug::OneWitnessIsEnough) => {}
-                Step::News(called, number, news) => {
-                    self.tell_supervisor(host, SupervisorEvent::Call(called, number, news));
+                Step::News(_, Purpose::Fence, _, CallNews::Answered(_))
+                    if self.bug == Some(Bug::LiveHostsAreFenced) => {}
+                Step::News(called, purpose, number, news) => {
+                    let news = SupervisorEvent::Call(called, purpose, number, news);
+                    self.tell_supervisor(host, news);
                 }
                 Step::Agent(name, lease, revision) => {
                     let event = SupervisorEvent::Agent { host: name, lease, revision };

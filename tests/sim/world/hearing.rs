@@ -4,16 +4,31 @@
 use link::election::Notice;
 use link::election::message::Input;
 use link::network::Hearing;
-use link::supervisor::core::Event as SupervisorEvent;
-use link::vip::Slot;
+use link::supervisor::core::{Event as SupervisorEvent, Token};
+use link::vip::{Cidr, Slot};
 
-use super::{Millis, Process, World};
+use super::{Message, Millis, Process, World};
 use crate::bugs::Bug;
 use crate::host::Host;
-use crate::setup::{self, HOSTS, HostId, IPS, IpId};
+use crate::setup::{self, HOSTS, HostId, IPS, IpId, ip_of};
 use crate::times::{HEARD, UNHEARD, UNKNOWN};
 
 impl World {
+    /// Asks on the network who answers for an IP, for a tenth of a second.
+    pub(super) fn look_for(&mut self, host: HostId, token: Token, cidr: Cidr) {
+        let answers = |other: &Host| {
+            let has = ip_of(cidr).is_some_and(|ip| other.has(ip));
+            has && self.hosts[host].talks_to(other)
+        };
+        let found = self.hosts.iter().find(|other| other.id != host && answers(other));
+        let found = found.map(|other| setup::mac(other.id));
+        let found = found.filter(|_| self.bug != Some(Bug::LiveHostsAreFenced));
+        let after = if found.is_some() { self.random.between(1, 10) } else { 100 };
+        let answers = SupervisorEvent::Answers(token, cidr, found);
+        let message = Message::Supervisor(Box::new(answers));
+        self.process_after(after, host, Process::Message(message));
+    }
+
     /// Whether anybody is heard there: whoever answers this host, and whoever asks it of his own accord.
     pub(crate) fn hears_somebody(&self, host: HostId) -> bool {
         let machine = &self.hosts[host];

@@ -42,7 +42,7 @@ impl World {
             }
             Asker::LeaseKeys(lease) => (Call::LeaseKeys(*lease), DEADLINE),
             Asker::LeaseLeft(lease) => (Call::LeaseLeft(*lease), LEASE_DEADLINE),
-            Asker::Revoke | Asker::Call(..) | Asker::Nobody => {
+            Asker::Revoke | Asker::Fence(..) | Asker::Call(..) | Asker::Nobody => {
                 unreachable!("it is submitted with what it asks for")
             }
         };
@@ -105,6 +105,9 @@ impl World {
     pub(super) fn request_arrives(&mut self, host: HostId, life: u64, number: u64, call: Call) {
         if !self.cluster.up {
             return;
+        }
+        if let Call::Revoke(lease) = call {
+            crate::audit::Audit::fenced_now(self, host, lease);
         }
         let (said, changes) = self.carry_out(host, &call);
         self.trace(host, || format!("   etcd carries out {call:?}: {said:?}"));
@@ -171,7 +174,13 @@ impl World {
                 };
                 self.tell_supervisor(host, SupervisorEvent::LeaseLeft(lease, left));
             }
-            Asker::Call(called, number) => self.called(host, called, number, &said),
+            Asker::Call(called, purpose, number) => {
+                self.called(host, (called, purpose), number, &said);
+            }
+            Asker::Fence(token, lease) => {
+                let result = said.map(drop).map_err(failure);
+                self.tell_supervisor(host, SupervisorEvent::Fenced(token, lease, result));
+            }
             Asker::Nobody => {}
             Asker::Revoke => {
                 let result = said.map(drop).map_err(|failed| failure(failed).why);

@@ -123,10 +123,17 @@ impl World {
             Action::Ask(request) => self.submit(host, Asker::Supervisor(request)),
             Action::ReadLeaseKeys(lease) => self.submit(host, Asker::LeaseKeys(lease)),
             Action::ReadLease(lease) => self.submit(host, Asker::LeaseLeft(lease)),
-            Action::Call { host: called, lease, question } => {
-                self.call(host, called, lease, question);
+            Action::Call { host: called, purpose, lease, question } => {
+                self.call(host, (called, purpose), lease, question);
             }
-            Action::EndCall(called) => self.end_call(host, &called),
+            Action::EndCall(called, purpose) => self.end_call(host, &called, purpose),
+            Action::LookFor(token, cidr) => self.look_for(host, token, cidr),
+            Action::Fence(token, lease) => {
+                let forced = self.users.is_by_force(token);
+                crate::audit::Audit::fences(self, host, lease, forced);
+                let call = Call::Revoke(lease);
+                self.submit_call(host, Asker::Fence(token, lease), call, RENEWAL);
+            }
             Action::KeepLease(resume, silent) => self.keep_lease(host, resume, silent),
             Action::Revoke(lease) => {
                 if let Some(agent) = &mut self.hosts[host].agent {

@@ -1,7 +1,7 @@
 //! The lease, an etcd that refuses, crashes of owners, and the end.
 
 use super::*;
-use crate::call::Question;
+use crate::call::{Purpose, Question};
 use crate::failure_detector::CallNews;
 use crate::fsm::State;
 
@@ -152,11 +152,11 @@ fn an_etcd_that_refuses_from_the_start_is_lost_for_all() {
 #[test]
 fn an_owner_that_is_silent_and_does_not_answer_a_call_is_dead() {
     let (mut story, slot) = calling();
-    story.feed(Event::Call("h2".to_owned(), 1, CallNews::CameBack));
+    story.feed(Event::Call("h2".to_owned(), Purpose::Detection, 1, CallNews::CameBack));
     story.notice(slot, Notice::Owner(Liveness::Suspect));
     story.now += Duration::from_millis(150);
     story.timer(Timer::Detector);
-    story.feed(Event::Call("h2".to_owned(), 2, CallNews::CameBack));
+    story.feed(Event::Call("h2".to_owned(), Purpose::Detection, 2, CallNews::CameBack));
     story.expect_tell(slot, Order::OwnerDead(OWNERS));
     story.expect_warning("host h2 is dead");
     story.notice(slot, Notice::Acknowledged);
@@ -176,7 +176,7 @@ fn calling() -> (Story, Slot) {
     story.notice(slot, Notice::Owner(Liveness::Doubted));
     let (host, cidr) = ("h2".to_owned(), record(1, 5).cidr);
     let question = Question { cidr, number: 1, within: Duration::from_millis(100) };
-    story.expect(&Action::Call { host, lease: LEASE, question });
+    story.expect(&Action::Call { host, purpose: Purpose::Detection, lease: LEASE, question });
     (story, slot)
 }
 
@@ -192,7 +192,7 @@ fn an_owner_that_is_silent_while_etcd_is_silent_is_missed() {
     assert!(story.did(missed));
     // It is heard again.
     story.notice(slot, Notice::Owner(Liveness::Alive));
-    story.expect(&Action::EndCall("h2".to_owned()));
+    story.expect(&Action::EndCall("h2".to_owned(), Purpose::Detection));
 }
 
 #[test]

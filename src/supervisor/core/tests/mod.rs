@@ -5,6 +5,7 @@ mod batch;
 mod commands;
 mod compare;
 mod drain;
+mod fence;
 mod fixed;
 mod identity;
 mod lease;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::call::Purpose;
 use crate::election::Status;
 use crate::failure_detector::CallNews;
 use crate::history::{Happening, Kind};
@@ -70,11 +71,11 @@ fn a_move_from_a_dead_host_says_so() {
     story.owned(0, Some("h2"), false);
     story.notice(slot, Notice::Owner(Liveness::Alive));
     story.notice(slot, Notice::Owner(Liveness::Doubted));
-    story.feed(Event::Call("h2".to_owned(), 1, CallNews::CameBack));
+    story.feed(Event::Call("h2".to_owned(), Purpose::Detection, 1, CallNews::CameBack));
     story.notice(slot, Notice::Owner(Liveness::Suspect));
     story.now += Duration::from_millis(150);
     story.timer(Timer::Detector);
-    story.feed(Event::Call("h2".to_owned(), 2, CallNews::CameBack));
+    story.feed(Event::Call("h2".to_owned(), Purpose::Detection, 2, CallNews::CameBack));
     story.expect_warning("host h2 is dead");
     story.owned(4, Some("h2"), false);
     story.owned(8, Some("h1"), true);

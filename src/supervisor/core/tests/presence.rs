@@ -1,7 +1,7 @@
 //! The presence of the agent in etcd, and its calls.
 
 use super::*;
-use crate::call::Question;
+use crate::call::{Purpose, Question};
 use crate::cluster::Own;
 use crate::failure_detector::CallNews;
 use crate::fsm::State;
@@ -146,6 +146,7 @@ fn what_a_former_life_has_left_of_its_calls_is_removed() {
     story.find_keys(&["/link/agents/h1", "/link/agents/h2/h1", "/link/agents/h3/h1"]);
     story.expect(&Action::Call {
         host: "h2".to_owned(),
+        purpose: Purpose::Detection,
         lease: LEASE,
         question: Question { cidr: record(1, 0).cidr, number: 7, within },
     });
@@ -158,7 +159,7 @@ fn what_a_former_life_has_left_of_its_calls_is_removed() {
     story.core.end_call("h2".to_owned());
     story.answer(left("h3"), store::Answer::Done);
     story.find_keys(&["/link/agents/h1", "/link/agents/h2/h1"]);
-    story.expect(&Action::EndCall("h2".to_owned()));
+    story.expect(&Action::EndCall("h2".to_owned(), Purpose::Detection));
     story.expect_ask(&left("h2"));
     assert_eq!(story.warnings(), [""; 0]);
 }
@@ -169,9 +170,14 @@ fn nobody_is_called_without_a_lease() {
     story.feed(Event::EtcdLost { why: "silent".to_owned(), revision: 120 });
     let within = Duration::from_millis(100);
     story.core.call("h2".to_owned(), Slot(1), 7, within);
-    story.feed(Event::Call("h2".to_owned(), 7, CallNews::Answered(Hearing::Others.into())));
+    story.feed(Event::Call(
+        "h2".to_owned(),
+        Purpose::Detection,
+        7,
+        CallNews::Answered(Hearing::Others.into()),
+    ));
     story.core.end_call("h2".to_owned());
-    assert!(!story.did(|action| matches!(action, Action::Call { .. } | Action::EndCall(_))));
+    assert!(!story.did(|action| matches!(action, Action::Call { .. } | Action::EndCall(..))));
 }
 
 #[test]
@@ -203,10 +209,10 @@ fn an_owner_in_whose_place_this_host_has_the_ip_is_called_also_where_nobody_else
         story.notice(slot, Notice::Status(Arc::new(status(State::Activated))));
         assert!(story.did(|it| matches!(it, Action::Call { host, .. } if host == "h2")));
         let answer = Heard { hearing: Hearing::Others, has_address: true };
-        story.feed(Event::Call("h2".to_owned(), 1, CallNews::Answered(answer)));
+        story.feed(Event::Call("h2".to_owned(), Purpose::Detection, 1, CallNews::Answered(answer)));
         story.expect_tell(slot, Order::OwnerLives(9));
         story.notice(slot, Notice::Status(Arc::new(status(State::Standby))));
-        story.expect(&Action::EndCall("h2".to_owned()));
+        story.expect(&Action::EndCall("h2".to_owned(), Purpose::Detection));
         assert_eq!(story.did(|it| *it == Action::Tell(slot, Order::Monitor(true))), detects);
     }
 }

@@ -212,6 +212,24 @@ pub struct DrainedIp {
     pub stays: bool,
 }
 
+/// The answer to `POST /fence`: another host has no lease any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fence {
+    /// The host.
+    pub host: String,
+    /// The IPs that it had, by address.
+    pub ips: Vec<FencedIp>,
+}
+
+/// An IP that was taken from a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FencedIp {
+    /// `10.0.0.1/32`.
+    pub ip: String,
+    /// The host that has its lock now; null if none has it yet.
+    pub owner: Option<String>,
+}
+
 /// The answer to `GET /version`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
@@ -377,24 +395,4 @@ impl Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_fixed_is_told_as_json_has_it() {
-        let text = r#"{"id":"vip-1","ip":"10.0.0.1/32","interface":"eth0","status":"STANDBY",
-            "plugin":"arp","election_key":"10.0.0.1_32","owner":null,"bound":true}"#;
-        let ip: Ip = serde_json::from_str(text).unwrap();
-        let json: serde_json::Value = serde_json::from_str(text).unwrap();
-        for field in Ip::FIXED {
-            assert_eq!(ip.fixed(field), json[field].to_string().trim_matches('"'), "{field}");
-        }
-    }
-
-    #[test]
-    fn what_the_go_link_shows_is_read() {
-        let text = r#"{"id":"vip-1","ip":"10.0.0.1/32","status":"STANDBY","checks":null}"#;
-        let ip: Ip = serde_json::from_str(text).unwrap();
-        assert_eq!((ip.ip.as_str(), ip.checks.len(), ip.owner), ("10.0.0.1/32", 0, None));
-    }
-}
+mod tests;
