@@ -173,7 +173,7 @@ impl Core {
         }
         match self.ownership() {
             Ownership::Mine => self.on_own_lock(before.as_ref()),
-            Ownership::Free => self.on_free_lock(before.is_none()),
+            Ownership::Free => self.on_free_lock(before.is_none(), actions),
             Ownership::Other if self.assumes_owner() => {
                 actions.push(Action::Restart(super::Timer::AssumeOwner));
             }
@@ -207,7 +207,7 @@ impl Core {
         }
     }
 
-    fn on_free_lock(&mut self, was_free: bool) {
+    fn on_free_lock(&mut self, was_free: bool, actions: &mut Vec<Action>) {
         if self.lease == Lease::Lost {
             return;
         }
@@ -218,6 +218,7 @@ impl Core {
         }
         if !was_free {
             self.others_first();
+            actions.push(Action::Restart(super::Timer::Turn));
         }
         // Whoever could have the IP goes first.
         if !was_free && failing && self.etcd.not_before != NotBefore::Successor {

@@ -47,7 +47,8 @@ impl Turns {
     pub(super) fn seen(&mut self, before: Option<&Holder>, now: Option<&Holder>) {
         match (before, now) {
             (_, Some(_)) => (self.company, self.last) = (Company::None, None),
-            (Some(before), None) => self.last = Some(before.host.clone()),
+            // That the owner was dead others need not have known; that the lock is free they see now.
+            (Some(before), None) => (self.passed, self.last) = (0, Some(before.host.clone())),
             (None, None) => {}
         }
     }

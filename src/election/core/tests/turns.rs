@@ -79,12 +79,24 @@ fn of_a_dead_owner_the_first_of_the_others_takes_the_lock_at_once() {
     let mut story = standby(&[before("h2", 9), before("h3", 11)]);
     assert_eq!(story.feed(Input::OwnerDead(9)), []);
     assert_eq!(after_turns(&mut story, 1), [seize(&story)]);
-    // Its lease ends meanwhile: that is no new turn.
+}
+
+#[test]
+fn who_thought_the_owner_dead_leaves_the_others_their_turns_when_the_lock_is_free() {
+    // It may be this host that is deaf: for the others the owner was alive until then.
+    let mut story = standby(&[before("h2", 9), before("h3", 11)]);
+    assert_eq!(story.feed(Input::OwnerDead(9)), []);
+    let take = Action::Ask(Request::TakeOver { lease: LEASE, written: story.written });
+    assert_eq!(after_turns(&mut story, 1), [take]);
+    assert_eq!(story.answer(None), []);
+    assert_eq!(after_turns(&mut story, 1), [acquire()]);
+    // Nor is the turn that has begun theirs.
     let mut story = standby(&[before("h2", 9), before("h3", 11), before("h4", 12)]);
     assert_eq!(story.feed(Input::OwnerDead(9)), []);
     assert_eq!(story.wait(), []);
+    story.now += Timer::Turn.duration() / 2;
     assert_eq!(story.see(None), []);
-    assert_eq!(after_turns(&mut story, 1), [acquire()]);
+    assert_eq!(after_turns(&mut story, 2), [acquire()]);
 }
 
 #[test]
