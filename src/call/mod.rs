@@ -14,8 +14,8 @@
 //! | the same | `{"ip":"10.0.0.1/32","number":7,"hears":"others","has":true}` (`nobody`, `unknown`; whether it has the IP): the answer | the caller's |
 //! | `/link/agents/<host>/.fence:<caller>` | both, where an operator has told the caller to fence the host | the caller's |
 //!
-//! The presence of a host is written again, as it is, when the IPs have changed for which the host is a candidate:
-//! its revision tells others that what they know of that is old.
+//! The presence of a host is written again, as it is, when the IPs have changed for which the host is a candidate,
+//! or when it hears nobody any more where it owns an IP: its revision tells others that what they know is old.
 
 mod exchange;
 

@@ -49,6 +49,8 @@ pub(super) struct Call {
     progress: Progress,
     /// The question before, which was not answered in time.
     unanswered: Option<u64>,
+    /// The other agent has something to say since.
+    news: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +81,7 @@ pub(super) enum Finding {
 
 impl Call {
     pub(super) fn sent(number: u64, within: Duration, now: Instant) -> Call {
-        Call { number, sent: now, within, progress: Progress::Sent, unanswered: None }
+        Call { number, sent: now, within, progress: Progress::Sent, unanswered: None, news: false }
     }
 
     /// The same question once more, with another number.
@@ -130,9 +132,14 @@ impl Call {
         matches!(self.progress, Progress::Answered(heard) if heard.has_address)
     }
 
+    /// The host is asked again as soon as one that was not silent for long.
+    pub(super) fn has_news(&mut self) {
+        self.news = true;
+    }
+
     /// When the host is asked again that has been silent on the network since then.
     pub(super) fn again_at(&self, silent_since: Instant) -> Instant {
-        let long = self.sent.saturating_duration_since(silent_since) > SOON;
+        let long = self.sent.saturating_duration_since(silent_since) > SOON && !self.news;
         self.sent + if long { SOON } else { AGAIN.max(self.within + AGAIN / 2) }
     }
 

@@ -73,7 +73,7 @@ pub struct FailureDetector {
 #[derive(Clone, Copy, Debug)]
 struct Agent {
     lease: i64,
-    /// The revision of etcd at which its candidacies have last changed.
+    /// The revision of etcd at which it has last said something: see [`crate::call`].
     revision: i64,
 }
 
@@ -192,14 +192,19 @@ impl FailureDetector {
         steps
     }
 
-    /// An agent that answers calls has this lease, and its candidacies have changed at this revision of
-    /// etcd; or it has gone, if the lease is 0.
+    /// An agent that answers calls has this lease, and its candidacies or what it hears have changed at this
+    /// revision of etcd; or it has gone, if the lease is 0.
     pub fn agent(&mut self, host: String, lease: i64, revision: i64, now: Instant) -> Vec<Step> {
         let mut steps = Vec::new();
         if lease == 0 {
             self.agents.remove(&host);
         } else {
-            self.agents.insert(host, Agent { lease, revision });
+            let before = self.agents.insert(host, Agent { lease, revision });
+            // It may have come to hear nobody, and was asked long ago.
+            if before.is_some_and(|before| before.revision != revision) {
+                let owner = self.owners.get_mut(&lease);
+                owner.and_then(|owner| owner.call.as_mut()).into_iter().for_each(Call::has_news);
+            }
             self.judge(lease, now, &mut steps);
         }
         steps

@@ -85,6 +85,11 @@ impl Monitoring {
         }
     }
 
+    /// The owner was not heard for so long that it is asked seldom.
+    pub(crate) fn is_long_silent(&self) -> bool {
+        self.unanswered > LONG_SILENT.0
+    }
+
     /// The last question was for everybody: the one before it was not answered.
     pub(crate) fn asks_everybody(&self) -> bool {
         self.known && self.unanswered >= 2

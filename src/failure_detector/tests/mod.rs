@@ -183,6 +183,33 @@ fn a_host_that_hears_others_stays_and_is_called_again_slowly() {
 }
 
 #[test]
+fn a_host_that_was_asked_long_ago_is_asked_at_once_when_its_agent_has_something_to_say() {
+    let (mut detector, sent) = silent();
+    let hears = |hearing: Hearing| CallNews::Answered(hearing.into());
+    detector.call_news("h2", 1, hears(Hearing::Others), sent + ms(110));
+    let mut now = sent;
+    while now < sent + Duration::from_secs(12) {
+        now = detector.deadline().unwrap();
+        detector.wake(now);
+        detector.call_news("h2", detector.calls, hears(Hearing::Others), now);
+    }
+    let asked = now;
+    assert_eq!(detector.deadline(), Some(asked + Duration::from_secs(10)));
+    // A presence that is read again, or of another agent, is no news.
+    assert_eq!(detector.agent("h2".to_owned(), LEASE, 5, asked + ms(2000)), []);
+    assert_eq!(detector.agent("h3".to_owned(), 11, 6, asked + ms(2000)), []);
+    let number = detector.calls + 1;
+    let calls = [call_for(number, ms(1100))];
+    assert_eq!(detector.agent("h2".to_owned(), LEASE, 7, asked + ms(2000)), calls);
+    // One question at a time.
+    assert_eq!(detector.agent("h2".to_owned(), LEASE, 8, asked + ms(2001)), []);
+    assert_eq!(detector.deadline(), Some(asked + ms(2150)));
+    assert_eq!(detector.heard(id(1), Liveness::Dead, asked + ms(2010)), []);
+    let answered = detector.call_news("h2", number, hears(Hearing::Nobody), asked + ms(3100));
+    assert_eq!(answered, [dead(&[1], ISOLATED)]);
+}
+
+#[test]
 fn a_host_that_answers_no_longer_is_dead_though_it_was_isolated_from_this_one_before() {
     let (mut detector, sent) = silent();
     detector.call_news("h2", 1, CallNews::Answered(Hearing::Others.into()), sent + ms(110));

@@ -20,7 +20,7 @@ impl Core {
         let Some(vip) = self.table.get_mut(slot) else { return };
         let before = std::mem::replace(&mut vip.status, status);
         vip.watched.seen.note(&before, &vip.status, now);
-        if vip.status.candidate != before.candidate {
+        if vip.status.candidate != before.candidate || has_become_deaf(&before, &vip.status) {
             self.lease.presence.outdate();
         }
         self.measure(slot, &before, now);
@@ -161,6 +161,11 @@ impl Core {
         self.out.push(Action::End(slot));
         Some(vip)
     }
+}
+
+/// An owner hears nobody any more: who could serve the IP instead may have asked it long ago.
+fn has_become_deaf(before: &Status, now: &Status) -> bool {
+    now.state == State::Activated && before.hears_others && !now.hears_others
 }
 
 impl Vip {

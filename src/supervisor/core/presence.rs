@@ -2,7 +2,8 @@
 //!
 //! The presence of the agent is on its lease, and written with each new one. It is written again, as it is, when
 //! this host has become a candidate for an IP or is none any more, or is available no longer or again, once a second
-//! at most: its revision tells others when to read the candidates again.
+//! at most: its revision tells others when to read the candidates again. So it is when this host hears nobody any
+//! more where it owns an IP: a host that misses it, and has asked it long ago, asks it again.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -42,7 +43,7 @@ const MOST_GONE: usize = 100;
 pub(super) struct Presence {
     /// The lease on which etcd has the presence, and the revision at which it was written.
     written: Option<(i64, i64)>,
-    /// Candidacies have changed since it was written.
+    /// Candidacies have changed since it was written, or what is heard.
     outdated: bool,
     /// It was asked for lately.
     pauses: bool,
@@ -65,7 +66,7 @@ impl Presence {
         self.refused = 0;
     }
 
-    /// Candidacies of this host have come or gone.
+    /// Candidacies of this host have come or gone, or it hears nobody any more.
     pub(super) fn outdate(&mut self) {
         self.outdated = true;
     }

@@ -24,6 +24,10 @@ const RECENTLY: Millis = 3_000;
 /// is asked once a second, and listens for longer than that.
 const DEAF: Millis = 2_300;
 
+/// The same where the others have long not been heard by it, and it not by them: until it finds out that it hears
+/// nobody, says so, and is asked. It says so once a second at most.
+const DEAF_AND_FAR: Millis = 3_800;
+
 /// How long a host that was declared dead and lives is not declared dead again.
 const HELD_DOWN: Millis = 65_000;
 
@@ -144,11 +148,12 @@ impl Audit {
         let Some((owner, since)) = since else { return Ok(()) };
         let declared = self.declared[owner];
         let held_down = declared > 0 && since < declared + HELD_DOWN;
-        let other = facts.serving().any(|other| self.could_replace(world, ip, owner, other));
-        if !other {
+        let others = facts.serving().filter_map(|it| self.could_replace(world, ip, owner, it));
+        let Some(patience) = others.min() else {
             self.ips[ip].deaf = Some((owner, world.now));
-        }
-        if other && !held_down && world.now > since + DEAF {
+            return Ok(());
+        };
+        if !held_down && world.now > since + patience {
             return Err(format!("{} hears nobody and keeps the IP", setup::name(owner)));
         }
         Ok(())
@@ -197,17 +202,22 @@ impl Audit {
             && self.is_served(world, owner)
     }
 
-    /// It is served by etcd, hears others, and has heard the owner before.
-    fn could_replace(&self, world: &World, ip: IpId, owner: HostId, other: HostId) -> bool {
+    /// It is served by etcd, hears others, and has heard the owner before: how long that may take.
+    fn could_replace(
+        &self,
+        world: &World,
+        ip: IpId,
+        owner: HostId,
+        other: HostId,
+    ) -> Option<Millis> {
         let agent = world.hosts[other].agent.as_ref();
-        let mut all = agent.into_iter().flat_map(|agent| agent.elections.values());
+        let all = agent.into_iter().flat_map(|agent| agent.elections.values());
         // What another host has as well is heard from that one.
         let alone = |ip: IpId| world.hosts.iter().all(|it| it.has(ip) == (it.id == owner));
-        let known = all.any(|it| {
-            let known = it.monitoring.is_some_and(|monitoring| monitoring.known);
-            known && alone(it.ip)
-        });
-        other != owner && known && self.is_candidate_that_hears(world, ip, other)
+        let mut known = all.filter(|it| alone(it.ip)).filter_map(|it| it.monitoring);
+        let monitoring = known.find(|monitoring| monitoring.known)?;
+        let could = other != owner && self.is_candidate_that_hears(world, ip, other);
+        could.then(|| if monitoring.is_long_silent() { DEAF_AND_FAR } else { DEAF })
     }
 
     /// It is served by etcd, and hears others.

@@ -115,6 +115,25 @@ fn who_is_available_no_longer_or_again_or_with_another_priority_has_others_read_
 }
 
 #[test]
+fn an_owner_that_hears_nobody_any_more_has_others_ask_it() {
+    let mut story = Story::present();
+    let mut tell = |state, hears_others| {
+        let candidate = Some((true, 100));
+        let status = Status { candidate, state, hears_others, ..Status::starting() };
+        story.notice(story.slot(1), Notice::Status(Arc::new(status)));
+        let asks = story.asks_for_presence();
+        if asks {
+            story.timer(Timer::Presence);
+        }
+        asks
+    };
+    assert!(tell(State::Standby, true), "it has become a candidate");
+    assert!(!tell(State::Standby, false) && !tell(State::Standby, true), "it has nothing to lose");
+    assert!(!tell(State::Activated, true) && tell(State::Activated, false));
+    assert!(!tell(State::Activated, false) && !tell(State::Activated, true));
+}
+
+#[test]
 fn a_presence_that_is_missing_is_written_again() {
     let gone = |lease, revision| Event::Agent { host: "h1".to_owned(), lease, revision };
     for (event, again) in [
