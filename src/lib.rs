@@ -46,6 +46,7 @@
 pub mod api;
 pub mod bell;
 pub mod call;
+mod carrier;
 pub mod checks;
 mod clock;
 pub mod cluster;
@@ -82,6 +83,7 @@ mod systemd;
 mod tcp;
 mod text;
 mod thread;
+pub mod tls;
 pub mod vip;
 pub mod wire;
 

@@ -14,7 +14,7 @@ _linkctl_options() {
         events) echo --follow ;;
         doctor) echo --env ;;
     esac
-    echo --host --user --password --json --help --version
+    echo --host --cacert --user --password --password-file --json --help --version
 }
 
 # The first column of a list of the agent, asked with the options that stand on the line.
@@ -38,12 +38,12 @@ _linkctl() {
     local ask=("${words[0]}")
     for word in "${words[@]:1}"; do
         case $previous in
-            --host | --user | --password) ask+=("$previous" "$word") ;;
+            --host | --cacert | --user | --password | --password-file) ask+=("$previous" "$word") ;;
             -*) ;;
             *) [[ $word == -* || -n $command ]] || command=$word ;;
         esac
         case $word in
-            --host | --user | --password | --check | --interval | --interface | --etcd-loss-policy | --priority | --to | --for | --env | --file | --output)
+            --host | --cacert | --user | --password | --password-file | --check | --interval | --interface | --etcd-loss-policy | --priority | --to | --for | --env | --file | --output)
                 previous=$word
                 ;;
             -f) [ "$command" = events ] || previous=$word ;;
@@ -55,7 +55,7 @@ _linkctl() {
         --interface) choice=$(ls /sys/class/net) ;;
         --etcd-loss-policy) choice="take probe hold" ;;
         --output) choice="table wide commands" ;;
-        --env | --file | -f) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+        --env | --file | --cacert | --password-file | -f) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
         -*) ;;
         *)
             case $command:$current in

@@ -7,7 +7,7 @@ function __linkctl_ips
     set -l ask
     set -l words (commandline -opc)
     for place in (seq (count $words))
-        if contains -- $words[$place] --host --user --password
+        if contains -- $words[$place] --host --cacert --user --password --password-file
             set -a ask $words[$place] $words[(math $place + 1)]
         end
     end
@@ -16,7 +16,9 @@ end
 
 complete -c linkctl -f
 complete -c linkctl -l host -x -a '(__fish_print_hostnames)' -d 'The agent, HOST or HOST:PORT'
+complete -c linkctl -l cacert -r -F -d 'The authority of its certificate, with https://'
 complete -c linkctl -l user -x -d 'When the agent has a password'
+complete -c linkctl -l password-file -r -F -d 'Its first line is the password'
 complete -c linkctl -l password -x -d 'Seen by everybody in ps'
 complete -c linkctl -l json -d 'JSON instead of a table'
 complete -c linkctl -s h -l help -d 'What there is to say'

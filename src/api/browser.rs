@@ -13,7 +13,11 @@ use super::route::shortened;
 
 /// The names under which the agent may be asked, beside any IP address and `localhost`.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Names(Arc<[String]>);
+pub(crate) struct Names {
+    names: Arc<[String]>,
+    /// The agent speaks TLS, so that a page that came without it is none of its own.
+    is_secure: bool,
+}
 
 /// What a request says about where it comes from, field by field; empty is the same as absent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,8 +32,8 @@ pub(crate) struct Provenance<'a> {
 }
 
 impl Names {
-    pub(crate) fn new(names: impl IntoIterator<Item = String>) -> Names {
-        Names(names.into_iter().map(|name| canonical(&name)).collect())
+    pub(crate) fn new(names: impl IntoIterator<Item = String>, is_secure: bool) -> Names {
+        Names { names: names.into_iter().map(|name| canonical(&name)).collect(), is_secure }
     }
 
     /// Refuses with 403 what a foreign page may have caused.
@@ -44,10 +48,25 @@ impl Names {
             }
         }
         let host = if from.authority.is_empty() { from.host } else { from.authority.as_bytes() };
-        if !from.origin.is_empty() && (host.is_empty() || !is_same_origin(from.origin, host)) {
+        if !from.origin.is_empty() && (host.is_empty() || !self.is_own(from.origin, host)) {
             return Err(refused("Origin", from.origin, "a page of another site sent this"));
         }
         Ok(())
+    }
+
+    /// Whether a page of this origin is the agent's own, as a proxy in front of it may serve them.
+    fn is_own(&self, origin: &[u8], host: &[u8]) -> bool {
+        let (Ok(origin), Ok(host)) = (std::str::from_utf8(origin), std::str::from_utf8(host))
+        else {
+            return false;
+        };
+        let schemes = [("https://", ":443"), ("http://", ":80")];
+        // A proxy may add TLS; it takes none away that the agent speaks itself.
+        let known = if self.is_secure { &schemes[..1] } else { &schemes[..] };
+        known.iter().any(|(scheme, port)| {
+            let plain = |text: &str| canonical(text.strip_suffix(port).unwrap_or(text));
+            origin.strip_prefix(scheme).is_some_and(|authority| plain(authority) == plain(host))
+        })
     }
 
     /// Whether this is an address, `localhost`, or one of the names, with or without a port.
@@ -62,19 +81,8 @@ impl Names {
             return address.parse::<Ipv6Addr>().is_ok();
         }
         let name = canonical(name);
-        name == "localhost" || name.parse::<Ipv4Addr>().is_ok() || self.0.contains(&name)
+        name == "localhost" || name.parse::<Ipv4Addr>().is_ok() || self.names.contains(&name)
     }
-}
-
-/// Whether a page of this origin is the agent's own, as a proxy in front of it may serve them.
-fn is_same_origin(origin: &[u8], host: &[u8]) -> bool {
-    let (Ok(origin), Ok(host)) = (std::str::from_utf8(origin), std::str::from_utf8(host)) else {
-        return false;
-    };
-    [("http://", ":80"), ("https://", ":443")].into_iter().any(|(scheme, port)| {
-        let plain = |text: &str| canonical(text.strip_suffix(port).unwrap_or(text));
-        origin.strip_prefix(scheme).is_some_and(|authority| plain(authority) == plain(host))
-    })
 }
 
 /// The host before a port; none if what follows it is no port.
@@ -103,7 +111,7 @@ mod tests {
     use super::*;
 
     fn names() -> Names {
-        Names::new(["h1".to_owned(), "VIP.Example.com".to_owned()])
+        Names::new(["h1".to_owned(), "VIP.Example.com".to_owned()], false)
     }
 
     fn status(from: Provenance<'_>) -> Option<u16> {
@@ -193,6 +201,18 @@ mod tests {
             assert_eq!(from(origin, "127.0.0.1:1313"), Some(403), "{origin}");
             assert_eq!(from(origin, ""), Some(403), "{origin} without a Host");
         }
+    }
+
+    #[test]
+    fn a_page_that_came_without_tls_may_not_ask_an_agent_that_speaks_it() {
+        let names = Names::new(["h1".to_owned()], true);
+        let status = |origin: &str| {
+            let (origin, host) = (origin.as_bytes(), &b"h1:1313"[..]);
+            let from = Provenance { origin, host, ..Provenance::default() };
+            names.check(&from).err().map(|reply| reply.status)
+        };
+        assert_eq!(status("https://h1:1313"), None);
+        assert_eq!(status("http://h1:1313"), Some(403));
     }
 
     #[test]

@@ -2,9 +2,8 @@
 //! turn it is.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
-use std::os::fd::AsFd;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags};
@@ -13,7 +12,9 @@ use super::browser::Names;
 use super::connection::{Connection, EvictionRank};
 use super::reply::Reply;
 use super::request::Request;
+use super::transport::{Heard, Transport};
 use crate::sorted::sort_by;
+use crate::tls::Acceptor;
 
 /// Connections at a time. With what may be held for each this bounds the memory, and it leaves
 /// the rest of the agent its descriptors below the usual limit of 1024.
@@ -34,7 +35,7 @@ const MAX_HELD: usize = 4 * 1024 * 1024;
 /// A connected client.
 #[derive(Debug)]
 pub(crate) struct Client {
-    stream: TcpStream,
+    transport: Transport,
     address: IpAddr,
     connection: Connection,
     /// The request that the server has, has credentials that matter.
@@ -55,7 +56,9 @@ pub(crate) struct Clients {
 impl Client {
     /// What to poll and for what.
     pub(crate) fn polled(&self) -> PollFd<'_> {
-        PollFd::new(self.stream.as_fd(), self.connection.interest())
+        let mut interest = self.connection.interest();
+        interest.set(PollFlags::POLLOUT, self.has_unsent());
+        PollFd::new(self.transport.as_fd(), interest)
     }
 
     /// Reads once and writes what there is, so that no client takes more than its share of a turn.
@@ -63,7 +66,11 @@ impl Client {
         let gone = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
         let reads = self.connection.interest().contains(PollFlags::POLLIN);
         if events.intersects(PollFlags::POLLIN | PollFlags::POLLHUP) && reads {
-            if self.connection.is_waiting() { self.look(now) } else { self.read(scratch, now) }
+            if self.connection.is_waiting() {
+                self.look(scratch, now);
+            } else {
+                self.read(scratch, now);
+            }
         } else if events.intersects(gone) {
             self.connection.close();
         }
@@ -92,6 +99,11 @@ impl Client {
         self.guesses.then_some(self.address)
     }
 
+    /// Bytes that are kept of it.
+    fn held(&self) -> usize {
+        self.connection.held() + self.transport.held()
+    }
+
     fn expire(&mut self, now: Instant) {
         if self.connection.deadline().is_some_and(|deadline| now >= deadline) {
             self.connection.expire(now);
@@ -99,32 +111,60 @@ impl Client {
         }
     }
 
-    /// Sees whether a client that waits is there, and leaves what it has sent.
-    fn look(&mut self, now: Instant) {
-        match self.stream.peek(&mut [0]) {
-            Ok(0) => self.connection.ended(now),
-            Ok(_) => self.connection.has_sent_more(),
-            Err(error) if is_transient(error.kind()) => {}
-            Err(_) => self.connection.close(),
+    /// Sees whether a client that waits is there, and does not act on what it has sent.
+    fn look(&mut self, scratch: &mut [u8], now: Instant) {
+        let heard = self.transport.look(scratch);
+        let is_more = matches!(heard, Ok(Heard::Bytes(_)));
+        self.take(heard, scratch, now);
+        if is_more {
+            self.connection.has_sent_more();
         }
     }
 
     fn read(&mut self, scratch: &mut [u8], now: Instant) {
-        match self.stream.read(scratch) {
-            Ok(0) => self.connection.ended(now),
-            Ok(read) => self.connection.received(&scratch[..read], now),
+        let heard = self.transport.hear(scratch);
+        self.take(heard, scratch, now);
+    }
+
+    /// Takes what was heard, with all that came with it: the socket does not tell of it again.
+    fn take(&mut self, mut heard: io::Result<Heard>, scratch: &mut [u8], now: Instant) {
+        while let Ok(Heard::Bytes(read)) = heard {
+            self.connection.secured(now);
+            self.connection.received(&scratch[..read], now);
+            heard = self.transport.more(scratch);
+        }
+        match heard {
+            Ok(Heard::Records { is_handshaking: true }) => self.connection.secures(now),
+            Ok(Heard::Records { is_handshaking: false } | Heard::Bytes(_)) => {
+                self.connection.secured(now);
+            }
+            Ok(Heard::PlainHttp) => self.connection.refuse_plain(now),
+            Ok(Heard::Garbage) => {
+                self.transport.end();
+                self.connection.linger(now);
+            }
+            Ok(Heard::End) => self.connection.ended(now),
             Err(error) if is_transient(error.kind()) => {}
             Err(_) => self.connection.close(),
         }
     }
 
+    fn has_unsent(&self) -> bool {
+        !self.connection.unsent().is_empty() || self.transport.wants_write()
+    }
+
     fn write(&mut self, now: Instant) {
-        while !self.connection.is_closed() && !self.connection.unsent().is_empty() {
-            match self.stream.write(self.connection.unsent()) {
-                Ok(written) => {
-                    if self.connection.sent(written, now) {
-                        // It fails only when the client is gone, which is noticed anyway.
-                        let _ = self.stream.shutdown(Shutdown::Write);
+        while !self.connection.is_closed() && self.has_unsent() {
+            let unsent = self.connection.unsent();
+            let sent = if unsent.is_empty() {
+                self.transport.flush().map(|()| 0)
+            } else {
+                self.transport.send(unsent)
+            };
+            match sent {
+                Ok(sent) => {
+                    if self.connection.sent(sent, now) {
+                        self.transport.end();
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -169,6 +209,7 @@ impl Clients {
     pub(crate) fn admit(
         &mut self,
         (stream, address): (TcpStream, SocketAddr),
+        acceptor: Option<Acceptor>,
         scratch: &mut [u8],
         now: Instant,
     ) {
@@ -176,8 +217,9 @@ impl Clients {
             self.make_room(now);
         }
         let connection = Connection::new(self.names.clone(), now);
-        let mut client =
-            Client { stream, address: address.ip(), connection, guesses: false, large: false };
+        let transport = Transport::new(stream, acceptor);
+        let address = address.ip();
+        let mut client = Client { transport, address, connection, guesses: false, large: false };
         client.read(scratch, now);
         client.write(now);
         self.by_number.insert(self.next, client);
@@ -264,15 +306,13 @@ impl Clients {
     /// Closes connections until those that are left hold little enough. The last one may hold
     /// what it needs.
     pub(crate) fn limit_memory(&mut self) {
-        let mut held: usize = self.values().map(|client| client.connection.held()).sum();
+        let mut held: usize = self.values().map(Client::held).sum();
         while held > MAX_HELD {
             let mut holders: Vec<(Instant, u64, usize)> = self
                 .by_number
                 .iter()
                 .filter(|(_, client)| client.connection.eviction_rank().is_some())
-                .map(|(number, client)| {
-                    (client.connection.since(), *number, client.connection.held())
-                })
+                .map(|(number, client)| (client.connection.since(), *number, client.held()))
                 .filter(|(.., held)| *held > 0)
                 .collect();
             sort_by(&mut holders, Ord::cmp);

@@ -1,3 +1,4 @@
+use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use super::*;
@@ -13,7 +14,7 @@ impl Lab {
     fn new() -> Lab {
         Lab {
             listener: TcpListener::bind("127.0.0.1:0").unwrap(),
-            clients: Clients::new(Names::new(["h".to_owned()])),
+            clients: Clients::new(Names::new(["h".to_owned()], false)),
             start: Instant::now(),
             scratch: vec![0; 128 * 1024],
         }
@@ -28,7 +29,7 @@ impl Lab {
         while !sent.is_empty() && ours.peek(&mut sent).unwrap() < bytes.len() {}
         ours.set_nonblocking(true).unwrap();
         let now = self.start + Duration::from_secs(seconds);
-        self.clients.admit((ours, address), &mut self.scratch, now);
+        self.clients.admit((ours, address), None, &mut self.scratch, now);
         theirs
     }
 

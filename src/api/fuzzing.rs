@@ -73,7 +73,7 @@ pub fn route(input: &[u8]) {
 
 /// The agent's: what is passed on names `link`, and most of the corpus `h`.
 fn names() -> Names {
-    Names::new(["link".to_owned(), "h".to_owned()])
+    Names::new(["link".to_owned(), "h".to_owned()], false)
 }
 
 /// Whatever stands in Host and Origin, only the agent's own names are served, and pages of its own.

@@ -20,6 +20,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::browser::Names;
 use super::clients::{Client, Clients, GRACE};
 use super::guesses::{Guesses, Summary};
+use super::identity::Current;
 use super::listen::{Doors, is_of_the_connection};
 use super::news::News;
 use super::reply::Reply;
@@ -67,6 +68,7 @@ impl Gate {
         names: Names,
         upstreams: Upstreams,
         news: Option<Bell>,
+        identity: Option<Current>,
     ) -> io::Result<Gate> {
         let (stop, stopped) = bounded(0);
         let (questions, questions_rx) = unbounded();
@@ -77,6 +79,7 @@ impl Gate {
             clients: Clients::new(names),
             wake: wake.clone(),
             news: News::new(news),
+            identity,
             questions: questions_rx,
             stopped,
             guesses: Guesses::default(),
@@ -133,6 +136,8 @@ struct GateLoop {
     clients: Clients,
     wake: Bell,
     news: News,
+    /// With it clients have to speak TLS.
+    identity: Option<Current>,
     questions: Receiver<Question>,
     stopped: Receiver<Infallible>,
     guesses: Guesses,
@@ -326,7 +331,8 @@ impl GateLoop {
         // Answers are written whole; to hold back the last segment would only delay them.
         let (stream, _) = &accepted;
         if stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true)).is_ok() {
-            self.clients.admit(accepted, &mut self.scratch, now);
+            let acceptor = self.identity.as_mut().map(|identity| identity.acceptor(now));
+            self.clients.admit(accepted, acceptor, &mut self.scratch, now);
         }
     }
 

@@ -2,7 +2,7 @@ use super::*;
 
 /// For an agent that is called `h`, as most requests here call it.
 fn parse(input: &[u8]) -> Result<Progress, Reply> {
-    super::parse(input, &Names::new(["h".to_owned()]))
+    super::parse(input, &Names::new(["h".to_owned()], false))
 }
 
 fn head(text: &str) -> Head {

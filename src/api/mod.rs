@@ -22,6 +22,7 @@ pub mod fuzzing;
 mod gate;
 mod guesses;
 mod head;
+mod identity;
 mod listen;
 mod many;
 mod news;
@@ -31,6 +32,7 @@ mod reply;
 mod request;
 mod route;
 mod server;
+mod transport;
 mod upstream;
 
 use std::io;
@@ -42,8 +44,10 @@ use crate::bell::Bell;
 use crate::command;
 use crate::ping::Ping;
 use crate::secret::Credentials;
+use crate::tls::ServerFiles;
 use browser::Names;
 use gate::Gate;
+use identity::Identity;
 use listen::Doors;
 use server::Pool;
 use upstream::Upstreams;
@@ -56,6 +60,7 @@ pub struct Api {
     // The order is that of the end: each waits for its threads, which end when those above have.
     gate: Gate,
     pool: Pool,
+    _identity: Option<Identity>,
 }
 
 /// Where the API is, and for whom.
@@ -69,6 +74,8 @@ pub struct Options {
     pub names: Vec<String>,
     /// Who may ask; everybody if `None`.
     pub credentials: Option<Credentials>,
+    /// The certificate with which the API shows who it is; without one it speaks HTTP without TLS.
+    pub tls: Option<ServerFiles>,
     /// Rings when there is news for clients that wait for it; they wait in vain if `None`.
     pub news: Option<Bell>,
 }
@@ -82,17 +89,21 @@ impl Api {
     ///
     /// # Errors
     ///
-    /// A private socket or a thread that cannot be made.
+    /// A private socket or a thread that cannot be made, a certificate that cannot be used.
     pub fn start(options: Options, commands: Sender<command::Request>) -> io::Result<Api> {
         let doors = Doors::open(&options.listen, options.inherited);
         let addresses =
             doors.listeners().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
-        let pool = Pool::start(options.credentials, commands)?;
+        let identity = options.tls.map(Identity::start).transpose()?;
+        let certificate = identity.as_ref().map(Identity::asker);
+        let pool = Pool::start(options.credentials, certificate, commands)?;
         let upstreams = Upstreams::open(pool.socket()).map_err(|error| {
             io::Error::new(error.kind(), format!("connect to the server behind the gate: {error}"))
         })?;
-        let gate = Gate::start(doors, Names::new(options.names), upstreams, options.news)?;
-        Ok(Api { addresses, gate, pool })
+        let names = Names::new(options.names, identity.is_some());
+        let current = identity.as_ref().map(Identity::current);
+        let gate = Gate::start(doors, names, upstreams, options.news, current)?;
+        Ok(Api { addresses, gate, pool, _identity: identity })
     }
 
     /// Asks for a sign of life, of the way behind the gate too.

@@ -14,13 +14,14 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, select};
 
 use super::audit::{self, Caller};
 use super::auth;
+use super::identity::Asker;
 use super::page;
 use super::private_socket::PrivateSocket;
 use super::reply::{Form, Reply};
 use super::request::{FORWARDED, forwarded_for};
 use super::route::{self, Action, LARGEST_BODY};
 use super::upstream::UPSTREAMS;
-use crate::command::{self, Command};
+use crate::command::{self, Answer, Command};
 use crate::secret::Credentials;
 use crate::thread;
 
@@ -44,6 +45,8 @@ pub(crate) struct Pool {
 struct Worker {
     /// Who may ask; everybody if `None`.
     credentials: Option<Credentials>,
+    /// Who knows when the API's certificate ends.
+    certificate: Option<Asker>,
     /// To the supervisor.
     commands: Sender<command::Request>,
     /// Never carries anything: it is disconnected when the end has come.
@@ -54,6 +57,7 @@ impl Pool {
     /// Starts to answer what comes in through the socket.
     pub(crate) fn start(
         credentials: Option<Credentials>,
+        certificate: Option<Asker>,
         commands: Sender<command::Request>,
     ) -> io::Result<Pool> {
         let (socket, listener) = PrivateSocket::make()?;
@@ -61,7 +65,7 @@ impl Pool {
             .map_err(|error| io::Error::other(format!("start tiny_http: {error}")))?;
         let server = Arc::new(server);
         let (stop, stopped) = bounded(0);
-        let worker = Worker { credentials, commands, stop: stopped };
+        let worker = Worker { credentials, certificate, commands, stop: stopped };
         let mut pool = Pool {
             server: Some(Arc::clone(&server)),
             stop: Some(stop),
@@ -165,6 +169,14 @@ impl Worker {
         self.credentials.as_ref().is_none_or(|credentials| auth::admits(credentials, value))
     }
 
+    /// What only the API knows.
+    fn complete(&self, mut answer: Answer) -> Answer {
+        if let Answer::Metrics(snapshot) = &mut answer {
+            snapshot.certificates.extend(self.certificate.as_ref().and_then(Asker::expiry));
+        }
+        answer
+    }
+
     fn caller<'a>(&'a self, request: &'a tiny_http::Request) -> Caller<'a> {
         let address = field(request, FORWARDED).and_then(forwarded_for).unwrap_or("the agent");
         Caller { address, user: self.credentials.as_ref().map(Credentials::user) }
@@ -204,7 +216,7 @@ impl Worker {
         }
         select! {
             recv(outcome) -> outcome => match outcome {
-                Ok(outcome) => Reply::outcome(form, outcome),
+                Ok(outcome) => Reply::outcome(form, outcome.map(|answer| self.complete(answer))),
                 Err(_) => unanswered("the supervisor has ended"),
             },
             recv(self.stop) -> _ => unanswered(STOPPING),

@@ -27,7 +27,6 @@ pub use self::board::{Board, CheckStanding, Checked};
 pub use self::counter::Counter;
 pub(crate) use self::exec::bury;
 use self::target::Trial;
-pub(crate) use self::tls::SYSTEM_CA;
 use crate::tcp;
 use crate::thread;
 use crate::vip::{Check, Cidr};

@@ -21,11 +21,8 @@ use rustls::{
 };
 
 use super::http::Timed;
+use crate::tls::SYSTEM_CA;
 use crate::vip::Trust;
-
-/// Where the authorities that a system trusts are, on Debian, Fedora and Alpine.
-pub(crate) const SYSTEM_CA: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 /// Bytes of the longest file with certificates that is read.
 const LONGEST: u64 = 4 << 20;

@@ -15,6 +15,7 @@ API
   PORT                        1313
   USER, PASSWORD              none; a password turns authentication on
   API_HOSTS                   none; names of this host that clients use, a,b
+  API_TLS_CERT, API_TLS_KEY   none; PEM files, with which the API speaks https
 
 etcd
   ETCD_HOSTS                  http://127.0.0.1:2379; a,b; https:// for TLS

@@ -24,6 +24,7 @@ use crate::net::MonitorTiming;
 use crate::policy::{AllFailingPolicy, Connections, CrashDetection, LossPolicy, StopPolicy};
 use crate::secret::Credentials;
 use crate::text::clean;
+use crate::tls::ServerFiles;
 
 /// etcd grants no shorter lease than this (1.5 election timeouts, by default).
 const SHORTEST_TTL: Duration = Duration::from_secs(2);
@@ -44,6 +45,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// `API_HOSTS`: names under which the API may be asked.
     pub api_hosts: Vec<String>,
+    /// `API_TLS_CERT` and `API_TLS_KEY`: the API speaks TLS with them.
+    pub api_tls: Option<ServerFiles>,
     /// `ETCD_…` and `KEEPALIVE_…`.
     pub etcd: etcd::Options,
     /// `HEALTH_CHECK_…`, `FAIL_COUNT_BEFORE_FAILOVER` and `RISE_COUNT`.
@@ -97,6 +100,9 @@ impl Reading {
             let settings = ["ETCD_TLS_CERT", "ETCD_TLS_KEY", "ETCD_CACERT"];
             self.mistakes.append(&mut files.mistakes(settings));
         }
+        if let Some(files) = &self.config.api_tls {
+            self.mistakes.append(&mut files.mistakes(["API_TLS_CERT", "API_TLS_KEY"]));
+        }
         self
     }
 
@@ -144,7 +150,7 @@ impl fmt::Display for Config {
         let listen: Vec<_> = self.listen.iter().map(SocketAddr::to_string).collect();
         write!(
             f,
-            "host {}, interface {}, API on {} ({}), etcd {}, lease {:?} renewed every {:?}, \
+            "host {}, interface {}, API on {} ({}{}), etcd {}, lease {:?} renewed every {:?}, \
              checks every {:?} (timeout {:?}, fall {}, rise {}), crash detection {} ({} probes every \
              {:?}), priority {}, policies: etcd loss {}, all failing {}, stop {}, \
              connections {}",
@@ -152,6 +158,7 @@ impl fmt::Display for Config {
             self.interface,
             listen.join(" and "),
             if self.credentials.is_some() { "with a password" } else { "without a password" },
+            if self.api_tls.is_some() { ", with TLS" } else { "" },
             self.etcd.endpoints.join(" "),
             self.etcd.ttl(),
             self.etcd.renewal,

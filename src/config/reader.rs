@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{Config, endpoint};
 use crate::call;
-use crate::checks::{CheckDefaults, SYSTEM_CA};
+use crate::checks::CheckDefaults;
 use crate::duration;
 use crate::etcd::{self, TlsFiles};
 use crate::interface_name;
@@ -20,6 +20,7 @@ use crate::preference::DEFAULT_PRIORITY;
 use crate::secret::{Credentials, Secret};
 use crate::store;
 use crate::text::is_host_name;
+use crate::tls::{SYSTEM_CA, ServerFiles};
 
 /// A host that is asked less often than this would be found dead by its lease before.
 const LONGEST_PROBE_INTERVAL: Duration = Duration::from_secs(10);
@@ -43,6 +44,7 @@ impl Reader<'_> {
             hostname,
             listen: self.listen(credentials.is_some()),
             api_hosts: self.api_hosts(),
+            api_tls: self.api_tls(),
             credentials,
             etcd: etcd::Options { own_prefixes: own, ..self.etcd() },
             checks: CheckDefaults {
@@ -227,21 +229,8 @@ impl Reader<'_> {
     }
 
     fn tls(&mut self, secure: bool) -> Option<TlsFiles> {
-        let cert = self.text("ETCD_TLS_CERT");
-        let key = self.text("ETCD_TLS_KEY");
+        let identity = self.identity("ETCD_TLS_CERT", "ETCD_TLS_KEY");
         let ca = self.text("ETCD_CACERT").map(PathBuf::from);
-        let identity = match (cert, key) {
-            (Some(cert), Some(key)) => Some((PathBuf::from(cert), PathBuf::from(key))),
-            (Some(cert), None) => {
-                self.mistake("ETCD_TLS_CERT", &cert, "needs ETCD_TLS_KEY");
-                None
-            }
-            (None, Some(key)) => {
-                self.mistake("ETCD_TLS_KEY", &key, "needs ETCD_TLS_CERT");
-                None
-            }
-            (None, None) => None,
-        };
         if !secure {
             if identity.is_some() || ca.is_some() {
                 let text = "ETCD_TLS_CERT, ETCD_TLS_KEY and ETCD_CACERT need an https:// endpoint";
@@ -251,6 +240,27 @@ impl Reader<'_> {
         }
         let system = || SYSTEM_CA.iter().map(PathBuf::from).find(|path| Path::exists(path));
         Some(TlsFiles { identity, ca: ca.or_else(system) })
+    }
+
+    fn api_tls(&mut self) -> Option<ServerFiles> {
+        let (certificate, key) = self.identity("API_TLS_CERT", "API_TLS_KEY")?;
+        Some(ServerFiles { certificate, key })
+    }
+
+    /// A certificate and its key: both, or neither.
+    fn identity(&mut self, cert: &str, key: &str) -> Option<(PathBuf, PathBuf)> {
+        match (self.text(cert), self.text(key)) {
+            (Some(cert), Some(key)) => Some((PathBuf::from(cert), PathBuf::from(key))),
+            (Some(path), None) => {
+                self.mistake(cert, &path, &format!("needs {key}"));
+                None
+            }
+            (None, Some(path)) => {
+                self.mistake(key, &path, &format!("needs {cert}"));
+                None
+            }
+            (None, None) => None,
+        }
     }
 
     fn probes(&mut self, alone: bool) -> MonitorTiming {

@@ -12,9 +12,11 @@ use serde_json::Value;
 
 use super::failure::{Failure, Kind};
 use super::http::{self, Request, Response};
+use super::secure::NoTls;
 use super::server::Server;
 use super::settings::Said;
 use super::text::excerpt;
+use crate::carrier::{Fault, SPEAKS_TLS};
 use crate::secret::Credentials;
 use crate::text::clean;
 use crate::vip::{Cidr, VipId};
@@ -32,6 +34,9 @@ const STORE_LIMIT: Duration = Duration::from_secs(15);
 const HANDOVER_LIMIT: Duration = Duration::from_secs(40);
 /// For the second look at something that is not LinK.
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
+/// What to do where TLS is wanted.
+const BY_HTTPS: &str =
+    "give --host https://NAME, and --cacert FILE with the authority of its certificate";
 /// How much of a foreign answer is shown, characters.
 const EXCERPT: usize = 60;
 
@@ -220,6 +225,10 @@ impl Agent {
         };
         let text = text_of(&refusal);
         match response.status {
+            400 if text.contains(SPEAKS_TLS) => {
+                let message = format!("{} speaks TLS only", self.server);
+                Failure::new(Kind::Unreachable, message).then(BY_HTTPS)
+            }
             401 => Failure::new(Kind::Credentials, self.credentials_message()),
             404 => Failure::new(Kind::NotFound, text),
             503 if refusal.is_outcome_unknown() => Failure::new(Kind::Unreachable, text),
@@ -250,6 +259,7 @@ impl Agent {
                 Kind::Unreachable,
                 format!("cannot connect to {server}: {}{}", plain(&error), hint(&error)),
             ),
+            http::Error::NoTls(fault) => no_tls(server, &fault, unknown),
             http::Error::Timeout => Failure::new(
                 Kind::Unreachable,
                 format!("no answer from {server} within {} s{unknown}", limit.as_secs()),
@@ -259,7 +269,7 @@ impl Agent {
                 format!("connection to {server} lost: {}{unknown}", plain(&error)),
             ),
             http::Error::NotHttp(beginning) if beginning.starts_with(b"\x15\x03") => {
-                self.not_link("it speaks TLS")
+                self.not_link("it speaks TLS").then(BY_HTTPS)
             }
             http::Error::NotHttp(beginning) => {
                 self.not_link(&format!("it says {}", excerpt(&beginning, EXCERPT)))
@@ -303,6 +313,33 @@ impl Agent {
         let etcd: EtcdVersion = serde_json::from_slice(&response.body).ok()?;
         Some(etcd.etcdserver)
     }
+}
+
+/// No TLS was spoken. Only where the session broke, the agent may have the request.
+fn no_tls(server: &Server, NoTls { fault, why }: &NoTls, unknown: &str) -> Failure {
+    let (next, unknown) = match fault {
+        None => ("install linkd beside linkctl, of the same version, or go by an SSH tunnel", ""),
+        Some(Fault::Plain) => (
+            "give http:// instead of https:// if it is the agent, or see API_TLS_CERT on its host",
+            "",
+        ),
+        Some(Fault::Name) => (
+            "ask by a name or address that stands in the certificate, or have one made with this name \
+             (docs/security.md)",
+            "",
+        ),
+        Some(Fault::Certificate) => (
+            "give the authority that has signed API_TLS_CERT by --cacert, or renew API_TLS_CERT on \
+             that host (docs/security.md)",
+            "",
+        ),
+        Some(Fault::Authorities) => ("give a PEM file with the authority by --cacert", ""),
+        Some(Fault::Broken) => {
+            ("linkctl events on that host, and the agent's log, may tell why", unknown)
+        }
+    };
+    let message = format!("no TLS with {server}: {}{unknown}", clean(why));
+    Failure::new(Kind::Unreachable, message).then(next)
 }
 
 /// The error, and on lines of their own what of the fields it does not tell.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
 
+use super::access::{Access, refuse};
 use super::agent::NewIp;
 use super::failure::Failure;
 use super::server::Server;
@@ -70,9 +71,7 @@ pub(super) fn parse(
 /// The command line, cut into options and operands; nothing is checked yet.
 #[derive(Debug, Default)]
 struct Words {
-    host: Option<String>,
-    user: Option<String>,
-    password: Option<String>,
+    access: Access,
     json: bool,
     help: bool,
     version: bool,
@@ -97,9 +96,13 @@ impl Words {
         let mut words = Words::default();
         while let Some(arg) = parser.next()? {
             match arg {
-                Arg::Long("host") => words.host = Some(parser.value()?.string()?),
-                Arg::Long("user") => words.user = Some(parser.value()?.string()?),
-                Arg::Long("password") => words.password = Some(parser.value()?.string()?),
+                Arg::Long("host") => words.access.host = Some(parser.value()?.string()?),
+                Arg::Long("user") => words.access.user = Some(parser.value()?.string()?),
+                Arg::Long("password") => words.access.password = Some(parser.value()?.string()?),
+                Arg::Long("password-file") => {
+                    words.access.password_file = Some(parser.value()?.into());
+                }
+                Arg::Long("cacert") => words.access.cacert = Some(parser.value()?.into()),
                 Arg::Long("to") => words.to = Some(parser.value()?.string()?),
                 Arg::Long("force") => words.force = true,
                 Arg::Long("yes") => words.yes = true,
@@ -300,48 +303,9 @@ impl Words {
     }
 
     fn options(self, env: impl Fn(&str) -> Option<OsString>) -> Result<Options, Failure> {
-        let source = if self.host.is_some() { "--host" } else { "LINK_HOST" };
-        let server = match self.host.map_or_else(|| variable(&env, "LINK_HOST"), given)? {
-            None => Server::default(),
-            Some(host) => host.parse().map_err(|why| refuse(source, &host, why))?,
-        };
-        let user = self.user.map_or_else(|| variable(&env, "LINK_USER"), given)?;
-        let password = self.password.map_or_else(|| variable(&env, "LINK_PASSWORD"), given)?;
-        let credentials = match (user, password) {
-            (None, None) => None,
-            (user, password) => {
-                Some(Credentials::new(user.unwrap_or_default(), password.unwrap_or_default()))
-            }
-        };
-        Ok(Options {
-            server,
-            credentials: credentials.transpose().map_err(bad_user)?,
-            json: self.json,
-        })
+        let (server, credentials) = self.access.find(env)?;
+        Ok(Options { server, credentials, json: self.json })
     }
-}
-
-fn bad_user(why: &str) -> Failure {
-    Failure::usage(format!("--user {why}"))
-}
-
-/// A value from the command line is taken as it is, even when it is empty.
-fn given(value: String) -> Result<Option<String>, Failure> {
-    Ok(Some(value))
-}
-
-/// A variable of the environment; set to nothing is the same as not set.
-fn variable(env: impl Fn(&str) -> Option<OsString>, name: &str) -> Result<Option<String>, Failure> {
-    match env(name).map(OsString::into_string) {
-        None => Ok(None),
-        Some(Ok(value)) => Ok(Some(value).filter(|value| !value.is_empty())),
-        Some(Err(_)) => Err(Failure::usage(format!("{name} is not UTF-8"))),
-    }
-}
-
-/// `why` may repeat a part of the value.
-fn refuse(what: &str, value: &str, why: &str) -> Failure {
-    Failure::usage(format!("{what} \"{}\": {}", clean(value), clean(why)))
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub(super) enum Kind {
 pub(super) struct Failure {
     pub(super) kind: Kind,
     message: String,
-    /// What to do next, if that is something else than after most failures of the kind.
+    /// What to do next, if that is not the same for all of the kind.
     next: Option<&'static str>,
 }
 
@@ -63,11 +63,17 @@ impl Failure {
         self
     }
 
+    /// The same failure, of which it is known better what to do next.
+    pub(super) fn then(self, next: &'static str) -> Failure {
+        Failure { next: Some(next), ..self }
+    }
+
     /// What to do next.
     pub(super) fn next(&self) -> &'static str {
-        if let Some(next) = self.next {
-            return next;
-        }
+        self.next.unwrap_or_else(|| self.of_kind())
+    }
+
+    fn of_kind(&self) -> &'static str {
         match self.kind {
             Kind::Refused => "linkctl show, and linkctl events on that host, tell how things stand",
             Kind::Usage => "see linkctl --help, and linkctl COMMAND --help",
@@ -78,7 +84,9 @@ impl Failure {
             Kind::NotLink => {
                 "name an agent by --host or LINK_HOST; linkctl version tells its version"
             }
-            Kind::Credentials => "give USER and PASSWORD of the agent as --user and LINK_PASSWORD",
+            Kind::Credentials => {
+                "give USER and PASSWORD of the agent as --user and LINK_PASSWORD or --password-file"
+            }
             Kind::Unavailable => "linkctl doctor on that host looks at etcd; then do it again",
             Kind::NotWell => {
                 "what to do stands above, or linkctl doctor says it on the host concerned"

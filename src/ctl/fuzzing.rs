@@ -17,6 +17,7 @@ use super::dial::Deadline;
 use super::events;
 use super::failure::{Failure, Kind};
 use super::http::{self, Error, Incoming, Request, Response};
+use super::secure::Stream;
 use super::server::Server;
 use super::show::{self, Colour};
 use super::subcommand::Subcommand;
@@ -85,6 +86,7 @@ fn receive<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Result<Response, Error
     drop(theirs);
     let stream = TcpStream::from(ours);
     let deadline = Deadline::within(AT_ONCE);
+    let stream = Stream::Plain(stream);
     http::read_response(Incoming { stream, deadline, received: Vec::new() })
 }
 

@@ -34,7 +34,12 @@ Move IPs:
 
 Options, before or after the command:
   --host HOST[:PORT]   the agent, default 127.0.0.1:1313   [LINK_HOST]
+                       with TLS https://HOST[:PORT]; or a name from
+                       ~/.config/link/config, where [default] is the default
+  --cacert FILE        with https:// the authority of its certificate, a PEM
+                       file; none: the system's            [LINK_CACERT]
   --user USER          when the agent has a password       [LINK_USER]
+  --password-file FILE the password is its first line      [LINK_PASSWORD_FILE]
   --password PASSWORD  seen by everybody in ps: better set [LINK_PASSWORD]
   --json               the agent's JSON instead of a table
   -h, --help           this text, or with a command its own

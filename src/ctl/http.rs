@@ -4,13 +4,13 @@
 //! answer in time, an answer that is not HTTP) and because IPv6 addresses must work.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use super::dial::{Deadline, connect};
+use super::secure::{NoTls, Stream};
 use super::server::Server;
 use crate::http::{self, Body, Head, NotHttp};
 use crate::secret::Credentials;
@@ -46,6 +46,8 @@ pub(super) struct Response {
 pub(super) enum Error {
     /// The name has no address, or nothing accepts connections there. Nothing was sent.
     Connect(io::Error),
+    /// No TLS was spoken. Nothing was sent, unless the session broke.
+    NoTls(NoTls),
     /// The time is over, and the request was sent.
     Timeout,
     /// The connection broke before the answer was complete.
@@ -63,15 +65,18 @@ pub(super) fn exchange(
     limit: Duration,
 ) -> Result<Response, Error> {
     let deadline = Deadline::within(limit);
-    let mut stream =
+    let stream =
         connect(server, Deadline::within(limit.min(CONNECT_LIMIT))).map_err(Error::Connect)?;
-    send(&mut stream, &encode(server, request), deadline).map_err(broken)?;
+    let mut stream = Stream::over(stream, server).map_err(Error::NoTls)?;
+    let sent = send(&mut stream, &encode(server, request), deadline);
+    sent.map_err(|error| lost(&mut stream, error))?;
     read_response(Incoming { stream, deadline, received: Vec::new() })
 }
 
-fn send(stream: &mut TcpStream, request: &[u8], deadline: Deadline) -> io::Result<()> {
-    stream.set_write_timeout(Some(deadline.remaining()?))?;
-    stream.write_all(request)
+fn send(stream: &mut Stream, request: &[u8], deadline: Deadline) -> io::Result<()> {
+    stream.set_write_timeout(deadline.remaining()?)?;
+    stream.write_all(request)?;
+    stream.end_request()
 }
 
 pub(super) fn encode(server: &Server, request: &Request<'_>) -> Vec<u8> {
@@ -147,7 +152,7 @@ fn read_until_close(mut incoming: Incoming) -> Result<Vec<u8>, Error> {
 
 /// What has arrived, and the connection on which more may.
 pub(super) struct Incoming {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     pub(super) deadline: Deadline,
     pub(super) received: Vec<u8>,
 }
@@ -157,17 +162,18 @@ impl Incoming {
     fn more(&mut self) -> Result<bool, Error> {
         let mut buffer = [0; 8 << 10];
         match self.read(&mut buffer) {
+            Ok(0) => self.stream.fault().map_or(Ok(false), |fault| Err(Error::NoTls(fault))),
             Ok(count) => {
                 self.received.extend_from_slice(&buffer[..count]);
-                Ok(count > 0)
+                Ok(true)
             }
-            Err(error) => Err(broken(error)),
+            Err(error) => Err(lost(&mut self.stream, error)),
         }
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            self.stream.set_read_timeout(Some(self.deadline.remaining()?))?;
+            self.stream.set_read_timeout(self.deadline.remaining()?)?;
             match self.stream.read(buffer) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => return result,
@@ -198,12 +204,12 @@ fn cut_short() -> Error {
     Error::Broken(ErrorKind::UnexpectedEof.into())
 }
 
-fn broken(error: io::Error) -> Error {
+fn lost(stream: &mut Stream, error: io::Error) -> Error {
     // A socket's timeout shows as WouldBlock, a deadline that has passed as TimedOut.
-    match matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
-        true => Error::Timeout,
-        false => Error::Broken(error),
+    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
+        return Error::Timeout;
     }
+    stream.fault().map_or(Error::Broken(error), Error::NoTls)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! words in [`crate::vip`] and [`crate::policy`] say. The flow is `args` → `agent` (over `http` and `dial`) → `show` and
 //! `output`. The exit codes are those of `failure::Kind`.
 
+mod access;
 mod add;
 mod agent;
 mod apply;
@@ -19,8 +20,10 @@ mod file;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod help;
+mod hosts;
 mod http;
 mod output;
+mod secure;
 mod seen;
 mod server;
 mod settings;

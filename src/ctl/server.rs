@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// The port of the agent's API unless `PORT` says otherwise.
@@ -13,6 +14,27 @@ pub(super) struct Server {
     /// A name, an IPv4 address, or an IPv6 address without brackets, possibly with a zone.
     host: String,
     port: u16,
+    /// With it TLS is spoken.
+    trust: Option<Trust>,
+}
+
+/// Whose certificates are believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// Those of the authorities that the system trusts.
+    System,
+    /// Those of the authorities in a file, in PEM.
+    File(PathBuf),
+}
+
+impl Trust {
+    /// The file, if it is not the system's.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            Trust::System => None,
+            Trust::File(path) => Some(path),
+        }
+    }
 }
 
 impl Server {
@@ -25,6 +47,23 @@ impl Server {
         self.port
     }
 
+    /// Whose certificate is believed, if TLS is to be spoken.
+    pub(super) fn trust(&self) -> Option<&Trust> {
+        self.trust.as_ref()
+    }
+
+    /// The same server, whose certificate is to be of one of the authorities in a file.
+    ///
+    /// # Errors
+    ///
+    /// The server does not speak TLS.
+    pub(super) fn trusting(self, authorities: PathBuf) -> Result<Server, &'static str> {
+        match self.trust {
+            Some(_) => Ok(Server { trust: Some(Trust::File(authorities)), ..self }),
+            None => Err("needs https:// before the host"),
+        }
+    }
+
     /// The value of the `Host` header; a zone means nothing to the other side (RFC 6874, 3).
     pub(super) fn header(&self) -> String {
         let host = self.host.split('%').next().unwrap_or_default();
@@ -34,26 +73,27 @@ impl Server {
 
 impl Default for Server {
     fn default() -> Server {
-        Server { host: "127.0.0.1".to_owned(), port: DEFAULT_PORT }
+        Server { host: "127.0.0.1".to_owned(), port: DEFAULT_PORT, trust: None }
     }
 }
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&join(&self.host, self.port))
+        let scheme = if self.trust.is_some() { "https://" } else { "" };
+        write!(f, "{scheme}{}", join(&self.host, self.port))
     }
 }
 
 impl FromStr for Server {
     type Err = &'static str;
 
-    /// Reads `host`, `host:port`, `::1`, `[::1]` or `[::1]:1313`; an `http://` before it is tolerated.
+    /// Reads `host`, `host:port`, `::1`, `[::1]` or `[::1]:1313`; before it may stand `http://`, or `https://` for TLS.
     fn from_str(text: &str) -> Result<Server, &'static str> {
-        let text = match text.split_once("://") {
-            None => text,
-            Some(("http", rest)) => rest.strip_suffix('/').unwrap_or(rest),
-            Some(("https", _)) => return Err("the agent speaks http, not https"),
-            Some(_) => return Err("the only scheme is http://"),
+        let (text, trust) = match text.split_once("://") {
+            None => (text, None),
+            Some(("http", rest)) => (rest.strip_suffix('/').unwrap_or(rest), None),
+            Some(("https", rest)) => (rest.strip_suffix('/').unwrap_or(rest), Some(Trust::System)),
+            Some(_) => return Err("the only schemes are http:// and https://"),
         };
         let (host, port) = split(text)?;
         let port = match port {
@@ -61,7 +101,7 @@ impl FromStr for Server {
             Some(port) => port_number(port)?,
         };
         let host = host.to_owned();
-        Ok(Server { host, port })
+        Ok(Server { host, port, trust })
     }
 }
 
@@ -138,6 +178,8 @@ mod tests {
             ("http://h1:1314/", "h1:1314"),
             ("http://[fd00::1]:1314", "[fd00::1]:1314"),
             ("fe80::1%eth0", "[fe80::1%eth0]:1313"),
+            ("https://h1", "https://h1:1313"),
+            ("https://[fd00::1]:443/", "https://[fd00::1]:443"),
         ] {
             let server: Server = text.parse().unwrap();
             assert_eq!(server.to_string(), shown, "{text}");
@@ -157,7 +199,8 @@ mod tests {
             "h1/ips",
             "http://",
             "http://h1/ips",
-            "https://h1",
+            "https://",
+            "https://h1/ips",
             "ftp://h1",
             "user:secret@h1",
             "h1\r\nX: y",

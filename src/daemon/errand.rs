@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::{BAD_CONFIGURATION, environment, start_log, unknown_variables, writes_to_journal};
 use crate::VERSION;
+use crate::carrier;
 use crate::config::VARIABLES;
 use crate::local_copy;
 use crate::logging;
@@ -13,6 +15,7 @@ use crate::net::{self, Announce, Net};
 use crate::policy::Connections;
 use crate::reload::answer;
 use crate::text::clean;
+use crate::tls;
 
 const HELP: &str = "\
 linkd: shares virtual IPs with other hosts, elected through etcd
@@ -29,6 +32,8 @@ over HTTP with curl or linkctl. It needs CAP_NET_ADMIN and CAP_NET_RAW.
                      refuses
   linkd --clean      removes the addresses that an agent has left on this host; with 1
                      if an agent runs here, or any of them stays
+  linkd --tls-client NAME [FILE]
+                     speaks TLS for linkctl, which calls it
   linkd --version    the version
 
 Variables with their defaults; times are 500ms, 3s, 1m30s; empty counts as unset;
@@ -45,6 +50,7 @@ pub(super) fn done(mut arguments: impl Iterator<Item = String>) -> Option<ExitCo
         ("--check", _) => check(),
         ("--clean", _) => clean_up(),
         ("--reload", agent) => reload(agent.as_deref()),
+        (carrier::OPTION, Some(name)) => carry(&name, arguments.next().as_deref()),
         (other, _) => {
             complain(&format!(
                 "linkd takes no argument {other:?}; it is configured by environment"
@@ -91,6 +97,17 @@ fn reload(agent: Option<&str>) -> ExitCode {
         Err(why) => {
             complain(&why);
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Carries bytes over TLS for `linkctl`.
+fn carry(name: &str, authorities: Option<&str>) -> ExitCode {
+    match tls::carry(name, authorities.map(Path::new)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            complain(&failure.to_string());
+            ExitCode::from(failure.fault.code())
         }
     }
 }

@@ -207,6 +207,7 @@ fn api_options(config: &Config, news: Bell) -> api::Options {
         inherited: reload::inherited(std::env::var_os(reload::SOCKETS)),
         names: own.into_iter().chain(config.api_hosts.clone()).collect(),
         credentials: config.credentials.clone(),
+        tls: config.api_tls.clone(),
         news: Some(news),
     }
 }

@@ -23,7 +23,6 @@ mod connection;
 mod count;
 mod error;
 mod event;
-mod expiry;
 mod follow;
 mod lease;
 mod look;

@@ -1,17 +1,15 @@
 //! The TLS identity: PEM files that are read again when they change.
 
 use std::cell::RefCell;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use etcd_client::{Certificate, Identity, TlsOptions};
 use tokio::task::spawn_blocking;
 use tonic::transport::Endpoint;
 
 use super::error::Error;
-use super::expiry::first_end;
 use crate::metrics::CertificateExpiry;
+use crate::tls::{CERTIFICATE, Fingerprint, KEY, expiry_of, fingerprint, named_pem, read_pem};
 
 /// Where the PEM files of a TLS connection are. All are optional: without a CA the connection is
 /// refused (no system roots are compiled in), without a certificate the client is anonymous.
@@ -22,14 +20,6 @@ pub struct TlsFiles {
     /// The authority that signed the members' certificates.
     pub ca: Option<PathBuf>,
 }
-
-/// How the first lines of what is in the files end (RFC 7468).
-const CERTIFICATE: &str = "CERTIFICATE-----";
-const KEY: &str = "PRIVATE KEY-----";
-const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY-----";
-
-/// What tells one version of the files from another: the modification time and length of each.
-type Fingerprint = Vec<Option<(SystemTime, u64)>>;
 
 /// The identity with which connections are made: one that works stays until a newer one does. Files are
 /// read on other threads than the runtime's, which must not wait for a disk.
@@ -107,11 +97,7 @@ impl TlsFiles {
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        let stat = |path: &PathBuf| {
-            let meta = fs::metadata(path).ok()?;
-            Some((meta.modified().ok()?, meta.len()))
-        };
-        self.paths().map(stat).collect()
+        fingerprint(self.paths())
     }
 
     /// What is wrong with the files, under the names of the settings: of the certificate, its key and the
@@ -120,7 +106,7 @@ impl TlsFiles {
         let mut mistakes = Vec::new();
         for (setting, file) in settings.iter().zip(self.labelled()) {
             let Some((path, label)) = file else { continue };
-            if let Err(why) = read(path, label) {
+            if let Err(why) = read_pem(path, label) {
                 mistakes.push(format!("{setting}={} cannot be used: {why}", path.display()));
             }
         }
@@ -136,17 +122,16 @@ impl TlsFiles {
     fn load(&self) -> Result<(TlsOptions, Vec<CertificateExpiry>), String> {
         let (mut options, mut expiries) = (TlsOptions::new(), Vec::new());
         let mut note = |path: &Path, pem: &[u8]| {
-            let file = path.display().to_string();
-            expiries.extend(first_end(pem).map(|ends| CertificateExpiry { file, ends }));
+            expiries.extend(expiry_of(path, pem));
         };
         if let Some((path, key)) = &self.identity {
-            let (cert, key) = (named(path, CERTIFICATE)?, named(key, KEY)?);
+            let (cert, key) = (named_pem(path, CERTIFICATE)?, named_pem(key, KEY)?);
             note(path, &cert);
             options = options.identity(Identity::from_pem(cert, key));
         }
         if let Some(path) = &self.ca {
             // An authority that is not there is no mistake for TLS: it trusts nobody then.
-            let ca = named(path, CERTIFICATE)?;
+            let ca = named_pem(path, CERTIFICATE)?;
             note(path, &ca);
             options = options.ca_certificate(Certificate::from_pem(ca));
         }
@@ -160,27 +145,4 @@ impl TlsFiles {
         })?;
         Ok((options, expiries))
     }
-}
-
-fn named(path: &Path, label: &str) -> Result<Vec<u8>, String> {
-    read(path, label).map_err(|why| format!("{}: {why}", path.display()))
-}
-
-/// Reads a file that has something with this label in it.
-fn read(path: &Path, label: &str) -> Result<Vec<u8>, String> {
-    let pem = fs::read(path).map_err(|error| error.to_string())?;
-    let text = String::from_utf8_lossy(&pem);
-    let has = |text: &str, label: &str| {
-        text.lines().any(|line| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(label))
-    };
-    if !has(&text, label) {
-        let what = label.trim_end_matches('-').to_ascii_lowercase();
-        return Err(format!("there is no {what} in it, in PEM"));
-    }
-    // PKCS #8 (RFC 5958) says it in the label, the older forms in a header (RFC 1421, 4.6.1.1).
-    if label == KEY && (has(&text, ENCRYPTED) || text.contains("Proc-Type: 4,ENCRYPTED")) {
-        return Err("the key is encrypted".to_owned());
-    }
-    drop(text);
-    Ok(pem)
 }

@@ -211,11 +211,11 @@ pub const FAMILIES: &[Family] = &[
     },
     Family {
         name: "linkd_certificate_expiry_timestamp_seconds",
-        help: "When the first certificate in a file for etcd ends, since 1970 (UTC).",
+        help: "When the first certificate in a file for etcd or the API ends, since 1970 (UTC).",
         kind: Kind::Gauge,
         labels: &["file"],
         samples: |all, out| {
-            for it in &all.etcd.certificates {
+            for it in all.etcd.certificates.iter().chain(&all.certificates) {
                 out.add(&[&it.file], it.ends);
             }
         },

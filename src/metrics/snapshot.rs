@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub etcd: EtcdCounts,
     /// Within which time what is acted on.
     pub budgets: Vec<Budget>,
+    /// The files with certificates of the API.
+    pub certificates: Vec<CertificateExpiry>,
     /// The process.
     pub process: Process,
 }

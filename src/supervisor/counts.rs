@@ -20,7 +20,8 @@ pub(super) fn collect(params: &Params, started: Duration, host: HostCounts, repl
     let etcd = params.etcd.clone();
     let counted = move |network| {
         let sink = move |etcd| {
-            let snapshot = Snapshot { host, network, etcd, budgets, process };
+            let snapshot =
+                Snapshot { host, network, etcd, budgets, process, ..Snapshot::default() };
             // The client may have gone.
             let _ = reply.send(Ok(Answer::Metrics(Box::new(snapshot))));
         };

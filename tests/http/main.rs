@@ -16,3 +16,4 @@ mod metrics;
 mod page;
 mod routes;
 mod supervisor;
+mod tls;

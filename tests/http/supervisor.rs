@@ -9,6 +9,7 @@ use link::bell::Bell;
 use link::cluster::{Facts, Own};
 use link::command::{Answer, Command, Refusal, Request};
 use link::secret::Credentials;
+use link::tls::ServerFiles;
 use link::wire;
 
 use crate::client::Client;
@@ -42,13 +43,31 @@ impl Server {
         news: Option<Bell>,
         decide: impl Fn(Command) -> Option<Outcome> + Send + 'static,
     ) -> Server {
+        Server::start_with(Options { news, ..Options::default() }, password, decide)
+    }
+
+    /// The same, with a certificate and its key.
+    pub(crate) fn start_with_tls(
+        tls: ServerFiles,
+        news: Option<Bell>,
+        decide: impl Fn(Command) -> Option<Outcome> + Send + 'static,
+    ) -> Server {
+        let options = Options { news, tls: Some(tls), ..Options::default() };
+        Server::start_with(options, Some("pw"), decide)
+    }
+
+    fn start_with(
+        options: Options,
+        password: Option<&str>,
+        decide: impl Fn(Command) -> Option<Outcome> + Send + 'static,
+    ) -> Server {
         let (requests, inbox) = unbounded();
         let (seen, commands) = unbounded();
         let supervisor = thread::spawn(move || supervise(&inbox, &seen, decide));
         let credentials = password.map(|password| Credentials::new("admin", password).unwrap());
         let listen = vec!["127.0.0.1:0".parse().unwrap()];
         let names = vec!["h".to_owned()];
-        let options = Options { listen, names, credentials, news, ..Options::default() };
+        let options = Options { listen, names, credentials, ..options };
         let api = Api::start(options, requests).unwrap();
         let address = api.addresses()[0];
         Server { api: Some(api), address, commands, supervisor: Some(supervisor) }

@@ -20,6 +20,8 @@ mod answers;
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod api_tls;
+#[cfg(test)]
 mod authentication;
 #[cfg(test)]
 mod binding;

@@ -11,6 +11,7 @@ pub(crate) const MOST_FIELDS: usize = 12;
 /// above it here, so there is no circle.
 pub(crate) const MODULES: &[(&str, &str)] = &[
     ("bell", ""),
+    ("carrier", ""),
     ("clock", ""),
     ("duration", ""),
     ("fsm", ""),
@@ -28,17 +29,18 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("vip", "interface_name text"),
     ("tcp", "thread"),
     ("metrics", "fsm text vip"),
-    ("etcd", "clock metrics secret tcp thread"),
+    ("tls", "carrier metrics"),
+    ("etcd", "clock metrics secret tcp thread tls"),
     ("failure_detector", "network sorted vip"),
     ("call", "etcd failure_detector network text vip"),
     ("local_copy", "thread"),
     ("logging", "text thread"),
     ("net", "clock metrics network ping policy sorted thread vip"),
-    ("checks", "net tcp text thread vip"),
+    ("checks", "net tcp text thread tls vip"),
     ("systemd", "ping text"),
     ("wire", "vip"),
     ("history", "vip wire"),
-    ("ctl", "duration http policy secret tcp text thread vip wire"),
+    ("ctl", "carrier duration http policy secret tcp text thread vip wire"),
     ("lock", "etcd network preference sorted text vip"),
     ("election", "checks etcd fsm history lock net network ping policy preference thread vip"),
     ("store", "call etcd interface_name lock network policy sorted vip"),
@@ -46,11 +48,11 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("command", "cluster history metrics policy sorted vip wire"),
     (
         "api",
-        "bell cluster command history http interface_name metrics ping policy secret sorted text thread vip wire",
+        "bell carrier cluster command history http interface_name metrics ping policy secret sorted text thread tls vip wire",
     ),
     (
         "config",
-        "call checks duration etcd interface_name lock net policy preference secret store text",
+        "call checks duration etcd interface_name lock net policy preference secret store text tls",
     ),
     ("machine", "metrics network store"),
     (
@@ -62,8 +64,8 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("reload", "net text"),
     (
         "daemon",
-        "api bell checks config etcd history local_copy logging metrics net ping policy reload supervisor \
-         systemd text",
+        "api bell carrier checks config etcd history local_copy logging metrics net ping policy reload \
+         supervisor systemd text tls",
     ),
 ];
 
@@ -73,7 +75,7 @@ pub(crate) const PLACES: &[(&str, &[&str])] = &[
     ("async", &["src/etcd/"]),
     ("tokio", &["src/etcd/"]),
     ("tonic", &["src/etcd/"]),
-    ("rustls", &["src/checks/tls.rs"]),
+    ("rustls", &["src/checks/tls.rs", "src/tls/"]),
     ("etcd_client", &["src/etcd/"]),
     ("tiny_http", &["src/api/"]),
     // State has one owner. etcd's client is made once for several tasks.

@@ -6,8 +6,10 @@ mod answers;
 mod changes;
 mod doctor;
 mod events;
+mod hosts;
 mod run;
 mod server;
+mod tls;
 
 use std::io::Write;
 use std::net::TcpListener;

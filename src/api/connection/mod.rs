@@ -16,6 +16,7 @@ use super::browser::Names;
 use super::head::{self, Head, Progress};
 use super::reply::{Framing, Reply};
 use super::request::{Poll, Request};
+use crate::carrier::SPEAKS_TLS;
 
 /// From the first byte of a request to its last.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -58,6 +59,8 @@ pub(crate) enum EvictionRank {
 enum Phase {
     /// No byte of a next request is here.
     Idle,
+    /// TLS has begun.
+    Handshake,
     /// A part of the head is here.
     Head,
     /// The head is here, its body is not.
@@ -83,7 +86,7 @@ impl Phase {
         use EvictionRank::{Answered, Answering, Waiting};
         match self {
             Phase::Idle => (true, Some(IDLE), Some(Waiting)),
-            Phase::Head | Phase::Body(_) => (true, Some(REQUEST), Some(Waiting)),
+            Phase::Handshake | Phase::Head | Phase::Body(_) => (true, Some(REQUEST), Some(Waiting)),
             Phase::Queued(..) => (false, Some(QUEUE), None),
             Phase::Served(..) => (false, None, None),
             // Not to be read, but to see whether the client is there.
@@ -165,13 +168,37 @@ impl Connection {
         self.advance(now);
     }
 
+    /// A handshake of TLS goes on.
+    pub(crate) fn secures(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Idle) {
+            self.enter(Phase::Handshake, now);
+        }
+    }
+
+    /// No handshake goes on any more, if one did.
+    pub(crate) fn secured(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Handshake) {
+            self.enter(Phase::Idle, now);
+        }
+    }
+
+    /// The client speaks HTTP where TLS is wanted.
+    pub(crate) fn refuse_plain(&mut self, now: Instant) {
+        self.refuse(&Reply::error(400, SPEAKS_TLS), now);
+    }
+
+    /// Nothing more is to be said.
+    pub(crate) fn linger(&mut self, now: Instant) {
+        self.enter(Phase::Lingering, now);
+    }
+
     /// The client will send nothing more.
     pub(crate) fn ended(&mut self, now: Instant) {
         match self.phase {
             Phase::Head | Phase::Body(_) => {
                 self.refuse(&Reply::error(400, "the request is incomplete"), now);
             }
-            Phase::Idle | Phase::Lingering | Phase::Closed => self.close(),
+            Phase::Idle | Phase::Handshake | Phase::Lingering | Phase::Closed => self.close(),
             // Not read from in these phases: the end is met again when the client's turn comes.
             Phase::Queued(..) | Phase::Served(..) | Phase::Answering { .. } => {}
             // It may have closed one direction only.
@@ -251,7 +278,9 @@ impl Connection {
                     now,
                 );
             }
-            Phase::Idle | Phase::Answering { .. } | Phase::Lingering => self.close(),
+            Phase::Idle | Phase::Handshake | Phase::Answering { .. } | Phase::Lingering => {
+                self.close();
+            }
             Phase::Waiting(..) => self.answer_with_nothing(true, now),
             Phase::Served(..) | Phase::Closed => {}
         }

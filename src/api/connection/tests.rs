@@ -5,7 +5,7 @@ const PUT: &[u8] = b"PUT /ips/x HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n
 
 fn fresh() -> (Connection, Instant) {
     let now = Instant::now();
-    (Connection::new(Names::new(["h".to_owned()]), now), now)
+    (Connection::new(Names::new(["h".to_owned()], false), now), now)
 }
 
 /// Sends all output; true when our side is to be shut down.
@@ -258,4 +258,26 @@ fn what_a_waiting_client_sends_is_left_and_that_it_has_gone_is_seen() {
     let (mut connection, now) = waiting();
     connection.answer_with_nothing(false, now);
     assert_eq!(status(&mut connection, now), (200, true), "the agent stops");
+}
+
+#[test]
+fn a_handshake_has_to_end_in_the_time_of_a_request_and_is_worth_as_little() {
+    let (mut connection, start) = fresh();
+    let later = start + IDLE / 2;
+    connection.secures(later);
+    assert_eq!(connection.interest(), PollFlags::POLLIN);
+    assert_eq!(connection.eviction_rank(), Some(EvictionRank::Waiting));
+    // Bytes now and then do not put it off.
+    connection.secures(later + REQUEST / 2);
+    assert_eq!(connection.deadline(), Some(later + REQUEST));
+    connection.expire(later + REQUEST);
+    assert!(connection.is_closed());
+
+    let (mut connection, start) = fresh();
+    connection.secures(start);
+    connection.secured(later);
+    assert_eq!(connection.deadline(), Some(later + IDLE), "from its end on as without TLS");
+    connection.received(GET, later);
+    connection.secures(later);
+    assert!(connection.queued().is_some(), "nothing later is a handshake");
 }

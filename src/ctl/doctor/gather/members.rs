@@ -160,6 +160,7 @@ fn plain(server: &Server, request: &Request<'_>, limit: Duration) -> Result<Resp
         Err(Error::Connect(error)) => Err(error.to_string()),
         // As etcd does with TLS.
         Err(Error::Broken(error)) => Err(format!("it hangs up (does it speak TLS?): {error}")),
+        Err(Error::NoTls(fault)) => Err(fault.why),
         Err(Error::Timeout) => Err("no answer in time".to_owned()),
         Err(Error::NotHttp(beginning)) if beginning.starts_with(b"\x15\x03") => {
             Err("it speaks TLS, and the endpoint says http".to_owned())

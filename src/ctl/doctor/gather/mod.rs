@@ -103,7 +103,7 @@ fn certificates(settings: &Environment) -> Vec<Certificate> {
         let ends = certificate::end(&fs::read_to_string(&path).ok()?)?;
         Some(Certificate { variable, path, ends })
     };
-    ["ETCD_TLS_CERT", "ETCD_CACERT"].into_iter().filter_map(of).collect()
+    ["ETCD_TLS_CERT", "ETCD_CACERT", "API_TLS_CERT"].into_iter().filter_map(of).collect()
 }
 
 #[cfg(test)]

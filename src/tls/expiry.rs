@@ -15,7 +15,7 @@ const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
 /// When the first of the certificates in a PEM file ends, since 1970 (UTC).
-pub(super) fn first_end(pem: &[u8]) -> Option<Duration> {
+pub(crate) fn first_end(pem: &[u8]) -> Option<Duration> {
     let text = String::from_utf8_lossy(pem);
     let blocks = text.split("-----BEGIN CERTIFICATE-----").skip(1);
     let ends = blocks.filter_map(|block| {
