@@ -62,6 +62,7 @@ pub mod fsm;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod history;
+pub mod hooks;
 mod http;
 pub mod interface_name;
 pub mod local_copy;

@@ -1,4 +1,4 @@
-//! Commands that are run for a check: within a time, with an end, and with little that they could do.
+//! Commands that are run for a check or a hook: within a time, with an end, and with little that they could do.
 //!
 //! A command is a program in the operator's folder ([`folder`]). It gets no shell, no input, no descriptors but its
 //! output, an environment of a few variables, and none of the agent's capabilities. At the deadline it is killed, and
@@ -21,7 +21,6 @@ use nix::unistd::{Pid, pipe2};
 use super::folder;
 use crate::net;
 use crate::text::clean;
-use crate::vip::Cidr;
 
 /// Bytes of its output that are told.
 const MAX_OUTPUT: usize = 4 << 10;
@@ -35,20 +34,37 @@ const DYING: Duration = Duration::from_secs(1);
 /// The same for one that a former life of this process has left.
 const BURIAL: Duration = Duration::from_millis(100);
 
-/// A command of a check.
-pub(super) struct Exec {
-    pub(super) folder: Option<Arc<Path>>,
-    pub(super) command: String,
-    pub(super) args: Vec<String>,
-    /// The IP for which it is run.
-    pub(super) cidr: Cidr,
-    /// A run that was killed and has not ended.
-    pub(super) dying: Option<Child>,
+/// A command of the operator's, of which one run goes on at a time.
+pub(crate) struct Exec {
+    /// Where it is; none: the operator has named no folder.
+    folder: Option<Arc<Path>>,
+    command: String,
+    /// With what it is run.
+    pub(crate) args: Vec<String>,
+    /// What it finds in its environment, beside a few variables that are always there.
+    pub(crate) env: Vec<(&'static str, String)>,
+    /// The run that was killed and has not ended.
+    dying: Option<Child>,
 }
 
 impl Exec {
+    /// The command with this name in this folder, which is looked at whenever it is run.
+    pub(crate) fn new(folder: Option<Arc<Path>>, command: String) -> Exec {
+        Exec { folder, command, args: Vec::new(), env: Vec::new(), dying: None }
+    }
+
     /// Runs it once. That it ends with 0 is a success.
     pub(super) fn run(&mut self, until: Instant) -> io::Result<()> {
+        let running = self.start(until)?;
+        self.finish(running, until)
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    ///
+    /// Why it was not started.
+    pub(crate) fn start(&mut self, until: Instant) -> io::Result<Running> {
         if let Some(child) = &mut self.dying {
             if child.try_wait()?.is_none() {
                 return Err(io::Error::other("an earlier run was killed and has not ended yet"));
@@ -60,7 +76,15 @@ impl Exec {
         };
         let path = folder::find(&folder, &self.command)?;
         let (output, child) = self.spawn(&path, until)?;
-        let mut running = Running { child, output: Some(output), said: Vec::new() };
+        Ok(Running { child, output: Some(output), said: Vec::new() })
+    }
+
+    /// Waits for the end of what was started, and brings it about when the time is over.
+    ///
+    /// # Errors
+    ///
+    /// How it has ended, if not with 0.
+    pub(crate) fn finish(&mut self, mut running: Running, until: Instant) -> io::Result<()> {
         match running.watch(until) {
             Ok(true) => verdict(running.reap()?, &running.said),
             Ok(false) => {
@@ -90,8 +114,8 @@ impl Exec {
             .env_clear()
             .env("PATH", PATH)
             .env("LANG", "C")
-            .env("LINK_IP", self.cidr.to_string())
             .env("LINK_TIMEOUT", format!("{seconds:.3}"))
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .process_group(0)
             .stdin(Stdio::null())
             .stderr(Stdio::from(input.try_clone()?))
@@ -114,7 +138,7 @@ fn not_started(error: io::Error) -> io::Error {
 }
 
 /// A command that runs, until it is reaped.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     output: Option<OwnedFd>,
     said: Vec<u8>,

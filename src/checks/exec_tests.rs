@@ -22,13 +22,9 @@ impl Stage {
         let path = folder.join("check");
         fs::write(&path, script).expect("the folder is there");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
-        let exec = Exec {
-            folder: Some(folder.clone().into()),
-            command: "check".to_owned(),
-            args: vec!["-v".to_owned(), "a b; exit 3".to_owned()],
-            cidr: "10.0.0.1".parse().expect("an address"),
-            dying: None,
-        };
+        let mut exec = Exec::new(Some(folder.clone().into()), "check".to_owned());
+        exec.args = vec!["-v".to_owned(), "a b; exit 3".to_owned()];
+        exec.env = vec![("LINK_IP", "10.0.0.1/32".to_owned())];
         Stage { folder, exec }
     }
 

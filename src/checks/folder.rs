@@ -1,4 +1,4 @@
-//! The commands that may be run for a check: those in a folder that the operator has named.
+//! The commands that may be run for a check or a hook: those in a folder that the operator has named.
 //!
 //! Nobody but root may have put one there: the folder, each that it is in, and the command belong to root and cannot
 //! be written by others, and no link stands on the way. So what was looked at is what is run.
@@ -17,7 +17,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 /// # Errors
 ///
 /// Why it may not.
-pub(super) fn find(folder: &Path, command: &str) -> io::Result<PathBuf> {
+pub(crate) fn find(folder: &Path, command: &str) -> io::Result<PathBuf> {
     if !folder.is_absolute() {
         return Err(refused(folder, "is not an absolute path"));
     }

@@ -1,4 +1,4 @@
-//! The head of an answer of an HTTP/1.1 server (RFC 9112): what a check needs of it is the status.
+//! The head of an answer of an HTTP/1.1 server (RFC 9112): what a check or a hook needs of it is the status.
 //!
 //! Nothing of the body is read, no redirect is followed, and whatever the server does, it ends at the deadline or
 //! after a bounded number of bytes.
@@ -68,9 +68,9 @@ pub(super) trait Stream: Read + Write {}
 
 impl<S: Read + Write> Stream for S {}
 
-/// The status with which a server answers.
-pub(super) fn status(stream: &mut dyn Stream, url: &Url) -> io::Result<u16> {
-    stream.write_all(request(url).as_bytes())?;
+/// The status with which a server answers a request.
+pub(super) fn status(stream: &mut dyn Stream, request: &[u8]) -> io::Result<u16> {
+    stream.write_all(request)?;
     let (mut bytes, mut interim) = (Vec::new(), 0);
     loop {
         match head(&bytes)? {
@@ -89,7 +89,8 @@ pub(super) fn status(stream: &mut dyn Stream, url: &Url) -> io::Result<u16> {
     }
 }
 
-fn request(url: &Url) -> String {
+/// The request of a check.
+pub(super) fn get(url: &Url) -> String {
     let (target, host, version) = (url.target(), url.authority(), env!("CARGO_PKG_VERSION"));
     format!(
         "GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: linkd/{version}\r\nAccept: */*\r\n\
@@ -148,7 +149,7 @@ mod tests {
         let begin = Instant::now();
         let stream = TcpStream::connect((url.host(), url.port())).unwrap();
         let mut stream = Timed::new(stream, begin + limit);
-        let status = status(&mut stream, &url).map_err(|error| error.to_string());
+        let status = status(&mut stream, get(&url).as_bytes()).map_err(|error| error.to_string());
         let took = begin.elapsed();
         drop(stream);
         server.join().unwrap();

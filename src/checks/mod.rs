@@ -7,6 +7,7 @@
 //! because the resolver knows no deadline, and keeps the addresses that it had until there are others.
 //! It stops when its handle is dropped, within one timeout.
 
+mod addresses;
 mod board;
 mod counter;
 mod exec;
@@ -14,6 +15,7 @@ mod folder;
 mod http;
 mod target;
 mod tls;
+mod web;
 
 use std::fmt::Display;
 use std::path::Path;
@@ -25,8 +27,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 pub use self::board::{Board, CheckStanding, Checked};
 pub use self::counter::Counter;
-pub(crate) use self::exec::bury;
+pub(crate) use self::exec::{Exec, bury};
+pub(crate) use self::folder::find as find_command;
 use self::target::Trial;
+pub(crate) use self::web::Web;
 use crate::tcp;
 use crate::thread;
 use crate::vip::{Check, Cidr};

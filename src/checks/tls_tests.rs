@@ -67,7 +67,7 @@ fn ask(host: &str, port: u16, tls: &mut Tls) -> Result<u16, String> {
     let stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
     let stream = Timed::new(stream, Instant::now() + PATIENCE);
     let mut stream = tls.begin(stream).map_err(|error| error.to_string())?;
-    http::status(&mut stream, &url).map_err(|error| error.to_string())
+    http::status(&mut stream, http::get(&url).as_bytes()).map_err(|error| error.to_string())
 }
 
 fn certificate(folder: &Path, name: &str) {

@@ -159,7 +159,8 @@ fn policies_are_words_and_the_line_of_the_start_tells_them() {
     assert_eq!(config.loss_policy, LossPolicy::Probe);
     assert_eq!(config.all_failing_policy, AllFailingPolicy::None);
     let line = config.to_string();
-    let words = "policies: etcd loss probe, all failing none, stop release, connections reset";
+    let words =
+        "policies: etcd loss probe, all failing none, stop release, connections reset, hooks none";
     assert!(line.ends_with(words), "{line}");
 }
 

@@ -34,6 +34,13 @@ Health checks
   CHECK_COMMANDS_DIR          none; root's folder of commands for EXEC checks
   ALL_FAILING_POLICY          keep-last; none: when they fail on every host
 
+Hooks
+  NOTIFY_COMMAND              none; root's command, run when an IP changes
+  NOTIFY_URL                  none; http(s)://host/path that is told then
+  NOTIFY_URL_SECRET           none; with what these requests are signed
+  NOTIFY_URL_CACERT           the system's; a PEM file
+  NOTIFY_TIMEOUT              10s (100ms to 24h); of a command, of a request
+
 Hosts that die, agents that stop
   CRASH_DETECTION             strict; fast, off
   PROBE_INTERVAL              100ms (10ms to 10s); how often an owner is asked
@@ -61,7 +68,7 @@ mod tests {
     /// What the reader asks for stands in quotes; names of the three lists agree (`names`, docs/configuration.md).
     #[test]
     fn each_variable_that_is_read_is_told() {
-        let source = include_str!("reader.rs");
+        let source = concat!(include_str!("reader.rs"), include_str!("notify.rs"));
         let quoted = source.split('"').skip(1).step_by(2);
         let is_name = |text: &&str| names(text) == [*text];
         let read: Vec<&str> = quoted.filter(is_name).collect();

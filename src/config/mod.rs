@@ -8,6 +8,7 @@ mod endpoint;
 pub mod fuzzing;
 mod help;
 mod names;
+mod notify;
 mod reader;
 
 use std::fmt;
@@ -20,6 +21,7 @@ pub use self::names::unknown as unknown_names;
 use self::reader::Reader;
 use crate::checks::CheckDefaults;
 use crate::etcd;
+use crate::hooks;
 use crate::net::MonitorTiming;
 use crate::policy::{AllFailingPolicy, Connections, CrashDetection, LossPolicy, StopPolicy};
 use crate::secret::Credentials;
@@ -71,6 +73,8 @@ pub struct Config {
     pub stop_policy: StopPolicy,
     /// `CONNECTIONS`.
     pub connections: Connections,
+    /// `NOTIFY_…`: who is told of changes of IPs.
+    pub hooks: hooks::Settings,
     /// `STATE_DIR`: where the local copy of this host's configuration is.
     pub state_dir: PathBuf,
 }
@@ -153,7 +157,7 @@ impl fmt::Display for Config {
             "host {}, interface {}, API on {} ({}{}), etcd {}, lease {:?} renewed every {:?}, \
              checks every {:?} (timeout {:?}, fall {}, rise {}), crash detection {} ({} probes every \
              {:?}), priority {}, policies: etcd loss {}, all failing {}, stop {}, \
-             connections {}",
+             connections {}, hooks {}",
             self.hostname,
             self.interface,
             listen.join(" and "),
@@ -174,6 +178,7 @@ impl fmt::Display for Config {
             self.all_failing_policy,
             self.stop_policy,
             self.connections,
+            self.hooks,
         )
     }
 }

@@ -64,14 +64,15 @@ impl Reader<'_> {
             probes: self.probes(crash_detection == CrashDetection::Fast),
             stop_policy: self.policy("STOP_POLICY"),
             connections: self.policy("CONNECTIONS"),
+            hooks: self.hooks(),
             state_dir: self.state_dir(),
         }
     }
 
     /// The value of a variable; an empty one counts as unset, as in a unit's environment file.
-    fn text(&mut self, name: &str) -> Option<String> {
+    pub(super) fn text(&mut self, name: &str) -> Option<String> {
         match (self.var)(name)?.into_string() {
-            Ok(text) if name.ends_with("PASSWORD") => {
+            Ok(text) if is_secret(name) => {
                 if text.contains(char::is_control) {
                     self.mistakes.push(format!("{name} has a line end or the like in it"));
                 }
@@ -87,7 +88,7 @@ impl Reader<'_> {
                 }
                 Some(bare.to_owned()).filter(|text| !text.is_empty())
             }
-            Err(_) if name.ends_with("PASSWORD") => {
+            Err(_) if is_secret(name) => {
                 self.mistakes.push(format!("{name} is not UTF-8"));
                 None
             }
@@ -99,7 +100,7 @@ impl Reader<'_> {
         }
     }
 
-    fn mistake(&mut self, name: &str, value: &str, why: &str) {
+    pub(super) fn mistake(&mut self, name: &str, value: &str, why: &str) {
         self.mistakes.push(format!("{name}={value} {why}"));
     }
 
@@ -320,7 +321,7 @@ impl Reader<'_> {
 
     /// A duration of at least so many milliseconds and at most a day. Go LinK starts with 0: it stands for the
     /// default.
-    fn duration(&mut self, name: &str, default: &str, least_ms: u64) -> Duration {
+    pub(super) fn duration(&mut self, name: &str, default: &str, least_ms: u64) -> Duration {
         let given = self.text(name).filter(|text| duration::parse(text) != Some(Duration::ZERO));
         let text = given.unwrap_or_else(|| default.to_owned());
         let least = Duration::from_millis(least_ms);
@@ -365,6 +366,11 @@ impl Reader<'_> {
 /// A value without what readers of environment files leave around it.
 fn bare(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || c.is_control() || c == '"' || c == '\'')
+}
+
+/// Whether what is wrong with a value is said without it. A URL for messages may have a token in it.
+fn is_secret(name: &str) -> bool {
+    name.ends_with("PASSWORD") || name.ends_with("SECRET") || name == "NOTIFY_URL"
 }
 
 /// Whether a list has nothing in it but commas.

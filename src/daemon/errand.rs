@@ -76,7 +76,11 @@ fn checked() -> Result<String, ExitCode> {
     warn_of(unknown_variables());
     warn_of(logging::complaint(filter.as_deref()));
     warn_of(local_copy::trouble(read.state_dir()));
-    read.config().map(|config| config.to_string()).map_err(|mistakes| {
+    let read = read.config().map(|config| {
+        warn_of(config.hooks.trouble());
+        config.to_string()
+    });
+    read.map_err(|mistakes| {
         complain(&mistakes.to_string());
         ExitCode::from(BAD_CONFIGURATION)
     })

@@ -105,22 +105,7 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
     let etcd = Etcd::start(config.etcd.clone()).map_err(text("etcd client"))?;
     let copy = CopyFile::open(&config.state_dir, &config.hostname).map_err(text("local copy"))?;
     let news = Bell::new().map_err(text("make a counter of events"))?;
-    let params = supervisor::Params {
-        host: config.hostname.clone(),
-        interface: config.interface.clone(),
-        checks: config.checks.clone(),
-        max_ips: config.max_ips,
-        defaults: Defaults { loss: config.loss_policy, priority: config.priority },
-        all_failing: config.all_failing_policy,
-        renewal: config.etcd.renewal,
-        loss_after: config.etcd.loss_after(),
-        monitoring: (config.crash_detection != CrashDetection::Off).then_some(config.probes),
-        etcd: etcd.client(),
-        net: net.client(),
-        copy,
-        budgets: budgets(&config),
-        etcd_addresses: config.etcd_addresses(),
-    };
+    let params = params(&config, &etcd, &net, copy);
     let mut supervisor = Supervisor::start(params, history(&config.hostname), news.clone())
         .map_err(text("supervisor"))?;
     let options = api_options(&config, news);
@@ -158,6 +143,27 @@ fn run(config: Config, signals: &SignalFd) -> Result<(), String> {
     Ok(())
 }
 
+/// What the supervisor needs.
+fn params(config: &Config, etcd: &Etcd, net: &Net, copy: CopyFile) -> supervisor::Params {
+    supervisor::Params {
+        host: config.hostname.clone(),
+        interface: config.interface.clone(),
+        checks: config.checks.clone(),
+        max_ips: config.max_ips,
+        defaults: Defaults { loss: config.loss_policy, priority: config.priority },
+        all_failing: config.all_failing_policy,
+        renewal: config.etcd.renewal,
+        loss_after: config.etcd.loss_after(),
+        monitoring: (config.crash_detection != CrashDetection::Off).then_some(config.probes),
+        etcd: etcd.client(),
+        net: net.client(),
+        copy,
+        budgets: budgets(config),
+        etcd_addresses: config.etcd_addresses(),
+        hooks: config.hooks.clone(),
+    }
+}
+
 /// Within which time what is acted on.
 fn budgets(config: &Config) -> Vec<Budget> {
     let crash = config.crash_detection().map(|within| Budget { kind: "crash", within });
@@ -173,6 +179,9 @@ fn budgets(config: &Config) -> Vec<Budget> {
 fn introduce(config: &Config) {
     info!("LinK {VERSION}: {config}");
     info!("{}", times(config));
+    if let Some(trouble) = config.hooks.trouble() {
+        warn!("{trouble}");
+    }
 }
 
 /// Tells systemd, and whoever has asked the life before for this one.

@@ -349,9 +349,9 @@ impl Actor {
             Action::AskNeighbours => inbox::ask_neighbours(&self.params, self.events()),
             Action::Ask(request) => self.ask(request),
             Action::Transition { from, to, event } => {
-                let what = format!("{from} -> {to} ({event})");
                 let reason = self.words.reason(self.driver.core());
-                self.happened(Level::Info, Kind::Transition.of(what).because(reason));
+                let changed = Kind::transition(from, to, event);
+                self.happened(Level::Info, changed.because(reason));
             }
             Action::HandedOver(result) => {
                 let result = result.map_err(|why| why.to_string());

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::fsm::{self, State};
 use crate::vip::Cidr;
 
 /// What an event is about.
@@ -46,13 +47,29 @@ pub struct Happening {
     pub took: Option<Duration>,
     /// Who asked for it: address and user of a client of the API.
     pub by: Option<String>,
+    /// The state that the IP has since, and what made it change, if that is what happened.
+    pub state: Option<(State, fsm::Event)>,
 }
 
 impl Kind {
     /// That this happened.
     pub fn of(self, what: impl Into<String>) -> Happening {
         let what = what.into();
-        Happening { kind: self, ip: None, what, why: String::new(), took: None, by: None }
+        Happening {
+            kind: self,
+            ip: None,
+            what,
+            why: String::new(),
+            took: None,
+            by: None,
+            state: None,
+        }
+    }
+
+    /// An IP has another state.
+    pub fn transition(from: State, to: State, event: fsm::Event) -> Happening {
+        let what = format!("{from} -> {to} ({event})");
+        Happening { state: Some((to, event)), ..Kind::Transition.of(what) }
     }
 }
 

@@ -65,6 +65,29 @@ impl History {
         self.last == 0
     }
 
+    /// The host of which it tells.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The number of the newest event, 0 before the first.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// The number of the newest event of this kind that concerns this IP, or else of the newest event.
+    pub fn newest_of(&self, kind: Kind, ip: &str) -> u64 {
+        let kind = kind.to_string();
+        let mut newest_first = self.events.iter().rev();
+        let found = newest_first.find(|it| it.kind == kind && it.ip.as_deref() == Some(ip));
+        found.map_or(self.last, |event| event.seq)
+    }
+
     /// The whole history, for the next life of the agent.
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(&self.after(&After::default())).unwrap_or_default()
@@ -215,6 +238,18 @@ mod tests {
             r#"{"seq":3,"time":"t3","host":"h1","ip":"10.0.0.1/32","kind":"change","what":"delete","why":"","by":"::1"}]}"#,
         );
         assert_eq!(String::from_utf8(history.to_bytes()).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_newest_event_of_an_ip_is_found_by_its_kind() {
+        let mut history = history_of(1);
+        let ips = ["10.0.0.1/32", "10.0.0.2/32"].map(|ip| ip.parse().unwrap());
+        for (kind, ip) in [(Kind::Transition, 0), (Kind::Transition, 1), (Kind::Move, 0)] {
+            history.record(&kind.of("x").to(ips[ip]), "t".to_owned(), Instant::now());
+        }
+        assert_eq!(history.newest_of(Kind::Transition, "10.0.0.1/32"), 2);
+        assert_eq!(history.newest_of(Kind::Transition, "10.0.0.2/32"), 3);
+        assert_eq!(history.newest_of(Kind::Conflict, "10.0.0.2/32"), history.last());
     }
 
     #[test]

@@ -177,6 +177,23 @@ pub const FAMILIES: &[Family] = &[
         samples: |all, out| out.add(&[], all.network.restored),
     },
     Family {
+        name: "linkd_notifications_total",
+        help: "What the hooks were told: notifications that were delivered, attempts that have failed, and \
+               notifications that were left out (dropped).",
+        kind: Kind::Counter,
+        labels: &["hook", "result"],
+        samples: notifications,
+    },
+    Family {
+        name: "linkd_notifications_queued",
+        help: "Notifications that wait to be delivered.",
+        kind: Kind::Gauge,
+        labels: &["hook"],
+        samples: |all, out| {
+            all.host.hooks.iter().for_each(|it| out.add(&[&it.hook], it.queued));
+        },
+    },
+    Family {
         name: "linkd_etcd_up",
         help: "1 if etcd renews the lease and carries out what it is asked for, 0 if not.",
         kind: Kind::Gauge,
@@ -292,6 +309,16 @@ fn announcements(all: &Snapshot, out: &mut Samples<'_>) {
     for (family, counts) in FAMILY.iter().zip(all.network.announcements) {
         for (kind, count) in ANNOUNCED.iter().zip(counts) {
             out.add(&[family, kind], count);
+        }
+    }
+}
+
+fn notifications(all: &Snapshot, out: &mut Samples<'_>) {
+    for it in &all.host.hooks {
+        for (result, count) in
+            [("delivered", it.delivered), ("failed", it.failed), ("dropped", it.dropped)]
+        {
+            out.add(&[&it.hook, &result], count);
         }
     }
 }

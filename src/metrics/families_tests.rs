@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
-use crate::metrics::{Address, Budget, CertificateExpiry, InterfaceCounts, VipCounts};
+use crate::metrics::{Address, Budget, CertificateExpiry, HookCounts, InterfaceCounts, VipCounts};
 use crate::vip::Cidr;
 
 /// All that a scrape can tell, of so many IPs.
@@ -32,6 +32,8 @@ fn snapshot(ips: u32) -> Snapshot {
     let file = "/etc/link/a \"b\".pem".to_owned();
     snapshot.etcd.certificates =
         vec![CertificateExpiry { file, ends: Duration::from_secs(2_111_000_000) }];
+    let dropped = 3;
+    snapshot.host.hooks = vec![HookCounts { hook: "NOTIFY_URL", dropped, ..HookCounts::default() }];
     snapshot.host.lease_remaining = Some(Duration::from_secs(4));
     snapshot.budgets = vec![Budget { kind: "crash", within: Duration::from_millis(400) }];
     snapshot
@@ -66,6 +68,7 @@ fn every_family_is_told_and_no_series_twice() {
         "linkd_failover_budget_seconds{kind=\"crash\"} 0.400000",
         "linkd_lease_remaining_seconds 4.000000",
         "linkd_certificate_expiry_timestamp_seconds{file=\"/etc/link/a \\\"b\\\".pem\"} 2111000000.000000",
+        "linkd_notifications_total{hook=\"NOTIFY_URL\",result=\"dropped\"} 3",
         "linkd_interface_others_heard{interface=\"eth0\"} 0",
     ] {
         assert!(text.lines().any(|told| told == line), "{line}");

@@ -16,6 +16,6 @@ pub use self::families::{FAMILIES, text};
 pub use self::family::{Family, Kind};
 pub use self::histogram::Histogram;
 pub use self::snapshot::{
-    Address, Budget, CertificateExpiry, EtcdCounts, Failovers, HostCounts, InterfaceCounts,
-    NetworkCounts, Process, Snapshot, VipCounts,
+    Address, Budget, CertificateExpiry, EtcdCounts, Failovers, HookCounts, HostCounts,
+    InterfaceCounts, NetworkCounts, Process, Snapshot, VipCounts,
 };

@@ -40,6 +40,23 @@ pub struct HostCounts {
     pub drained: bool,
     /// How many problems `GET /health` lists.
     pub problems: u64,
+    /// The hooks that are configured.
+    pub hooks: Vec<HookCounts>,
+}
+
+/// What a hook was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HookCounts {
+    /// The variable that names it.
+    pub hook: &'static str,
+    /// Notifications that were delivered.
+    pub delivered: u64,
+    /// Attempts that have failed.
+    pub failed: u64,
+    /// Notifications that are not delivered any more.
+    pub dropped: u64,
+    /// Notifications that wait, or are being delivered.
+    pub queued: u64,
 }
 
 /// How long it took until IPs that another host had were bound here.

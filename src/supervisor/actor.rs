@@ -15,7 +15,7 @@ use super::core::{
 };
 use super::counts::Reply;
 use super::failure::failure;
-use super::{Params, Told, calls, copies, counts, elections, fence, status};
+use super::{Params, Told, calls, chronicle, copies, counts, elections, fence, status};
 use crate::clock;
 use crate::command::{Command, Request};
 use crate::election::Election;
@@ -52,6 +52,8 @@ pub(super) struct Actor {
     asked: usize,
     /// When this life began, since 1970.
     started: Duration,
+    /// For how long hooks are waited for in the end.
+    patience: Duration,
     ended: bool,
 }
 
@@ -109,6 +111,7 @@ impl Actor {
             next_token: 0,
             asked: 0,
             started: clock::since_1970(),
+            patience: Duration::ZERO,
             ended: false,
         }
     }
@@ -138,11 +141,18 @@ impl Actor {
                 },
                 recv(self.inbox.stop_rx) -> policy => {
                     self.inbox.stop_rx = crossbeam_channel::never();
-                    self.feed(Event::Stop(policy.unwrap_or(StopPolicy::Keep)));
+                    let policy = policy.unwrap_or(StopPolicy::Keep);
+                    self.patience = chronicle::patience(policy);
+                    self.feed(Event::Stop(policy));
+                }
+                // Never disconnected.
+                recv(self.chronicle.reports()) -> report => {
+                    report.into_iter().for_each(|report| self.chronicle.take(report));
                 }
                 recv(timer) -> _ => self.on_time(),
             }
         }
+        self.chronicle.finish(self.patience);
         self.chronicle
     }
 
@@ -231,7 +241,8 @@ impl Actor {
                     status::read(&self.params.etcd, own, reply);
                 }
             }
-            Action::ReplyCounts(token, host) => {
+            Action::ReplyCounts(token, mut host) => {
+                host.hooks = self.chronicle.hook_counts();
                 if let Some(reply) = self.replies.remove(&token) {
                     counts::collect(&self.params, self.started, *host, reply);
                 }
@@ -246,6 +257,7 @@ impl Actor {
             Action::Happened(level, happening) => self.chronicle.tell(level, &happening),
             Action::Log(level, text) => log!(level, "{text}"),
             Action::Record(happening) => self.chronicle.record(&happening),
+            Action::Notify(standing) => self.chronicle.notify(*standing),
             Action::Ended => self.ended = true,
         }
         None

@@ -2,18 +2,32 @@
 //! woken.
 
 use std::collections::HashMap;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use crossbeam_channel::Receiver;
 use log::{Level, log};
 
 use super::core::Token;
 use crate::bell::Bell;
 use crate::command::{Answer, Command, Refusal};
 use crate::history::{After, Happening, History, Kind};
+use crate::hooks::{self, Hooks, News, Notification, Report, Standing};
+use crate::metrics::HookCounts;
+use crate::policy::StopPolicy;
 use crate::vip::Cidr;
+
+/// For how long hooks are waited for when the agent ends: its IPs have been given up by then, or nobody serves them
+/// until the next life, which tells all states anew.
+pub(super) fn patience(policy: StopPolicy) -> Duration {
+    match policy {
+        StopPolicy::Release => Duration::from_secs(5),
+        StopPolicy::Keep => Duration::from_secs(1),
+    }
+}
 
 pub(super) struct Chronicle {
     history: History,
+    hooks: Hooks,
     news: Bell,
     /// The changes that clients of the API wait for.
     asked: HashMap<Token, Asked>,
@@ -29,9 +43,9 @@ struct Asked {
 
 impl Chronicle {
     /// A life of the agent begins.
-    pub(super) fn begin(history: History, news: Bell) -> Chronicle {
+    pub(super) fn begin(history: History, news: Bell, hooks: Hooks) -> Chronicle {
         let what = if history.is_new() { "starts" } else { "goes on after a reload" };
-        let mut chronicle = Chronicle { history, news, asked: HashMap::new() };
+        let mut chronicle = Chronicle { history, hooks, news, asked: HashMap::new() };
         chronicle.record(&Kind::Agent.of(format!("LinK {} {what}", crate::VERSION)));
         chronicle
     }
@@ -44,9 +58,55 @@ impl Chronicle {
 
     /// Records an event that is logged elsewhere.
     pub(super) fn record(&mut self, happening: &Happening) {
-        let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        self.history.record(happening, time, Instant::now());
+        self.history.record(happening, time_stamp(), Instant::now());
         self.news.ring();
+    }
+
+    /// Has hooks told of an IP.
+    pub(super) fn notify(&mut self, standing: Standing) {
+        if self.hooks.is_empty() {
+            return;
+        }
+        let of_ip = |kind| self.history.newest_of(kind, &standing.cidr.to_string());
+        let sequence = match standing.event {
+            // It is none of its own: what happened before this life is over, and nothing has since.
+            hooks::Event::Start => self.history.last(),
+            hooks::Event::Changed(_) | hooks::Event::Removed => of_ip(Kind::Transition),
+            hooks::Event::ConflictOver => of_ip(Kind::Conflict),
+        };
+        let notification = Notification {
+            host: self.history.host().to_owned(),
+            history: self.history.id().to_owned(),
+            sequence,
+            time: time_stamp(),
+            standing,
+        };
+        let news = self.hooks.tell(&notification);
+        self.tell_all(news);
+    }
+
+    /// What hooks have to say; nothing without hooks.
+    pub(super) fn reports(&self) -> &Receiver<Report> {
+        self.hooks.reports()
+    }
+
+    pub(super) fn take(&mut self, report: Report) {
+        let news = self.hooks.take(report);
+        self.tell_all(news);
+    }
+
+    pub(super) fn hook_counts(&self) -> Vec<HookCounts> {
+        self.hooks.counts()
+    }
+
+    /// Delivers to hooks what waits, for so long at most.
+    pub(super) fn finish(&mut self, patience: Duration) {
+        let news = self.hooks.finish(Instant::now() + patience);
+        self.tell_all(news);
+    }
+
+    fn tell_all(&mut self, news: News) {
+        news.iter().for_each(|(level, happening)| self.tell(*level, happening));
     }
 
     pub(super) fn after(&self, after: &After) -> Answer {
@@ -79,4 +139,9 @@ impl Chronicle {
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.history.to_bytes()
     }
+}
+
+/// Now, as events have it.
+fn time_stamp() -> String {
+    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
 }

@@ -32,6 +32,7 @@ use crate::checks::CheckDefaults;
 use crate::command::Request;
 use crate::etcd;
 use crate::history::{Happening, History};
+use crate::hooks::{self, Hooks};
 use crate::local_copy::CopyFile;
 use crate::metrics::Budget;
 use crate::net::{MonitorTiming, NetClient};
@@ -71,6 +72,8 @@ pub struct Params {
     pub copy: CopyFile,
     /// Within which time what is acted on.
     pub budgets: Vec<Budget>,
+    /// Who is told of changes of IPs.
+    pub hooks: hooks::Settings,
     /// The addresses of etcd, as far as they are configured: an IP that is one of them cuts etcd off.
     pub etcd_addresses: Vec<IpAddr>,
 }
@@ -100,7 +103,8 @@ impl Supervisor {
         let (requests, requests_rx) = bounded(REQUESTS);
         let (told, told_rx) = unbounded();
         let (stop_tx, stop_rx) = bounded(1);
-        let chronicle = Chronicle::begin(history, news);
+        let hooks = Hooks::start(params.hooks.clone())?;
+        let chronicle = Chronicle::begin(history, news, hooks);
         let run = move || Actor::new(params, requests_rx, told_rx, stop_rx, chronicle).run();
         let thread = thread::spawn("supervisor", run)?;
         Ok(Supervisor { requests, told, stop: Some(stop_tx), thread: Some(thread) })

@@ -1,4 +1,4 @@
-//! What a check asks for over HTTP.
+//! Where a check or a hook sends its requests over HTTP.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -79,7 +79,7 @@ impl FromStr for Url {
         let length = rest.find(['/', '?']).unwrap_or(rest.len());
         let authority = &rest[..length];
         if authority.contains('@') {
-            return Err("has a user or a password in it, which a check does not send");
+            return Err("has a user or a password in it, which is not sent");
         }
         let (host, port) = split(authority, default)?;
         Ok(Url {

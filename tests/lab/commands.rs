@@ -18,17 +18,21 @@ const HURRY: [(&str, &str); 3] = [
 ];
 
 /// A folder of commands, as an operator makes it: only root can write in it, and in those that it is in.
-struct Commands(PathBuf);
+pub(crate) struct Commands(PathBuf);
 
 impl Commands {
-    fn new(test: &str) -> Commands {
+    pub(crate) fn new(test: &str) -> Commands {
         let path = PathBuf::from(format!("/run/link-lab-{}-{test}", std::process::id()));
         fs::create_dir(&path).expect("make a folder");
         set_mode(&path, 0o755);
         Commands(path)
     }
 
-    fn write(&self, name: &str, script: &str) -> PathBuf {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn write(&self, name: &str, script: &str) -> PathBuf {
         let path = self.0.join(name);
         // Not over the old one, which may be running.
         let new = self.0.join(format!("{name}.new"));

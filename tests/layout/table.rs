@@ -39,7 +39,8 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("checks", "net tcp text thread tls vip"),
     ("systemd", "ping text"),
     ("wire", "vip"),
-    ("history", "vip wire"),
+    ("history", "fsm vip wire"),
+    ("hooks", "checks fsm history metrics secret thread tls vip"),
     ("ctl", "carrier duration http policy secret tcp text thread vip wire"),
     ("lock", "etcd network preference sorted text vip"),
     ("election", "checks etcd fsm history lock net network ping policy preference thread vip"),
@@ -52,12 +53,12 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ),
     (
         "config",
-        "call checks duration etcd interface_name lock net policy preference secret store text tls",
+        "call checks duration etcd hooks interface_name lock net policy preference secret store text tls vip",
     ),
     ("machine", "metrics network store"),
     (
         "supervisor",
-        "bell call checks clock cluster command election etcd failure_detector fsm history \
+        "bell call checks clock cluster command election etcd failure_detector fsm history hooks \
          local_copy lock machine metrics net network ping policy sorted store systemd text thread vip \
          wire",
     ),
@@ -76,6 +77,7 @@ pub(crate) const PLACES: &[(&str, &[&str])] = &[
     ("tokio", &["src/etcd/"]),
     ("tonic", &["src/etcd/"]),
     ("rustls", &["src/checks/tls.rs", "src/tls/"]),
+    ("hmac", &["src/hooks/signature.rs"]),
     ("etcd_client", &["src/etcd/"]),
     ("tiny_http", &["src/api/"]),
     // State has one owner. etcd's client is made once for several tasks.
@@ -96,6 +98,9 @@ pub(crate) const PURE: &[&str] = &[
     "src/failure_detector/",
     "src/fsm.rs",
     "src/history/",
+    "src/hooks/notification.rs",
+    "src/hooks/queue.rs",
+    "src/hooks/signature.rs",
     "src/http.rs",
     "src/interface_name.rs",
     "src/lock/",

@@ -26,6 +26,7 @@ impl Core {
         self.measure(slot, &before, now);
         self.note_owner(slot, now);
         self.note_move(slot, now);
+        self.note_standing(slot, &before, now);
         self.note_shortage(slot, before.shortage.is_some());
     }
 
@@ -157,6 +158,7 @@ impl Core {
         if vip.status.candidate.is_some() {
             self.lease.presence.outdate();
         }
+        self.tell_removed(&vip);
         self.detector.gone(slot);
         self.out.push(Action::End(slot));
         Some(vip)

@@ -66,6 +66,8 @@ impl Core {
             failovers: self.table.counts.failovers.clone(),
             drained: self.is_drained(),
             problems: u64::try_from(self.problems().len()).unwrap_or(u64::MAX),
+            // Their owner adds them.
+            hooks: Vec::new(),
         }
     }
 

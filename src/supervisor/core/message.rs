@@ -11,6 +11,7 @@ use crate::command::{Answer, Command, Refusal};
 use crate::election::Notice;
 use crate::failure_detector::CallNews;
 use crate::history::Happening;
+use crate::hooks::Standing;
 use crate::lock::{Gap, Lease};
 use crate::metrics::HostCounts;
 use crate::network::{Mac, Missed};
@@ -213,6 +214,8 @@ pub enum Action {
     Happened(Level, Happening),
     /// Something to be recorded that is logged already.
     Record(Happening),
+    /// Have the hooks told of an IP.
+    Notify(Box<Standing>),
     /// Something to be logged that an event of the API tells, too.
     Log(Level, String),
     /// All is done; nothing more will come.

@@ -33,6 +33,8 @@ mod start;
 mod status;
 mod stop;
 mod table;
+mod tell;
+mod told;
 mod watched;
 
 use std::net::IpAddr;
@@ -260,11 +262,14 @@ impl Core {
             Notice::Status(status) => self.on_status(slot, status, now),
             Notice::Owner(liveness) => self.on_liveness(slot, liveness, now),
             Notice::AlsoMissed(by) => self.on_also_missed(slot, by, now),
-            Notice::Acknowledged => self.on_acknowledged(slot, now),
+            Notice::Acknowledged => {
+                self.on_acknowledged(slot, now);
+                self.reaffirm(slot, now);
+            }
             Notice::HandedOver(result) => self.on_handed_over(slot, result),
             Notice::Refused(why) => self.on_election_refused(slot, &why),
             Notice::Served => self.on_election_served(slot),
-            Notice::Happened(happening) => self.out.push(Action::Record(happening)),
+            Notice::Happened(happening) => self.on_happened(slot, happening, now),
             Notice::Left { cleanup_pending } => self.on_left(slot, cleanup_pending),
         }
     }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::counts::Measured;
 use super::moves::Moves;
+use super::told::Told;
 use crate::election::Status;
 use crate::network::Liveness;
 
@@ -13,6 +14,7 @@ pub(super) struct Watched {
     pub(super) seen: Seen,
     pub(super) measured: Measured,
     pub(super) moves: Moves,
+    pub(super) told: Told,
 }
 
 /// When what changed last.

@@ -180,7 +180,7 @@ impl World {
                     agent.timers.remove(&timer);
                 }
             }
-            Action::Happened(..) | Action::Record(_) | Action::Log(..) => {}
+            Action::Happened(..) | Action::Record(_) | Action::Notify(_) | Action::Log(..) => {}
             Action::Ended => self.kill(host),
         }
     }

@@ -16,6 +16,7 @@ mod presence;
 mod priority;
 mod seen;
 mod start;
+mod told;
 mod without_etcd;
 
 use std::collections::VecDeque;
