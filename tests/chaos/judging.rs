@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{H1, H2, HostId, PingReport, until};
+use crate::harness::{H1, H2, HostId, PingReport, VIP, VIP2, VIP6, until};
 use crate::run::audit::{Seen, Times};
 use crate::run::bounds::Bound;
 use crate::run::calls::{Answer, Call, EXTRAS, Fact};
 use crate::run::plan::{Aim, Fault, Kind, OnHost};
 use crate::run::round::Round;
-use crate::run::stage::Stage;
+use crate::run::scrapes::{Scrapes, told};
+use crate::run::stage::{HOSTS, Stage};
 use crate::run::watch::Binding;
 
 fn milliseconds(milliseconds: u64) -> Duration {
@@ -144,4 +145,42 @@ fn what_is_registered_is_held_against_what_was_said() {
     stage.ledger.facts.insert((H2, 0), Fact::Unknown);
     expect(&mut stage, None);
     drop(pings);
+}
+
+#[test]
+fn what_a_scrape_says_of_an_ip_is_read_and_nothing_of_others() {
+    let scrape = format!(
+        "linkd_vip_bound{{ip=\"{VIP}\",interface=\"eth0\"}} 1\n\
+         linkd_vip_bound{{ip=\"{VIP6}\",interface=\"eth0\"}} 0\n\
+         linkd_vip_bound{{ip=\"{VIP2}\",interface=\"eth1\"}} 1\n"
+    );
+    let told = |vip| told(&scrape, vip);
+    assert_eq!((told(VIP), told(VIP6), told(VIP2)), (Some(true), Some(false), None));
+}
+
+#[test]
+fn an_agent_and_a_kernel_that_do_not_say_the_same_are_found() {
+    let stage = Stage::new("take", "strict", false);
+    let owner = stage.lab.await_owner(VIP);
+    // Who has not heard what the kernels have told until now believes that they have nothing.
+    let host = |host| (host, stage.lab[host].api(), stage.lab[host].monitor_addresses());
+    let late = Scrapes::start(HOSTS.map(host));
+    let differs = format!("{owner} tells true of {VIP}, and its kernel false");
+    let mut found = Vec::new();
+    until(Duration::from_secs(10), || {
+        stage.serve();
+        found.extend(late.take().1);
+        found.contains(&differs)
+    });
+    assert!(found.contains(&differs), "{found:?}");
+    // Who has heard all of it finds nothing.
+    let mut compared = 0;
+    until(Duration::from_secs(10), || {
+        stage.serve();
+        let (more, differences) = stage.scrapes.take();
+        assert_eq!(differences, [""; 0]);
+        compared += more;
+        compared > 20
+    });
+    assert!(compared > 20, "{compared}");
 }

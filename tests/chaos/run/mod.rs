@@ -15,6 +15,7 @@ pub(crate) mod plan;
 pub(crate) mod random;
 mod registered;
 pub(crate) mod round;
+pub(crate) mod scrapes;
 pub(crate) mod stage;
 pub(crate) mod strike;
 pub(crate) mod surroundings;
@@ -87,5 +88,6 @@ pub(crate) fn run(settings: &Settings, tell: &mut dyn FnMut(&str)) -> usize {
         }
     }
     tell(&table.to_string());
+    assert!(table.compared_enough(), "nobody was scraped");
     table.violations()
 }

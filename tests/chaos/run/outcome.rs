@@ -27,6 +27,8 @@ pub(crate) struct Outcome {
     pub(crate) began: Instant,
     /// How the calls of the APIs were answered.
     pub(crate) calls: Counts,
+    /// How often what an agent tells of an IP in the kernel was compared with the kernel.
+    pub(crate) scrapes: u64,
     /// Whether the lab can be used again.
     pub(crate) is_well: bool,
     /// All that helps to understand a violation.

@@ -143,6 +143,8 @@ impl Round<'_> {
         let times = Times { begun: self.begun, healed, ended: Instant::now() };
         let pings = self.pingers.map(Pinger::stop);
         self.stage.watch.look();
+        let (scrapes, differences) = self.stage.scrapes.take();
+        self.violations.extend(differences);
         let noise = noise(&pings, self.stage.watch.late, waited_for_memory() - self.waited);
         let mut seen = Vec::new();
         for (vip, ping) in pings.iter().enumerate() {
@@ -175,6 +177,7 @@ impl Round<'_> {
             began: self.begun,
             is_well: owners.is_some(),
             calls: self.stage.ledger.counts,
+            scrapes,
             story,
         }
     }

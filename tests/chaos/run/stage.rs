@@ -12,6 +12,7 @@ use link::wire::{Ip, IpList};
 use serde_json::json;
 
 use super::calls::{Caller, Ledger};
+use super::scrapes::Scrapes;
 use super::surroundings::Surroundings;
 use super::watch::Watch;
 use super::well::lasting_addresses;
@@ -48,6 +49,7 @@ pub(crate) const ENVIRONMENT: [(&str, &str); 5] = [
 pub(crate) struct Stage {
     pub(crate) lab: Lab,
     pub(crate) watch: Watch,
+    pub(crate) scrapes: Scrapes,
     pub(super) services: BTreeMap<HostId, TcpListener>,
     /// The addresses of each host without the IPs: they must stay as they are.
     pub(super) own: BTreeMap<HostId, Vec<IpAddr>>,
@@ -77,6 +79,8 @@ impl Stage {
         let surroundings = Surroundings::new(&mut lab);
         let endpoints = surroundings.endpoints(&lab);
         let watch = Watch::start(HOSTS.map(|host| (host, lab[host].monitor_addresses())));
+        let scraped = |host| (host, lab[host].api(), lab[host].monitor_addresses());
+        let scrapes = Scrapes::start(HOSTS.map(scraped));
         let services = HOSTS.map(|host| (host, listen(&lab, host)));
         let own = HOSTS.map(|host| (host, lasting_addresses(&lab, host)));
         for host in HOSTS {
@@ -91,6 +95,7 @@ impl Stage {
         let mut stage = Stage {
             lab,
             watch,
+            scrapes,
             services: services.into(),
             own: own.into(),
             surroundings,
@@ -175,7 +180,7 @@ impl Stage {
     }
 
     /// Takes the connections of the health checks away, and what the agents log: neither queue is endless.
-    pub(super) fn serve(&self) {
+    pub(crate) fn serve(&self) {
         self.surroundings.read_logs();
         for service in self.services.values() {
             while service.accept().is_ok() {}

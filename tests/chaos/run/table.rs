@@ -38,15 +38,26 @@ pub(crate) struct Table {
     rows: BTreeMap<String, Row>,
     rounds: usize,
     calls: Counts,
+    /// How often what an agent tells of an IP was compared with its kernel.
+    scrapes: u64,
     /// The worst of the others.
     noise: Noise,
 }
 
+/// How often at least an agent and its kernel are compared in a run.
+const COMPARED: u64 = 200;
+
 impl Table {
+    /// Whether what agents tell of their kernels was looked at, if anything was.
+    pub(crate) fn compared_enough(&self) -> bool {
+        self.rounds == 0 || self.scrapes >= COMPARED
+    }
+
     /// Takes note of a round.
     pub(crate) fn add(&mut self, outcome: &Outcome) {
         self.rounds += 1;
         self.calls = self.calls.and(outcome.calls);
+        self.scrapes += outcome.scrapes;
         let name = match outcome.faults.as_slice() {
             [] => "nothing".to_owned(),
             [one] => one.fault.kind.to_string(),
@@ -133,6 +144,7 @@ impl fmt::Display for Table {
             self.violations(),
             self.noise.late(),
         )?;
+        writeln!(f, "linkd_vip_bound was compared with the kernel {} times", self.scrapes)?;
         write!(f, "{}", self.calls)
     }
 }
