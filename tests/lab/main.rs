@@ -71,6 +71,8 @@ mod hooks;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod https;
+#[cfg(test)]
 mod idle;
 #[cfg(test)]
 mod isolation;
