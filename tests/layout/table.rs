@@ -40,7 +40,7 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("systemd", "ping text"),
     ("wire", "vip"),
     ("history", "fsm vip wire"),
-    ("hooks", "checks fsm history metrics secret thread tls vip"),
+    ("hooks", "checks fsm history metrics secret thread vip"),
     ("ctl", "carrier duration http policy secret tcp text thread vip wire"),
     ("lock", "etcd network preference sorted text vip"),
     ("election", "checks etcd fsm history lock net network ping policy preference thread vip"),
