@@ -50,6 +50,9 @@ impl World {
                 election.known = Some((others.clone(), self.now));
             }
             Input::Unanswered => election.unanswered = self.now,
+            // What was read before may have changed unseen, and counts no more.
+            Input::Lease(_) => election.known = None,
+            Input::Lock(view) if view.gap != lock::Gap::None => election.known = None,
             _ => {}
         }
         let acknowledged = note_holder(&mut election.holder, &input);
