@@ -20,10 +20,12 @@ pub(crate) enum Bug {
     LossIsOverheard,
     /// A host does not notice that its kernel does not take an address.
     UnboundIsNotNoticed,
+    /// Each candidate thinks that it is the first.
+    EverybodyGoesFirst,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Bug; 7] = [
+    pub(crate) const ALL: [Bug; 8] = [
         Bug::UnconditionalCampaign,
         Bug::BreakBeforeMake,
         Bug::NobodyAnnouncesAgain,
@@ -31,6 +33,7 @@ impl Bug {
         Bug::FailuresAreFinal,
         Bug::LossIsOverheard,
         Bug::UnboundIsNotNoticed,
+        Bug::EverybodyGoesFirst,
     ];
 
     /// The transaction of a request as the bug has it.

@@ -54,6 +54,7 @@ impl Search {
         let mut first = from.clone();
         first.state.faults_left = self.depth;
         first.state.delays_left = self.delays;
+        first.punctual = self.delays == 0;
         let mut found = Found::new(canon::hash(&first.state, self.gap()));
         let mut queue = VecDeque::from([(0, first)]);
         let mut size = Size::default();
@@ -128,7 +129,14 @@ impl Search {
                 (*step, next)
             }));
         }
-        Ok(all)
+        match all.iter().find_map(|(step, next)| Some((*step, next.wrong.clone()?))) {
+            Some((step, why)) => {
+                let mut story = found.story(id);
+                story.push(step);
+                Err(Failure { why, story })
+            }
+            None => Ok(all),
+        }
     }
 }
 

@@ -244,11 +244,15 @@ impl World {
             Step::Checked(id) => self.checked(id),
             Step::Renewed(id) => {
                 let lease = self.renew(id);
+                if self.host(id).told != Told::Held(lease) {
+                    self.host_mut(id).known.forget();
+                }
                 self.host_mut(id).told = Told::Held(lease);
                 self.tell(id, Input::Lease(Lease::Held(lease)));
             }
             Step::EtcdLost(id) => {
                 self.host_mut(id).told = Told::Lost;
+                self.host_mut(id).known.forget();
                 self.tell(id, Input::Lease(Lease::Lost));
             }
             Step::LeaseEnds(id) => self.end_lease(id),
@@ -322,7 +326,7 @@ impl World {
     fn answered(&mut self, id: HostId) {
         let exchange = std::mem::replace(&mut self.host_mut(id).exchange, Exchange::None);
         let input = match exchange {
-            Exchange::Answered(answer) => Input::Answered(answer),
+            Exchange::Answered(answer) => Input::Answered(self.told(id, answer)),
             Exchange::Refused => Input::Unanswered,
             Exchange::None | Exchange::Sent(_) | Exchange::Unheard => return,
         };
@@ -331,6 +335,9 @@ impl World {
 
     fn see(&mut self, id: HostId, view: lock::LockView) {
         self.host_mut(id).missed = false;
+        if view.gap != Gap::None {
+            self.host_mut(id).known.forget();
+        }
         self.tell(id, Input::Lock(view));
     }
 

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use link::election::core::{Core, CoreConfig};
-use link::lock::{Gap, LockAnswer, LockView, Request};
+use link::lock::{Candidate, Gap, LockAnswer, LockView, Request};
 use link::network::{Hearing, Mac, ProbeResult};
 use link::policy::{AllFailingPolicy, LossPolicy};
 use link::preference::Preference;
@@ -101,6 +102,22 @@ pub(crate) struct Host {
     pub(crate) probing: Option<Option<ProbeResult>>,
     /// How many leases it was granted, so that each has an id of its own.
     pub(crate) grants: u8,
+    pub(crate) known: Known,
+}
+
+/// The candidates that the core was told of, as long as it knows them for certain. That follows from what it was
+/// told, and tells no world from another.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known(pub(crate) Vec<Candidate>);
+
+impl Known {
+    pub(crate) fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Hash for Known {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 impl Host {
@@ -130,6 +147,7 @@ impl Host {
             claims: 0,
             probing: None,
             grants: 0,
+            known: Known::default(),
         }
     }
 
@@ -179,7 +197,7 @@ impl Host {
 pub(crate) fn core(id: HostId, policies: Policies) -> Core {
     let Policies { loss, all_failing } = policies;
     let (host, preference) = (name(id), Preference::new(100, "10.0.0.1_32", &name(id)));
-    let company = false;
+    let company = true;
     let config = CoreConfig { host, preference, company, checked: true, loss, all_failing };
     Core::new(config)
 }

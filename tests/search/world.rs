@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use link::election::core::Timer;
 use link::election::message::{Action, Input};
 use link::etcd;
+use link::fsm::State as Fsm;
 use link::lock::{self, Gap, Holder, LockView, Request};
 use link::network::ProbeResult;
 use link::vip::Cidr;
@@ -24,6 +25,12 @@ pub(crate) struct World {
     pub(crate) state: State,
     /// What the agents do wrong.
     pub(crate) bug: Option<Bug>,
+    /// No message takes as long as a timer.
+    pub(crate) punctual: bool,
+    /// Who held the lock last.
+    pub(crate) last_holder: Option<String>,
+    /// What was done that must not be.
+    pub(crate) wrong: Option<String>,
     /// What etcd comes back with when it is restored.
     pub(crate) snapshot: Rc<MemoryEtcd>,
     /// What the cores have wanted done since the last step, for a story.
@@ -64,8 +71,16 @@ impl World {
             faults_left: 0,
             lasting: Vec::new(),
         };
-        let mut world =
-            World { policies, state, bug: None, snapshot: Rc::new(etcd), done: Vec::new() };
+        let mut world = World {
+            policies,
+            state,
+            bug: None,
+            punctual: false,
+            last_holder: None,
+            wrong: None,
+            snapshot: Rc::new(etcd),
+            done: Vec::new(),
+        };
         for id in 0..hosts {
             world.start(id);
         }
@@ -95,6 +110,7 @@ impl World {
         let host = self.host_mut(id);
         host.life = Life::Runs;
         host.leaves = false;
+        host.known.forget();
         host.core = crate::host::core(id, policies);
         host.hearing = host.truly_hears();
         let (found, hearing) = (host.bound, host.hearing);
@@ -121,6 +137,9 @@ impl World {
         for action in actions {
             self.done.push((id, action.clone()));
             self.perform(id, action);
+        }
+        if self.host(id).core.state() != Fsm::Standby {
+            self.host_mut(id).known.forget();
         }
         let now = self.host(id).bound;
         if now != bound {
@@ -149,6 +168,7 @@ impl World {
                 {
                     self.host_mut(id).bound = false;
                 }
+                self.judge_turn(id, &request);
                 self.host_mut(id).exchange = Exchange::Sent(request);
             }
             Action::Left => self.host_mut(id).die(Life::Left),
@@ -231,6 +251,9 @@ impl World {
     }
 
     pub(crate) fn tell_watches(&mut self, changes: &[Change]) {
+        if let Some(holder) = self.holder() {
+            self.last_holder = Some(holder.host);
+        }
         let key = lock::key(cidr());
         for change in changes.iter().filter(|change| *change.key == *key) {
             let view = lock::view_of(&change.state());
