@@ -47,7 +47,11 @@ pub struct Checked {
 
 impl Board {
     /// Checks of which nothing is known. They are up to begin with if those before them have passed.
-    pub fn new(checks: &[Check], defaults: &CheckDefaults, are_up: bool) -> Board {
+    pub fn new<'a>(
+        checks: impl IntoIterator<Item = &'a Check>,
+        defaults: &CheckDefaults,
+        are_up: bool,
+    ) -> Board {
         let row = |check: &Check| Row {
             counter: Counter::new(
                 check.rise.unwrap_or(defaults.rise),
@@ -57,7 +61,7 @@ impl Board {
             standing: CheckStanding { check: check.to_string(), up: None, checked: None },
             shortage: None,
         };
-        Board { rows: checks.iter().map(row).collect(), shown: None }
+        Board { rows: checks.into_iter().map(row).collect(), shown: None }
     }
 
     /// Takes note of a result of the check with this number. What follows for the IP, if something does: true

@@ -20,25 +20,19 @@ use crate::network::{Liveness, Mac, Missed};
 use crate::ping::Ping;
 use crate::policy::{AllFailingPolicy, LossPolicy};
 use crate::thread;
-use crate::vip::{Check, Cidr};
+use crate::vip::{Check, Cidr, ElectionKey};
 
 /// What an election needs.
 #[derive(Debug)]
 pub struct Params {
-    /// The IP, by which the lock is named.
-    pub cidr: Cidr,
-    /// The interface on which it is bound.
-    pub interface: String,
-    /// Whether an address without LinK's mark that is there already is taken for LinK's.
-    pub adopts: bool,
+    /// What an owner is elected for, by which the lock is named.
+    pub key: ElectionKey,
+    /// The addresses that come with the lock, the lowest first; at least one.
+    pub members: Vec<Member>,
     /// This host's name.
     pub host: String,
     /// Other hosts may start at the same time, and offer the IP, too.
     pub company: bool,
-    /// The health checks, possibly none.
-    pub checks: Vec<Check>,
-    /// When they are made.
-    pub timing: Timing,
     /// How checks count that do not say otherwise.
     pub defaults: CheckDefaults,
     /// What is done when etcd is lost.
@@ -51,6 +45,32 @@ pub struct Params {
     pub etcd: etcd::Client,
     /// The way to the kernel.
     pub net: NetClient,
+}
+
+/// An address that comes with the lock.
+#[derive(Debug)]
+pub struct Member {
+    /// The address.
+    pub cidr: Cidr,
+    /// The interface on which it is bound.
+    pub interface: String,
+    /// Whether an address without LinK's mark that is there already is taken for LinK's.
+    pub adopts: bool,
+    /// The health checks of the service behind it, possibly none.
+    pub checks: Vec<Check>,
+    /// When they are made.
+    pub timing: Timing,
+}
+
+/// What an election that has several addresses knows of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The address.
+    pub cidr: Cidr,
+    /// Whether the kernel has it, as last seen.
+    pub bound: bool,
+    /// How many of the health checks are its own; those of the parts before it come first.
+    pub checks: usize,
 }
 
 /// What an election shows of itself.
@@ -66,8 +86,10 @@ pub struct Status {
     pub owner: Option<String>,
     /// The host and the lease of the owner, while this host waits for the lock, or has the IP in its place.
     pub awaited: Option<(String, i64)>,
-    /// Whether the kernel has the address, as last seen.
+    /// Whether the kernel has all addresses, as last seen.
     pub bound: bool,
+    /// What is known of each address, if there are several.
+    pub parts: Vec<Part>,
     /// What the candidacy of this host says that etcd has confirmed: whether the host is available, and its priority.
     pub candidate: Option<(bool, u8)>,
     /// Whether this host would be the first to take the lock, if the owner died.
@@ -86,8 +108,8 @@ pub struct Status {
     pub checked: Option<Box<Checked>>,
     /// What each of them has found.
     pub checks: Arc<Vec<CheckStanding>>,
-    /// Who last claimed an address that is here, and when, to the second.
-    pub claimed: Option<(Mac, Instant)>,
+    /// Which address that is here was claimed last, by whom, and when, to the second.
+    pub claimed: Option<(Cidr, Mac, Instant)>,
     /// What it has counted.
     pub tally: Tally,
 }
@@ -104,6 +126,30 @@ pub struct Tally {
 }
 
 impl Status {
+    /// Whether the kernel has this address, as last seen.
+    pub fn has(&self, cidr: Cidr) -> bool {
+        self.part(cidr).map_or(self.bound, |(part, _)| part.bound)
+    }
+
+    /// What the health checks of this address have found, each by itself.
+    pub fn checks_of(&self, cidr: Cidr) -> &[CheckStanding] {
+        let all = self.checks.as_slice();
+        match self.part(cidr) {
+            None => all,
+            Some((part, before)) => {
+                let own = all.get(before..before + part.checks);
+                own.unwrap_or_default()
+            }
+        }
+    }
+
+    /// What is known of one of several addresses, and how many checks belong to those before it.
+    fn part(&self, cidr: Cidr) -> Option<(&Part, usize)> {
+        let place = self.parts.iter().position(|part| part.cidr == cidr)?;
+        let (before, rest) = self.parts.split_at(place);
+        Some((rest.first()?, before.iter().map(|part| part.checks).sum()))
+    }
+
     /// What is shown of an election that has not said anything yet.
     pub fn starting() -> Status {
         Status {
@@ -113,6 +159,7 @@ impl Status {
             owner: None,
             awaited: None,
             bound: false,
+            parts: Vec::new(),
             candidate: None,
             next: false,
             interface_usable: false,
@@ -169,7 +216,10 @@ pub struct Election {
 impl Election {
     /// Starts the thread. Nothing is asked of etcd before there is a lease.
     pub fn start(params: Params, notices: Notices) -> io::Result<Election> {
-        let name = format!("vip-{}", params.cidr.addr());
+        let name = match &params.key {
+            ElectionKey::Ip(cidr) => format!("vip-{}", cidr.addr()),
+            ElectionKey::Group(name) => format!("vip-{name}"),
+        };
         // Its subscriptions are made here, and not on the thread: when the left-overs of a former life are
         // removed, the actuator must know by then of every address that is none.
         let actor = Actor::subscribed(params, notices);
@@ -193,9 +243,9 @@ impl Election {
         self.tell(Control::Input(Input::EtcdHeard(revision)));
     }
 
-    /// Replaces the health checks.
-    pub fn set_checks(&self, checks: Vec<Check>, timing: Timing) {
-        self.tell(Control::SetChecks(checks, timing));
+    /// Replaces the health checks of one of its addresses.
+    pub fn set_checks(&self, cidr: Cidr, checks: Vec<Check>, timing: Timing) {
+        self.tell(Control::SetChecks(cidr, checks, timing));
     }
 
     /// Replaces what it does when etcd is lost.

@@ -18,8 +18,8 @@ use crate::vip::{Check, Cidr};
 pub(super) enum Control {
     /// Something for the core.
     Input(Input),
-    /// Other health checks, and when they are made.
-    SetChecks(Vec<Check>, Timing),
+    /// Other health checks of an address, and when they are made.
+    SetChecks(Cidr, Vec<Check>, Timing),
     /// How the host of the owner is monitored, or that it is not.
     Monitor(Option<MonitorTiming>),
     /// The question for a sign of life.
@@ -44,10 +44,10 @@ pub(super) enum Event {
     Timer,
 }
 
-/// Has neighbours asked whether anybody is heard.
-pub(super) fn ask_neighbours(params: &Params, event_tx: Sender<Box<Event>>) {
+/// Has neighbours asked, on the interface of this address, whether anybody is heard.
+pub(super) fn ask_neighbours(params: &Params, cidr: Cidr, event_tx: Sender<Box<Event>>) {
     let reply = move |heard: Heard| {
         let _ = event_tx.send(Box::new(Event::Input(Input::Neighbours(heard.hearing))));
     };
-    params.net.ask_neighbours(params.cidr, Box::new(reply));
+    params.net.ask_neighbours(cidr, Box::new(reply));
 }

@@ -1,6 +1,6 @@
 //! The thread of an election, `vip-<address>`: takes events to the core and performs its actions.
 //!
-//! Owns: the core with its timers, and the health checks of its IP. It blocks only on its inbox:
+//! Owns: the core with its timers, and the health checks of its addresses. It blocks only on its inbox:
 //! requests to etcd and orders to the actuator are sent, and their outcomes come back as events.
 //! It stops when its handle is dropped, leaving address and lock as they are, or when it has left.
 //!
@@ -14,19 +14,18 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use log::{Level, debug, log};
 
-use super::address::Address;
+use super::addresses::Addresses;
 use super::core::{Core, CoreConfig};
 use super::driver::Driver;
-use super::handle::{Notice, Notices, Params, Status};
+use super::handle::{Member, Notice, Notices, Params, Status};
 use super::inbox::{self, Control, Event};
 use super::message::{Action, Input};
 use super::words::Words;
-use crate::checks::{Board, CheckReports, Checks};
+use crate::checks::{Board, CheckReports};
 use crate::etcd;
 use crate::history::{Happening, Kind};
 use crate::lock::{self, Holder, LockAnswer, Request};
 use crate::net::{Desired, ManagedAddress, Report};
-use crate::network::{Mac, Unusable};
 use crate::preference::Preference;
 use crate::vip::Cidr;
 
@@ -49,15 +48,13 @@ pub(super) struct Actor {
     /// and there may be a thousand elections.
     event_tx: Sender<Box<Event>>,
     event_rx: Receiver<Box<Event>>,
-    checks: Option<Checks>,
     /// When to try again to start the checks, if that has failed.
     checks_again: Option<Instant>,
     /// Hears of the lock, until the IP was given up.
     lock: Option<etcd::Subscription>,
     /// Counts the settings of the checks: a round of the ones before may still be under way.
     checks_generation: u64,
-    /// None once the IP was given up.
-    addresses: Vec<Address>,
+    addresses: Addresses,
     words: Words,
     shown: Option<Arc<Status>>,
     /// Who held the lock when it was last seen held.
@@ -86,21 +83,20 @@ impl Actor {
         let (event_tx, event_rx) = unbounded();
         let config = CoreConfig {
             host: params.host.clone(),
-            preference: Preference::new(params.priority, &params.cidr.election_key(), &params.host),
+            preference: Preference::new(params.priority, &params.key.text(), &params.host),
             company: params.company,
-            checked: !params.checks.is_empty(),
+            checked: params.members.iter().any(|member| !member.checks.is_empty()),
             loss: params.loss,
             all_failing: params.all_failing,
         };
         Actor {
             driver: Driver::new(Core::new(config), Instant::now()),
-            addresses: Vec::with_capacity(1),
+            addresses: Addresses::default(),
             words: Words::new(&params),
             params,
             notices,
             event_tx,
             event_rx,
-            checks: None,
             checks_again: None,
             lock: None,
             checks_generation: 0,
@@ -137,7 +133,7 @@ impl Actor {
     /// Who has left says so when the kernel no longer has the addresses, or after a while if the kernel
     /// cannot be brought to that.
     fn is_over(&self) -> bool {
-        let bound = self.addresses.iter().any(|address| address.bound);
+        let bound = self.addresses.is_any_bound();
         self.left.is_some_and(|until| !bound || Instant::now() >= until)
     }
 
@@ -146,38 +142,30 @@ impl Actor {
         let sink = move |state: etcd::KeyState| {
             let _ = event_tx.send(Box::new(Event::Input(Input::Lock(lock::view_of(&state)))));
         };
-        let Params { cidr, ref interface, adopts, ref etcd, ref net, .. } = self.params;
-        self.lock = Some(etcd.subscribe(&lock::key(cidr), Box::new(sink)));
-        let event_tx = self.event_tx.clone();
-        let reports = move |report: Report| {
-            let _ = event_tx.send(Box::new(Event::Net(cidr, report)));
-        };
-        let managed = net.manage(cidr, interface, adopts, Box::new(reports));
-        self.addresses.push(Address { cidr, managed, bound: false, interface: None });
+        self.lock = Some(self.params.etcd.subscribe(&lock::key(&self.params.key), Box::new(sink)));
+        for member in std::mem::take(&mut self.params.members) {
+            let (cidr, event_tx) = (member.cidr, self.event_tx.clone());
+            let reports = move |report: Report| {
+                let _ = event_tx.send(Box::new(Event::Net(cidr, report)));
+            };
+            let Member { ref interface, adopts, .. } = member;
+            let managed = self.params.net.manage(cidr, interface, adopts, Box::new(reports));
+            self.addresses.add(member, managed);
+        }
     }
 
     #[inline(never)]
     fn start_checks(&mut self) {
-        (self.checks, self.checks_again) = (None, None);
-        let Params { cidr, checks, timing, defaults, .. } = &self.params;
         let are_up = self.driver.core().checks_pass();
-        self.words.begin_checks(Board::new(checks, defaults, are_up));
+        let checks = self.addresses.all().iter().flat_map(|address| &address.member.checks);
+        self.words.begin_checks(Board::new(checks, &self.params.defaults, are_up));
         self.checks_generation += 1;
-        let generation = self.checks_generation;
-        if checks.is_empty() {
-            return;
-        }
-        let event_tx = self.event_tx.clone();
+        let (generation, event_tx) = (self.checks_generation, self.event_tx.clone());
         let reports: CheckReports = Arc::new(move |number, result| {
             let _ = event_tx.send(Box::new(Event::Checked(generation, number, result)));
         });
-        match Checks::start(*cidr, checks, timing, &reports) {
-            Ok(checks) => self.checks = Some(checks),
-            Err(error) => {
-                self.checks_again = Some(Instant::now() + CHECKS_AGAIN);
-                reports(0, Err(error));
-            }
-        }
+        let started = self.addresses.start_checks(&reports);
+        self.checks_again = (!started).then(|| Instant::now() + CHECKS_AGAIN);
     }
 
     #[inline(never)]
@@ -229,17 +217,15 @@ impl Actor {
     fn on_control(&mut self, control: Control) -> Option<Input> {
         match control {
             Control::Input(input) => Some(input),
-            Control::SetChecks(checks, timing) => {
-                self.params.checks = checks;
-                self.params.timing = timing;
+            Control::SetChecks(cidr, checks, timing) => {
+                let (address, _) = self.addresses.of(cidr)?;
+                (address.member.checks, address.member.timing) = (checks, timing);
                 self.start_checks();
-                Some(Input::ChecksReplaced(!self.params.checks.is_empty()))
+                Some(Input::ChecksReplaced(self.addresses.are_checked()))
             }
             // The host of the owner has all addresses or none.
             Control::Monitor(timing) => {
-                if let Some(address) = self.addresses.first() {
-                    address.managed.monitor(timing);
-                }
+                self.addresses.first().into_iter().for_each(|address| address.monitor(timing));
                 None
             }
             Control::Ping(ping) => {
@@ -250,23 +236,21 @@ impl Actor {
         }
     }
 
-    /// An election has its addresses when the kernel has all of them, and can have them when the
-    /// interfaces of all of them are usable.
+    /// What follows for all addresses from what is told of one.
     #[inline(never)]
     fn on_report(&mut self, cidr: Cidr, report: Report) -> Option<Input> {
-        let address = self.addresses.iter_mut().find(|address| address.cidr == cidr)?;
+        let (address, is_first) = self.addresses.of(cidr)?;
         match report {
             Report::Interface(usable) => {
-                address.interface = Some(usable);
-                let known: Option<Vec<_>> = self.addresses.iter().map(|it| it.interface).collect();
-                let usable: Result<Vec<Mac>, Unusable> = known?.into_iter().collect();
-                Some(Input::Interface(
-                    usable.and_then(|all| all.first().copied().ok_or(Unusable::Missing)),
-                ))
+                address.known.interface = Some(usable);
+                self.name_obstacle();
+                self.addresses.interface().map(Input::Interface)
             }
             Report::Bound(bound) => {
-                address.bound = bound;
-                Some(Input::Bound(self.is_bound()))
+                address.known.bound = bound;
+                self.addresses.go_on();
+                self.name_obstacle();
+                Some(Input::Bound(self.addresses.are_bound()))
             }
             Report::Failed(error) => {
                 self.words.not_bound(error);
@@ -274,8 +258,12 @@ impl Actor {
             }
             Report::Probed(result) => Some(Input::Probed(result)),
             Report::Claimed { from, wins_tie_break } => {
-                self.words.claimed(from);
-                Some(Input::Claimed { from, wins_tie_break })
+                let is_news = self.words.claimed(cidr, from);
+                match is_first {
+                    true => Some(Input::Claimed { from, wins_tie_break }),
+                    // The lock says whether that is the owner, and no stranger.
+                    false => is_news.then_some(Input::Paused),
+                }
             }
             // Only whoever has the host monitored is concerned.
             Report::Owner(liveness) => {
@@ -286,12 +274,17 @@ impl Actor {
                 (self.notices)(Notice::AlsoMissed(mac));
                 None
             }
-            Report::Hearing(hearing) => Some(Input::Hearing(hearing)),
+            Report::Hearing(hearing) => {
+                address.known.hearing = hearing;
+                Some(Input::Hearing(self.addresses.hearing()))
+            }
         }
     }
 
-    fn is_bound(&self) -> bool {
-        self.addresses.iter().all(|address| address.bound)
+    fn name_obstacle(&mut self) {
+        if let Some(member) = self.addresses.in_the_way() {
+            self.words.is_about(member.cidr, &member.interface);
+        }
     }
 
     /// A lock that is written again as it was has been acknowledged.
@@ -329,7 +322,7 @@ impl Actor {
                 Input::Answered(answer)
             }
             Err(error) => {
-                debug!("{}: {request:?}: {error}", self.params.cidr);
+                debug!("{}: {request:?}: {error}", self.params.key);
                 if refused {
                     (self.notices)(Notice::Refused(error.to_string()));
                 }
@@ -341,12 +334,18 @@ impl Actor {
     #[inline(never)]
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Bind => self.order(&|address| address.set(Desired::Bound)),
-            Action::Unbind => self.order(&|address| address.set(Desired::Unbound)),
-            Action::Announce => self.order(&ManagedAddress::announce),
-            Action::AnnounceOwner => self.order(&ManagedAddress::announce_owner),
-            Action::Probe(on) => self.order(&|address| address.probe(on)),
-            Action::AskNeighbours => inbox::ask_neighbours(&self.params, self.events()),
+            Action::Bind => self.addresses.set(Desired::Bound),
+            Action::Unbind => self.addresses.set(Desired::Unbound),
+            Action::Announce => self.addresses.announce(ManagedAddress::announce),
+            Action::AnnounceOwner => self.addresses.announce(ManagedAddress::announce_owner),
+            Action::Probe(on) => {
+                self.addresses.first().into_iter().for_each(|address| address.probe(on));
+            }
+            Action::AskNeighbours => {
+                if let Some(first) = self.addresses.all().first() {
+                    inbox::ask_neighbours(&self.params, first.member.cidr, self.events());
+                }
+            }
             Action::Ask(request) => self.ask(request),
             Action::Transition { from, to, event } => {
                 let reason = self.words.reason(self.driver.core());
@@ -363,25 +362,23 @@ impl Actor {
         }
     }
 
-    /// Logs something about this IP, and has it recorded.
+    /// Logs something about these IPs, and has it recorded of each.
     #[inline(never)]
     fn happened(&self, level: Level, happening: Happening) {
-        let happening = happening.to(self.params.cidr);
-        log!(level, "{happening}");
-        (self.notices)(Notice::Happened(happening));
-    }
-
-    fn order(&self, order: &dyn Fn(&ManagedAddress)) {
-        self.addresses.iter().for_each(|address| order(&address.managed));
+        for address in self.addresses.all() {
+            let happening = happening.clone().to(address.member.cidr);
+            log!(level, "{happening}");
+            (self.notices)(Notice::Happened(happening));
+        }
     }
 
     #[inline(never)]
     fn ask(&self, request: Request) {
-        let Params { cidr, ref host, .. } = self.params;
-        let txn = lock::txn_of(&request, cidr, host, SystemTime::now());
-        let (event_tx, host) = (self.event_tx.clone(), host.clone());
+        let Params { ref key, ref host, .. } = self.params;
+        let txn = lock::txn_of(&request, key, host, SystemTime::now());
+        let (event_tx, key, host) = (self.event_tx.clone(), key.clone(), host.clone());
         let reply = move |result: Result<etcd::Reply, etcd::Error>| {
-            let answer = result.map(|reply| lock::answer_of(&request, cidr, &host, &reply));
+            let answer = result.map(|reply| lock::answer_of(&request, key, &host, &reply));
             let _ = event_tx.send(Box::new(Event::Answered(request, answer)));
         };
         self.params.etcd.submit(txn, REQUEST, Box::new(reply));
@@ -390,7 +387,7 @@ impl Actor {
     /// Tells the supervisor what has changed.
     #[inline(never)]
     fn show(&mut self) {
-        let (status, news) = self.words.status(&self.driver, self.is_bound());
+        let (status, news) = self.words.status(&self.driver, &self.addresses);
         news.into_iter().for_each(|happening| self.happened(Level::Warn, happening));
         if self.shown.as_ref() != Some(&status) {
             self.shown = Some(Arc::clone(&status));

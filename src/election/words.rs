@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::addresses::Addresses;
 use super::core::{Core, Reason, Trouble};
 use super::driver::Driver;
 use super::handle::{Params, Status, Tally};
@@ -13,15 +14,16 @@ use crate::history::{Happening, Kind};
 use crate::lock;
 use crate::net::OrderError;
 use crate::network::{Mac, mac_text};
-use crate::vip::Cidr;
+use crate::vip::{Cidr, ElectionKey};
 
 /// For how long a claim of the same machine is the same.
 const CLAIM: Duration = Duration::from_secs(1);
 
 /// The texts.
 pub(super) struct Words {
-    cidr: Cidr,
-    interface: String,
+    key: ElectionKey,
+    /// The address that keeps this host from having all, if one does; one of them.
+    subject: (Cidr, String),
     /// Why the last health check has failed that made the IP fail.
     failure: String,
     /// What the health checks have found, each by itself.
@@ -32,17 +34,19 @@ pub(super) struct Words {
     failures: u64,
     /// Why the kernel did not take an address.
     not_bound: Option<OrderError>,
-    /// Who last claimed an address, and when.
-    pub(super) claimant: Option<(Mac, Instant)>,
+    /// Which address was claimed last, by whom, and when.
+    claimant: Option<(Cidr, Mac, Instant)>,
     /// What was logged of what is wrong.
     logged: Vec<Trouble>,
 }
 
 impl Words {
     pub(super) fn new(params: &Params) -> Words {
+        let first = params.members.first();
+        let subject = first.map(|member| (member.cidr, member.interface.clone()));
         Words {
-            cidr: params.cidr,
-            interface: params.interface.clone(),
+            key: params.key.clone(),
+            subject: subject.expect("an election has an address"),
             failure: String::new(),
             board: Box::default(),
             checked: None,
@@ -95,11 +99,21 @@ impl Words {
         self.not_bound = Some(why);
     }
 
-    pub(super) fn claimed(&mut self, from: Mac) {
+    /// Takes note of an address that another machine claims; whether that is news.
+    pub(super) fn claimed(&mut self, cidr: Cidr, from: Mac) -> bool {
         let (now, before) = (Instant::now(), self.claimant);
         // A machine that goes on claiming it is no news for a second.
-        let is_known = before.is_some_and(|(mac, at)| mac == from && now - at < CLAIM);
-        self.claimant = before.filter(|_| is_known).or(Some((from, now)));
+        let is_known =
+            before.is_some_and(|(same, mac, at)| same == cidr && mac == from && now - at < CLAIM);
+        self.claimant = before.filter(|_| is_known).or(Some((cidr, from, now)));
+        !is_known
+    }
+
+    /// This address keeps this host from having all.
+    pub(super) fn is_about(&mut self, cidr: Cidr, interface: &str) {
+        if self.subject.0 != cidr {
+            self.subject = (cidr, interface.to_owned());
+        }
     }
 
     pub(super) fn reason(&self, core: &Core) -> String {
@@ -111,7 +125,12 @@ impl Words {
     }
 
     /// What the election shows of itself; and what of it is news that no transition tells.
-    pub(super) fn status(&mut self, driver: &Driver, bound: bool) -> (Arc<Status>, Vec<Happening>) {
+    #[inline(never)]
+    pub(super) fn status(
+        &mut self,
+        driver: &Driver,
+        addresses: &Addresses,
+    ) -> (Arc<Status>, Vec<Happening>) {
         let core = driver.core();
         let (trouble, news) = self.trouble(core);
         let status = Status {
@@ -120,7 +139,8 @@ impl Words {
             reason: self.reason(core),
             owner: core.owner().map(str::to_owned),
             awaited: core.awaited().map(|(host, lease)| (host.to_owned(), lease)),
-            bound,
+            bound: addresses.are_bound(),
+            parts: addresses.parts(),
             candidate: core.candidacy(),
             next: core.is_next(),
             interface_usable: core.interface_is_usable(),
@@ -139,7 +159,7 @@ impl Words {
     fn reason_of_core(&self, core: &Core) -> String {
         match core.reason() {
             Reason::Unhealthy(Cause::Checks) => self.failure.clone(),
-            Reason::Unhealthy(Cause::Interface(why)) => format!("{}: {why}", self.interface),
+            Reason::Unhealthy(Cause::Interface(why)) => format!("{}: {why}", self.subject.1),
             Reason::Unhealthy(Cause::Addition) => self.why_not_bound(),
             reason @ (Reason::Starting
             | Reason::HoldsLock
@@ -174,17 +194,18 @@ impl Words {
     }
 
     fn text(&self, trouble: Trouble, core: &Core) -> String {
-        let addr = self.cidr.addr();
         match trouble {
             Trouble::NotBound => self.why_not_bound(),
-            Trouble::Interface(why) => format!("{}: {why}", self.interface),
-            Trouble::Isolated => format!("isolated on {}: nobody is heard there", self.interface),
+            Trouble::Interface(why) => format!("{}: {why}", self.subject.1),
+            Trouble::Isolated => format!("isolated on {}: nobody is heard there", self.subject.1),
             Trouble::Conflict => {
-                let claimant = mac_text(self.claimant.map_or_else(Mac::default, |(mac, _)| mac));
+                let claimant = self.claimant.map(|(cidr, mac, _)| (cidr, mac));
+                let (cidr, mac) = claimant.unwrap_or((self.subject.0, Mac::default()));
+                let (addr, claimant) = (cidr.addr(), mac_text(mac));
                 format!("another machine has {addr}, too: hardware address {claimant}")
             }
             Trouble::LockWithoutLease => {
-                let (host, key) = (core.owner().unwrap_or("nobody"), lock::key(self.cidr));
+                let (host, key) = (core.owner().unwrap_or("nobody"), lock::key(&self.key));
                 format!(
                     "the lock names {host} and has no lease, so that it never ends: delete {key}"
                 )
@@ -195,7 +216,7 @@ impl Words {
     fn why_not_bound(&self) -> String {
         match &self.not_bound {
             Some(why) => format!("cannot {why}"),
-            None => format!("{} is not on {}", self.cidr, self.interface),
+            None => format!("{} is not on {}", self.subject.0, self.subject.1),
         }
     }
 }

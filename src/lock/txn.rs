@@ -15,7 +15,7 @@ use crate::network::{Mac, mac_text};
 use crate::preference::{DEFAULT_PRIORITY, Preference};
 use crate::sorted::sort_by;
 use crate::text::with_room;
-use crate::vip::Cidr;
+use crate::vip::{Cidr, ElectionKey};
 
 /// The prefix of all locks.
 pub const PREFIX: &str = "/link/default/";
@@ -49,34 +49,38 @@ fn yes() -> bool {
     true
 }
 
-/// The lock of an IP. Keys are put together, not formatted: that takes less stack of the elections'
+/// The lock of an election. Keys are put together, not formatted: that takes less stack of the elections'
 /// threads, and the supervisor makes those of all IPs to compare them.
-pub fn key(cidr: Cidr) -> String {
-    [PREFIX, &cidr.election_key()].concat()
+pub fn key(of: impl Into<ElectionKey>) -> String {
+    [PREFIX, &of.into().text()].concat()
 }
 
-/// The prefix of all candidacies of an IP. The slash at its end keeps `10.0.0.1_3` from matching
+/// The prefix of all candidacies for an election. The slash at its end keeps `10.0.0.1_3` from matching
 /// `10.0.0.1_32`.
-fn candidacies_prefix(cidr: Cidr) -> String {
-    [CANDIDACIES, &cidr.election_key(), "/"].concat()
+fn candidacies_prefix(of: &ElectionKey) -> String {
+    [CANDIDACIES, &of.text(), "/"].concat()
 }
 
-/// The candidacy of a host for an IP.
-pub fn candidacy_key(cidr: Cidr, host: &str) -> String {
-    [CANDIDACIES, &cidr.election_key(), "/", host].concat()
+/// The candidacy of a host.
+pub fn candidacy_key(of: impl Into<ElectionKey>, host: &str) -> String {
+    [CANDIDACIES, &of.into().text(), "/", host].concat()
 }
 
 /// The transaction for a request of an election, at this time.
-pub fn txn_of(request: &Request, cidr: Cidr, host: &str, now: SystemTime) -> Txn {
-    let lock = key(cidr);
+pub fn txn_of(request: &Request, of: impl Into<ElectionKey>, host: &str, now: SystemTime) -> Txn {
+    txn_for(request, &of.into(), host, now)
+}
+
+fn txn_for(request: &Request, of: &ElectionKey, host: &str, now: SystemTime) -> Txn {
+    let lock = key(of);
     let read_lock = Op::Get(lock.clone());
-    let read_candidacies = Op::GetPrefix(candidacies_prefix(cidr));
+    let read_candidacies = Op::GetPrefix(candidacies_prefix(of));
     let read_all = || vec![read_lock.clone(), read_candidacies.clone()];
     let take = |lease| put_lock(&lock, host, lease);
     // Before the rest: what it takes of the stack is not on top of the rest then.
     let value = request.advertisement().and_then(|own| candidacy_value(own, now));
     let advertise = |lease, own: &Advertisement| {
-        advertise_op(candidacy_key(cidr, host), value.clone(), lease, own.replaces)
+        advertise_op(candidacy_key(of, host), value.clone(), lease, own.replaces)
     };
     let guarded = |when, write| Txn { when, then: vec![write], otherwise: read_all() };
     match request {
@@ -99,7 +103,7 @@ pub fn txn_of(request: &Request, cidr: Cidr, host: &str, now: SystemTime) -> Txn
             guarded(vec![Compare::Absent(lock.clone())], take(*lease))
         }
         Request::Transfer { lease, to, own } => {
-            let when = vec![Compare::Lease(lock.clone(), *lease), unchanged(cidr, to)];
+            let when = vec![Compare::Lease(lock.clone(), *lease), unchanged(of, to)];
             let mut txn = guarded(when, put_lock(&lock, &to.host, to.lease));
             txn.then.extend(own.as_ref().map(|own| advertise(*lease, own)));
             txn
@@ -108,7 +112,7 @@ pub fn txn_of(request: &Request, cidr: Cidr, host: &str, now: SystemTime) -> Txn
             guarded(vec![Compare::ModRevision(lock.clone(), *written)], take(*lease))
         }
         Request::Preempt { lease, owner } => guarded(
-            vec![Compare::Lease(lock.clone(), owner.lease), unchanged(cidr, owner)],
+            vec![Compare::Lease(lock.clone(), owner.lease), unchanged(of, owner)],
             take(*lease),
         ),
         Request::Acknowledge { written, .. } => Txn {
@@ -124,8 +128,8 @@ fn put_lock(lock: &str, host: &str, lease: i64) -> Op {
 }
 
 /// The candidacy of a host is what it was: the host is alive, and its state the same.
-fn unchanged(cidr: Cidr, other: &Candidate) -> Compare {
-    Compare::ModRevision(candidacy_key(cidr, &other.host), other.written)
+fn unchanged(of: &ElectionKey, other: &Candidate) -> Compare {
+    Compare::ModRevision(candidacy_key(of, &other.host), other.written)
 }
 
 /// Bytes of a time, `2026-11-22T07:35:39.486007637Z`.
@@ -167,7 +171,16 @@ fn mac_of(text: &str) -> Option<Mac> {
 }
 
 /// What the transaction of a request has found.
-pub fn answer_of(request: &Request, cidr: Cidr, host: &str, reply: &Reply) -> LockAnswer {
+pub fn answer_of(
+    request: &Request,
+    of: impl Into<ElectionKey>,
+    host: &str,
+    reply: &Reply,
+) -> LockAnswer {
+    answer_for(request, &of.into(), host, reply)
+}
+
+fn answer_for(request: &Request, of: &ElectionKey, host: &str, reply: &Reply) -> LockAnswer {
     let written =
         |host: &str, lease| Holder { host: host.to_owned(), lease, written: reply.revision };
     let holder = match request {
@@ -190,12 +203,12 @@ pub fn answer_of(request: &Request, cidr: Cidr, host: &str, reply: &Reply) -> Lo
         | Request::Transfer { .. }
         | Request::TakeOver { .. }
         | Request::Preempt { .. }
-        | Request::Acknowledge { .. } => found(reply, &key(cidr)).map(holder),
+        | Request::Acknowledge { .. } => found(reply, &key(of)).map(holder),
     };
     LockAnswer {
         lock: LockView { holder, revision: reply.revision, gap: Gap::None },
         succeeded: reply.succeeded,
-        others: reads_candidacies(request, reply).then(|| others(cidr, host, reply)),
+        others: reads_candidacies(request, reply).then(|| others(of, host, reply)),
         own: reply.nested.first().and_then(|nested| advertised(request, reply, nested)),
     }
 }
@@ -231,8 +244,8 @@ fn reads_candidacies(request: &Request, reply: &Reply) -> bool {
 }
 
 /// The other hosts, those first to which the lock can be transferred, and among them those that are preferred.
-fn others(cidr: Cidr, host: &str, reply: &Reply) -> Vec<Candidate> {
-    let others = reply.found.iter().flat_map(|kvs| candidates(cidr, kvs));
+fn others(of: &ElectionKey, host: &str, reply: &Reply) -> Vec<Candidate> {
+    let others = reply.found.iter().flat_map(|kvs| candidates(of, kvs));
     let mut others: Vec<_> = others.filter(|other| other.host != host).collect();
     let place = |other: &Candidate| (other.lease == 0, Reverse(other.preference));
     sort_by(&mut others, |a, b| place(a).cmp(&place(b)));
@@ -260,7 +273,7 @@ fn holder(kv: &Kv) -> Holder {
 /// before its own candidacies among those of its address, and none after them. (`0` follows `/`, and
 /// a backquote follows `_`.)
 pub fn no_other_prefix(cidr: Cidr) -> [Compare; 2] {
-    let (all, own) = (format!("{CANDIDACIES}{}_", cidr.addr()), candidacies_prefix(cidr));
+    let (all, own) = (format!("{CANDIDACIES}{}_", cidr.addr()), candidacies_prefix(&cidr.into()));
     let after_own = format!("{CANDIDACIES}{}0", cidr.election_key());
     let after_all = format!("{CANDIDACIES}{}`", cidr.addr());
     [Compare::NoneIn(all, own), Compare::NoneIn(after_own, after_all)]
@@ -273,7 +286,7 @@ pub fn same_address(cidr: Cidr) -> Op {
 
 /// The first of these candidacies that is for another prefix length.
 pub fn other_prefix(cidr: Cidr, kvs: &[Kv]) -> Option<OtherPrefix> {
-    let own = candidacies_prefix(cidr);
+    let own = candidacies_prefix(&cidr.into());
     let mut others = kvs.iter().filter(|kv| !kv.key.starts_with(&own));
     let (key, host) = others.find_map(|kv| kv.key.strip_prefix(CANDIDACIES)?.split_once('/'))?;
     Some(OtherPrefix { cidr: key.replacen('_', "/", 1), host: host.to_owned() })
@@ -287,15 +300,16 @@ pub fn misspelled(key: &str) -> Option<Cidr> {
     (cidr.election_key() != text).then_some(cidr)
 }
 
-/// Reads the candidates for an IP.
-pub fn candidates_txn(cidr: Cidr) -> Txn {
-    Txn::unconditional(vec![Op::GetPrefix(candidacies_prefix(cidr))])
+/// Reads the candidates of an election.
+pub fn candidates_txn(of: impl Into<ElectionKey>) -> Txn {
+    Txn::unconditional(vec![Op::GetPrefix(candidacies_prefix(&of.into()))])
 }
 
-/// The candidates for an IP, by name. A value that is not understood counts as a candidacy: the Go
+/// The candidates of an election, by name. A value that is not understood counts as a candidacy: the Go
 /// LinK only looks at the key.
-pub fn candidates(cidr: Cidr, kvs: &[Kv]) -> Vec<Candidate> {
-    let prefix = candidacies_prefix(cidr);
+pub fn candidates(of: impl Into<ElectionKey>, kvs: &[Kv]) -> Vec<Candidate> {
+    let of = of.into();
+    let (key, prefix) = (of.text(), candidacies_prefix(&of));
     let candidate = |kv: &Kv| {
         let host = kv.key.strip_prefix(&prefix)?.to_owned();
         let value = serde_json::from_slice::<CandidacyValue>(&kv.value);
@@ -303,7 +317,7 @@ pub fn candidates(cidr: Cidr, kvs: &[Kv]) -> Vec<Candidate> {
         let priority = value.as_ref().map_or(DEFAULT_PRIORITY, CandidacyValue::priority);
         let hardware_address = value.ok().and_then(|value| mac_of(&value.hardware_address?));
         let (lease, written) = (kv.lease, kv.mod_revision);
-        let preference = Preference::new(priority, &cidr.election_key(), &host);
+        let preference = Preference::new(priority, &key, &host);
         Some(Candidate { host, available, lease, written, hardware_address, preference })
     };
     kvs.iter().filter_map(candidate).collect()

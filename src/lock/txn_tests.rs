@@ -132,7 +132,7 @@ fn each_ip_prefers_a_host_of_its_own() {
     };
     let first = |ip: String| {
         let reply = Reply::new(false, 9, offers(&ip));
-        others(ip.parse().unwrap(), "h1", &reply).remove(0).host
+        others(&ip.parse::<Cidr>().unwrap().into(), "h1", &reply).remove(0).host
     };
     let chosen: Vec<_> = (1..=100).map(|number| first(format!("10.0.0.{number}"))).collect();
     let share = chosen.iter().filter(|host| *host == "h2").count();

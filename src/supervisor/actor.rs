@@ -367,8 +367,8 @@ impl Actor {
         match order {
             Order::Lease(lease) => election.lease(lease),
             Order::EtcdHeard(revision) => election.etcd_heard(revision),
-            Order::Checks(checks, seconds) => {
-                election.set_checks(checks, self.params.checks.timing(seconds))
+            Order::Checks(cidr, checks, seconds) => {
+                election.set_checks(cidr, checks, self.params.checks.timing(seconds))
             }
             Order::LossPolicy(loss) => election.set_loss_policy(loss),
             Order::Priority(priority) => election.set_priority(priority),

@@ -8,7 +8,7 @@ use crate::store::Record;
 
 /// What the election of a record needs.
 pub(super) fn params(agent: &Params, record: &Record, origin: Origin) -> election::Params {
-    election::Params {
+    let member = election::Member {
         cidr: record.cidr,
         interface: record.interface.as_ref().unwrap_or(&agent.interface).clone(),
         adopts: match origin {
@@ -16,10 +16,14 @@ pub(super) fn params(agent: &Params, record: &Record, origin: Origin) -> electio
             Origin::Before | Origin::BeforeWithOthers => !net::keeps_marks(),
             Origin::Go => true,
         },
-        host: agent.host.clone(),
-        company: origin == Origin::BeforeWithOthers,
         checks: record.checks.clone(),
         timing: agent.checks.timing(record.healthcheck_interval),
+    };
+    election::Params {
+        key: record.cidr.into(),
+        members: vec![member],
+        host: agent.host.clone(),
+        company: origin == Origin::BeforeWithOthers,
         defaults: agent.checks.clone(),
         loss: record.loss.unwrap_or(agent.defaults.loss),
         priority: record.priority.unwrap_or(agent.defaults.priority),

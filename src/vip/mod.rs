@@ -12,11 +12,13 @@ use serde::Serialize;
 mod check;
 mod check_json;
 mod check_text;
+mod election_key;
 mod url;
 
 pub use check::{Check, Statuses, Target, Trust};
 pub(crate) use check_json::is_integer;
 pub use check_json::{Fault, check_of};
+pub use election_key::{ElectionKey, GroupName, GroupNameError, LONGEST_GROUP};
 pub use url::Url;
 
 use crate::text::with_room;

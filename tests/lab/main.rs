@@ -129,4 +129,6 @@ mod status;
 #[cfg(test)]
 mod surroundings;
 #[cfg(test)]
+mod together;
+#[cfg(test)]
 mod watchdog;

@@ -95,6 +95,7 @@ pub(crate) const PURE: &[&str] = &[
     "src/cluster/",
     "src/command.rs",
     "src/election/core",
+    "src/election/known.rs",
     "src/failure_detector/",
     "src/fsm.rs",
     "src/history/",

@@ -210,6 +210,7 @@ impl Election {
             owner: core.owner().map(str::to_owned),
             awaited: core.awaited().map(|(host, lease)| (host.to_owned(), lease)),
             bound,
+            parts: Vec::new(),
             candidate: core.candidacy(),
             interface_usable: core.interface_is_usable(),
             hears_others: core.hears_others(),

@@ -7,6 +7,7 @@ use super::counts::Vacant;
 use super::serving::Serving;
 use super::table::Vip;
 use super::{Action, Core, Token};
+use crate::checks::CheckStanding;
 use crate::election::Status;
 use crate::fsm::State;
 use crate::lock::Lease;
@@ -79,7 +80,7 @@ impl Core {
             lock_held: status.owner.as_ref() == Some(&self.config.host),
             conflict: status.tally.conflict,
             owner_heard: self.detector.hears_owner(slot),
-            checks: checks_of(status),
+            checks: checks_of(status.checks_of(record.cidr)),
             check_failures: status.tally.check_failures,
             transitions: status.tally.transitions,
         }
@@ -87,9 +88,9 @@ impl Core {
 }
 
 /// Two checks that are the same are one series.
-fn checks_of(status: &Status) -> Vec<(String, bool)> {
-    let mut checks: Vec<(String, bool)> = Vec::with_capacity(status.checks.len());
-    for standing in status.checks.iter() {
+fn checks_of(standings: &[CheckStanding]) -> Vec<(String, bool)> {
+    let mut checks: Vec<(String, bool)> = Vec::with_capacity(standings.len());
+    for standing in standings {
         let Some(up) = standing.up else { continue };
         match checks.iter_mut().find(|(check, _)| *check == standing.check) {
             Some((_, all)) => *all &= up,

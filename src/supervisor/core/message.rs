@@ -229,8 +229,8 @@ pub enum Order {
     Lease(Lease),
     /// The newest revision of etcd of which was heard.
     EtcdHeard(i64),
-    /// Other health checks, and the seconds between two rounds (0: the agent's default).
-    Checks(Vec<Check>, u64),
+    /// Other health checks of this address, and the seconds between two rounds (0: the agent's default).
+    Checks(Cidr, Vec<Check>, u64),
     /// What it does when etcd is lost.
     LossPolicy(LossPolicy),
     /// Its priority.

@@ -153,7 +153,7 @@ impl Core {
         let done = if made { vip.changes.pop_front() } else { None };
         self.table.look_at(slot);
         if before.checks != checks || before.healthcheck_interval != interval {
-            self.tell(slot, Order::Checks(checks, interval));
+            self.tell(slot, Order::Checks(before.cidr, checks, interval));
         }
         if before.loss.unwrap_or(self.config.defaults.loss) != loss {
             self.tell(slot, Order::LossPolicy(loss));

@@ -22,9 +22,11 @@ impl Core {
             };
             wire::OwnersHost { network: what.to_owned(), since: age(at) }
         });
+        let cidr = vip.record.cidr;
         let claimed = status
             .claimed
-            .map(|(mac, at)| wire::Claimed { hardware_address: mac_text(mac), ago: age(at) });
+            .filter(|(claimed, ..)| *claimed == cidr)
+            .map(|(_, mac, at)| wire::Claimed { hardware_address: mac_text(mac), ago: age(at) });
         let found = |checked: &Checked| wire::Checked {
             passed: checked.passed,
             since: age(checked.since),
@@ -37,7 +39,7 @@ impl Core {
             up: standing.up,
             checked: standing.checked.as_ref().map(found),
         };
-        let checks = status.checks.iter().map(standing).collect();
+        let checks = status.checks_of(cidr).iter().map(standing).collect();
         let shown = wire::Seen {
             owner_since: seen.owner.map(age),
             bound_since: seen.bound.map(age),

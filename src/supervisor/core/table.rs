@@ -304,7 +304,7 @@ impl Core {
             plugin: "arp".to_owned(),
             election_key: record.cidr.election_key(),
             owner: status.owner.clone(),
-            bound: status.bound,
+            bound: status.has(record.cidr),
             reason: status.reason.clone(),
             since: status.since.elapsed().as_secs(),
             defaults: defaults(record),

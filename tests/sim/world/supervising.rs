@@ -213,7 +213,9 @@ impl World {
         let input = match order {
             Order::Lease(lease) => Input::Lease(lease),
             Order::EtcdHeard(revision) => Input::EtcdHeard(revision),
-            Order::Checks(checks, _) => return self.replace_checks(host, slot, !checks.is_empty()),
+            Order::Checks(_, checks, _) => {
+                return self.replace_checks(host, slot, !checks.is_empty());
+            }
             Order::LossPolicy(loss) => Input::LossPolicy(loss),
             Order::Priority(priority) => Input::Priority(priority),
             Order::Drained(drained) => Input::Drained(drained),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::checks::{CheckStanding, Checked};
+use crate::election::Part;
 use crate::fsm::State;
 use crate::network::Liveness;
 use crate::wire;
@@ -28,7 +29,7 @@ fn an_ip_that_is_asked_for_is_shown_with_what_was_seen_of_it_and_when() {
             up: Some(true),
             checked: Some(checked),
         }]),
-        claimed: Some(([2, 0, 0, 0, 0, 9], now)),
+        claimed: Some((record(1, 5).cidr, [2, 0, 0, 0, 0, 9], now)),
         ..Status::starting()
     };
     story.notice(slot, Notice::Status(Arc::new(status.clone())));
@@ -48,6 +49,30 @@ fn an_ip_that_is_asked_for_is_shown_with_what_was_seen_of_it_and_when() {
     let list = story.command(Command::List);
     let Ok(Answer::List(ips)) = story.reply(list) else { panic!("no list") };
     assert_eq!(ips[0].seen, None, "a list is short");
+}
+
+#[test]
+fn of_an_election_with_several_addresses_each_is_shown_by_itself() {
+    let mut story = Story::running(&[record(1, 5)]);
+    let (own, other) = (record(1, 5).cidr, record(2, 6).cidr);
+    let (slot, now) = (story.slot(1), std::time::Instant::now());
+    let standing = |check: &str| CheckStanding { check: check.to_owned(), up: None, checked: None };
+    let part = |cidr, bound, checks| Part { cidr, bound, checks };
+    let status = Status {
+        bound: false,
+        parts: vec![part(other, false, 2), part(own, true, 1)],
+        checks: Arc::new(["a", "b", "own"].map(standing).to_vec()),
+        claimed: Some((other, [2, 0, 0, 0, 0, 9], now)),
+        ..Status::starting()
+    };
+    story.notice(slot, Notice::Status(Arc::new(status)));
+    let told = seen(&mut story);
+    assert_eq!(told.claimed, None, "that is another address");
+    let checks: Vec<&str> = told.checks.iter().map(|it| it.check.as_str()).collect();
+    assert_eq!(checks, ["own"]);
+    let list = story.command(Command::List);
+    let Ok(Answer::List(ips)) = story.reply(list) else { panic!("no list") };
+    assert!(ips[0].bound, "the kernel has this one");
 }
 
 #[test]
