@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::agent::{Agent, NewIp};
-use super::failure::{Failure, Kind};
+use super::failure::{Failure, Next};
 use super::output::Output;
 use super::show;
 use crate::text::clean;
@@ -76,7 +76,7 @@ fn await_owners(
                 wait.as_secs(),
                 names.join(", ")
             );
-            return Err(Failure::new(Kind::Unreachable, message));
+            return Err(Failure::new(Next::WaitOn, message));
         }
         std::thread::sleep(BETWEEN_LOOKS);
     }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::failure::{Failure, Kind};
+use super::failure::{Failure, Next};
 use super::http::{self, Request, Response};
 use super::secure::NoTls;
 use super::server::Server;
@@ -34,9 +34,6 @@ const STORE_LIMIT: Duration = Duration::from_secs(15);
 const HANDOVER_LIMIT: Duration = Duration::from_secs(40);
 /// For the second look at something that is not LinK.
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
-/// What to do where TLS is wanted.
-const BY_HTTPS: &str =
-    "give --host https://NAME, and --cacert FILE with the authority of its certificate";
 /// How much of a foreign answer is shown, characters.
 const EXCERPT: usize = 60;
 
@@ -226,14 +223,13 @@ impl Agent {
         let text = text_of(&refusal);
         match response.status {
             400 if text.contains(SPEAKS_TLS) => {
-                let message = format!("{} speaks TLS only", self.server);
-                Failure::new(Kind::Unreachable, message).then(BY_HTTPS)
+                Failure::new(Next::AskByHttps, format!("{} speaks TLS only", self.server))
             }
-            401 => Failure::new(Kind::Credentials, self.credentials_message()),
-            404 => Failure::new(Kind::NotFound, text),
-            503 if refusal.is_outcome_unknown() => Failure::new(Kind::Unreachable, text),
-            503 => Failure::new(Kind::Unavailable, text),
-            400..=599 => Failure::new(Kind::Refused, text),
+            401 => Failure::new(Next::GivePassword, self.credentials_message()),
+            404 => Failure::new(Next::SeeList, text),
+            503 if refusal.is_outcome_unknown() => Failure::new(Next::LookBefore, text),
+            503 => Failure::new(Next::AskDoctor, text),
+            400..=599 => Failure::new(Next::Look, text),
             _ => self.not_link(&describe(response)),
         }
     }
@@ -248,28 +244,27 @@ impl Agent {
 
     fn no_answer(&self, error: http::Error, method: &str, limit: Duration) -> Failure {
         let server = &self.server;
-        let unknown = match method {
-            "GET" => "",
-            _ => {
-                "; whether it was done is not known: look with linkctl show before it is done again"
-            }
+        let (unknown, after) = match method {
+            "GET" => ("", Next::ReachAgent),
+            _ => ("; whether it was done is not known", Next::LookBefore),
         };
         match error {
             http::Error::Connect(error) => Failure::new(
-                Kind::Unreachable,
+                Next::ReachAgent,
                 format!("cannot connect to {server}: {}{}", plain(&error), hint(&error)),
             ),
             http::Error::NoTls(fault) => no_tls(server, &fault, unknown),
             http::Error::Timeout => Failure::new(
-                Kind::Unreachable,
+                after,
                 format!("no answer from {server} within {} s{unknown}", limit.as_secs()),
             ),
             http::Error::Broken(error) => Failure::new(
-                Kind::Unreachable,
+                after,
                 format!("connection to {server} lost: {}{unknown}", plain(&error)),
             ),
             http::Error::NotHttp(beginning) if beginning.starts_with(b"\x15\x03") => {
-                self.not_link("it speaks TLS").then(BY_HTTPS)
+                let message = format!("{server} does not answer like LinK (it speaks TLS)");
+                Failure::new(Next::AskByHttps, message)
             }
             http::Error::NotHttp(beginning) => {
                 self.not_link(&format!("it says {}", excerpt(&beginning, EXCERPT)))
@@ -283,12 +278,8 @@ impl Agent {
     fn not_understood(&self, response: &Response, error: &serde_json::Error) -> Failure {
         if is_links(&response.body) {
             let (server, error) = (&self.server, clean(&error.to_string()));
-            return Failure::new(
-                Kind::NotLink,
-                format!(
-                    "the answer of {server} is another version's: {error}; update the older one"
-                ),
-            );
+            let what = format!("the answer of {server} is another version's: {error}");
+            return Failure::new(Next::Update, what);
         }
         self.not_link(&describe(response))
     }
@@ -303,7 +294,7 @@ impl Agent {
             ),
             None => format!("{server} does not answer like LinK ({what})"),
         };
-        Failure::new(Kind::NotLink, message)
+        Failure::new(Next::NameAgent, message)
     }
 
     /// Asks what etcd answers to everybody; without credentials, which were meant for LinK.
@@ -318,28 +309,14 @@ impl Agent {
 /// No TLS was spoken. Only where the session broke, the agent may have the request.
 fn no_tls(server: &Server, NoTls { fault, why }: &NoTls, unknown: &str) -> Failure {
     let (next, unknown) = match fault {
-        None => ("install linkd beside linkctl, of the same version, or go by an SSH tunnel", ""),
-        Some(Fault::Plain) => (
-            "give http:// instead of https:// if it is the agent, or see API_TLS_CERT on its host",
-            "",
-        ),
-        Some(Fault::Name) => (
-            "ask by a name or address that stands in the certificate, or have one made with this name \
-             (docs/security.md)",
-            "",
-        ),
-        Some(Fault::Certificate) => (
-            "give the authority that has signed API_TLS_CERT by --cacert, or renew API_TLS_CERT on \
-             that host (docs/security.md)",
-            "",
-        ),
-        Some(Fault::Authorities) => ("give a PEM file with the authority by --cacert", ""),
-        Some(Fault::Broken) => {
-            ("linkctl events on that host, and the agent's log, may tell why", unknown)
-        }
+        None => (Next::InstallLinkd, ""),
+        Some(Fault::Plain) => (Next::AskByHttp, ""),
+        Some(Fault::Name) => (Next::AskByOtherName, ""),
+        Some(Fault::Certificate) => (Next::GiveAuthority, ""),
+        Some(Fault::Authorities) => (Next::MendAuthorities, ""),
+        Some(Fault::Broken) => (Next::LookWhy, unknown),
     };
-    let message = format!("no TLS with {server}: {}{unknown}", clean(why));
-    Failure::new(Kind::Unreachable, message).then(next)
+    Failure::new(next, format!("no TLS with {server}: {}{unknown}", clean(why)))
 }
 
 /// The error, and on lines of their own what of the fields it does not tell.

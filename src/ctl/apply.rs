@@ -8,7 +8,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::agent::{Agent, NewIp};
-use super::failure::{Failure, Kind};
+use super::failure::{Failure, Next};
 use super::output::Output;
 use super::settings::{SETTINGS, Said, Setting};
 use crate::text::clean;
@@ -63,7 +63,7 @@ pub(super) fn run(
 }
 
 fn listed(json: &[u8]) -> Result<Vec<Listed>, Failure> {
-    let wrong = || Failure::new(Kind::NotLink, "the agent's list cannot be understood");
+    let wrong = || Failure::new(Next::Update, "the agent's list cannot be understood");
     let value: Value = serde_json::from_slice(json).map_err(|_| wrong())?;
     let ips = value.get("ips").and_then(Value::as_array).ok_or_else(wrong)?;
     let one = |ip: &Value| {

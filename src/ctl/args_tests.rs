@@ -203,7 +203,7 @@ fn what_makes_no_sense_is_refused_by_name() {
         (&["list", "--user", "a:b"], "user"),
     ] {
         let failure = parse_words(args, &[]).unwrap_err();
-        assert_eq!(failure.kind, Kind::Usage, "{args:?}");
+        assert_eq!(failure.kind(), Kind::Usage, "{args:?}");
         assert!(failure.to_string().contains(named), "{args:?}: {failure}");
     }
     let failure = parse_words(&["list"], &[("LINK_HOST", "a b")]).unwrap_err();

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::failure::{Failure, Kind};
+use super::failure::{Failure, Next};
 use super::settings::SETTINGS;
 use crate::text::clean;
 
@@ -12,7 +12,7 @@ use crate::text::clean;
 pub(super) fn of(json: &[u8]) -> Result<String, Failure> {
     let wrong = |what: &str| {
         let why = format!("{} cannot be written as a command; use --json", clean(what));
-        Failure::new(Kind::NotLink, why)
+        Failure::new(Next::Update, why)
     };
     let list: Value = serde_json::from_slice(json).map_err(|_| wrong("the list"))?;
     let mut text = String::new();

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::agent::{Agent, Answer};
-use super::failure::{Failure, Kind};
+use super::failure::{Failure, Next};
 use super::output::Output;
 use super::text::duration;
 use crate::text::clean;
@@ -33,7 +33,7 @@ pub(super) fn drain(
         "{} stay: no other host can have them (linkctl show tells which offer them)",
         names(stay.into_iter())
     );
-    Err(Failure::new(Kind::Refused, message))
+    Err(Failure::new(Next::OfferElsewhere, message))
 }
 
 fn await_drained(
@@ -49,12 +49,12 @@ fn await_drained(
         }
         if !drain.drained {
             let message = "the host is drained no more: somebody has ended it, or the time is over";
-            return Err(Failure::new(Kind::Refused, message));
+            return Err(Failure::new(Next::DrainAgain, message));
         }
         if Instant::now() >= until {
             let late = names(moving());
             let message = format!("{late} not moved within {} s; it goes on", PATIENCE.as_secs());
-            return Err(Failure::new(Kind::Unreachable, message));
+            return Err(Failure::new(Next::WaitOn, message));
         }
         std::thread::sleep(BETWEEN_LOOKS);
         answer = agent.drained()?;

@@ -37,7 +37,7 @@ pub(super) fn follow(agent: &Agent, output: Output) -> Result<(), Failure> {
                 }
                 (known, is_away) = (Some(wire::Events { events: Vec::new(), ..found }), false);
             }
-            Err(failure) if known.is_some() && may_pass(failure.kind) => {
+            Err(failure) if known.is_some() && may_pass(failure.kind()) => {
                 if !std::mem::replace(&mut is_away, true) {
                     output::note(&format!("{failure}; trying again"));
                 }

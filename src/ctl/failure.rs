@@ -1,4 +1,6 @@
-//! Why a command was not carried out, and the exit code that says so.
+//! Why a command was not carried out, the exit code that says so, and what to do next.
+//!
+//! A failure is made of what to do next and of what has happened: there is none without advice.
 
 use std::fmt;
 
@@ -25,22 +27,166 @@ pub(super) enum Kind {
     Warnings = 9,
 }
 
+/// What to do next. Each belongs to failures of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The agent has refused: look how things stand.
+    Look,
+    /// IPs stay on a host that is drained.
+    OfferElsewhere,
+    /// A drain has ended that was waited for.
+    DrainAgain,
+    /// A host is not to be fenced.
+    SwitchOff,
+    /// The output cannot be written.
+    MakeRoom,
+    /// Nobody can be asked.
+    UseTerminal,
+    /// The command line makes no sense.
+    ReadHelp,
+    /// The contents of a file make no sense, or it cannot be read.
+    MendFile,
+    /// It stands in no list of the agent.
+    SeeList,
+    /// The agent is not reached.
+    ReachAgent,
+    /// The agent speaks TLS.
+    AskByHttps,
+    /// The agent speaks no TLS.
+    AskByHttp,
+    /// The program that speaks TLS is missing.
+    InstallLinkd,
+    /// The certificate is another host's.
+    AskByOtherName,
+    /// The certificate is not to be trusted.
+    GiveAuthority,
+    /// The authorities cannot be read.
+    MendAuthorities,
+    /// A session has broken.
+    LookWhy,
+    /// It may have been done.
+    LookBefore,
+    /// It is done, and what follows takes its time.
+    WaitOn,
+    /// What answers is not LinK.
+    NameAgent,
+    /// What answers is another LinK.
+    Update,
+    /// The agent wants a user and a password.
+    GivePassword,
+    /// The agent has no etcd.
+    AskDoctor,
+    /// Something needs a person.
+    ReadFindings,
+    /// Something should be mended.
+    ReadWarnings,
+}
+
+impl Next {
+    /// Of which kind the failures are after which this is to be done, and what that is.
+    const fn says(self) -> (Kind, &'static str) {
+        match self {
+            Next::Look => (
+                Kind::Refused,
+                "linkctl show, and linkctl events on that host, tell how things stand",
+            ),
+            Next::OfferElsewhere => {
+                (Kind::Refused, "offer them on another host (linkctl add there), or linkctl delete")
+            }
+            Next::DrainAgain => {
+                (Kind::Refused, "linkctl events tells who has ended it; then drain again")
+            }
+            Next::SwitchOff => (
+                Kind::Refused,
+                "switch it off first; linkctl status names the hosts, and --force asks nobody",
+            ),
+            Next::MakeRoom => {
+                (Kind::Refused, "have the output go where there is room, and do it again")
+            }
+            Next::UseTerminal => (Kind::Refused, "use a terminal, or give --yes"),
+            Next::ReadHelp => (Kind::Usage, "see linkctl --help, and linkctl COMMAND --help"),
+            Next::MendFile => {
+                (Kind::Usage, "correct the file; linkctl add --help tells what stands in one")
+            }
+            Next::SeeList => {
+                (Kind::NotFound, "see linkctl list there, and linkctl status for all hosts")
+            }
+            Next::ReachAgent => (
+                Kind::Unreachable,
+                "see --host and LINK_HOST, and whether the agent runs: linkctl doctor on its host",
+            ),
+            Next::AskByHttps => {
+                (Kind::Unreachable, "name it by https://, and its authority by --cacert")
+            }
+            Next::AskByHttp => (
+                Kind::Unreachable,
+                "give http:// instead of https:// if it is the agent, or see API_TLS_CERT on its host",
+            ),
+            Next::InstallLinkd => (
+                Kind::Unreachable,
+                "install linkd beside linkctl, of the same version, or go by an SSH tunnel",
+            ),
+            Next::AskByOtherName => (
+                Kind::Unreachable,
+                "ask by a name or address that stands in the certificate, or have one made with this name (docs/security.md)",
+            ),
+            Next::GiveAuthority => (
+                Kind::Unreachable,
+                "give the authority that has signed API_TLS_CERT by --cacert, or renew API_TLS_CERT on that host (docs/security.md)",
+            ),
+            Next::MendAuthorities => {
+                (Kind::Unreachable, "give a PEM file with the authority by --cacert")
+            }
+            Next::LookWhy => (
+                Kind::Unreachable,
+                "linkctl events on that host, and the agent's log, may tell why",
+            ),
+            Next::LookBefore => (
+                Kind::Unreachable,
+                "it may have been done: see linkctl show, or linkctl doctor on its host, and do it again",
+            ),
+            Next::WaitOn => (
+                Kind::Unreachable,
+                "wait, and see linkctl status; linkctl show IP tells why one does not move",
+            ),
+            Next::NameAgent => (
+                Kind::NotLink,
+                "name an agent by --host or LINK_HOST; linkctl version tells its version",
+            ),
+            Next::Update => {
+                (Kind::NotLink, "linkctl version tells both versions: update the older one")
+            }
+            Next::GivePassword => (
+                Kind::Credentials,
+                "give USER and PASSWORD of the agent as --user and LINK_PASSWORD or --password-file",
+            ),
+            Next::AskDoctor => {
+                (Kind::Unavailable, "linkctl doctor on that host looks at etcd; then do it again")
+            }
+            Next::ReadFindings => (
+                Kind::NotWell,
+                "what to do stands above, or linkctl doctor says it on the host concerned",
+            ),
+            Next::ReadWarnings => (Kind::Warnings, "what to do stands above"),
+        }
+    }
+}
+
 /// A failure with the text for the person who typed the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
-    pub(super) kind: Kind,
+    next: Next,
     message: String,
-    /// What to do next, if that is not the same for all of the kind.
-    next: Option<&'static str>,
 }
 
 impl Failure {
-    pub(super) fn new(kind: Kind, message: impl Into<String>) -> Failure {
-        Failure { kind, message: message.into(), next: None }
+    /// What has happened, and what to do next.
+    pub(super) fn new(next: Next, message: impl Into<String>) -> Failure {
+        Failure { next, message: message.into() }
     }
 
     pub(super) fn usage(message: impl Into<String>) -> Failure {
-        Failure::new(Kind::Usage, message)
+        Failure::new(Next::ReadHelp, message)
     }
 
     /// The same failure, naming what was attempted: `delete 10.0.0.1: ...`.
@@ -49,59 +195,113 @@ impl Failure {
         self
     }
 
-    /// The same failure, if the agent has refused, with what to do then.
-    pub(super) fn if_refused(mut self, next: &'static str) -> Failure {
-        if self.kind == Kind::Refused {
-            self.next = Some(next);
-        }
-        self
+    /// The same failure, if the agent has refused, with what to do after such a refusal.
+    pub(super) fn if_refused(self, next: Next) -> Failure {
+        if self.next == Next::Look { Failure { next, ..self } } else { self }
     }
 
-    /// The same failure, with the place where it was found: `line 3: ...`.
-    pub(super) fn at(mut self, place: &str) -> Failure {
-        self.message = format!("{place}: {}", self.message);
-        self
+    /// The same failure, with the place in a file where it was found: `line 3: ...`.
+    pub(super) fn at(self, place: &str) -> Failure {
+        Failure { next: Next::MendFile, message: format!("{place}: {}", self.message) }
     }
 
-    /// The same failure, of which it is known better what to do next.
-    pub(super) fn then(self, next: &'static str) -> Failure {
-        Failure { next: Some(next), ..self }
+    /// Of which kind it is.
+    pub(super) fn kind(&self) -> Kind {
+        self.next.says().0
     }
 
     /// What to do next.
     pub(super) fn next(&self) -> &'static str {
-        self.next.unwrap_or_else(|| self.of_kind())
-    }
-
-    fn of_kind(&self) -> &'static str {
-        match self.kind {
-            Kind::Refused => "linkctl show, and linkctl events on that host, tell how things stand",
-            Kind::Usage => "see linkctl --help, and linkctl COMMAND --help",
-            Kind::NotFound => "see linkctl list there, and linkctl status for all hosts",
-            Kind::Unreachable => {
-                "see --host and LINK_HOST, and whether the agent runs: linkctl doctor on its host"
-            }
-            Kind::NotLink => {
-                "name an agent by --host or LINK_HOST; linkctl version tells its version"
-            }
-            Kind::Credentials => {
-                "give USER and PASSWORD of the agent as --user and LINK_PASSWORD or --password-file"
-            }
-            Kind::Unavailable => "linkctl doctor on that host looks at etcd; then do it again",
-            Kind::NotWell => {
-                "what to do stands above, or linkctl doctor says it on the host concerned"
-            }
-            Kind::Warnings => "what to do stands above",
-        }
+        self.next.says().1
     }
 
     pub(super) fn exit_code(&self) -> u8 {
-        self.kind as u8
+        self.kind() as u8
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    const ALL: [Next; 18] = [
+        Next::Look,
+        Next::OfferElsewhere,
+        Next::DrainAgain,
+        Next::SwitchOff,
+        Next::MakeRoom,
+        Next::UseTerminal,
+        Next::ReadHelp,
+        Next::MendFile,
+        Next::SeeList,
+        Next::ReachAgent,
+        Next::LookBefore,
+        Next::WaitOn,
+        Next::NameAgent,
+        Next::Update,
+        Next::GivePassword,
+        Next::AskDoctor,
+        Next::ReadFindings,
+        Next::ReadWarnings,
+    ];
+
+    /// What stands in the sources of `linkctl`, but for tests and for this file.
+    fn sources() -> String {
+        fn read(folder: &std::path::Path, text: &mut String) {
+            for entry in std::fs::read_dir(folder).expect("a folder of sources") {
+                let path = entry.expect("a file").path();
+                let name = path.to_string_lossy().into_owned();
+                if path.is_dir() {
+                    read(&path, text);
+                } else if !name.ends_with("tests.rs") && !name.ends_with("failure.rs") {
+                    *text += &std::fs::read_to_string(&path).expect("a source");
+                }
+            }
+        }
+        let mut text = String::new();
+        read(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ctl"), &mut text);
+        text
+    }
+
+    #[test]
+    fn every_failure_says_what_to_do_and_each_advice_has_one() {
+        let texts: BTreeSet<&str> = ALL.iter().map(|next| next.says().1).collect();
+        assert_eq!(texts.len(), ALL.len(), "two say the same");
+        let (sources, mut kinds) = (sources(), BTreeMap::new());
+        for next in ALL {
+            let (kind, text) = next.says();
+            kinds.insert(kind as u8, kind);
+            assert!(text.len() > 20 && !text.ends_with('.'), "{next:?}: {text}");
+            let used = sources.contains(&format!("Next::{next:?}"));
+            assert!(used || next == Next::ReadHelp, "no failure advises {next:?}");
+        }
+        // Every exit code that tells of a failure.
+        assert_eq!(kinds.keys().copied().collect::<Vec<_>>(), (1..=9).collect::<Vec<u8>>());
+        let commands: BTreeSet<&str> =
+            texts.iter().flat_map(|text| text.split("linkctl ").skip(1)).collect();
+        for named in commands {
+            let verb = named.split([' ', ',', ';', ':', ')']).next().unwrap_or_default();
+            let is_one = ["COMMAND", "--help"].contains(&verb);
+            assert!(is_one || verb.parse::<crate::ctl::subcommand::Verb>().is_ok(), "{named}");
+        }
+    }
+
+    #[test]
+    fn what_is_added_to_a_failure_keeps_its_kind() {
+        let failure = Failure::new(Next::Look, "no").on("add", "x");
+        assert_eq!((failure.to_string().as_str(), failure.exit_code()), ("add x: no", 1));
+        assert_eq!(failure.if_refused(Next::SwitchOff).next(), Next::SwitchOff.says().1);
+        let failure = Failure::new(Next::AskDoctor, "no").if_refused(Next::SwitchOff);
+        assert_eq!(failure.next(), Next::AskDoctor.says().1);
+        let failure = Failure::usage("no").at("line 3");
+        assert_eq!((failure.kind(), failure.next()), (Kind::Usage, Next::MendFile.says().1));
     }
 }

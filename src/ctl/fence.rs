@@ -3,13 +3,10 @@
 use std::io::{self, IsTerminal, Write};
 
 use super::agent::Agent;
-use super::failure::{Failure, Kind};
+use super::failure::{Failure, Next};
 use super::output::Output;
 use crate::text::clean;
 use crate::wire;
-
-/// What to do when the agent refuses.
-const NEXT: &str = "switch it off first; linkctl status names the hosts, and --force asks nobody";
 
 /// Has the agent fence a host; by force only when the user has said so twice.
 pub(super) fn run(
@@ -22,7 +19,7 @@ pub(super) fn run(
     if force && !yes {
         confirm(host)?;
     }
-    let told = |failure: Failure| failure.if_refused(NEXT).on("fence", host);
+    let told = |failure: Failure| failure.if_refused(Next::SwitchOff).on("fence", host);
     let answer = agent.fence(host, force).map_err(told)?;
     output.answer(&answer.json, |_| text(&answer.value))
 }
@@ -36,7 +33,7 @@ fn confirm(host: &str) -> Result<(), Failure> {
         "Whether {host} lives will not be asked. If it does, two hosts have its IPs for a moment.\n\
          Is {host} to be fenced? Then type its name: "
     );
-    let failed = |error: io::Error| Failure::new(Kind::Refused, format!("ask: {error}"));
+    let failed = |error: io::Error| Failure::new(Next::UseTerminal, format!("ask: {error}"));
     io::stderr().write_all(question.as_bytes()).map_err(failed)?;
     let mut line = String::new();
     io::stdin().read_line(&mut line).map_err(failed)?;

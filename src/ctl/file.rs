@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::agent::NewIp;
-use super::failure::{Failure, Kind};
+use super::failure::{Failure, Next};
 use super::settings::{self, SETTINGS, Said};
 use crate::text::clean;
 use crate::vip::{Cidr, CidrError};
@@ -19,7 +19,10 @@ const MOST: u64 = 16 << 20;
 /// Reads a file; `-` is standard input.
 pub(super) fn read(path: &Path) -> Result<Vec<NewIp>, Failure> {
     let failed = |error: std::io::Error| {
-        Failure::new(Kind::Usage, format!("read {}: {error}", clean(&path.display().to_string())))
+        Failure::new(
+            Next::MendFile,
+            format!("read {}: {error}", clean(&path.display().to_string())),
+        )
     };
     let mut text = String::new();
     if path == Path::new("-") {
@@ -129,6 +132,7 @@ fn address(text: &str) -> Result<Cidr, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ctl::failure::Kind;
 
     #[track_caller]
     fn found(text: &str) -> Vec<String> {
@@ -182,7 +186,7 @@ mod tests {
         ] {
             let failure = understand(text).unwrap_err();
             assert!(failure.to_string().starts_with(expected), "{text}: {failure}");
-            assert_eq!(failure.kind, Kind::Usage);
+            assert_eq!(failure.kind(), Kind::Usage);
         }
     }
 }

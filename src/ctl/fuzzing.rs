@@ -69,7 +69,7 @@ pub fn arguments(input: &[u8]) {
         Ok(Task::Run(options, command)) => check_task(&options, &command),
         Err(failure) => {
             let text = failure.to_string();
-            assert_eq!((failure.kind, &text), (Kind::Usage, &clean(&text)));
+            assert_eq!((failure.kind(), &text), (Kind::Usage, &clean(&text)));
             assert_eq!(parse(&args, &variables, b"x"), Err(failure), "it depends on the password");
         }
     }

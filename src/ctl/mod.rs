@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use agent::Agent;
 use args::{Options, Task};
-use failure::{Failure, Kind};
+use failure::{Failure, Kind, Next};
 use output::Output;
 use subcommand::{ListForm, Subcommand, Target};
 
@@ -132,7 +132,7 @@ fn cluster(agent: &Agent, output: Output) -> Result<(), Failure> {
     output.answer(&shown.json, |_| status::page(&shown.value))?;
     match shown.value.ok {
         true => Ok(()),
-        false => Err(Failure::new(Kind::NotWell, status::verdict(&shown.value))),
+        false => Err(Failure::new(Next::ReadFindings, status::verdict(&shown.value))),
     }
 }
 
@@ -159,7 +159,7 @@ fn show_one(agent: &Agent, output: Output, target: &Target) -> Result<(), Failur
     }
     // These stand in etcd; the rest the agent knows itself.
     let hosts = match agent.hosts(&id) {
-        Err(failure) if matches!(failure.kind, Kind::Unavailable | Kind::Unreachable) => {
+        Err(failure) if matches!(failure.kind(), Kind::Unavailable | Kind::Unreachable) => {
             output::note(&format!("which hosts offer it is not known: {failure}"));
             None
         }
@@ -233,10 +233,10 @@ fn find(agent: &Agent, target: &Target) -> Result<VipId, Failure> {
     match found.as_slice() {
         [ip] => ip.id.parse().map_err(|why| {
             let message = format!("the agent calls it {}, which {why}", clean(&ip.id));
-            Failure::new(Kind::NotLink, message)
+            Failure::new(Next::Update, message)
         }),
         [] => Err(Failure::new(
-            Kind::NotFound,
+            Next::SeeList,
             format!("the agent at {} does not share it", agent.server),
         )),
         several => {

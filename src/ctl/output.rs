@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
-use super::failure::{Failure, Kind};
+use super::failure::{Failure, Next};
 use super::show::Colour;
 use crate::text::{clean, clean_json};
 
@@ -82,7 +82,7 @@ pub(super) fn print_while_read(text: &str) -> Result<bool, Failure> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(error) => {
             let message = format!("write standard output: {error}");
-            Err(Failure::new(Kind::Refused, message))
+            Err(Failure::new(Next::MakeRoom, message))
         }
     }
 }

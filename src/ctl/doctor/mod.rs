@@ -13,7 +13,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::agent::Agent;
-use super::failure::{Failure, Kind};
+use super::failure::{Failure, Next};
 use super::output::{self, Output};
 use findings::{Finding, Level};
 
@@ -44,7 +44,7 @@ pub(super) fn run(agent: Agent, output: Output, env_file: &Path) -> Result<(), F
     let warnings = found.len() - errors;
     match (errors, warnings) {
         (0, 0) => Ok(()),
-        (0, _) => Err(Failure::new(Kind::Warnings, page::counted(warnings, "warning"))),
-        _ => Err(Failure::new(Kind::NotWell, page::counted(errors, "error"))),
+        (0, _) => Err(Failure::new(Next::ReadWarnings, page::counted(warnings, "warning"))),
+        _ => Err(Failure::new(Next::ReadFindings, page::counted(errors, "error"))),
     }
 }
