@@ -61,6 +61,8 @@ pub enum Command {
     Undrain,
     /// Whether this host is drained.
     Drained,
+    /// Leave nothing of this host in etcd when the agent stops; it shares no IP any more.
+    Leave,
     /// Whether the agent can keep its promises.
     Health,
     /// The whole cluster, as etcd has it and as this host knows it.
@@ -83,7 +85,8 @@ impl Command {
             | Command::Failover(..)
             | Command::Fence { .. }
             | Command::Drain(_)
-            | Command::Undrain => true,
+            | Command::Undrain
+            | Command::Leave => true,
             Command::List
             | Command::Get(_)
             | Command::Hosts(_)
@@ -110,6 +113,7 @@ impl Command {
             | Command::Fence { .. }
             | Command::Drain(_)
             | Command::Undrain
+            | Command::Leave
             | Command::Drained
             | Command::Health
             | Command::Metrics
@@ -136,6 +140,7 @@ impl Command {
             Command::Drain(Some(time)) => ("drain", format!(" for {} s", time.as_secs())),
             Command::Drain(None) => ("drain", String::new()),
             Command::Undrain => ("undrain", String::new()),
+            Command::Leave => ("leave", String::new()),
             Command::List
             | Command::Get(_)
             | Command::Hosts(_)

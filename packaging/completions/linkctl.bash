@@ -10,6 +10,7 @@ _linkctl_options() {
         failover) echo --to ;;
         drain) echo --for --wait ;;
         fence) echo --force --yes ;;
+        leave) echo --force ;;
         list) echo --wide --output ;;
         events) echo --follow ;;
         doctor) echo --env ;;
@@ -26,7 +27,7 @@ _linkctl_ips() {
 }
 
 _linkctl() {
-    local commands="status watch list show events doctor version add set apply delete failover lock drain undrain fence"
+    local commands="status watch list show events doctor version add set apply delete failover lock drain undrain fence leave"
     local words word current previous='' command='' choice=''
     # Not COMP_WORDS, which bash cuts at the colons of an IPv6 address.
     read -ra words <<< "${COMP_LINE:0:COMP_POINT}"

@@ -1,6 +1,6 @@
 # Completion of linkctl for fish: /usr/share/fish/vendor_completions.d/linkctl.fish
 
-set -l commands status watch list show events doctor version add set apply delete failover lock drain undrain fence
+set -l commands status watch list show events doctor version add set apply delete failover lock drain undrain fence leave
 
 # The IPs of the agent that the line names.
 function __linkctl_ips
@@ -41,6 +41,7 @@ complete -c linkctl -n $none -a lock -d 'Try to become its owner now'
 complete -c linkctl -n $none -a drain -d 'Hand all IPs over and campaign for none'
 complete -c linkctl -n $none -a undrain -d 'Be a candidate again'
 complete -c linkctl -n $none -a fence -d 'Take the IPs of a host that is off'
+complete -c linkctl -n $none -a leave -d 'Take this host out of the cluster'
 
 complete -c linkctl -n '__fish_seen_subcommand_from show set delete failover lock' -a '(__linkctl_ips)'
 

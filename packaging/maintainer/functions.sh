@@ -61,5 +61,5 @@ stop_for_good() {
 # What is registered for this host stays in etcd: only the agent could have taken it out.
 name_ips() {
     ips=$(cat /var/lib/link/*.json 2> /dev/null | grep -o '"ip":"[^"]*"' | cut -d'"' -f4 | sort -u | tr '\n' ' ')
-    [ -z "$ips" ] || say "this host stays registered in etcd for $ips(next time: linkctl delete IP before the removal)"
+    [ -z "$ips" ] || say "this host stays registered in etcd for $ips(next time: linkctl leave before the removal)"
 }

@@ -255,6 +255,7 @@ fn check_command(command: &Command) {
         | Command::Metrics
         | Command::Status
         | Command::Undrain
+        | Command::Leave
         | Command::Drained => {}
         Command::Drain(time) => assert!(time.is_none_or(|time| time.as_secs() > 0), "{time:?}"),
         Command::Create(new) => check_new(new),

@@ -91,6 +91,7 @@ pub(crate) fn route(method: &str, target: &str, body: Option<&[u8]>) -> Result<A
         }
         ("POST", ["fence"]) => (body::fence(required(body)?)?, bare(200)),
         ("DELETE", ["drain"]) => (Command::Undrain, bare(204)),
+        ("POST", ["leave"]) => (Command::Leave, bare(204)),
         ("GET", ["ips" | "endpoints", id, "hosts"]) => (Command::Hosts(checked(id)?), bare(200)),
         (_, path) => return Err(no_route(method, target, path)),
     };

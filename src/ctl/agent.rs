@@ -177,6 +177,11 @@ impl Agent {
         self.understand(response)
     }
 
+    /// Has the agent leave nothing of its host in etcd when it stops.
+    pub(super) fn leave(&self) -> Result<(), Failure> {
+        self.act("POST", "/leave", b"", STORE_LIMIT)
+    }
+
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Failure> {
         let response = self.call("GET", path, b"", READ_LIMIT, 200)?;
         self.understand(response)

@@ -169,6 +169,7 @@ impl Words {
             Verb::Drain => Subcommand::Drain(self.drain_time()?, self.wait.is_some()),
             Verb::Undrain => Subcommand::Undrain,
             Verb::Fence => self.fence(operand)?,
+            Verb::Leave => Subcommand::Leave { force: self.force },
         })
     }
 
@@ -188,7 +189,7 @@ impl Words {
                 setting.as_deref().unwrap_or_default(),
                 &[Verb::Add, Verb::Set][..],
             ),
-            (self.force, "--force", &[Verb::Add, Verb::Apply, Verb::Fence]),
+            (self.force, "--force", &[Verb::Add, Verb::Apply, Verb::Fence, Verb::Leave]),
             (self.yes, "--yes", &[Verb::Fence]),
             (self.file.is_some(), "--file", &[Verb::Add, Verb::Apply]),
             (self.dry_run, "--dry-run", &[Verb::Apply]),

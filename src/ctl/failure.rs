@@ -34,6 +34,8 @@ pub(super) enum Next {
     Look,
     /// IPs stay on a host that is drained.
     OfferElsewhere,
+    /// No other host would take IPs.
+    ShareElsewhere,
     /// A drain has ended that was waited for.
     DrainAgain,
     /// A host is not to be fenced.
@@ -93,6 +95,10 @@ impl Next {
             Next::OfferElsewhere => {
                 (Kind::Refused, "offer them on another host (linkctl add there), or linkctl delete")
             }
+            Next::ShareElsewhere => (
+                Kind::Refused,
+                "share them on another host (linkctl list --output commands), or leave them without one: linkctl leave --force",
+            ),
             Next::DrainAgain => {
                 (Kind::Refused, "linkctl events tells who has ended it; then drain again")
             }

@@ -167,7 +167,7 @@ fn check_task(options: &Options, command: &Subcommand) {
             let refused = refusal("POST", "/fence", &body(serde_json::to_vec(&named)));
             assert_eq!(refused, None, "{host:?}");
         }
-        Subcommand::Drain(None, _) | Subcommand::Undrain => {}
+        Subcommand::Drain(None, _) | Subcommand::Undrain | Subcommand::Leave { .. } => {}
         Subcommand::Failover(_, None)
         | Subcommand::Status
         | Subcommand::Watch

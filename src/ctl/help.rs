@@ -31,6 +31,7 @@ Move IPs:
   drain             hand all IPs over and campaign for none, before maintenance
   undrain           be a candidate again
   fence HOST        take the IPs of another host at once, which is switched off
+  leave             take this host out: delete all its IPs, and its records in etcd
 
 Options, before or after the command:
   --host HOST[:PORT]   the agent, default 127.0.0.1:1313   [LINK_HOST]
@@ -75,6 +76,7 @@ pub(super) fn of(verb: Verb) -> &'static str {
         Verb::Drain => DRAIN,
         Verb::Undrain => UNDRAIN,
         Verb::Fence => FENCE,
+        Verb::Leave => LEAVE,
         Verb::Events => EVENTS,
         Verb::Doctor => DOCTOR,
         Verb::Version => VERSION,
@@ -269,6 +271,21 @@ Usage: linkctl fence HOST [--force [--yes]] [--json]
 
 Example:
   linkctl fence host2     # after its power was cut
+";
+
+const LEAVE: &str = "\
+Take the agent's host out of the cluster, before LinK is removed from it: each of its IPs
+is handed over and then deleted, with what etcd and the host's local copy have of it. The
+record of the host itself goes from etcd when its agent is stopped, unless an IP is added
+before; a STOP_POLICY=keep keeps it. An IP that no other host would take is in the way:
+nothing is changed then.
+
+Usage: linkctl leave [--force] [--json]
+
+  --force   though no other host would take an IP: it is gone from the network then
+
+Example:
+  linkctl leave && systemctl stop link
 ";
 
 const EVENTS: &str = "\

@@ -22,6 +22,7 @@ pub mod fuzzing;
 mod help;
 mod hosts;
 mod http;
+mod leave;
 mod output;
 mod secure;
 mod seen;
@@ -106,6 +107,7 @@ fn run(agent: Agent, output: Output, command: &Subcommand) -> Result<(), Failure
         Subcommand::Doctor(env_file) => doctor::run(agent, output, env_file),
         Subcommand::Version => version(&agent, output),
         Subcommand::Drain(seconds, wait) => drain::drain(&agent, output, *seconds, *wait),
+        Subcommand::Leave { force } => leave::run(&agent, output, *force),
         Subcommand::Undrain => {
             agent.undrain()?;
             output.done(|| format!("the host of {} is a candidate again", agent.server))

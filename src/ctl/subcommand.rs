@@ -45,6 +45,9 @@ pub(super) enum Subcommand {
         force: bool,
         yes: bool,
     },
+    Leave {
+        force: bool,
+    },
     Events {
         follow: bool,
     },
@@ -79,6 +82,7 @@ pub(super) enum Verb {
     Drain,
     Undrain,
     Fence,
+    Leave,
     Events,
     Doctor,
     Version,
@@ -95,7 +99,7 @@ pub(super) enum Target {
 }
 
 impl Verb {
-    const ALL: [(&'static str, Verb); 16] = [
+    const ALL: [(&'static str, Verb); 17] = [
         ("status", Verb::Status),
         ("watch", Verb::Watch),
         ("list", Verb::List),
@@ -109,6 +113,7 @@ impl Verb {
         ("drain", Verb::Drain),
         ("undrain", Verb::Undrain),
         ("fence", Verb::Fence),
+        ("leave", Verb::Leave),
         ("events", Verb::Events),
         ("doctor", Verb::Doctor),
         ("version", Verb::Version),
@@ -123,6 +128,7 @@ impl Verb {
             | Verb::List
             | Verb::Drain
             | Verb::Undrain
+            | Verb::Leave
             | Verb::Events
             | Verb::Doctor
             | Verb::Version => None,

@@ -66,6 +66,9 @@ pub enum Request {
     },
     /// Delete the claims of other machines to this host's name.
     DropClaims,
+    /// Delete what is stored of this host itself, if it still is at this revision: its key, its mark, and the claims
+    /// to its name.
+    ForgetHost(i64),
     /// Read which hosts there are.
     Hosts,
     /// Read the records of another host.
@@ -193,6 +196,15 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance, history: &str)
             Txn::unconditional(vec![Op::Put { key, value: json(instance), lease: *lease }])
         }
         Request::DropClaims => Txn::unconditional(vec![Op::DeletePrefix(claims_prefix(host))]),
+        Request::ForgetHost(revision) => Txn {
+            when: vec![Compare::ModRevision(host_key(host), *revision)],
+            then: vec![
+                Op::Delete(host_key(host)),
+                Op::Delete(mark_key(host)),
+                Op::DeletePrefix(claims_prefix(host)),
+            ],
+            otherwise: Vec::new(),
+        },
         Request::Hosts => Txn::unconditional(vec![Op::GetPrefix(HOSTS.to_owned())]),
         Request::RecordsOf(other) => Txn::unconditional(vec![Op::GetPrefix(records_prefix(other))]),
         Request::Footprint(_) => footprint::txn(),
@@ -229,7 +241,8 @@ pub fn answer_of(request: &Request, host: &str, instance: &Instance, reply: &Rep
         | Request::WritePresence { .. }
         | Request::Release { .. }
         | Request::ClaimName { .. }
-        | Request::DropClaims => Answer::Done,
+        | Request::DropClaims
+        | Request::ForgetHost(_) => Answer::Done,
         Request::Hosts => Answer::Hosts(reply.kvs(0).iter().filter_map(named_host).collect()),
         Request::RecordsOf(other) => {
             let records = reply.kvs(0).iter().map(|kv| record_of(other, kv));

@@ -115,6 +115,7 @@ fn cases_of_the_host() -> Vec<Case> {
         ("DELETE", path(), "", Command::Undrain, 204, None),
         ("POST", fence(), r#"{"host":"h2"}"#, of_h2(false), 200, fenced()),
         ("POST", fence(), r#"{"host":"h2","force":true}"#, of_h2(true), 200, fenced()),
+        ("POST", "/leave".to_owned(), "", Command::Leave, 204, None),
     ]
 }
 

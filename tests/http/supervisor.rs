@@ -114,9 +114,11 @@ pub(crate) fn oblige(command: &Command) -> Answer {
             Answer::List(all.iter().map(|vip| ip(&vip.cidr.to_string())).collect())
         }
         Command::Create(vip) => Answer::One(Box::new(ip(&vip.cidr.to_string()))),
-        Command::Delete(_) | Command::Lock(_) | Command::Failover(..) | Command::Undrain => {
-            Answer::Done
-        }
+        Command::Delete(_)
+        | Command::Lock(_)
+        | Command::Failover(..)
+        | Command::Undrain
+        | Command::Leave => Answer::Done,
         Command::Fence { host, .. } => {
             let owner = Some("h1".to_owned());
             let ips = vec![wire::FencedIp { ip: "10.0.0.1/32".to_owned(), owner }];

@@ -79,6 +79,8 @@ mod isolation;
 #[cfg(test)]
 mod layouts;
 #[cfg(test)]
+mod leave;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod log;

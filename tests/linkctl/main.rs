@@ -7,6 +7,7 @@ mod changes;
 mod doctor;
 mod events;
 mod hosts;
+mod leave;
 mod run;
 mod server;
 mod tls;

@@ -78,6 +78,7 @@ impl Core {
             | Command::Lock(_)
             | Command::Failover(..)
             | Command::Fence { .. }
+            | Command::Leave
             | Command::Hosts(_)
             | Command::Status
             | Command::Metrics
@@ -98,6 +99,9 @@ impl Core {
 
     /// Answers at once, or has the answer come later; an error is answered by the caller.
     fn carry_out(&mut self, command: Command, token: Token) -> Result<(), Refusal> {
+        if matches!(command, Command::Create(_) | Command::CreateMany(_)) {
+            self.identity.leaves = false;
+        }
         match command {
             // The driver has the history.
             Command::Health | Command::Metrics | Command::Status | Command::Events(_) => {}
@@ -126,6 +130,7 @@ impl Core {
                 self.undrain();
                 self.reply(token, Ok(Answer::Done));
             }
+            Command::Leave => self.plan_leave(token)?,
             Command::Drained => self.reply(token, Ok(Answer::Drain(self.drained()))),
             Command::Hosts(id) => {
                 let cidr = self.find(&id)?.1.record.cidr;

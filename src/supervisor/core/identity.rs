@@ -33,6 +33,8 @@ pub(super) struct Identity {
     pub(super) claim: Option<Claim>,
     /// Names that this machine had before, of which a warning was given.
     former: Vec<String>,
+    /// This host is to leave nothing in etcd when its agent stops.
+    pub(super) leaves: bool,
 }
 
 /// Who has the name of this host.

@@ -254,6 +254,7 @@ impl Core {
             Request::Locks => self.on_locks(result),
             // The next look repeats them where that is needed.
             Request::ClaimName { .. } | Request::DropClaims => {}
+            Request::ForgetHost(_) => self.on_forgotten(result.map(drop)),
         }
     }
 

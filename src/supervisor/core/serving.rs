@@ -45,6 +45,7 @@ impl Core {
             | Request::Release { .. }
             | Request::ClaimName { .. }
             | Request::DropClaims
+            | Request::ForgetHost(_)
             | Request::Hosts
             | Request::RecordsOf(_)
             | Request::Footprint(_)

@@ -5,12 +5,13 @@ use std::time::Duration;
 use log::Level;
 
 use super::table::{RecordRequest, Stage};
-use super::{Action, Core, Order, Timer, Token};
+use super::{Action, Core, Failure, Order, Timer, Token};
 use crate::command::{Answer, Refusal};
 use crate::election::HANDOVER_TIMEOUT;
 use crate::history::Kind;
 use crate::lock::Lease;
 use crate::policy::StopPolicy;
+use crate::store::Request;
 use crate::vip::Slot;
 
 /// How long the lease may take to be revoked.
@@ -127,10 +128,43 @@ impl Core {
             Lease::Held(id) => {
                 self.life = Life::Revoking;
                 self.arm(Timer::StopAtLast, REVOKE * 2);
+                if std::mem::take(&mut self.identity.leaves) {
+                    return self.ask(Request::ForgetHost(self.lease.revision));
+                }
                 self.out.push(Action::Revoke(id));
             }
             Lease::None | Lease::Lost => self.end(),
         }
+    }
+
+    /// What was stored of this host itself is gone, or could not be removed.
+    pub(super) fn on_forgotten(&mut self, result: Result<(), Failure>) {
+        let (level, what) = match result {
+            Ok(()) => (Level::Info, Kind::Agent.of("etcd has nothing of this host any more")),
+            Err(failure) => {
+                let what = Kind::Trouble.of("what etcd has of this host stays there");
+                (Level::Warn, what.because(failure.why))
+            }
+        };
+        self.happened(level, what);
+        self.revoke();
+    }
+
+    /// This host shares no IP any more, and is to leave nothing in etcd when its agent stops.
+    pub(super) fn plan_leave(&mut self, token: Token) -> Result<(), Refusal> {
+        self.reachable()?;
+        let left = self.table.iter().map(|(_, vip)| vip.record.cidr).next();
+        let beyond = self.table.beyond_limit.values().map(|record| record.cidr);
+        if let Some(cidr) = left.or(beyond.min()) {
+            let why =
+                format!("{cidr} is registered on this host: delete it first (linkctl leave does)");
+            return Err(Refusal::Conflict(why));
+        }
+        self.identity.leaves = true;
+        let what = "this host leaves: etcd has nothing of it when the agent has stopped";
+        self.happened(Level::Info, Kind::Agent.of(what));
+        self.reply(token, Ok(Answer::Done));
+        Ok(())
     }
 
     pub(super) fn on_revoked(&mut self, result: Result<(), String>) {

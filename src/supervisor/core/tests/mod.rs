@@ -9,6 +9,7 @@ mod fence;
 mod fixed;
 mod identity;
 mod lease;
+mod leave;
 mod many;
 mod measure;
 mod moves;
