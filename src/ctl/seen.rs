@@ -14,7 +14,8 @@ pub(super) fn facts(seen: &wire::Seen) -> Vec<(&'static str, String)> {
         let (mac, ago) = (clean(&claim.hardware_address), duration(claim.ago));
         ("claimed", format!("by {mac}, {ago} ago"))
     });
-    let facts = [host, claim].into_iter().flatten();
+    let failover = seen.last_failover.as_ref().map(|it| ("failover", took(it)));
+    let facts = [host, claim, failover].into_iter().flatten();
     // An older agent does not tell of each check.
     let all = if seen.checks.is_empty() { seen.checked.as_ref() } else { None };
     let result = all.map(|checked| ("check result", found(checked)));
@@ -24,6 +25,24 @@ pub(super) fn facts(seen: &wire::Seen) -> Vec<(&'static str, String)> {
         [Some(("check result", result_of(standing))), error].into_iter().flatten()
     });
     facts.chain(result).chain(error).chain(each).collect()
+}
+
+fn took(failover: &wire::LastFailover) -> String {
+    let kind = clean(&failover.kind);
+    let blur = match failover.give_or_take_us {
+        0 => String::new(),
+        blur => format!(" (give or take {})", milliseconds(blur)),
+    };
+    let (took, ago) = (milliseconds(failover.took_us), duration(failover.ago));
+    format!("{kind}, took {took}{blur}, {ago} ago")
+}
+
+/// Microseconds as people read them: tenths where they matter.
+fn milliseconds(micros: u64) -> String {
+    match micros / 1000 {
+        few if few < 10 => format!("{few}.{} ms", micros % 1000 / 100),
+        many => format!("{many} ms"),
+    }
 }
 
 fn result_of(standing: &wire::CheckStanding) -> String {
@@ -45,4 +64,21 @@ fn found(checked: &wire::Checked) -> String {
 fn last_error(checked: &wire::Checked) -> Option<(&'static str, String)> {
     let ago = checked.last_error_ago.map(|ago| format!("{} ago: ", duration(ago)));
     Some(("last error", ago.unwrap_or_default() + &clean(checked.last_error.as_ref()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failover_is_told_as_exactly_as_it_is_known() {
+        let told = |kind: &str, took_us, give_or_take_us| {
+            let kind = kind.to_owned();
+            took(&wire::LastFailover { kind, took_us, give_or_take_us, ago: 300 })
+        };
+        let crash = "crash, took 289 ms (give or take 87 ms), 5m0s ago";
+        assert_eq!(told("crash", 289_400, 87_500), crash);
+        assert_eq!(told("handover", 1250, 0), "handover, took 1.2 ms, 5m0s ago");
+        assert_eq!(told("\u{1b}", 9999, 0), "\\u{1b}, took 9.9 ms, 5m0s ago");
+    }
 }

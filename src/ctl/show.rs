@@ -324,6 +324,7 @@ election key  10.0.0.1_32
             claimed: Some(claimed),
             checked: Some(checked.clone()),
             checks: Vec::new(),
+            last_failover: None,
             etcd_loss_after_ms: 5000,
         }));
         let hosts =

@@ -1,6 +1,6 @@
 //! What the failure detector knows, for who watches it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::FailureDetector;
 use super::owner::Owner;
@@ -18,6 +18,13 @@ impl FailureDetector {
     pub fn silent_since(&self, ip: Slot) -> Option<Instant> {
         let doubted = self.owner_of(ip)?.doubted_since()?;
         doubted.checked_sub(self.timing.last_sign)
+    }
+
+    /// By how much that may be wrong: half of the time between two questions.
+    pub fn blur(&self) -> Duration {
+        let interval = self.timing.interval;
+        // See `supervisor::calls`: a host that answers is asked less often, unless the network is to tell alone.
+        if self.timing.alone { interval / 2 } else { interval * 7 / 8 }
     }
 
     fn owner_of(&self, ip: Slot) -> Option<&Owner> {

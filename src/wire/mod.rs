@@ -1,9 +1,12 @@
 //! The JSON of the HTTP interface, as the daemon writes it and `linkctl` reads it.
 
+mod seen;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::seen::{CheckStanding, Checked, Claimed, LastFailover, OwnersHost};
 use crate::vip::Check;
 
 /// An IP that this host offers, as every route that names one shows it. What the Go LinK may leave
@@ -93,50 +96,11 @@ pub struct Seen {
     /// What each of them has found, in the order of `checks`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckStanding>,
+    /// How the IP came to this host last from another one, if it did since the agent began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failover: Option<LastFailover>,
     /// For how long etcd must be silent to count as lost, in milliseconds.
     pub etcd_loss_after_ms: u64,
-}
-
-/// The host of an owner on the network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OwnersHost {
-    /// `answers`; `doubted`: not the last question; `silent`.
-    pub network: String,
-    /// Seconds since that is so.
-    pub since: u64,
-}
-
-/// A machine that has claimed an address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claimed {
-    /// Its hardware address, `02:00:00:00:00:01`.
-    pub hardware_address: String,
-    /// How many seconds ago.
-    pub ago: u64,
-}
-
-/// What is known of one health check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckStanding {
-    /// The check, as people read it: `TCP 127.0.0.1:80`.
-    pub check: String,
-    /// Whether it counts as up, by its `rise` and `fall`; null before it has found anything.
-    pub up: Option<bool>,
-    /// What it has found; null before that.
-    pub checked: Option<Checked>,
-}
-
-/// What health checks have found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checked {
-    /// The last check that could be made has passed.
-    pub passed: bool,
-    /// Seconds since that is so.
-    pub since: u64,
-    /// Why a check failed last, if one has.
-    pub last_error: Option<String>,
-    /// How many seconds ago that began.
-    pub last_error_ago: Option<u64>,
 }
 
 /// Go writes a list that was never set as null.

@@ -133,4 +133,6 @@ mod surroundings;
 #[cfg(test)]
 mod together;
 #[cfg(test)]
+mod told;
+#[cfg(test)]
 mod watchdog;

@@ -16,8 +16,18 @@ pub(super) struct Counts {
 pub(super) struct Measured {
     /// It is the IP of a host that has lost it.
     pub(super) vacant: Option<Vacant>,
+    /// The last time that it came here from another host.
+    pub(super) last: Option<Failover>,
     /// Since when it is bound here without the lock; counted until then.
     pub(super) unconfirmed: Option<Instant>,
+}
+
+/// How an IP came here from another host.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failover {
+    pub(super) is_crash: bool,
+    pub(super) took: Duration,
+    pub(super) at: Instant,
 }
 
 /// Since when an IP that another host had is nobody's.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::counts::Vacant;
+use super::counts::{Failover, Vacant};
 use super::serving::Serving;
 use super::table::Vip;
 use super::{Action, Core, Token};
@@ -36,14 +36,15 @@ impl Core {
         let counts = &mut self.table.counts;
         counts.dual_ownership +=
             since.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        match vacant {
-            Some(Vacant::Silent(since)) => {
-                counts.failovers.crash.observe(now.saturating_duration_since(since));
-            }
-            Some(Vacant::GivenUp(since)) => {
-                counts.failovers.handover.observe(now.saturating_duration_since(since));
-            }
-            None => {}
+        let (is_crash, histogram, since) = match vacant {
+            Some(Vacant::Silent(since)) => (true, &mut counts.failovers.crash, since),
+            Some(Vacant::GivenUp(since)) => (false, &mut counts.failovers.handover, since),
+            None => return,
+        };
+        let took = now.saturating_duration_since(since);
+        histogram.observe(took);
+        if let Some(vip) = self.table.get_mut(slot) {
+            vip.watched.measured.last = Some(Failover { is_crash, took, at: now });
         }
     }
 

@@ -1,7 +1,7 @@
 //! Since when an IP is what it is, in etcd, in the kernel, on the wire and for its checks: what one who asks for
 //! this IP is told beside its state.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Core;
 use super::table::Vip;
@@ -40,6 +40,13 @@ impl Core {
             checked: standing.checked.as_ref().map(found),
         };
         let checks = status.checks_of(cidr).iter().map(standing).collect();
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let last_failover = vip.watched.measured.last.map(|it| wire::LastFailover {
+            kind: if it.is_crash { "crash" } else { "handover" }.to_owned(),
+            took_us: micros(it.took),
+            give_or_take_us: if it.is_crash { micros(self.detector.blur()) } else { 0 },
+            ago: age(it.at),
+        });
         let shown = wire::Seen {
             owner_since: seen.owner.map(age),
             bound_since: seen.bound.map(age),
@@ -47,6 +54,7 @@ impl Core {
             claimed,
             checked,
             checks,
+            last_failover,
             etcd_loss_after_ms: u64::try_from(self.config.loss_after.as_millis())
                 .unwrap_or(u64::MAX),
         };

@@ -42,6 +42,15 @@ fn status(state: State, owner: Option<&str>, bound: bool, since: Instant) -> Not
     }))
 }
 
+/// What one who asks for the IP is told.
+fn last_failover(story: &mut Story) -> Option<crate::wire::LastFailover> {
+    let token = story.command(Command::Get(id(1)));
+    match story.reply(token) {
+        Ok(Answer::One(ip)) => ip.seen.unwrap().last_failover,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// This host waits for the IP, of which h2 is the owner.
 fn waiting() -> (Story, Slot) {
     let (mut story, slot) = story();
@@ -68,6 +77,10 @@ fn a_crash_counts_from_the_middle_between_the_last_answer_and_the_first_question
     assert_eq!(failovers.crash.sum(), DETECTION.last_sign + ms(103));
     story.notice(slot, status(State::Activated, Some("h1"), true, story.now));
     assert_eq!(scrape(&mut story).failovers.crash.count(), 1, "it is counted once");
+    let last = last_failover(&mut story).unwrap();
+    let took = u64::try_from((DETECTION.last_sign + ms(103)).as_micros()).unwrap();
+    assert_eq!((last.kind.as_str(), last.took_us), ("crash", took));
+    assert_eq!(last.give_or_take_us, 87_500, "half of 175 ms");
 }
 
 #[test]
@@ -104,6 +117,8 @@ fn a_handover_counts_from_when_this_host_has_known_that_it_has_the_lock() {
     let failovers = scrape(&mut story).failovers;
     assert_eq!((failovers.crash.count(), failovers.handover.count()), (0, 1));
     assert_eq!(failovers.handover.sum(), ms(2));
+    let last = last_failover(&mut story).unwrap();
+    assert_eq!((last.kind.as_str(), last.took_us, last.give_or_take_us), ("handover", 2000, 0));
 }
 
 #[test]
@@ -115,6 +130,7 @@ fn an_ip_that_nobody_had_or_another_host_gets_is_no_failover_of_this_one() {
     story.notice(slot, status(State::Standby, None, false, story.now));
     story.notice(slot, status(State::Standby, Some("h3"), false, story.now));
     assert_eq!(scrape(&mut story).failovers, Default::default());
+    assert_eq!(last_failover(&mut story), None);
 }
 
 #[test]
