@@ -242,14 +242,7 @@ impl World {
             }
             Step::Probed(id) => self.probed(id),
             Step::Checked(id) => self.checked(id),
-            Step::Renewed(id) => {
-                let lease = self.renew(id);
-                if self.host(id).told != Told::Held(lease) {
-                    self.host_mut(id).known.forget();
-                }
-                self.host_mut(id).told = Told::Held(lease);
-                self.tell(id, Input::Lease(Lease::Held(lease)));
-            }
+            Step::Renewed(id) => self.renewed(id),
             Step::EtcdLost(id) => {
                 self.host_mut(id).told = Told::Lost;
                 self.host_mut(id).known.forget();
@@ -276,6 +269,15 @@ impl World {
             Step::Fault(fault) => self.begin(fault),
             Step::Heal(fault) => self.heal(fault),
         }
+    }
+
+    fn renewed(&mut self, id: HostId) {
+        let lease = self.renew(id);
+        if self.host(id).told != Told::Held(lease) {
+            self.host_mut(id).known.forget();
+        }
+        self.host_mut(id).told = Told::Held(lease);
+        self.tell(id, Input::Lease(Lease::Held(lease)));
     }
 
     fn checked(&mut self, id: HostId) {
