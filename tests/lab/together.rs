@@ -142,10 +142,10 @@ fn candidates(lab: &Lab, places: &[(Vip, &str, Option<Check>)]) -> Vec<Candidate
 fn a_carrier_that_one_address_needs_takes_all_of_them_to_another_host() {
     let lab = Lab::builder(2).management_network().build();
     let (inside, outside) = (VIP, VIP2);
-    let places = [(inside, "eth0", None), (outside, "eth1", None)];
+    let places = [(inside, "eth1", None), (outside, "eth0", None)];
     let _hosts = candidates(&lab, &places);
     let first = await_holder(&lab, &[inside, outside], None);
-    // Only the interface of one of them.
+    // Only the interface of one of them, and not of the one for which hosts are compared.
     lab.set_carrier(first, false);
     let second = await_holder(&lab, &[inside, outside], Some(first));
     lab.set_carrier(first, true);
