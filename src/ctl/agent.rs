@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::failure::{Failure, Next};
+use super::failure::{Failure, Next, OverTls};
 use super::http::{self, Request, Response};
 use super::secure::NoTls;
 use super::server::Server;
@@ -227,9 +227,10 @@ impl Agent {
         };
         let text = text_of(&refusal);
         match response.status {
-            400 if text.contains(SPEAKS_TLS) => {
-                Failure::new(Next::AskByHttps, format!("{} speaks TLS only", self.server))
-            }
+            400 if text.contains(SPEAKS_TLS) => Failure::new(
+                Next::OverTls(OverTls::AskByHttps),
+                format!("{} speaks TLS only", self.server),
+            ),
             401 => Failure::new(Next::GivePassword, self.credentials_message()),
             404 => Failure::new(Next::SeeList, text),
             503 if refusal.is_outcome_unknown() => Failure::new(Next::LookBefore, text),
@@ -269,7 +270,7 @@ impl Agent {
             ),
             http::Error::NotHttp(beginning) if beginning.starts_with(b"\x15\x03") => {
                 let message = format!("{server} does not answer like LinK (it speaks TLS)");
-                Failure::new(Next::AskByHttps, message)
+                Failure::new(Next::TryHttps, message)
             }
             http::Error::NotHttp(beginning) => {
                 self.not_link(&format!("it says {}", excerpt(&beginning, EXCERPT)))
@@ -314,12 +315,12 @@ impl Agent {
 /// No TLS was spoken. Only where the session broke, the agent may have the request.
 fn no_tls(server: &Server, NoTls { fault, why }: &NoTls, unknown: &str) -> Failure {
     let (next, unknown) = match fault {
-        None => (Next::InstallLinkd, ""),
-        Some(Fault::Plain) => (Next::AskByHttp, ""),
-        Some(Fault::Name) => (Next::AskByOtherName, ""),
-        Some(Fault::Certificate) => (Next::GiveAuthority, ""),
-        Some(Fault::Authorities) => (Next::MendAuthorities, ""),
-        Some(Fault::Broken) => (Next::LookWhy, unknown),
+        None => (Next::OverTls(OverTls::InstallLinkd), ""),
+        Some(Fault::Plain) => (Next::OverTls(OverTls::AskByHttp), ""),
+        Some(Fault::Name) => (Next::OverTls(OverTls::AskByOtherName), ""),
+        Some(Fault::Certificate) => (Next::OverTls(OverTls::GiveAuthority), ""),
+        Some(Fault::Authorities) => (Next::OverTls(OverTls::MendAuthorities), ""),
+        Some(Fault::Broken) => (Next::OverTls(OverTls::LookWhy), unknown),
     };
     Failure::new(next, format!("no TLS with {server}: {}{unknown}", clean(why)))
 }

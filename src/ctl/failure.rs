@@ -52,20 +52,10 @@ pub(super) enum Next {
     SeeList,
     /// The agent is not reached.
     ReachAgent,
-    /// The agent speaks TLS.
-    AskByHttps,
-    /// The agent speaks no TLS.
-    AskByHttp,
-    /// The program that speaks TLS is missing.
-    InstallLinkd,
-    /// The certificate is another host's.
-    AskByOtherName,
-    /// The certificate is not to be trusted.
-    GiveAuthority,
-    /// The authorities cannot be read.
-    MendAuthorities,
-    /// A session has broken.
-    LookWhy,
+    /// The agent is not reached because of TLS.
+    OverTls(OverTls),
+    /// What answers speaks TLS.
+    TryHttps,
     /// It may have been done.
     LookBefore,
     /// It is done, and what follows takes its time.
@@ -84,96 +74,117 @@ pub(super) enum Next {
     ReadWarnings,
 }
 
+/// What to do next where TLS is in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OverTls {
+    /// The agent speaks TLS.
+    AskByHttps,
+    /// The agent speaks no TLS.
+    AskByHttp,
+    /// The program that speaks TLS is missing.
+    InstallLinkd,
+    /// The certificate is another host's.
+    AskByOtherName,
+    /// The certificate is not to be trusted.
+    GiveAuthority,
+    /// The authorities cannot be read.
+    MendAuthorities,
+    /// A session has broken.
+    LookWhy,
+}
+
+const BY_HTTPS: &str =
+    "give --host https://NAME, and --cacert FILE with the authority of its certificate";
+
 impl Next {
-    /// Of which kind the failures are after which this is to be done, and what that is.
-    const fn says(self) -> (Kind, &'static str) {
+    /// Of which kind the failures are after which this is to be done.
+    const fn kind(self) -> Kind {
         match self {
-            Next::Look => (
-                Kind::Refused,
-                "linkctl show, and linkctl events on that host, tell how things stand",
-            ),
+            Next::Look
+            | Next::OfferElsewhere
+            | Next::ShareElsewhere
+            | Next::DrainAgain
+            | Next::SwitchOff
+            | Next::MakeRoom
+            | Next::UseTerminal => Kind::Refused,
+            Next::ReadHelp | Next::MendFile => Kind::Usage,
+            Next::SeeList => Kind::NotFound,
+            Next::ReachAgent | Next::OverTls(_) | Next::LookBefore | Next::WaitOn => {
+                Kind::Unreachable
+            }
+            Next::TryHttps | Next::NameAgent | Next::Update => Kind::NotLink,
+            Next::GivePassword => Kind::Credentials,
+            Next::AskDoctor => Kind::Unavailable,
+            Next::ReadFindings => Kind::NotWell,
+            Next::ReadWarnings => Kind::Warnings,
+        }
+    }
+
+    /// What that is.
+    const fn text(self) -> &'static str {
+        match self {
+            Next::Look => "linkctl show, and linkctl events on that host, tell how things stand",
             Next::OfferElsewhere => {
-                (Kind::Refused, "offer them on another host (linkctl add there), or linkctl delete")
+                "offer them on another host (linkctl add there), or linkctl delete"
             }
-            Next::ShareElsewhere => (
-                Kind::Refused,
-                "share them on another host (linkctl list --output commands), or leave them without one: linkctl leave --force",
-            ),
-            Next::DrainAgain => {
-                (Kind::Refused, "linkctl events tells who has ended it; then drain again")
+            Next::ShareElsewhere => {
+                "share them on another host (linkctl list --output commands), or leave them without one: linkctl leave --force"
             }
-            Next::SwitchOff => (
-                Kind::Refused,
-                "switch it off first; linkctl status names the hosts, and --force asks nobody",
-            ),
-            Next::MakeRoom => {
-                (Kind::Refused, "have the output go where there is room, and do it again")
+            Next::DrainAgain => "linkctl events tells who has ended it; then drain again",
+            Next::SwitchOff => {
+                "switch it off first; linkctl status names the hosts, and --force asks nobody"
             }
-            Next::UseTerminal => (Kind::Refused, "use a terminal, or give --yes"),
-            Next::ReadHelp => (Kind::Usage, "see linkctl --help, and linkctl COMMAND --help"),
-            Next::MendFile => {
-                (Kind::Usage, "correct the file; linkctl add --help tells what stands in one")
+            Next::MakeRoom => "have the output go where there is room, and do it again",
+            Next::UseTerminal => "use a terminal, or give --yes",
+            Next::ReadHelp => "see linkctl --help, and linkctl COMMAND --help",
+            Next::MendFile => "correct the file; linkctl add --help tells what stands in one",
+            Next::SeeList => "see linkctl list there, and linkctl status for all hosts",
+            Next::ReachAgent => {
+                "see --host and LINK_HOST, and whether the agent runs: linkctl doctor on its host"
             }
-            Next::SeeList => {
-                (Kind::NotFound, "see linkctl list there, and linkctl status for all hosts")
+            Next::LookBefore => {
+                "it may have been done: see linkctl show, or linkctl doctor on its host, and do it again"
             }
-            Next::ReachAgent => (
-                Kind::Unreachable,
-                "see --host and LINK_HOST, and whether the agent runs: linkctl doctor on its host",
-            ),
-            Next::AskByHttps => {
-                (Kind::Unreachable, "name it by https://, and its authority by --cacert")
+            Next::WaitOn => {
+                "wait, and see linkctl status; linkctl show IP tells why one does not move"
             }
-            Next::AskByHttp => (
-                Kind::Unreachable,
-                "give http:// instead of https:// if it is the agent, or see API_TLS_CERT on its host",
-            ),
-            Next::InstallLinkd => (
-                Kind::Unreachable,
-                "install linkd beside linkctl, of the same version, or go by an SSH tunnel",
-            ),
-            Next::AskByOtherName => (
-                Kind::Unreachable,
-                "ask by a name or address that stands in the certificate, or have one made with this name (docs/security.md)",
-            ),
-            Next::GiveAuthority => (
-                Kind::Unreachable,
-                "give the authority that has signed API_TLS_CERT by --cacert, or renew API_TLS_CERT on that host (docs/security.md)",
-            ),
-            Next::MendAuthorities => {
-                (Kind::Unreachable, "give a PEM file with the authority by --cacert")
+            Next::NameAgent => {
+                "name an agent by --host or LINK_HOST; linkctl version tells its version"
             }
-            Next::LookWhy => (
-                Kind::Unreachable,
-                "linkctl events on that host, and the agent's log, may tell why",
-            ),
-            Next::LookBefore => (
-                Kind::Unreachable,
-                "it may have been done: see linkctl show, or linkctl doctor on its host, and do it again",
-            ),
-            Next::WaitOn => (
-                Kind::Unreachable,
-                "wait, and see linkctl status; linkctl show IP tells why one does not move",
-            ),
-            Next::NameAgent => (
-                Kind::NotLink,
-                "name an agent by --host or LINK_HOST; linkctl version tells its version",
-            ),
-            Next::Update => {
-                (Kind::NotLink, "linkctl version tells both versions: update the older one")
+            Next::Update => "linkctl version tells both versions: update the older one",
+            Next::GivePassword => {
+                "give USER and PASSWORD of the agent as --user and LINK_PASSWORD or --password-file"
             }
-            Next::GivePassword => (
-                Kind::Credentials,
-                "give USER and PASSWORD of the agent as --user and LINK_PASSWORD or --password-file",
-            ),
-            Next::AskDoctor => {
-                (Kind::Unavailable, "linkctl doctor on that host looks at etcd; then do it again")
+            Next::AskDoctor => "linkctl doctor on that host looks at etcd; then do it again",
+            Next::ReadFindings => {
+                "what to do stands above, or linkctl doctor says it on the host concerned"
             }
-            Next::ReadFindings => (
-                Kind::NotWell,
-                "what to do stands above, or linkctl doctor says it on the host concerned",
-            ),
-            Next::ReadWarnings => (Kind::Warnings, "what to do stands above"),
+            Next::ReadWarnings => "what to do stands above",
+            Next::OverTls(next) => next.text(),
+            Next::TryHttps => BY_HTTPS,
+        }
+    }
+}
+
+impl OverTls {
+    /// What that is.
+    const fn text(self) -> &'static str {
+        match self {
+            OverTls::AskByHttps => BY_HTTPS,
+            OverTls::AskByHttp => {
+                "give http:// instead of https:// if it is the agent, or see API_TLS_CERT on its host"
+            }
+            OverTls::InstallLinkd => {
+                "install linkd beside linkctl, of the same version, or go by an SSH tunnel"
+            }
+            OverTls::AskByOtherName => {
+                "ask by a name or address that stands in the certificate, or have one made with this name (docs/security.md)"
+            }
+            OverTls::GiveAuthority => {
+                "give the authority that has signed API_TLS_CERT by --cacert, or renew API_TLS_CERT on that host (docs/security.md)"
+            }
+            OverTls::MendAuthorities => "give a PEM file with the authority by --cacert",
+            OverTls::LookWhy => "linkctl events on that host, and the agent's log, may tell why",
         }
     }
 }
@@ -213,12 +224,12 @@ impl Failure {
 
     /// Of which kind it is.
     pub(super) fn kind(&self) -> Kind {
-        self.next.says().0
+        self.next.kind()
     }
 
     /// What to do next.
     pub(super) fn next(&self) -> &'static str {
-        self.next.says().1
+        self.next.text()
     }
 
     pub(super) fn exit_code(&self) -> u8 {
@@ -279,11 +290,11 @@ mod tests {
 
     #[test]
     fn every_failure_says_what_to_do_and_each_advice_has_one() {
-        let texts: BTreeSet<&str> = ALL.iter().map(|next| next.says().1).collect();
+        let texts: BTreeSet<&str> = ALL.iter().map(|next| next.text()).collect();
         assert_eq!(texts.len(), ALL.len(), "two say the same");
         let (sources, mut kinds) = (sources(), BTreeMap::new());
         for next in ALL {
-            let (kind, text) = next.says();
+            let (kind, text) = (next.kind(), next.text());
             kinds.insert(kind as u8, kind);
             assert!(text.len() > 20 && !text.ends_with('.'), "{next:?}: {text}");
             let used = sources.contains(&format!("Next::{next:?}"));
@@ -304,10 +315,10 @@ mod tests {
     fn what_is_added_to_a_failure_keeps_its_kind() {
         let failure = Failure::new(Next::Look, "no").on("add", "x");
         assert_eq!((failure.to_string().as_str(), failure.exit_code()), ("add x: no", 1));
-        assert_eq!(failure.if_refused(Next::SwitchOff).next(), Next::SwitchOff.says().1);
+        assert_eq!(failure.if_refused(Next::SwitchOff).next(), Next::SwitchOff.text());
         let failure = Failure::new(Next::AskDoctor, "no").if_refused(Next::SwitchOff);
-        assert_eq!(failure.next(), Next::AskDoctor.says().1);
+        assert_eq!(failure.next(), Next::AskDoctor.text());
         let failure = Failure::usage("no").at("line 3");
-        assert_eq!((failure.kind(), failure.next()), (Kind::Usage, Next::MendFile.says().1));
+        assert_eq!((failure.kind(), failure.next()), (Kind::Usage, Next::MendFile.text()));
     }
 }

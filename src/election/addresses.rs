@@ -85,14 +85,18 @@ impl Addresses {
         self.all.iter().any(|address| !address.member.checks.is_empty())
     }
 
-    /// Begins all checks anew. Those of an address have the numbers after those of the addresses before it. Whether
+    /// Ends all checks; whether there are any to be begun.
+    pub(super) fn end_checks(&mut self) -> bool {
+        self.all.iter_mut().for_each(|address| address.checks = None);
+        self.are_checked()
+    }
+
+    /// Begins all checks; none is made any more. Those of an address have the numbers after those of the addresses before it. Whether
     /// all could be started; of one that could not it is reported why.
     #[inline(never)]
     pub(super) fn start_checks(&mut self, reports: &CheckReports) -> bool {
         let (mut first, mut all) = (0, true);
         for address in &mut self.all {
-            // Those before end first.
-            address.checks = None;
             let Member { cidr, checks, timing, .. } = &address.member;
             if checks.is_empty() {
                 continue;

@@ -1,12 +1,11 @@
 //! The thread of an election, `vip-<address>`: takes events to the core and performs its actions.
 //!
 //! Owns: the core with its timers, and the health checks of its addresses. It blocks only on its inbox:
-//! requests to etcd and orders to the actuator are sent, and their outcomes come back as events.
-//! It stops when its handle is dropped, leaving address and lock as they are, or when it has left.
+//! requests to etcd and orders to the actuator are sent, and their outcomes come back as events. It stops
+//! when its handle is dropped, leaving address and lock as they are, or when it has left.
 //!
-//! There may be a thousand of these threads, and a page of stack that was used once stays: all is within one
-//! (`tests/lab/footprint.rs`). So what is large is in boxes, texts are written into room for them, and the
-//! steps are `inline(never)`: what one needs is not on the stack during the next.
+//! There may be a thousand of these threads, and all is within a page of stack (`tests/lab/footprint.rs`): what is
+//! large is in boxes, texts are written into room for them, and a step that is `inline(never)` leaves the next its room.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -160,6 +159,10 @@ impl Actor {
         let checks = self.addresses.all().iter().flat_map(|address| &address.member.checks);
         self.words.begin_checks(Board::new(checks, &self.params.defaults, are_up));
         self.checks_generation += 1;
+        self.checks_again = None;
+        if !self.addresses.end_checks() {
+            return;
+        }
         let (generation, event_tx) = (self.checks_generation, self.event_tx.clone());
         let reports: CheckReports = Arc::new(move |number, result| {
             let _ = event_tx.send(Box::new(Event::Checked(generation, number, result)));

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::json;
-use crate::etcd::Kv;
+use crate::etcd::{Compare, Kv, Op, Txn};
 use crate::network::{Mac, mac_text};
 
 /// The format of the records; the Go LinK converts what is older than its own.
@@ -135,4 +135,16 @@ pub(super) fn read_claim(kv: &Kv) -> Claim {
 pub(super) fn claim_key(host: &str, instance: &Instance) -> String {
     let name = if instance.id.is_empty() { &instance.hardware_address } else { &instance.id };
     format!("{}{name}", claims_prefix(host))
+}
+/// Deletes all that a host that leaves has said of itself, if nothing has changed since.
+pub(super) fn forget(host: &str, revision: i64) -> Txn {
+    Txn {
+        when: vec![Compare::ModRevision(host_key(host), revision)],
+        then: vec![
+            Op::Delete(host_key(host)),
+            Op::Delete(mark_key(host)),
+            Op::DeletePrefix(claims_prefix(host)),
+        ],
+        otherwise: Vec::new(),
+    }
 }

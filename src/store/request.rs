@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::footprint::{self, Footprint};
 use super::host::{
-    Claim, HOSTS, HostKey, Instance, claim_key, claims_prefix, host_key, host_value, mark_key,
-    read_claim, read_host,
+    self, Claim, HOSTS, HostKey, Instance, claim_key, claims_prefix, host_key, host_value,
+    mark_key, read_claim, read_host,
 };
 use super::record::{self, Obstacle, Record, RecordValue, record_key, record_value};
 use super::{json, many, records_prefix};
@@ -180,11 +180,9 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance, history: &str)
         }
         Request::Release { lease, keys } => {
             let release = |key: &String| {
-                Op::Nested(Txn {
-                    when: vec![Compare::Lease(key.clone(), *lease)],
-                    then: vec![Op::Delete(key.clone())],
-                    otherwise: Vec::new(),
-                })
+                let when = vec![Compare::Lease(key.clone(), *lease)];
+                let then = vec![Op::Delete(key.clone())];
+                Op::Nested(Txn { when, then, otherwise: Vec::new() })
             };
             Txn::unconditional(keys.iter().map(release).collect())
         }
@@ -196,15 +194,7 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance, history: &str)
             Txn::unconditional(vec![Op::Put { key, value: json(instance), lease: *lease }])
         }
         Request::DropClaims => Txn::unconditional(vec![Op::DeletePrefix(claims_prefix(host))]),
-        Request::ForgetHost(revision) => Txn {
-            when: vec![Compare::ModRevision(host_key(host), *revision)],
-            then: vec![
-                Op::Delete(host_key(host)),
-                Op::Delete(mark_key(host)),
-                Op::DeletePrefix(claims_prefix(host)),
-            ],
-            otherwise: Vec::new(),
-        },
+        Request::ForgetHost(revision) => host::forget(host, *revision),
         Request::Hosts => Txn::unconditional(vec![Op::GetPrefix(HOSTS.to_owned())]),
         Request::RecordsOf(other) => Txn::unconditional(vec![Op::GetPrefix(records_prefix(other))]),
         Request::Footprint(_) => footprint::txn(),

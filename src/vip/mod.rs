@@ -146,13 +146,34 @@ fn unusable_v6(addr: Ipv6Addr) -> Option<&'static str> {
 impl fmt::Display for Cidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.addr {
-            IpAddr::V4(addr) => {
-                let [a, b, c, d] = addr.octets();
-                write!(f, "{a}.{b}.{c}.{d}/{}", self.prefix)
-            }
+            IpAddr::V4(addr) => write_v4(addr, self.prefix, f),
             IpAddr::V6(addr) => write!(f, "{addr}/{}", self.prefix),
         }
     }
+}
+
+/// As `write!` would do it, without a piece of stack for each number.
+fn write_v4(addr: Ipv4Addr, prefix: u8, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (mut text, mut length) = ([0; "255.255.255.255/255".len()], 0);
+    let mut places = text.iter_mut();
+    let mut put = |byte: u8| {
+        if let Some(place) = places.next() {
+            *place = byte;
+            length += 1;
+        }
+    };
+    let [a, b, c, d] = addr.octets();
+    for (number, before) in
+        [(a, None), (b, Some(b'.')), (c, Some(b'.')), (d, Some(b'.')), (prefix, Some(b'/'))]
+    {
+        before.into_iter().for_each(&mut put);
+        for (unit, least) in [(100, 100), (10, 10), (1, 0)] {
+            if number >= least {
+                put(b'0' + number / unit % 10);
+            }
+        }
+    }
+    f.write_str(str::from_utf8(text.get(..length).unwrap_or_default()).unwrap_or_default())
 }
 
 impl FromStr for Cidr {
@@ -257,6 +278,17 @@ mod tests {
 
     fn cidr(text: &str) -> Cidr {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_address_is_written_as_the_standard_library_writes_it() {
+        for number in 0..=255 {
+            for prefix in 0..=32 {
+                let addr = Ipv4Addr::new(number, 255 - number, number / 10, 7);
+                let cidr = Cidr::new(addr.into(), prefix).unwrap();
+                assert_eq!(cidr.to_string(), format!("{addr}/{prefix}"));
+            }
+        }
     }
 
     #[test]

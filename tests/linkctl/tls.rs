@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -47,6 +48,12 @@ impl Pki {
         let mut check = Command::new("openssl");
         check.args(["x509", "-checkend", "0", "-noout", "-in", &self.path(&format!("{name}.pem"))]);
         while check.output().unwrap().status.success() {}
+        // It is valid in its last second.
+        let second = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let last = second();
+        while second() == last {
+            thread::yield_now();
+        }
     }
 
     fn openssl(&self, arguments: &str) {
