@@ -226,7 +226,7 @@ impl GateLoop {
         let told = self.wrong.deadline().into_iter().chain(self.foreign.deadline()).min();
         // At the end new clients are given a moment, and looked at again.
         let end = self.end.map(|end| end.min(now + GRACE));
-        let news = self.news.deadline(|turn| self.clients.has_waited(turn));
+        let news = self.news.deadline(now, |turn| self.clients.has_waited(turn));
         let clients = self.clients.deadline(now);
         let due = [clients, upstreams, doors, told, news, self.accept_after, end];
         let Some(due) = due.into_iter().flatten().min() else {

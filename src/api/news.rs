@@ -49,8 +49,13 @@ impl News {
     }
 
     /// When the next round may be, if somebody waits for it since before the last turn of the bell.
-    pub(crate) fn deadline(&self, has_waited: impl FnOnce(u64) -> bool) -> Option<Instant> {
-        self.next_round.filter(|_| has_waited(self.turn))
+    /// The bell may have been heard where nobody was asked again for it.
+    pub(crate) fn deadline(
+        &self,
+        now: Instant,
+        has_waited: impl FnOnce(u64) -> bool,
+    ) -> Option<Instant> {
+        has_waited(self.turn).then(|| self.next_round.unwrap_or(now))
     }
 }
 
@@ -67,12 +72,13 @@ mod tests {
         bell.ring();
         bell.ring();
         assert_eq!((news.turn(), news.turn()), (1, 1));
+        assert_eq!(news.deadline(now, |turn| turn == 1), Some(now), "it was heard, and no more");
         assert!(news.may_ask(now));
         bell.ring();
         assert_eq!(news.turn(), 2);
         assert!(!news.may_ask(now + ROUND / 2));
-        assert_eq!(news.deadline(|turn| turn == 2), Some(now + ROUND));
-        assert_eq!(news.deadline(|_| false), None);
+        assert_eq!(news.deadline(now, |turn| turn == 2), Some(now + ROUND));
+        assert_eq!(news.deadline(now, |_| false), None);
         assert!(news.may_ask(now + ROUND));
         assert_eq!(News::new(None).turn(), 0);
     }

@@ -3,7 +3,7 @@
 //! Owns: for each hook a queue and a thread, `notify-command` and `notify-url`, which delivers one notification after
 //! the other. Whoever tells something never waits: what a hook cannot take in time is kept in order, and when there
 //! is too much of it, what is not the last of its IP is left out and told of. What came of a delivery is a report, which the owner
-//! has to take ([`Hooks::reports`], [`Hooks::take`]). Nothing here is waited for by an election.
+//! has to take (`Hooks::reports`, `Hooks::take`). Nothing here is waited for by an election.
 
 mod means;
 mod notification;

@@ -39,7 +39,8 @@ impl Lab {
         Lab::with(|_, _| {})
     }
 
-    /// Clients that wait; the supervisor was asked for all of them.
+    /// Clients that wait. The supervisor was asked for all of them, and what it has said has come to the gate: the
+    /// answer to a later request has.
     fn waiting(&self, count: usize) -> Vec<Client> {
         let ask = |_| {
             let mut client = self.server.client();
@@ -48,7 +49,11 @@ impl Lab {
             assert!(matches!(asked, Command::Events(_)), "{asked:?}");
             client
         };
-        (0..count).map(ask).collect()
+        let clients = (0..count).map(ask).collect();
+        assert_eq!(self.server.client().get("/ips").status, 200);
+        let asked = self.server.commands.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert!(matches!(asked, Command::List), "{asked:?}");
+        clients
     }
 
     fn happens(&self) {
