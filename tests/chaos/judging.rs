@@ -11,7 +11,7 @@ use crate::run::bounds::Bound;
 use crate::run::calls::{Answer, Call, EXTRAS, Fact};
 use crate::run::plan::{Aim, Fault, Kind, OnHost};
 use crate::run::round::Round;
-use crate::run::scrapes::{Scrapes, told};
+use crate::run::scrapes::{Scraped, Scrapes, told};
 use crate::run::stage::{HOSTS, Stage};
 use crate::run::watch::Binding;
 
@@ -162,8 +162,11 @@ fn what_a_scrape_says_of_an_ip_is_read_and_nothing_of_others() {
 fn an_agent_and_a_kernel_that_do_not_say_the_same_are_found() {
     let stage = Stage::new("take", "strict", false);
     let owner = stage.lab.await_owner(VIP);
-    // Who has not heard what the kernels have told until now believes that they have nothing.
-    let host = |host| (host, stage.lab[host].api(), stage.lab[host].monitor_addresses());
+    // Who has not heard what the kernels have told until now, and cannot see, believes that they have nothing.
+    let host = |host| {
+        let (api, monitor) = (stage.lab[host].api(), stage.lab[host].monitor_addresses());
+        Scraped { host, api, monitor, look: Box::new(|_| false) }
+    };
     let late = Scrapes::start(HOSTS.map(host));
     let differs = format!("{owner} tells true of {VIP}, and its kernel false");
     let mut found = Vec::new();

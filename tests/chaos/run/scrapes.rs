@@ -1,7 +1,8 @@
 //! What the agents tell Prometheus of the kernel (`linkd_vip_bound`), compared with what the kernel says, all the time.
 //!
 //! Each host has a thread that scrapes its agent in the host's namespace. The kernel's notices are read before and after:
-//! of an IP that has changed in between nothing can be said, of any other the agent must say what the kernel says.
+//! of an IP that has changed in between nothing can be said, of any other the agent must say what the kernel says. Where they
+//! differ the kernel is asked: on a busy machine it tells late of an IPv6 address, by a worker (net/ipv6/addrconf.c).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,11 +26,20 @@ pub(crate) struct Scrapes {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// Whether a kernel has an address now.
+pub(crate) type Look = Box<dyn Fn(IpAddr) -> bool + Send>;
+
+/// A host that is scraped.
+pub(crate) struct Scraped {
+    pub(crate) host: HostId,
+    pub(crate) api: Api,
+    pub(crate) monitor: AddressMonitor,
+    pub(crate) look: Look,
+}
+
 /// What a thread needs.
 struct Scraper {
-    host: HostId,
-    api: Api,
-    monitor: AddressMonitor,
+    scraped: Scraped,
     /// Which IPs the kernel has, as it has told.
     bound: [bool; VIPS.len()],
     compared: Arc<AtomicU64>,
@@ -38,16 +48,16 @@ struct Scraper {
 
 impl Scrapes {
     /// Starts to scrape hosts that have no IP yet.
-    pub(crate) fn start(hosts: [(HostId, Api, AddressMonitor); 3]) -> Scrapes {
+    pub(crate) fn start(hosts: [Scraped; 3]) -> Scrapes {
         let (differences_tx, differences) = unbounded();
         let (stop, stopped) = bounded(0);
         let compared = Arc::new(AtomicU64::new(0));
-        let start = |(host, api, monitor)| {
+        let start = |scraped: Scraped| {
             let (compared, differences) = (Arc::clone(&compared), differences_tx.clone());
             let bound = [false; VIPS.len()];
-            let scraper = Scraper { host, api, monitor, bound, compared, differences };
+            let thread = thread::Builder::new().name(format!("lab-scrape-{}", scraped.host));
+            let scraper = Scraper { scraped, bound, compared, differences };
             let stopped = stopped.clone();
-            let thread = thread::Builder::new().name(format!("lab-scrape-{host}"));
             thread.spawn(move || scraper.run(&stopped)).expect("start a thread that scrapes")
         };
         let threads = hosts.map(start).into();
@@ -79,15 +89,15 @@ impl Scraper {
     fn compare(&mut self) {
         self.hear();
         // An agent that is off, or does not answer, tells nothing.
-        let Ok(answer) = self.api.try_send("GET", "/metrics", None) else { return };
+        let Ok(answer) = self.scraped.api.try_send("GET", "/metrics", None) else { return };
         let before = self.bound;
         let changed = self.hear();
         for (number, vip) in VIPS.into_iter().enumerate() {
             let told = told(&answer.body, vip);
             if let Some(told) = told.filter(|_| !changed[number]) {
                 self.compared.fetch_add(1, Ordering::Relaxed);
-                if told != before[number] {
-                    let (host, has) = (self.host, before[number]);
+                if told != before[number] && self.kernel_differs(number, told) {
+                    let (host, has) = (self.scraped.host, before[number]);
                     let text = format!("{host} tells {told} of {vip}, and its kernel {has}");
                     // Whoever watched is gone: the thread is being stopped.
                     let _ = self.differences.send(text);
@@ -96,10 +106,15 @@ impl Scraper {
         }
     }
 
+    /// Whether the kernel says otherwise when it is asked, and has told of no change meanwhile.
+    fn kernel_differs(&mut self, number: usize, told: bool) -> bool {
+        (self.scraped.look)(VIPS[number].ip()) != told && !self.hear()[number]
+    }
+
     /// Takes note of what the kernel has told; of which IPs that was.
     fn hear(&mut self) -> [bool; VIPS.len()] {
         let mut changed = [false; VIPS.len()];
-        for change in self.monitor.take() {
+        for change in self.scraped.monitor.take() {
             let (ip, bound) = match change {
                 AddressChange::Set(ip) => (ip, true),
                 AddressChange::Removed(ip) => (ip, false),

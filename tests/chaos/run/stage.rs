@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use link::policy::LossPolicy;
@@ -12,7 +13,7 @@ use link::wire::{Ip, IpList};
 use serde_json::json;
 
 use super::calls::{Caller, Ledger};
-use super::scrapes::Scrapes;
+use super::scrapes::{Scraped, Scrapes};
 use super::surroundings::Surroundings;
 use super::watch::Watch;
 use super::well::lasting_addresses;
@@ -79,7 +80,12 @@ impl Stage {
         let surroundings = Surroundings::new(&mut lab);
         let endpoints = surroundings.endpoints(&lab);
         let watch = Watch::start(HOSTS.map(|host| (host, lab[host].monitor_addresses())));
-        let scraped = |host| (host, lab[host].api(), lab[host].monitor_addresses());
+        let scraped = |host| {
+            let (api, monitor) = (lab[host].api(), lab[host].monitor_addresses());
+            let namespace = Arc::clone(lab[host].namespace());
+            let shown = move |ip| namespace.ip(&format!("-o address show to {ip}"));
+            Scraped { host, api, monitor, look: Box::new(move |ip| !shown(ip).is_empty()) }
+        };
         let scrapes = Scrapes::start(HOSTS.map(scraped));
         let services = HOSTS.map(|host| (host, listen(&lab, host)));
         let own = HOSTS.map(|host| (host, lasting_addresses(&lab, host)));
