@@ -12,7 +12,10 @@ use crate::harness::*;
 use crate::shim::PATIENCE;
 
 /// How long a called host listens.
-const WITHIN: Duration = Duration::from_millis(100);
+const WITHIN: Duration = Duration::from_millis(400);
+
+/// What a busy agent may take for an answer that it need not listen for.
+const AS_SOON: Duration = Duration::from_millis(100);
 
 /// What calls agents, as an agent does: with the same client, and a lease of its own.
 struct Caller {
@@ -175,7 +178,7 @@ fn a_busy_agent_answers_as_soon() {
     assert!(unknown <= calls / 10, "{unknown} of {calls} do not tell");
     assert!(calls > 10 && median < Duration::from_millis(50), "{median:?}");
     let late = took[took.len() * 19 / 20];
-    assert!(late < WITHIN, "one in twenty takes {late:?}");
+    assert!(late < AS_SOON, "one in twenty takes {late:?}");
 }
 
 #[test]

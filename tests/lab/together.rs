@@ -81,14 +81,15 @@ impl Candidate {
         })
     }
 
-    /// Hands the addresses over.
+    /// Hands the addresses over. The other host may have to become a candidate again first.
     #[track_caller]
     fn hand_over(&self) {
         self.election.failover(None);
         let deadline = Instant::now() + crate::shim::PATIENCE;
         loop {
             match self.notices.recv_deadline(deadline).expect("a failover ends") {
-                Notice::HandedOver(result) => return result.expect("the other host can have them"),
+                Notice::HandedOver(Ok(_)) => return,
+                Notice::HandedOver(Err(_)) => self.election.failover(None),
                 Notice::Status(_)
                 | Notice::Owner(_)
                 | Notice::AlsoMissed(_)
