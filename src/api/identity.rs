@@ -5,7 +5,6 @@
 
 use std::io;
 use std::mem;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -19,12 +18,11 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 /// For an answer of the thread, which a disk may keep.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Owns the thread.
+/// Those who may ask the thread.
 #[derive(Debug)]
 pub(crate) struct Identity {
     questions: Sender<Question>,
     current: Current,
-    thread: Option<JoinHandle<()>>,
 }
 
 /// The certificate as the gate knows it.
@@ -66,8 +64,9 @@ impl Identity {
             look_after: None,
         };
         let reader = Reader { files, fingerprint, expiry: loaded.expiry, newer: newer_tx };
-        let thread = thread::spawn("api-tls", move || reader.run(&asked))?;
-        Ok(Identity { questions, current, thread: Some(thread) })
+        // It ends with the last who could ask it. Nobody waits for that: its disk may not answer.
+        thread::spawn("api-tls", move || reader.run(&asked))?;
+        Ok(Identity { questions, current })
     }
 
     /// For the gate.
@@ -78,18 +77,6 @@ impl Identity {
     /// For those who tell when it ends.
     pub(crate) fn asker(&self) -> Asker {
         Asker(self.questions.clone())
-    }
-}
-
-impl Drop for Identity {
-    fn drop(&mut self) {
-        // The thread ends with the last who could ask it; gate and server have gone before.
-        let (nobody, _) = bounded(0);
-        self.current.questions = nobody.clone();
-        self.questions = nobody;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

@@ -58,10 +58,12 @@ impl Pool {
                 answer.take_header()
             }
             Err(error) if error.kind == ErrorKind::Refused => {
-                self.reserved.set(true);
                 let options = GetOptions::new().with_serializable().with_limit(1).with_keys_only();
                 let prefix = self.options().watch_prefix.as_str();
-                client.kv_client().get(prefix, Some(options)).await?.take_header()
+                let mut answer = client.kv_client().get(prefix, Some(options)).await?;
+                // It is etcd, and reads for this user.
+                self.reserved.set(true);
+                answer.take_header()
             }
             Err(error) => return Err(error),
         };

@@ -53,7 +53,7 @@ pub(super) struct Pool {
     pub(super) auth: Rc<Authenticator>,
     /// Members say nothing to those who have no token, not even to which cluster they belong.
     pub(super) reserved: Cell<bool>,
-    /// So many connections in a row were made, and nothing was said.
+    /// So many members in a row were asked in vain, without a refusal.
     silent: Cell<usize>,
     /// What was warned of lately, and when.
     warned: RefCell<Vec<(String, Instant)>>,
