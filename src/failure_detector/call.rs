@@ -132,6 +132,11 @@ impl Call {
         matches!(self.progress, Progress::Answered(heard) if heard.has_address)
     }
 
+    /// Whether the host has answered that it has not got the IP.
+    pub(super) fn lacks_address(&self) -> bool {
+        matches!(self.progress, Progress::Answered(heard) if !heard.has_address)
+    }
+
     /// The host is asked again as soon as one that was not silent for long.
     pub(super) fn has_news(&mut self) {
         self.news = true;

@@ -13,44 +13,39 @@
 //! | etcd does not show the question | it is *missed*: the elections count who else misses it |
 //!
 //! A host that took IPs while it had lost etcd calls their owner when etcd is back, whatever the network says: the
-//! owner is back, too, and has them, or it is dead.
+//! owner is back, too, and has them, or it has booted without them, or it is dead (`death`).
 //!
 //! Only agents that say so in etcd answer calls. A host without such an agent is found dead by the end
 //! of its lease. Where the network alone is to tell, a silent host is dead where others are heard.
-//!
-//! A host that was declared dead and lives has lost its IPs for nothing, and must not again and again.
-//! Such a host shows that it lives by its *acknowledgement*: a host that has an IP and finds its lock
-//! with another lets go and then writes that lock again as it is, before it can own the IP anew. All
-//! candidates see that. That it is isolated it has said itself, and that is no mistake. A host that has really died has no IP when it is back and acknowledges nothing;
-//! its next death is found as soon.
 
 mod call;
+mod death;
 mod look;
 mod owner;
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use self::call::Call;
 pub use self::call::CallNews;
+use self::death::{DECLARED, Death};
 use self::owner::{Owner, Verdict};
 pub use self::words::{Route, Step, Timing};
 use crate::network::{Liveness, Mac, Missed};
 use crate::sorted::set_of;
 use crate::vip::Slot;
 
-/// Between two times that a host is declared dead whose locks were not taken.
-const DECLARED: Duration = Duration::from_secs(1);
-
-/// How long a host that was declared dead and lives cannot be declared dead again, so that nothing can
-/// flap.
-const HOLD_DOWN: Duration = Duration::from_secs(60);
+/// How long an owner that has come back has to take back what this host has in its place. With the address on its
+/// interface it does so at once; without, it has booted, and asks the network first.
+const COMES_BACK: Duration = Duration::from_secs(2);
 
 /// For so many intervals another host has its turn to take the IPs of a missed one, and then the next.
 const TURNS: u32 = 10;
 
 const ISOLATED: &str = "is isolated: silent on the network, where it hears nobody itself";
+
+const NOT_BACK: &str = "is back without its IPs";
 
 /// What is known of the owners.
 #[derive(Clone, Debug)]
@@ -73,22 +68,10 @@ pub struct FailureDetector {
 #[derive(Clone, Copy, Debug)]
 struct Agent {
     lease: i64,
+    /// Since when it has that.
+    since: Instant,
     /// The revision of etcd at which it has last said something: see [`crate::call`].
     revision: i64,
-}
-
-/// The last death of a host, and what came of it.
-#[derive(Clone, Debug)]
-struct Death {
-    at: Instant,
-    /// The lease that it had.
-    lease: i64,
-    /// What was to be taken from it, until it is known to live.
-    ips: BTreeSet<Slot>,
-    /// It was known to live, and cut off.
-    lives: bool,
-    /// Until when it is not declared dead again.
-    held_down: Option<Instant>,
 }
 
 impl FailureDetector {
@@ -199,15 +182,35 @@ impl FailureDetector {
         if lease == 0 {
             self.agents.remove(&host);
         } else {
-            let before = self.agents.insert(host, Agent { lease, revision });
+            let before = self.agents.get(&host).copied();
+            let since = before.filter(|it| it.lease == lease).map_or(now, |it| it.since);
+            self.agents.insert(host.clone(), Agent { lease, since, revision });
             // It may have come to hear nobody, and was asked long ago.
             if before.is_some_and(|before| before.revision != revision) {
                 let owner = self.owners.get_mut(&lease);
                 owner.and_then(|owner| owner.call.as_mut()).into_iter().for_each(Call::has_news);
             }
             self.judge(lease, now, &mut steps);
+            for former in self.former_lives(&host, lease) {
+                self.judge(former, now, &mut steps);
+            }
         }
         steps
+    }
+
+    /// The leases of former lives of a host that has this one now.
+    fn former_lives(&self, host: &str, lease: i64) -> Vec<i64> {
+        let owners = self.owners.iter().filter(|(_, owner)| owner.host == host);
+        owners.map(|(of, _)| *of).filter(|of| *of != lease).collect()
+    }
+
+    /// By when an owner should have taken back what this host has in its place: its agent has another lease since then,
+    /// or says that it has not got it.
+    fn comes_back_by(&self, lease: i64) -> Option<Instant> {
+        let owner = self.owners.get(&lease).filter(|owner| owner.has_heir())?;
+        let agent = self.agents.get(&owner.host).filter(|agent| agent.lease != lease);
+        let since = agent.map(|agent| agent.since).or(owner.without)?;
+        Some(since + COMES_BACK)
     }
 
     /// Takes note of what became of a call.
@@ -223,6 +226,9 @@ impl FailureDetector {
         let mut called = called.filter_map(|(lease, owner)| Some((*lease, owner.call.as_mut()?)));
         let lease = called.find_map(|(lease, call)| call.note(number, news, now).then_some(lease));
         if let Some(lease) = lease {
+            let answered = matches!(news, CallNews::Answered(_));
+            let owner = self.owners.get_mut(&lease).filter(|_| answered);
+            owner.into_iter().for_each(|owner| owner.has_answered(now));
             self.judge(lease, now, &mut steps);
             let taken: Vec<Slot> = self.owners[&lease].taken().collect();
             self.say_lives(lease, taken, now, &mut steps);
@@ -247,28 +253,43 @@ impl FailureDetector {
     fn judge(&mut self, lease: i64, now: Instant, steps: &mut Vec<Step>) {
         self.due.remove(&lease);
         let held_down = self.held_down(lease, now);
+        let comes_back_by = self.comes_back_by(lease);
         self.settle_call(lease, now, steps);
         let Some(owner) = self.owners.get_mut(&lease) else { return };
-        let verdict = owner.verdict(self.timing, now);
+        let verdict = match comes_back_by {
+            Some(by) if now >= by => Verdict::NotBack,
+            Some(_) | None => owner.verdict(self.timing, now),
+        };
         let due = match (verdict, held_down) {
             (Verdict::Lives, _) => {
                 owner.again_at().or(owner.doubted_at(now).filter(|at| now < *at))
             }
             (Verdict::Open(until), _) => until,
-            (Verdict::Isolated, _) => self.declare_dead(lease, ISOLATED, true, now, steps),
+            (Verdict::Isolated, _) => {
+                let ips = owner.lost(true);
+                self.declare_dead(lease, ISOLATED, ips, true, now, steps)
+            }
             (Verdict::Stays(what), _) => {
                 steps.extend(owner.say(what));
                 owner.again_at()
             }
-            (Verdict::Uncertain | Verdict::Dead(_) | Verdict::Missed { .. }, Some(until)) => {
-                Some(owner.again_at().map_or(until, |at| at.min(until)))
-            }
+            (
+                Verdict::Uncertain | Verdict::Dead(_) | Verdict::NotBack | Verdict::Missed { .. },
+                Some(until),
+            ) => Some(owner.again_at().map_or(until, |at| at.min(until))),
             (Verdict::Uncertain, None) => {
                 let text = "is not heard on the network, and its agent answers no calls: its lease decides";
                 steps.extend(owner.say(text));
                 None
             }
-            (Verdict::Dead(what), None) => self.declare_dead(lease, what, false, now, steps),
+            (Verdict::Dead(what), None) => {
+                let ips = owner.lost(false);
+                self.declare_dead(lease, what, ips, false, now, steps)
+            }
+            (Verdict::NotBack, None) => {
+                let ips = set_of(owner.taken());
+                self.declare_dead(lease, NOT_BACK, ips, false, now, steps)
+            }
             (Verdict::Missed { by, neighbours, since }, None) => {
                 let turn = now.saturating_duration_since(since).as_millis()
                     / self.timing.interval.as_millis().max(1);
@@ -278,7 +299,8 @@ impl FailureDetector {
                 Some(if turn < TURNS { now + self.timing.interval } else { now + DECLARED })
             }
         };
-        if let Some(due) = due {
+        let by = comes_back_by.filter(|by| now < *by);
+        if let Some(due) = due.into_iter().chain(by).min() {
             self.due.insert(lease, due);
         }
     }
@@ -305,12 +327,6 @@ impl FailureDetector {
         }
     }
 
-    /// Until when this owner is not declared dead.
-    fn held_down(&self, lease: i64, now: Instant) -> Option<Instant> {
-        let death = self.deaths.get(&self.owners.get(&lease)?.host)?;
-        death.held_down.filter(|until| now < *until)
-    }
-
     fn known_agents(&self) -> Vec<(String, i64)> {
         self.agents.iter().map(|(host, agent)| (host.clone(), agent.revision)).collect()
     }
@@ -323,48 +339,6 @@ impl FailureDetector {
             steps.push(Step::Missed(set_of(owner.ips.keys().copied()), missed.clone()));
             self.missed = Some(missed);
         }
-    }
-
-    /// `lives` if the host is known to live. When to look again.
-    fn declare_dead(
-        &mut self,
-        lease: i64,
-        what: &str,
-        lives: bool,
-        now: Instant,
-        steps: &mut Vec<Step>,
-    ) -> Option<Instant> {
-        let owner = self.owners.get_mut(&lease)?;
-        if let Some(at) = owner.dead.filter(|at| now < *at + DECLARED) {
-            return Some(at + DECLARED);
-        }
-        let ips = owner.lost(lives);
-        let again = owner.dead.replace(now).is_some();
-        let text = format!("host {} {what}", owner.host);
-        // Some of its IPs may have been taken, and be acknowledged yet.
-        let last = self.deaths.get(&owner.host);
-        let taken = last.filter(|_| again).map_or_else(BTreeSet::new, |last| last.ips.clone());
-        let held_down = last.and_then(|last| last.held_down);
-        let death = Death { at: now, lease, ips: &ips | &taken, lives, held_down };
-        self.deaths.insert(owner.host.clone(), death);
-        steps.push(Step::Dead { lease, ips, text });
-        Some(now + DECLARED)
-    }
-
-    /// Takes note that a host has let go of an IP and acknowledged its owner: if the IP was taken from
-    /// a host that was declared dead, that host lives.
-    pub fn acknowledged(&mut self, ip: Slot, now: Instant) -> Vec<Step> {
-        let deaths = self.deaths.iter_mut().filter(|(_, death)| death.ips.contains(&ip));
-        let Some((host, death)) = deaths.max_by_key(|(_, death)| death.at) else {
-            return Vec::new();
-        };
-        death.ips.clear();
-        if death.lives {
-            return Vec::new();
-        }
-        death.held_down = Some(now + HOLD_DOWN);
-        let text = "was declared dead and lives: it is not declared dead again for";
-        vec![Step::Log(format!("host {host} {text} {HOLD_DOWN:?}"))]
     }
 
     /// This process did not run for a while: what was heard before it counts no more.

@@ -35,6 +35,8 @@ pub(super) struct Owner {
     votes: Vec<Vote>,
     /// What was last said of its silence.
     said: Option<&'static str>,
+    /// Since when it says that it has not got what this host has in its place.
+    pub(super) without: Option<Instant>,
     /// When it was declared dead, and still has the locks.
     pub(super) dead: Option<Instant>,
     /// When it was last told that it is heard again.
@@ -82,6 +84,8 @@ pub(super) enum Verdict {
     Dead(&'static str),
     /// It is as good as dead, by its own word.
     Isolated,
+    /// It lives, and has not taken back what this host has in its place: it has booted.
+    NotBack,
     /// It is silent here, and is not dead: why nothing moves.
     Stays(&'static str),
     /// It is silent, and so is etcd.
@@ -107,6 +111,7 @@ impl Owner {
             call: None,
             votes: Vec::new(),
             said: None,
+            without: None,
             dead: None,
             told: None,
         }
@@ -319,6 +324,12 @@ impl Owner {
                 Verdict::Stays("is not heard on the network, but answers in etcd")
             }
         }
+    }
+
+    /// Takes note of its answer.
+    pub(super) fn has_answered(&mut self, now: Instant) {
+        let without = self.has_heir() && self.call.is_some_and(|call| call.lacks_address());
+        self.without = without.then(|| self.without.unwrap_or(now));
     }
 
     /// The hosts that have asked everybody for it lately.

@@ -111,6 +111,24 @@ fn an_owner_that_dies_with_the_only_etcd_is_replaced_where_the_gateway_answers()
 }
 
 #[test]
+fn the_last_of_three_hosts_keeps_the_ip_when_the_others_are_back() {
+    let mut lab = three_hosts();
+    let owner = lab.await_calm(VIP);
+    let dead = [owner, lab.other_than(owner)];
+    dead.into_iter().for_each(|id| lab.power_off(id));
+    let last = lab.ids().into_iter().find(|id| !dead.contains(id)).expect("there are three");
+    eventually("the last one takes it", || lab.bound_on(VIP) == [last]);
+    lab.await_reachable(VIP);
+    let ping = lab.client.ping(VIP.ip());
+    // etcd has neither a quorum nor, afterwards, forgotten whose the lock was: its leases begin again.
+    dead.into_iter().for_each(|id| lab.power_on(id));
+    dead.into_iter().for_each(|id| lab[id].spawn());
+    assert_eq!(lab.await_calm(VIP), last);
+    holds_for(LEASE_AND_MORE, "one owner", || lab.bound_on(VIP) == [last]);
+    assert_eq!(ping.stop().lost, 0);
+}
+
+#[test]
 fn hosts_that_boot_together_have_one_owner_however_long_etcd_has_no_quorum() {
     let mut lab = three_hosts();
     lab.await_calm(VIP);

@@ -13,6 +13,7 @@
 use super::lock::Ownership;
 use super::{Action, Core, Departure, Neighbours};
 use crate::fsm::State;
+use crate::lock::Candidate;
 
 /// Whether an owner is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -122,14 +123,16 @@ impl Core {
         self.other_wins().is_some_and(|wins| wins || wait.agreed)
     }
 
-    /// The owner has shown itself in etcd.
+    /// The owner has shown itself in etcd: with its lock. That it is a candidate again says nothing of an agent that was
+    /// started anew: it need not have the IP. A Go LinK does not write its lock again.
     fn owner_is_back(&self) -> bool {
         let Phase::Waits(wait) = self.owner_wait.phase else { return false };
-        let holder = self.etcd.lock.known_holder().map(|holder| &holder.host);
+        let Some(holder) = self.etcd.lock.known_holder() else { return false };
         let mut candidates = self.etcd.candidates.iter().flatten();
-        let owner = candidates.find(|other| Some(&other.host) == holder);
-        let in_etcd = owner.is_none_or(|owner| owner.written > wait.heard);
-        in_etcd && !self.reads_for_owner()
+        let owner = candidates.find(|other| other.host == holder.host);
+        let same_life = |it: &Candidate| it.lease == holder.lease && holder.written > wait.heard;
+        let back = |it: &Candidate| it.written > wait.heard && (it.lease == 0 || same_life(it));
+        owner.is_none_or(back) && !self.reads_for_owner()
     }
 
     /// The candidacies have to be read for a sign of the owner.

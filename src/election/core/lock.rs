@@ -14,6 +14,8 @@ pub(super) struct Lock {
     revision: i64,
     certainty: Certainty,
     dead: Dead,
+    /// When it was written for a former life of this host, which has found it so at its start.
+    former: Option<i64>,
 }
 
 /// Whether the owner is dead, though its lease goes on for a while.
@@ -64,15 +66,16 @@ pub(super) enum Ownership {
     Unknown,
     Free,
     Mine,
-    /// It carries this host's name, but another lease: the lease of a former life that etcd has
-    /// not ended yet. Neither a reason to let go nor a lock to rely on.
+    /// It carries this host's name, but is of a former life: it has another lease, which etcd has not ended yet, or
+    /// this host has booted since, and has not got the address. Neither a reason to let go nor a lock to rely on.
     OwnStaleLease,
     Other,
 }
 
 impl Lock {
     pub(super) fn unknown() -> Lock {
-        Lock { holder: None, revision: 0, certainty: Certainty::Unknown, dead: Dead::No }
+        let (certainty, dead) = (Certainty::Unknown, Dead::No);
+        Lock { holder: None, revision: 0, certainty, dead, former: None }
     }
 
     /// It may change, or may have changed, unseen.
@@ -145,6 +148,16 @@ impl Lock {
         self.dead = Dead::No;
     }
 
+    /// It was written for a former life of this host, and not again since.
+    pub(super) fn is_of_former_life(&self) -> bool {
+        self.known_holder().is_some_and(|holder| self.former == Some(holder.written))
+    }
+
+    /// This life makes use of it, or has left it to others for long enough.
+    pub(super) fn forget_former_life(&mut self) {
+        self.former = None;
+    }
+
     /// The owner, if it is dead.
     pub(super) fn dead_holder(&self) -> Option<&Holder> {
         self.known_holder().filter(|holder| self.dead.lease() == Some(holder.lease))
@@ -158,6 +171,12 @@ impl Core {
         // Events of a watch overtake answers: what is older than what is known is old news.
         if older && !matches!(view.gap, Gap::Restored | Gap::Replaced) {
             return;
+        }
+        if lock.revision == 0 {
+            // What was written just now, this life has written.
+            let before = view.holder.as_ref().filter(|holder| holder.written < view.revision);
+            let own = before.filter(|holder| holder.host == self.config.host);
+            lock.former = own.map(|holder| holder.written);
         }
         let before = std::mem::replace(&mut lock.holder, view.holder);
         lock.revision = view.revision;
@@ -253,6 +272,7 @@ impl Core {
         }
         match &self.etcd.lock.holder {
             None => Ownership::Free,
+            Some(_) if self.is_back_without_address() => Ownership::OwnStaleLease,
             Some(holder) if self.lease == Lease::Held(holder.lease) => Ownership::Mine,
             Some(holder) if holder.host == self.config.host => Ownership::OwnStaleLease,
             Some(_) => Ownership::Other,

@@ -104,7 +104,9 @@ impl Core {
             // What the kernel does not take is not there, and others are not to yield to a question about it.
             State::Failing => (self.has_address() && self.addresses.bound) || self.may_be_last(),
         };
-        let wanted = (lost && by_policy && !self.has_left()) || self.owner_wait.waits();
+        let wanted = (lost && by_policy && !self.has_left())
+            || self.owner_wait.waits()
+            || self.asks_before_it_comes_back();
         let asked = self.wire.probe != Probe::Off;
         // Whoever has claimed the address may be gone before it is asked for it.
         let anew = self.state == State::Standby && matches!(self.wire.probe, Probe::Claimed { .. });

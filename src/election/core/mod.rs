@@ -17,11 +17,12 @@
 //! how a failover and a leave end, `loss` what is done without etcd, `await_owner` what becomes of
 //! that when etcd is back, `neighbours` when the address is announced again and who is told to do so,
 //! `conflict` what is done about a stranger that has the address, `isolation` what a host does that hears
-//! nobody there, `turns` who is first when the lock is free, `missed` what is done about an owner that is silent while etcd is silent, too.
+//! nobody there, `former_life` what a host does that finds its own lock when it starts, `turns` who is first when the lock is free, `missed` what is done about an owner that is silent while etcd is silent, too.
 
 mod await_owner;
 mod conflict;
 mod departure;
+mod former_life;
 mod isolation;
 mod lock;
 mod loss;
@@ -212,6 +213,7 @@ impl Core {
         if self.has_left() {
             return self.settle_probe(actions);
         }
+        self.settle_former_life();
         self.settle_health(actions);
         self.settle_transfer();
         self.settle_owner_wait(actions);

@@ -135,15 +135,6 @@ impl Core {
         }
     }
 
-    /// When the lock was written for a former life of this host, which takes it over: no other has its name.
-    /// A host that fails can only then give it to another.
-    fn stale_lock(&self) -> Option<i64> {
-        let stays = matches!(self.departure, Departure::Stays | Departure::HandsOver { .. });
-        let serves = self.health.verdict() != Verdict::Unknown || self.has_address();
-        let takes = self.ownership() == Ownership::OwnStaleLease && stays && serves;
-        self.etcd.lock.known_holder().filter(|_| takes).map(|holder| holder.written)
-    }
-
     /// The lock is to be written again as it was at this revision.
     fn acknowledges_at(&self) -> Option<i64> {
         let written = self.etcd.lock.known_holder()?.written;
@@ -275,6 +266,9 @@ impl Core {
         self.etcd.lock.has_answer(true);
         let read_at = answer.others.as_ref().map(|_| answer.lock.revision);
         self.on_lock(answer.lock, actions);
+        if answer.succeeded && request.takes_lock() {
+            self.etcd.lock.forget_former_life();
+        }
         // It is older than what is known, and tells nothing: without a pause that would go on and on.
         if !self.etcd.lock.is_known() {
             self.etcd.not_before = NotBefore::Retry;

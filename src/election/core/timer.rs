@@ -64,11 +64,14 @@ pub enum Timer {
     /// Agents that start at the same time tell each other which IPs they offer. Machines that begin together
     /// differ by more; then it is a host alone that begins.
     Company,
+    /// A host that has booted and finds its own lock leaves it to the one that has the IP. That takes a second or two; what
+    /// has not taken it then is a stranger.
+    FormerLife,
 }
 
 impl Timer {
     /// All timers.
-    pub const ALL: [Timer; 19] = [
+    pub const ALL: [Timer; 20] = [
         Timer::Retry,
         Timer::Courtesy,
         Timer::Successor,
@@ -88,6 +91,7 @@ impl Timer {
         Timer::Isolated,
         Timer::Turn,
         Timer::Company,
+        Timer::FormerLife,
     ];
 
     /// How long it takes; for [`Timer::Retry`], how long at first.
@@ -101,7 +105,7 @@ impl Timer {
                 Duration::from_millis(500)
             }
             Timer::InterfaceUp | Timer::Isolated => Duration::from_secs(1),
-            Timer::Successor | Timer::Handover => HANDOVER_TIMEOUT,
+            Timer::Successor | Timer::Handover | Timer::FormerLife => HANDOVER_TIMEOUT,
             Timer::Defence | Timer::Unheard => Duration::from_secs(10),
             Timer::AssumeOwner => Duration::from_secs(15),
             Timer::OwnerWait | Timer::AdditionRetry => Duration::from_secs(60),
@@ -139,6 +143,7 @@ impl Core {
             Timer::Isolated => self.waits_for_others(),
             Timer::Turn => self.waits_for_turn(),
             Timer::Company => self.gives_time_to_company(),
+            Timer::FormerLife => self.leaves_its_lock(),
         }
     }
 
@@ -169,6 +174,7 @@ impl Core {
             Timer::Isolated => self.on_turn(),
             Timer::Turn => self.etcd.turns.passed(),
             Timer::Company => self.company_is_there(),
+            Timer::FormerLife => self.etcd.lock.forget_former_life(),
         }
     }
 

@@ -1,6 +1,9 @@
 //! What comes of a host that was declared dead.
 
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::failure_detector::death::HOLD_DOWN;
 
 #[test]
 fn a_host_that_is_silent_where_others_are_heard_is_dead_without_a_word_of_etcd_if_so_configured() {

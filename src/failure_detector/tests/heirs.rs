@@ -95,3 +95,37 @@ fn an_owner_that_is_heard_through_another_ip_is_asked_all_the_same() {
     assert_eq!(*ip, id(2));
     assert_eq!(detector.call_news("h2", 1, has_it(Hearing::Others), now), [lives(&[2])]);
 }
+
+const WITHOUT: &str = "host h2 is back without its IPs";
+
+#[test]
+fn an_owner_that_goes_on_without_the_ip_has_booted_and_is_replaced() {
+    let (mut detector, now) = heir();
+    // What is only waited for is not at stake: it may have that.
+    detector.awaits(id(2), Route::Ipv4, Some(("h2", LEASE)), now);
+    let without = || CallNews::Answered(Hearing::Others.into());
+    let first = now + ms(10);
+    assert_eq!(detector.call_news("h2", 1, without(), first), []);
+    let again = detector.deadline().expect("it is called again");
+    assert_eq!(detector.wake(again), [asks(2)]);
+    assert_eq!(detector.call_news("h2", 2, CallNews::CameBack, again + ms(5)), []);
+    assert_eq!(detector.call_news("h2", 2, without(), again + ms(10)), []);
+    assert_eq!(detector.deadline(), Some(first + ms(2000)));
+    assert_eq!(detector.wake(first + ms(2000)), [dead(&[1], WITHOUT)]);
+}
+
+#[test]
+fn an_owner_whose_agent_has_another_lease_is_replaced_if_it_does_not_take_its_lock_back() {
+    let (mut detector, now) = heir();
+    let anew = now + ms(300);
+    assert_eq!(detector.agent("h2".to_owned(), LEASE + 1, 6, anew), [end_call()]);
+    // The next word of the same agent is no new start.
+    assert_eq!(detector.agent("h2".to_owned(), LEASE + 1, 7, anew + ms(900)), []);
+    assert_eq!(detector.deadline(), Some(anew + ms(2000)));
+    assert_eq!(detector.wake(anew + ms(2000)), [dead(&[1], WITHOUT)]);
+    // It was there before this host has had its IP.
+    let mut detector = FailureDetector::new(TIMING);
+    detector.agent("h2".to_owned(), LEASE + 1, 5, now);
+    let heir = detector.awaits(id(1), Route::Taken, Some(("h2", LEASE)), now + ms(2000));
+    assert_eq!(heir, [dead(&[1], WITHOUT)]);
+}

@@ -126,7 +126,7 @@ fn an_owner_that_was_back_first_or_offers_nothing_any_more_is_not_waited_for() {
         story.feed(Input::Lease(Lease::Lost));
         story.feed(Input::Bound(true));
         story.feed(Input::Lease(Lease::Held(LEASE)));
-        story.revision = 9;
+        (story.revision, story.written) = (9, 10);
         let lets_go = [demoted(), Action::Unbind];
         assert_eq!(story.find(Some(("h2", 9)), &others), lets_go);
     }
@@ -150,7 +150,8 @@ fn who_has_got_the_lock_since_etcd_was_lost_is_not_waited_for() {
         story.feed(Input::Lease(Lease::Lost));
         story.feed(Input::Bound(true));
         story.feed(Input::Lease(Lease::Held(LEASE)));
-        let h3 = other("h3", 10, true);
+        story.written = story.revision + 1;
+        let h3 = Candidate { written: story.written, ..other("h3", 10, true) };
         let lets_go = [demoted(), Action::Unbind];
         assert_eq!(story.find(Some(("h3", 10)), &[h3]), lets_go);
     }
@@ -255,4 +256,32 @@ fn an_owner_that_is_back_writes_its_lock_once() {
     story.written += 1;
     assert_eq!(story.answer(Some(("h1", LEASE))), [Action::Announce]);
     assert_eq!(story.see(Some(("h1", LEASE))), []);
+}
+
+/// A host that has lost etcd and took the IP; etcd is back, and its owner has been started anew with this lease.
+fn heir_of_one_that_was_started_anew(lease: i64) -> Story {
+    let mut story = Story::standby();
+    story.feed(Input::Bound(false));
+    story.answer(Some(("h2", 9)));
+    story.feed(Input::Lease(Lease::Lost));
+    story.feed(Input::Bound(true));
+    story.feed(Input::Lease(Lease::Held(LEASE)));
+    let anew = Candidate { written: story.revision + 1, lease, ..h2() };
+    story.revision += 1;
+    assert_eq!(story.find(Some(("h2", 9)), &[anew]), [Action::Probe(true)]);
+    story
+}
+
+#[test]
+fn an_owner_that_was_started_anew_is_not_back_before_it_has_written_its_lock() {
+    // With the lease that it had, or with another one.
+    for lease in [9, 10] {
+        let mut story = heir_of_one_that_was_started_anew(lease);
+        assert_eq!(story.core().state(), State::Activated);
+        // The detector finds that it does not take it back.
+        let takes = Action::Ask(Request::TakeOver { lease: LEASE, written: story.written });
+        assert!(story.feed(Input::OwnerDead(9)).contains(&takes));
+        assert!(story.answer(Some(("h1", LEASE))).contains(&Action::Announce));
+        assert_eq!(story.core().state(), State::Activated);
+    }
 }

@@ -166,5 +166,6 @@ fn the_rules_for_the_loss_of_etcd_hold_when_it_is_lost_for_good() {
     assert_eq!(story.core().state(), State::Activated);
     story.feed(Input::Lease(Lease::Held(LEASE)));
     let back = Candidate { written: story.revision + 1, ..h2() };
+    story.written = story.revision + 1;
     assert!(story.find(Some(("h2", 9)), &[back]).contains(&demoted()));
 }

@@ -3,6 +3,7 @@
 mod addition;
 mod candidacy;
 mod failing;
+mod former_life;
 mod giving;
 mod heir;
 mod isolation;
@@ -270,6 +271,7 @@ fn who_finds_the_lock_taken_removes_a_left_over_and_waits() {
 #[test]
 fn the_own_watch_event_may_overtake_the_answer() {
     let mut story = Story::started();
+    story.written = story.revision + 2;
     let late = story.view(Some(("h1", LEASE)));
     assert_eq!(story.see(Some(("h1", LEASE))), [elected(), Action::Bind]);
     assert_eq!(story.see(None), []);
@@ -293,8 +295,10 @@ fn etcd_lost_means_take_and_etcd_back_means_ask_and_yield() {
     story.feed(Input::Bound(true));
     assert_eq!(story.core().owner(), None);
     assert_eq!(story.feed(Input::Lease(Lease::Held(LEASE))), [acquire()]);
-    // The owner is back. It is told when it is true, not before.
+    // The owner is back: it has advertised, and written its lock again. It is told when it is true, not before.
     let back = Candidate { written: story.revision + 1, ..h2() };
+    story.written = story.revision + 2;
+    story.revision = story.written;
     let lets_go = [demoted(), Action::Unbind];
     assert_eq!(story.find(Some(("h2", 9)), &[back]), lets_go);
     assert_eq!(story.unbound(), [story.yields()]);

@@ -3,15 +3,6 @@
 use super::*;
 
 #[test]
-fn a_lock_of_a_former_life_is_taken_over() {
-    let mut story = Story::started();
-    let take_over = Action::Ask(Request::TakeOver { lease: LEASE, written: story.written });
-    assert_eq!(story.answer(Some(("h1", 3))), [take_over]);
-    assert_eq!(story.core().state(), State::Standby);
-    assert_eq!(story.answer(Some(("h1", LEASE))), [elected(), Action::Bind]);
-}
-
-#[test]
 fn an_owner_that_finds_a_lock_of_its_former_life_announces_when_it_is_its_own_again() {
     let mut story = Story::owner();
     story.feed(Input::Lease(Lease::Lost));
