@@ -97,7 +97,8 @@ impl Timer {
     /// How long it takes; for [`Timer::Retry`], how long at first.
     pub fn duration(self) -> Duration {
         match self {
-            Timer::Retry | Timer::Passing => Duration::from_millis(50),
+            Timer::Passing => Duration::from_millis(40),
+            Timer::Retry => Duration::from_millis(50),
             Timer::Turn | Timer::Company => Duration::from_millis(300),
             Timer::Agreement => Duration::from_millis(350),
             Timer::Courtesy => Duration::from_millis(400),
