@@ -52,7 +52,7 @@ struct Case {
 }
 
 /// What is measured when nobody names a case.
-const CASES: [Case; 30] = [
+const CASES: [Case; 31] = [
     Case { name: "create", run: appear::create },
     Case { name: "start", run: appear::start },
     Case { name: "lock", run: appear::lock },
@@ -79,6 +79,7 @@ const CASES: [Case; 30] = [
     Case { name: "orders", run: service::orders },
     Case { name: "check", run: checks::check },
     Case { name: "many", run: many::host_dies },
+    Case { name: "drain", run: many::drained },
     Case { name: "load", run: register::load },
     Case { name: "idle", run: cost::idle },
     Case { name: "idle1000", run: cost::idle_with_many },

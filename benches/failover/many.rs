@@ -5,12 +5,12 @@ use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use super::contender::{Contender, of_keepalived};
-use super::harness::{Capture, H1, Mac, Payload, eventually};
+use super::harness::{Capture, H1, Mac, Payload, Pinger, Vip, eventually};
 use super::keepalived::Keepalived;
 use super::linkd::{Linkd, MANY};
 use super::locks::LockWatch;
 use super::options::Options;
-use super::table::{Row, attempt};
+use super::table::{Row, attempt, gaps};
 use super::watch::random_phase;
 
 /// The owner of all IPs dies; each run has a lab of its own, because the heirs may be several.
@@ -44,6 +44,33 @@ fn with_keepalived(runs: usize) -> Vec<Row> {
         Death::of_first_host(&mut keepalived)
     };
     rows(&(0..runs).map(once).collect::<Vec<_>>())
+}
+
+/// Of the many, those that a client pings.
+const PINGED: [u16; 3] = [1, MANY / 2, MANY];
+
+/// The owner of all IPs is drained; each run has a lab of its own.
+pub(crate) fn drained(options: &Options) -> Vec<Row> {
+    let (mut moved, mut pings) = (Vec::new(), Vec::new());
+    for _ in 0..options.runs {
+        let linkd = Linkd::sharing_many();
+        let lab = linkd.lab();
+        random_phase();
+        let pingers = PINGED.map(|number| lab.client.ping(Vip::v4(number).ip()));
+        random_phase();
+        let ordered = Instant::now();
+        lab[H1].api().send("POST", "/drain", None).expect(200);
+        eventually("the host has no IP any more", || {
+            let left = lab[H1].addresses();
+            (1..=MANY).all(|number| !left.contains(&Vip::v4(number).ip()))
+        });
+        moved.push(ordered.elapsed());
+        random_phase();
+        pings.extend(pingers.map(Pinger::stop));
+    }
+    let [gap, lost, noise] = gaps("owner of 1000 IPs is drained, of three IPs", &pings);
+    let moved = Row::milliseconds("  order to the last address that is gone", moved);
+    vec![gap, lost.marks(0.0, 0.0), noise, moved.mark(1000.0)]
 }
 
 /// The end of the owner of all IPs, and what followed.
