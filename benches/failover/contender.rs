@@ -1,6 +1,6 @@
 //! A program that is measured, whichever it is.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::harness::{HostId, Lab, VIP, eventually};
 use super::keepalived::Keepalived;
@@ -30,6 +30,9 @@ pub(crate) trait Contender {
 
     /// Waits until the host does not have the IP, and could take it over.
     fn await_standby(&self, host: HostId);
+
+    /// How long the last failover took by its own word, if it has one: the host that has the IP now is asked.
+    fn says_it_took(&self, owner: HostId) -> Option<Duration>;
 
     /// The processes that the program consists of.
     fn processes(&self, host: HostId) -> Vec<u32>;

@@ -226,6 +226,10 @@ impl Contender for Keepalived {
         assert!(waited, "keepalived on {host} is no backup:\n{}", process.log());
     }
 
+    fn says_it_took(&self, _owner: HostId) -> Option<Duration> {
+        None
+    }
+
     fn processes(&self, host: HostId) -> Vec<u32> {
         self.pids(host).into_iter().filter_map(|pid| u32::try_from(pid).ok()).collect()
     }

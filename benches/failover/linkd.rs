@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -135,6 +135,13 @@ impl Contender for Linkd {
 
     fn await_standby(&self, host: HostId) {
         self.lab[host].await_status(VIP, "STANDBY");
+    }
+
+    fn says_it_took(&self, owner: HostId) -> Option<Duration> {
+        let api = self.lab[owner].api();
+        let shown = api.get(&api.path(VIP)).json();
+        let took = shown["ip"]["seen"]["last_failover"]["took_us"].as_u64();
+        Some(Duration::from_micros(took.expect("it has just taken the IP")))
     }
 
     fn processes(&self, host: HostId) -> Vec<u32> {
