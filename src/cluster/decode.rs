@@ -9,7 +9,7 @@ use crate::lock;
 use crate::sorted::map_of;
 use crate::store;
 use crate::text::is_host_name;
-use crate::vip::Cidr;
+use crate::vip::{Cidr, ElectionKey, GroupName};
 
 /// How much is shown of a key that cannot be understood.
 const SHOWN: usize = 200;
@@ -19,6 +19,8 @@ const SHOWN: usize = 200;
 pub(super) struct Cluster {
     pub(super) hosts: BTreeMap<String, Host>,
     pub(super) ips: BTreeMap<Cidr, Vip>,
+    /// What hosts are elected for all IPs of a group together.
+    groups: BTreeMap<GroupName, Vip>,
     /// Keys that cannot be understood, and why.
     pub(super) bad: Vec<(String, String)>,
     /// Names under which a second machine starts.
@@ -44,6 +46,10 @@ pub(super) struct Vip {
     /// The key of its lock, if that is not spelled as ours: the hosts behind the two know nothing of each other.
     pub(super) misspelled: Option<String>,
     pub(super) candidates: BTreeMap<String, Candidate>,
+    /// The group to which it belongs: then owner and candidates are those of the group.
+    pub(super) group: Option<GroupName>,
+    /// Hosts that offer it, and not the group.
+    pub(super) outside: Vec<String>,
 }
 
 /// A host that offers an IP.
@@ -67,7 +73,20 @@ impl Cluster {
             kvs.iter().for_each(|kv| cluster.add_record(host, kv));
         }
         read.locks().iter().for_each(|kv| cluster.add_lock(kv));
+        cluster.resolve_groups();
         cluster
+    }
+
+    /// An IP of a group has the owner and the candidates of the group.
+    fn resolve_groups(&mut self) {
+        for vip in self.ips.values_mut() {
+            let Some(group) = &vip.group else { continue };
+            let group = self.groups.get(group);
+            let hosts = group.map(|group| group.candidates.clone()).unwrap_or_default();
+            vip.owner = group.and_then(|group| group.owner.clone());
+            let own = std::mem::replace(&mut vip.candidates, hosts);
+            vip.outside = own.into_keys().filter(|it| !vip.candidates.contains_key(it)).collect();
+        }
     }
 
     fn add_agent(&mut self, kv: &Kv, leases: &BTreeMap<i64, TimeToLive>) {
@@ -114,8 +133,7 @@ impl Cluster {
 
     fn add_candidacy(&mut self, kv: &Kv) {
         let key = kv.key.strip_prefix(lock::CANDIDACIES).unwrap_or_default();
-        let Some((cidr, host)) =
-            key.split_once('/').and_then(|(key, host)| Some((cidr(key)?, host)))
+        let Some((of, host)) = key.split_once('/').and_then(|(key, host)| Some((of(key)?, host)))
         else {
             return self.skip(kv, NO_IP);
         };
@@ -130,7 +148,7 @@ impl Cluster {
             host_of_it.alive = Some(true);
         }
         let alive = if has_lease { Some(true) } else { host_of_it.alive };
-        self.vip(cidr).candidates.insert(host.to_owned(), Candidate { alive, available });
+        self.elected(of).candidates.insert(host.to_owned(), Candidate { alive, available });
     }
 
     fn add_record(&mut self, host: &str, kv: &Kv) {
@@ -147,16 +165,27 @@ impl Cluster {
 
     fn add_lock(&mut self, kv: &Kv) {
         let key = kv.key.strip_prefix(lock::PREFIX).unwrap_or_default();
-        let Some(cidr) = cidr(key) else { return self.skip(kv, NO_IP) };
+        let Some(of) = of(key) else { return self.skip(kv, NO_IP) };
         let owner = String::from_utf8_lossy(&kv.value).into_owned();
         if !is_host_name(&owner) {
             return self.skip(kv, NO_NAME);
         }
-        let vip = self.vip(cidr);
-        if key == cidr.election_key() {
+        let group = ElectionKey::group_of(&owner).filter(|_| kv.lease == 0);
+        let is_ours = key == of.text();
+        let vip = self.elected(of);
+        if let Some(group) = group {
+            vip.group = Some(group);
+        } else if is_ours {
             vip.owner = Some((owner, kv.lease));
         } else {
             vip.misspelled = Some(kv.key.clone());
+        }
+    }
+
+    fn elected(&mut self, of: ElectionKey) -> &mut Vip {
+        match of {
+            ElectionKey::Ip(cidr) => self.vip(cidr),
+            ElectionKey::Group(name) => self.groups.entry(name).or_default(),
         }
     }
 
@@ -169,9 +198,13 @@ impl Cluster {
     }
 }
 
-/// The IP of an election key, in whatever spelling.
-fn cidr(key: &str) -> Option<Cidr> {
-    key.contains('_').then(|| key.replacen('_', "/", 1).parse().ok())?
+/// What the hosts are elected for that write this key: a group, or an IP in whatever spelling.
+fn of(key: &str) -> Option<ElectionKey> {
+    if let Some(name) = ElectionKey::group_of(key) {
+        return Some(ElectionKey::Group(name));
+    }
+    let cidr: Cidr = key.contains('_').then(|| key.replacen('_', "/", 1).parse().ok())??;
+    Some(cidr.into())
 }
 
 const NO_NAME: &str = "it names no host";

@@ -121,9 +121,22 @@ impl Findings {
     /// Where the next fault takes an IP away.
     fn redundancy(&mut self, cluster: &Cluster) {
         for (cidr, vip) in &cluster.ips {
+            let outside = first_of(vip.outside.iter(), NAMES, ", ");
             if vip.owner.is_none() {
-                self.add(Kind::NoOwner, cidr, format!("no host owns it{}", others(vip, "")));
+                let why = match &vip.group {
+                    Some(group) if vip.candidates.is_empty() && !vip.outside.is_empty() => format!(
+                        ": group {group} has no candidate, and {outside} offers the IP without the group"
+                    ),
+                    Some(_) | None => others(vip, ""),
+                };
+                self.add(Kind::NoOwner, cidr, format!("no host owns it{why}"));
                 continue;
+            }
+            if let Some(group) = vip.group.as_ref().filter(|_| !vip.outside.is_empty()) {
+                let text = format!(
+                    "it belongs to group {group}: {outside} cannot have it, because it does not offer all of the group"
+                );
+                self.add(Kind::Redundancy, cidr, text);
             }
             let ready =
                 vip.candidates.iter().filter(|(_, it)| it.available && it.alive != Some(false));

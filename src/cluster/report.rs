@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::decode::{Candidate, Cluster, Host, Vip};
 use super::{Facts, findings};
 use crate::sorted::{map_of, sort_by};
+use crate::vip::GroupName;
 use crate::wire::{ClusterCandidate, ClusterHost, ClusterIp, Status};
 
 /// Bytes of the IPs that are shown, about: 20 hosts with 1000 IPs are 1.4 MB.
@@ -53,7 +54,7 @@ fn alone(facts: &Facts) -> Cluster {
         let candidate = Candidate { alive: Some(true), available: ip.status != "FAILING" };
         let candidates = map_of([(own.host.clone(), candidate)]);
         let owner = ip.owner.clone().map(|owner| (owner, 0));
-        cluster.ips.insert(cidr, Vip { owner, misspelled: None, candidates });
+        cluster.ips.insert(cidr, Vip { owner, candidates, ..Vip::default() });
     }
     cluster
 }
@@ -113,6 +114,7 @@ fn ips(cluster: &Cluster) -> Vec<ClusterIp> {
             ip: cidr.to_string(),
             owner: vip.owner.as_ref().map(|(owner, _)| owner.clone()),
             candidates: candidates.collect(),
+            group: vip.group.as_ref().map(GroupName::to_string),
         });
     }
     shown

@@ -69,6 +69,14 @@ fn all_mistakes_are_reported_together_each_naming_its_variable_and_value() {
 }
 
 #[test]
+fn no_host_has_the_name_of_a_group_in_etcd() {
+    let ConfigErrors(mistakes) =
+        read(&[("HOSTNAME", "group:gw"), ("INTERFACE", "eth0")]).unwrap_err();
+    assert_eq!(mistakes, ["HOSTNAME=group:gw is the name of a group in etcd, and of no host"]);
+    assert_eq!(good(&[("HOSTNAME", "group")]).hostname, "group");
+}
+
+#[test]
 fn a_user_alone_turns_nothing_on_and_a_password_opens_the_api() {
     assert_eq!(good(&[("USER", "root")]).credentials, None);
     let config = good(&[("USER", "root"), ("PASSWORD", "hunter2")]);

@@ -21,6 +21,7 @@ use crate::secret::{Credentials, Secret};
 use crate::store;
 use crate::text::is_host_name;
 use crate::tls::{SYSTEM_CA, ServerFiles};
+use crate::vip::ElectionKey;
 
 /// A host that is asked less often than this would be found dead by its lease before.
 const LONGEST_PROBE_INTERVAL: Duration = Duration::from_secs(10);
@@ -120,6 +121,9 @@ impl Reader<'_> {
         let name = self.text("HOSTNAME").unwrap_or_else(|| kernel_name.to_owned());
         if !is_host_name(&name) {
             self.mistake("HOSTNAME", &name, "is not a host name (no '/' and no white space)");
+        }
+        if name.starts_with(ElectionKey::GROUP) {
+            self.mistake("HOSTNAME", &name, "is the name of a group in etcd, and of no host");
         }
         name
     }

@@ -92,8 +92,11 @@ fn hosts(hosts: &[ClusterHost]) -> String {
 }
 
 fn ips(ips: &[ClusterIp]) -> String {
-    let owner =
-        |ip: &ClusterIp| ip.owner.as_deref().map_or("-".to_owned(), |it| cut(&clean(it), NAME));
+    let owner = |ip: &ClusterIp| {
+        let owner = ip.owner.as_deref().map_or("-".to_owned(), |it| cut(&clean(it), NAME));
+        let group = ip.group.as_ref().map(|group| format!(" ({})", clean(group)));
+        cut(&(owner + &group.unwrap_or_default()), NAME)
+    };
     let longest = |cell: &dyn Fn(&ClusterIp) -> usize| ips.iter().map(cell).max().unwrap_or(0);
     let used = longest(&|ip| cut(&clean(&ip.ip), IP).chars().count())
         + longest(&|ip| owner(ip).chars().count()).max("OWNER".len());
@@ -164,9 +167,10 @@ mod tests {
             candidate("h2", true, false),
             candidate("h3", false, false),
         ];
-        let free = ClusterIp { ip: "10.0.0.2/32".to_owned(), owner: None, candidates: Vec::new() };
-        let ip =
-            ClusterIp { ip: "10.0.0.1/32".to_owned(), owner: Some("h1".to_owned()), candidates };
+        let (ip, group) = ("10.0.0.2/32".to_owned(), Some("gw".to_owned()));
+        let free = ClusterIp { ip, owner: None, candidates: Vec::new(), group };
+        let (ip, owner) = ("10.0.0.1/32".to_owned(), Some("h1".to_owned()));
+        let ip = ClusterIp { ip, owner, candidates, group: None };
         Status {
             host: "h1".to_owned(),
             ok: false,
@@ -194,9 +198,9 @@ h1    up              v1.2.3   2h0m  4s of 5s  2       1
 h2    unknown         -        -     -         2       1
 h3    gone 1m10s ago  -        -     -         2       1
 
-IP           OWNER  CANDIDATES
-10.0.0.1/32  h1     1 of 3: h1 h2(failing) h3(gone)
-10.0.0.2/32  -      0 of 0:
+IP           OWNER   CANDIDATES
+10.0.0.1/32  h1      1 of 3: h1 h2(failing) h3(gone)
+10.0.0.2/32  - (gw)  0 of 0:
 ";
         assert_eq!(page(&status()), expected);
     }
@@ -213,6 +217,7 @@ IP           OWNER  CANDIDATES
         status.ips[0].ip = "1111:2222:3333:4444:5555:6666:7777:8888/128".to_owned();
         status.ips[0].owner = Some(evil.clone());
         status.ips[0].candidates = (0..40).map(|_| candidate(&evil, true, false)).collect();
+        status.ips[0].group = Some("g".repeat(32));
         status.ips[1].candidates =
             (0..40).map(|n| candidate(&format!("h{n}"), true, true)).collect();
         let text = page(&status);

@@ -166,6 +166,7 @@ impl Words {
             | Reason::LockIsFree
             | Reason::OwnStaleLease
             | Reason::OtherHoldsLock(_)
+            | Reason::InGroup(_)
             | Reason::OwnerNotHeard(_)
             | Reason::OwnerMissed(_)
             | Reason::EtcdLost(_)

@@ -2,6 +2,7 @@
 
 use crate::network::Mac;
 use crate::preference::Preference;
+use crate::vip::{ElectionKey, GroupName};
 
 /// The lock at a revision of etcd.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,12 +41,26 @@ pub enum Gap {
 /// The owner of a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Holder {
-    /// Its host name.
+    /// Its host name; or the name of a group's lock, if the IP belongs to a group ([`Holder::group`]).
     pub host: String,
     /// The lease to which the lock is attached; 0 if to none.
     pub lease: i64,
     /// The revision at which the lock was last written, by its owner or by a host that acknowledged it.
     pub written: i64,
+}
+
+impl Holder {
+    /// The group to which the IP belongs, if the lock says that: it names the lock of the group, and has no lease.
+    /// Nobody owns the IP by itself then; the owner of the group does. To whoever knows no groups, a Go LinK too,
+    /// it is a lock that another host holds.
+    pub fn group(&self) -> Option<GroupName> {
+        if self.lease == 0 { ElectionKey::group_of(&self.host) } else { None }
+    }
+
+    /// Whether the IP belongs to a group.
+    pub fn is_group(&self) -> bool {
+        self.lease == 0 && self.host.starts_with(ElectionKey::GROUP)
+    }
 }
 
 /// What a request to etcd has found.

@@ -7,6 +7,7 @@
 //! | key | value | lease |
 //! |---|---|---|
 //! | `/link/default/<election key>` | the owner's host name | the owner's |
+//! | the same, of an IP that belongs to a group | the name of the group's lock, `group:gw` | none |
 //! | `/link/ips/<election key>/<host>` | a candidacy | the host's |
 
 mod answer;

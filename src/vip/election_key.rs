@@ -9,9 +9,6 @@ use super::Cidr;
 /// Bytes of the longest name of a group.
 pub const LONGEST_GROUP: usize = 32;
 
-/// What the election key of a group begins with. No address does.
-const GROUP: &str = "group:";
-
 /// The name of a group of IPs that have one owner: 1 to 32 letters, digits, `-` and `.`, of which the first is a
 /// letter or a digit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,17 +62,22 @@ pub enum ElectionKey {
 }
 
 impl ElectionKey {
+    /// What the name of a group's election begins with. No address does, and no host.
+    pub const GROUP: &str = "group:";
+
     /// The name of the election in etcd: `10.0.0.1_32`, `group:gw`.
     pub fn text(&self) -> String {
         match self {
             ElectionKey::Ip(cidr) => cidr.election_key(),
-            ElectionKey::Group(name) => [GROUP, name.as_str()].concat(),
+            ElectionKey::Group(name) => [ElectionKey::GROUP, name.as_str()].concat(),
         }
     }
 
-    /// The group of which that is the name of the election in etcd.
+    /// The group of which that is the name of the election in etcd, also where the revision follows of what belongs
+    /// to the group.
     pub fn group_of(text: &str) -> Option<GroupName> {
-        text.strip_prefix(GROUP)?.parse().ok()
+        let text = text.strip_prefix(ElectionKey::GROUP)?;
+        text.split_once('@').map_or(text, |(name, _)| name).parse().ok()
     }
 }
 

@@ -279,8 +279,11 @@ pub struct ClusterIp {
     pub ip: String,
     /// The host that holds the lock in etcd; null when nobody does.
     pub owner: Option<String>,
-    /// The hosts that offer it, by name.
+    /// The hosts that offer it, by name; of an IP that belongs to a group, those that offer all of the group.
     pub candidates: Vec<ClusterCandidate>,
+    /// The group to which it belongs, if to one: all IPs of the group have one owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 /// A host that offers an IP.

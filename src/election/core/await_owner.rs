@@ -80,7 +80,9 @@ impl OwnerWait {
 impl Core {
     pub(super) fn settle_owner_wait(&mut self, actions: &mut Vec<Action>) {
         match self.ownership() {
-            Ownership::Mine | Ownership::Free => self.owner_wait.end(),
+            Ownership::Mine | Ownership::Free | Ownership::Joined | Ownership::Grouped => {
+                self.owner_wait.end();
+            }
             Ownership::Unknown | Ownership::OwnStaleLease => {}
             Ownership::Other => self.wait_for_owner(actions),
         }

@@ -67,7 +67,11 @@ impl Core {
         let takes = match self.ownership() {
             Ownership::Free => true,
             Ownership::Other => self.next_takeover(lease).is_some(),
-            Ownership::Unknown | Ownership::Mine | Ownership::OwnStaleLease => false,
+            Ownership::Unknown
+            | Ownership::Mine
+            | Ownership::OwnStaleLease
+            | Ownership::Joined
+            | Ownership::Grouped => false,
         };
         takes
             && self.state != State::Failing

@@ -16,6 +16,8 @@ pub(super) struct Lock {
     dead: Dead,
     /// When it was written for a former life of this host, which has found it so at its start.
     former: Option<i64>,
+    /// The lock was this host's until it was written for a group.
+    joined: bool,
 }
 
 /// Whether the owner is dead, though its lease goes on for a while.
@@ -70,12 +72,16 @@ pub(super) enum Ownership {
     /// this host has booted since, and has not got the address. Neither a reason to let go nor a lock to rely on.
     OwnStaleLease,
     Other,
+    /// It was this host's until the IP joined a group: the election of the group takes the address over as it is.
+    Joined,
+    /// The IP belongs to a group, and is nobody's by itself.
+    Grouped,
 }
 
 impl Lock {
     pub(super) fn unknown() -> Lock {
         let (certainty, dead) = (Certainty::Unknown, Dead::No);
-        Lock { holder: None, revision: 0, certainty, dead, former: None }
+        Lock { holder: None, revision: 0, certainty, dead, former: None, joined: false }
     }
 
     /// It may change, or may have changed, unseen.
@@ -91,6 +97,11 @@ impl Lock {
     /// Its owner, unless it may have changed unseen.
     pub(super) fn known_holder(&self) -> Option<&Holder> {
         self.holder.as_ref().filter(|_| self.certainty != Certainty::Unknown)
+    }
+
+    /// Whether the IP belonged to a group when the lock was last seen, however long ago.
+    pub(super) fn is_of_group(&self) -> bool {
+        self.holder.as_ref().is_some_and(Holder::is_group)
     }
 
     pub(super) fn is_known(&self) -> bool {
@@ -146,6 +157,7 @@ impl Lock {
     /// Only what etcd says counts from now on.
     pub(super) fn forget_replacement(&mut self) {
         self.dead = Dead::No;
+        self.joined = false;
     }
 
     /// It was written for a former life of this host, and not again since.
@@ -166,6 +178,7 @@ impl Lock {
 
 impl Core {
     pub(super) fn on_lock(&mut self, view: LockView, actions: &mut Vec<Action>) {
+        let was_mine = self.ownership() == Ownership::Mine;
         let lock = &mut self.etcd.lock;
         let older = view.revision < lock.revision;
         // Events of a watch overtake answers: what is older than what is known is old news.
@@ -184,6 +197,7 @@ impl Core {
             lock.certainty = Certainty::Known;
         }
         lock.dead = lock.dead.after(lock.holder.as_ref());
+        lock.joined = lock.is_of_group() && (was_mine || lock.joined);
         self.etcd.turns.seen(before.as_ref(), lock.holder.as_ref());
         // A restored etcd has forgotten what it was told since the snapshot; that it was restored does
         // not show in every case.
@@ -196,7 +210,11 @@ impl Core {
             Ownership::Other if self.assumes_owner() => {
                 actions.push(Action::Restart(super::Timer::AssumeOwner));
             }
-            Ownership::Unknown | Ownership::OwnStaleLease | Ownership::Other => {}
+            Ownership::Unknown
+            | Ownership::OwnStaleLease
+            | Ownership::Other
+            | Ownership::Joined
+            | Ownership::Grouped => {}
         }
     }
 
@@ -257,9 +275,12 @@ impl Core {
     pub(super) fn on_lock_now(&mut self) {
         match self.ownership() {
             Ownership::Mine => self.etcd.lock.doubt(self.etcd.pending.is_some()),
-            Ownership::Unknown | Ownership::Free | Ownership::OwnStaleLease | Ownership::Other => {
-                self.etcd.lock.forget()
-            }
+            Ownership::Unknown
+            | Ownership::Free
+            | Ownership::OwnStaleLease
+            | Ownership::Other
+            | Ownership::Joined
+            | Ownership::Grouped => self.etcd.lock.forget(),
         }
         self.etcd.own.said = None;
         self.etcd.not_before = NotBefore::Now;
@@ -274,6 +295,8 @@ impl Core {
             None => Ownership::Free,
             Some(_) if self.is_back_without_address() => Ownership::OwnStaleLease,
             Some(holder) if self.lease == Lease::Held(holder.lease) => Ownership::Mine,
+            Some(holder) if holder.is_group() && self.etcd.lock.joined => Ownership::Joined,
+            Some(holder) if holder.is_group() => Ownership::Grouped,
             Some(holder) if holder.host == self.config.host => Ownership::OwnStaleLease,
             Some(_) => Ownership::Other,
         }

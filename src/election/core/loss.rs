@@ -28,6 +28,8 @@ impl Core {
                 let lets_go = self.loss() == LossPolicy::Probe && loses;
                 lets_go.then_some(Event::Demoted)
             }
+            // The hosts of the group decide who has it.
+            State::Standby if self.etcd.lock.is_of_group() => None,
             State::Standby => match self.loss() {
                 LossPolicy::Take => Some(Event::Fault),
                 LossPolicy::Hold => self.has_address().then_some(Event::Fault),

@@ -51,6 +51,7 @@ use crate::fsm::{Effect, Event, State, step};
 use crate::lock::{Candidacy, Lease};
 use crate::policy::{AllFailingPolicy, LossPolicy};
 use crate::preference::Preference;
+use crate::vip::GroupName;
 
 /// What an election is told once, at its start.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -123,7 +124,13 @@ impl Core {
     /// The host that holds the lock, as far as etcd tells.
     pub fn owner(&self) -> Option<&str> {
         let held = matches!(self.lease, Lease::Held(_));
-        self.etcd.lock.known_holder().filter(|_| held).map(|holder| holder.host.as_str())
+        let holder = self.etcd.lock.known_holder().filter(|holder| held && !holder.is_group());
+        holder.map(|holder| holder.host.as_str())
+    }
+
+    /// The group to which the IP belongs, as far as etcd tells: it is nobody's by itself then.
+    pub fn group(&self) -> Option<GroupName> {
+        self.etcd.lock.known_holder()?.group()
     }
 
     /// The host that owns the IP, and its lease, while this one waits for the IP to be free, or has it in place of
@@ -266,7 +273,9 @@ impl Core {
             (Ownership::Mine, State::Failing) if !self.is_ordered() && self.is_last_resort() => {
                 Some(Event::Elected)
             }
-            (Ownership::Other, state) if state == State::Activated || may_have_it => {
+            (Ownership::Other | Ownership::Grouped, state)
+                if state == State::Activated || may_have_it =>
+            {
                 self.lets_go().then_some(Event::Demoted)
             }
             (Ownership::Free, State::Failing) if self.has_address() && !self.keeps_last() => {
@@ -277,7 +286,9 @@ impl Core {
                 | Ownership::Free
                 | Ownership::Mine
                 | Ownership::OwnStaleLease
-                | Ownership::Other,
+                | Ownership::Other
+                | Ownership::Joined
+                | Ownership::Grouped,
                 _,
             ) => None,
         }

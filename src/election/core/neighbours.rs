@@ -56,6 +56,11 @@ impl Core {
             | Acknowledgement::OfReturn
             | Acknowledgement::OfPassing => {}
         }
+        // The owner of a group does not watch this lock.
+        let unwatched = ownership == Ownership::Grouped && !self.has_address();
+        if unwatched && !self.addresses.bound && self.neighbours != Neighbours::Settled {
+            self.neighbours = Neighbours::Forsaken;
+        }
         let others = ownership == Ownership::Other && self.lets_go();
         let after = match self.neighbours {
             Neighbours::Contested => Neighbours::Settled,

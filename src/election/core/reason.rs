@@ -7,9 +7,10 @@ use super::{Core, Departure, Probe};
 use crate::election::core::Conflict;
 use crate::election::health::{Cause, Verdict};
 use crate::fsm::State;
-use crate::lock::Lease;
+use crate::lock::{Holder, Lease};
 use crate::network::Unusable;
 use crate::policy::LossPolicy;
+use crate::vip::ElectionKey;
 
 /// Why the IP is in its state on this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +25,8 @@ pub enum Reason<'a> {
     OwnStaleLease,
     /// This host holds the lock.
     OtherHoldsLock(&'a str),
+    /// The IP belongs to this group.
+    InGroup(&'a str),
     /// This host holds the lock, but was not heard since etcd was lost.
     OwnerNotHeard(&'a str),
     /// This host holds the lock, but is silent, as etcd is.
@@ -99,6 +102,9 @@ impl Core {
             Ownership::Other if self.owner_wait.waits() => Reason::OwnerNotHeard(holder),
             Ownership::Other if self.etcd.lock.is_replaced() => Reason::OwnerMissed(holder),
             Ownership::Other => Reason::OtherHoldsLock(holder),
+            Ownership::Joined | Ownership::Grouped => {
+                Reason::InGroup(holder.strip_prefix(ElectionKey::GROUP).unwrap_or(holder))
+            }
         }
     }
 
@@ -127,7 +133,8 @@ impl Core {
         if matches!(self.wire.conflict, Conflict::Persists { .. }) {
             troubles.push(Trouble::Conflict);
         }
-        if self.etcd.lock.known_holder().is_some_and(|holder| holder.lease == 0) {
+        let no_lease = |holder: &Holder| holder.lease == 0 && !holder.is_group();
+        if self.etcd.lock.known_holder().is_some_and(no_lease) {
             troubles.push(Trouble::LockWithoutLease);
         }
         if self.is_isolated() {
@@ -145,6 +152,7 @@ impl fmt::Display for Reason<'_> {
             Reason::LockIsFree => f.write_str("no host holds the lock"),
             Reason::OwnStaleLease => f.write_str("an earlier lease of this host holds the lock"),
             Reason::OtherHoldsLock(host) => write!(f, "{host} holds the lock"),
+            Reason::InGroup(group) => write!(f, "it belongs to group {group}"),
             Reason::OwnerNotHeard(host) => {
                 write!(f, "{host} holds the lock and was not heard since etcd was lost")
             }

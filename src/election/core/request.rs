@@ -172,7 +172,13 @@ impl Core {
             Ownership::Free if self.reads_for_turn() => Some(Request::ReadCandidates { lease }),
             Ownership::Free if self.waits_for_turn() => None,
             Ownership::Free | Ownership::Unknown => Some(self.campaign(lease)),
-            Ownership::Mine | Ownership::OwnStaleLease | Ownership::Other if !told => {
+            Ownership::Mine
+            | Ownership::OwnStaleLease
+            | Ownership::Other
+            | Ownership::Joined
+            | Ownership::Grouped
+                if !told =>
+            {
                 Some(self.campaign(lease))
             }
             Ownership::Other if self.reads_for_others() => Some(Request::ReadCandidates { lease }),
@@ -188,7 +194,9 @@ impl Core {
             Ownership::Mine if self.needs_candidates() && self.etcd.candidates.is_none() => {
                 Some(Request::ReadCandidates { lease })
             }
-            Ownership::Mine | Ownership::OwnStaleLease => None,
+            Ownership::Mine | Ownership::OwnStaleLease | Ownership::Joined | Ownership::Grouped => {
+                None
+            }
         }
     }
 
@@ -239,7 +247,9 @@ impl Core {
             | Ownership::Free
             | Ownership::Mine
             | Ownership::OwnStaleLease
-            | Ownership::Other => None,
+            | Ownership::Other
+            | Ownership::Joined
+            | Ownership::Grouped => None,
         }
     }
 

@@ -72,7 +72,11 @@ impl Core {
             Ownership::Other => {
                 self.etcd.lock.dead_holder().is_some() && !self.etcd.lock.is_replaced()
             }
-            Ownership::Unknown | Ownership::Mine | Ownership::OwnStaleLease => false,
+            Ownership::Unknown
+            | Ownership::Mine
+            | Ownership::OwnStaleLease
+            | Ownership::Joined
+            | Ownership::Grouped => false,
         };
         could && self.is_plain_standby()
     }

@@ -5,6 +5,7 @@ mod candidacy;
 mod failing;
 mod former_life;
 mod giving;
+mod grouped;
 mod heir;
 mod isolation;
 mod loss;

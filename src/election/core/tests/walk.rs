@@ -19,7 +19,9 @@ impl Random {
 }
 
 fn holder(random: &mut Random, revision: i64) -> Option<Holder> {
-    let holders = [None, Some(("h1", LEASE)), Some(("h1", 3)), Some(("h2", 9)), Some(("h9", 0))];
+    let groups = Some(("group:gw", 0));
+    let hosts = [Some(("h1", LEASE)), Some(("h1", 3)), Some(("h2", 9)), Some(("h9", 0))];
+    let holders = [&[None, groups][..], &hosts].concat();
     random.of(&holders).map(|(host, lease)| Holder {
         host: host.to_owned(),
         lease,
@@ -117,7 +119,8 @@ fn look(core: &Core, actions: &[Action], asked: &mut bool, ordered: &mut Option<
     }
     assert_eq!(wanted == Some(true), core.is_ordered(), "{actions:?}");
     *ordered = wanted;
-    let owner_is_other = core.ownership() == Ownership::Other && core.lease != Lease::Lost;
+    let others = matches!(core.ownership(), Ownership::Other | Ownership::Grouped);
+    let owner_is_other = others && core.lease != Lease::Lost;
     match core.state() {
         State::Activated => {
             assert!(core.is_ordered());
