@@ -130,7 +130,7 @@ impl Core {
     fn owner_is_back(&self) -> bool {
         let Phase::Waits(wait) = self.owner_wait.phase else { return false };
         let Some(holder) = self.etcd.lock.known_holder() else { return false };
-        let mut candidates = self.etcd.candidates.iter().flatten();
+        let mut candidates = self.etcd.candidates.current();
         let owner = candidates.find(|other| other.host == holder.host);
         let same_life = |it: &Candidate| it.lease == holder.lease && holder.written > wait.heard;
         let back = |it: &Candidate| it.written > wait.heard && (it.lease == 0 || same_life(it));
@@ -139,7 +139,7 @@ impl Core {
 
     /// The candidacies have to be read for a sign of the owner.
     pub(super) fn reads_for_owner(&self) -> bool {
-        let read = self.etcd.candidates.as_ref().map_or(0, |_| self.etcd.candidates_at);
+        let read = self.etcd.candidates.current_since().unwrap_or(0);
         matches!(self.owner_wait.phase, Phase::Waits(wait) if read < wait.written)
     }
 

@@ -40,7 +40,7 @@ impl Core {
 
     pub(super) fn depart(&mut self, departure: Departure) {
         self.departure = departure;
-        self.etcd.candidates = None;
+        self.etcd.candidates.outdate();
         self.handover.unheard.clear();
         self.etcd.retry_now();
     }
@@ -100,7 +100,7 @@ impl Core {
     fn has_no_candidate(&self) -> bool {
         let asked = self.etcd.pending.is_some() || self.handover.awaits_announcement();
         !asked
-            && self.etcd.candidates.is_some()
+            && self.etcd.candidates.are_current()
             && self.ownership() == Ownership::Mine
             && self.candidate().is_none()
     }
@@ -112,7 +112,7 @@ impl Core {
         let Some(named) = named else {
             return NotHandedOver::NoCandidate;
         };
-        let mut others = self.etcd.candidates.iter().flatten();
+        let mut others = self.etcd.candidates.current();
         match others.find(|other| other.host == *named) {
             Some(other) if other.lease == 0 => NotHandedOver::GoLink(named.clone()),
             Some(_) | None => NotHandedOver::NotACandidate(named.clone()),
@@ -154,7 +154,7 @@ impl Core {
         if !matches!(self.lease, Lease::Held(_)) {
             return true;
         }
-        let asked = self.etcd.pending.is_some() || self.etcd.candidates.is_none();
+        let asked = self.etcd.pending.is_some() || !self.etcd.candidates.are_current();
         let awaits = self.handover.awaits_announcement() || self.waits_for_a_successor();
         !asked && !awaits && self.has_given_up()
     }

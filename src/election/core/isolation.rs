@@ -52,7 +52,7 @@ impl Core {
     /// There are candidates beside this host and the owner.
     fn others_could_serve(&self) -> bool {
         let holder = self.etcd.lock.known_holder().map(|holder| &holder.host);
-        let mut others = self.etcd.candidates.iter().flatten();
+        let mut others = self.etcd.candidates.current();
         others.any(|other| other.available && Some(&other.host) != holder)
     }
 
@@ -85,14 +85,14 @@ impl Core {
         let known = self.etcd.lock.dead_holder().is_some();
         self.etcd.lock.owner_is_dead(lease);
         if !known && self.may_be_isolated() && self.etcd.lock.dead_holder().is_some() {
-            self.etcd.candidates = None;
+            self.etcd.candidates.outdate();
         }
     }
 
     /// Who could take the lock has to be known first.
     pub(super) fn reads_for_others(&self) -> bool {
         let dead = self.etcd.lock.dead_holder().is_some() && !self.etcd.lock.is_replaced();
-        dead && self.may_be_isolated() && self.etcd.candidates.is_none()
+        dead && self.may_be_isolated() && !self.etcd.candidates.are_current()
     }
 
     /// Whether the owner is dead is for others to say: it may be this host that is deaf, and the owner's agent

@@ -251,7 +251,7 @@ impl Core {
         let failing = self.state == State::Failing;
         let others_may_have_come = failing || self.may_be_isolated();
         if !was_free && (others_may_have_come || self.departure != Departure::Stays) {
-            self.etcd.candidates = None;
+            self.etcd.candidates.outdate();
         }
         if !was_free {
             self.others_first();

@@ -59,7 +59,7 @@ impl Core {
     /// own, or the candidates are not known, it may be anybody.
     pub(super) fn is_stranger(&self, mac: Mac) -> bool {
         let is_other = |it: &Candidate| it.hardware_address.is_some_and(|known| known != mac);
-        self.etcd.candidates.as_ref().is_some_and(|others| others.iter().all(is_other))
+        self.etcd.candidates.last_known().is_some_and(|others| others.iter().all(is_other))
     }
 
     /// An owner knows who the candidates are that may have to tell hosts of LinK from strangers, or may not
@@ -72,10 +72,12 @@ impl Core {
     pub(super) fn on_candidates_outdated(&mut self) {
         let settled = !self.handover.awaits_announcement() && self.departure == Departure::Stays;
         if settled && self.needs_candidates() && matches!(self.lease, Lease::Held(_)) {
-            self.etcd.candidates = None;
+            self.etcd.candidates.outdate();
         }
         // A standby may have to decide with them what it cannot ask etcd any more: it keeps what it has.
-        self.etcd.outdated |= self.state == State::Standby && self.etcd.candidates.is_some();
+        if self.state == State::Standby && self.etcd.candidates.are_current() {
+            self.etcd.candidates.set_due(true);
+        }
     }
 
     /// Whether the other host that is heard to have the address, if any, wins the tie-break.

@@ -41,21 +41,19 @@ impl Core {
     /// The other candidates that are not the owner.
     fn other_standbys(&self) -> impl Iterator<Item = &Candidate> {
         let holder = self.etcd.lock.known_holder().map(|holder| &holder.host);
-        let others = self.etcd.candidates.iter().flatten();
-        others.filter(move |other| Some(&other.host) != holder)
+        self.etcd.candidates.current().filter(move |other| Some(&other.host) != holder)
     }
 
     /// How many candidates there are: this host, the owner, the others, and the hosts that may have become
     /// candidates since the candidates were read. Nothing if that is not known.
     fn number_of_candidates(&self, agents: &[(String, i64)]) -> Option<usize> {
-        let known = self.etcd.candidates.as_ref()?;
+        let since = self.etcd.candidates.current_since()?;
         let holder = self.etcd.lock.known_holder()?;
         let is_known = |host: &String| {
             *host == self.config.host
                 || *host == holder.host
-                || known.iter().any(|other| other.host == *host)
+                || self.etcd.candidates.current().any(|other| other.host == *host)
         };
-        let since = self.etcd.candidates_at;
         let new = agents.iter().filter(|(host, at)| *at > since && !is_known(host)).count();
         Some(2 + self.other_standbys().count() + new)
     }

@@ -20,6 +20,7 @@
 //! nobody there, `former_life` what a host does that finds its own lock when it starts, `turns` who is first when the lock is free, `missed` what is done about an owner that is silent while etcd is silent, too.
 
 mod await_owner;
+mod candidates;
 mod conflict;
 mod departure;
 mod former_life;
@@ -238,7 +239,7 @@ impl Core {
     fn settle_health(&mut self, actions: &mut Vec<Action>) {
         match (self.health.verdict(), self.state) {
             (Verdict::Unhealthy(_), State::Activated | State::Standby) => {
-                self.etcd.candidates = None;
+                self.etcd.candidates.outdate();
                 self.handover.unheard.clear();
                 self.step(Event::HealthCheckFail, actions);
             }
@@ -320,7 +321,9 @@ impl Core {
         self.state = to;
         let had_it = from == State::Activated || self.addresses.bound;
         // An owner does not look who else is a candidate.
-        self.etcd.outdated |= from != to && to == State::Activated;
+        if from != to && to == State::Activated {
+            self.etcd.candidates.set_due(true);
+        }
         if event == Event::Demoted && had_it && self.neighbours != Neighbours::Yielded {
             self.neighbours = Neighbours::Contested;
         }

@@ -100,7 +100,7 @@ impl Core {
 
     fn owner_is_go_link(&self) -> bool {
         let holder = self.etcd.lock.known_holder();
-        let mut others = self.etcd.candidates.iter().flatten();
+        let mut others = self.etcd.candidates.last_known().unwrap_or_default().iter();
         others.any(|it| it.lease == 0 && holder.is_some_and(|holder| holder.host == it.host))
     }
 

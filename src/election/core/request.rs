@@ -1,6 +1,7 @@
 //! Which request to etcd is missing: the one that brings what etcd was told, and what is known of
 //! the lock, closer to what should be.
 
+use super::candidates::Candidates;
 use super::lock::{Lock, Ownership};
 use super::transfer::Transfer;
 use super::turns::Turns;
@@ -14,12 +15,7 @@ use crate::network::Mac;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Etcd {
     pub(super) lock: Lock,
-    /// The other hosts that are candidates, as last read; none while that is not known.
-    pub(super) candidates: Option<Vec<Candidate>>,
-    /// The revision at which they were read.
-    pub(super) candidates_at: i64,
-    /// They are to be read again, when there is nothing else to do.
-    pub(super) outdated: bool,
+    pub(super) candidates: Candidates,
     pub(super) own: OwnCandidacy,
     /// The request that is under way.
     pub(super) pending: Option<Request>,
@@ -53,9 +49,7 @@ impl Etcd {
     pub(super) fn unknown(company: bool) -> Etcd {
         Etcd {
             lock: Lock::unknown(),
-            candidates: None,
-            candidates_at: 0,
-            outdated: false,
+            candidates: Candidates::unknown(),
             own: OwnCandidacy { said: None, revision: 0 },
             pending: None,
             not_before: NotBefore::Now,
@@ -64,7 +58,7 @@ impl Etcd {
     }
 
     pub(super) fn forget_candidacies(&mut self) {
-        self.candidates = None;
+        self.candidates.outdate();
         self.own.said = None;
     }
 
@@ -163,7 +157,7 @@ impl Core {
             }
             Ownership::Free | Ownership::Unknown
                 if (self.may_be_isolated() || self.waits_for_company())
-                    && (self.etcd.candidates.is_none()
+                    && (!self.etcd.candidates.are_current()
                         || self.ownership() == Ownership::Unknown) =>
             {
                 Some(Request::ReadCandidates { lease })
@@ -191,7 +185,7 @@ impl Core {
                 }
                 self.may_read_at_leisure().then_some(Request::ReadCandidates { lease })
             }
-            Ownership::Mine if self.needs_candidates() && self.etcd.candidates.is_none() => {
+            Ownership::Mine if self.needs_candidates() && !self.etcd.candidates.are_current() => {
                 Some(Request::ReadCandidates { lease })
             }
             Ownership::Mine | Ownership::OwnStaleLease | Ownership::Joined | Ownership::Grouped => {
@@ -217,8 +211,7 @@ impl Core {
     /// The owner, if it has said that its checks fail: it has the IP because no other host could.
     fn keeper_of_last_resort(&self) -> Option<&Candidate> {
         let holder = self.etcd.lock.known_holder()?;
-        let mut others = self.etcd.candidates.as_ref()?.iter();
-        let owner = others.find(|other| other.host == holder.host)?;
+        let owner = self.etcd.candidates.current().find(|other| other.host == holder.host)?;
         (owner.lease == holder.lease && !owner.available).then_some(owner)
     }
 
@@ -274,7 +267,7 @@ impl Core {
         };
         self.on_advertised(&request, answer.own);
         self.etcd.lock.has_answer(true);
-        let read_at = answer.others.as_ref().map(|_| answer.lock.revision);
+        let read_at = answer.lock.revision;
         self.on_lock(answer.lock, actions);
         if answer.succeeded && request.takes_lock() {
             self.etcd.lock.forget_former_life();
@@ -283,10 +276,8 @@ impl Core {
         if !self.etcd.lock.is_known() {
             self.etcd.not_before = NotBefore::Retry;
         }
-        if let Some(read_at) = read_at {
-            self.etcd.candidates = answer.others;
-            self.etcd.candidates_at = read_at;
-            self.etcd.outdated = false;
+        if let Some(others) = answer.others {
+            self.etcd.candidates.read(others, read_at);
         }
         self.on_done(&request, answer.succeeded);
     }
@@ -313,8 +304,12 @@ impl Core {
             Request::Resign { .. } if failing => self.etcd.not_before = NotBefore::Successor,
             // None of the Go LinKs has taken it: there may be none, their candidacies have no end.
             Request::ReacquireUnavailable { .. } if failing && succeeded => {
-                let others = self.etcd.candidates.iter().flatten();
-                let go = others.filter(|other| other.lease == 0).map(|other| other.host.clone());
+                let go = self
+                    .etcd
+                    .candidates
+                    .current()
+                    .filter(|other| other.lease == 0)
+                    .map(|other| other.host.clone());
                 self.handover.unheard.extend(go);
             }
             Request::ReadLock { .. }
@@ -331,7 +326,7 @@ impl Core {
 
     fn may_read_at_leisure(&self) -> bool {
         let owes_nothing = self.owed == Acknowledgement::None;
-        self.etcd.outdated && self.state == State::Standby && owes_nothing
+        self.etcd.candidates.are_due() && self.state == State::Standby && owes_nothing
     }
 
     /// Whether the request that is under way is none that this election needs.
@@ -341,7 +336,7 @@ impl Core {
 
     fn reads_at_leisure(&self, request: &Request) -> bool {
         let waits = self.ownership() == Ownership::Other && self.state == State::Standby;
-        self.etcd.outdated && waits && matches!(request, Request::ReadCandidates { .. })
+        self.etcd.candidates.are_due() && waits && matches!(request, Request::ReadCandidates { .. })
     }
 
     pub(super) fn on_no_answer(&mut self) {
@@ -354,7 +349,7 @@ impl Core {
         self.etcd.not_before = if same { NotBefore::Retry } else { NotBefore::Now };
         // Nothing depends on what was read at leisure.
         if self.reads_at_leisure(&request) {
-            self.etcd.outdated = false;
+            self.etcd.candidates.set_due(false);
             return;
         }
         self.etcd.lock.forget();

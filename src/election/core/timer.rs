@@ -158,12 +158,12 @@ impl Core {
                 self.etcd.not_before = NotBefore::Now;
             }
             Timer::Handover => self.end_departure(actions),
-            Timer::Recheck => self.etcd.candidates = None,
+            Timer::Recheck => self.etcd.candidates.outdate(),
             Timer::Announcement => self.handover.is_overdue(),
             Timer::Passing => self.owed = Acknowledgement::OfReturn,
             Timer::Unheard => {
                 self.handover.unheard.clear();
-                self.etcd.candidates = None;
+                self.etcd.candidates.outdate();
             }
             Timer::AssumeOwner => self.etcd.lock.forget(),
             Timer::Agreement => self.on_agreement(actions),

@@ -114,7 +114,9 @@ impl Core {
         let transfer = std::mem::replace(&mut self.handover.transfer, Transfer::None);
         self.handover.transfer = match transfer {
             Transfer::Asked { to, heard } => match held_at(&to) {
-                Some(written) if hears && !heard => Transfer::Confirmed { to, written },
+                Some(written) if hears && !heard => {
+                    Transfer::Confirmed { to, written }
+                }
                 None if asking => Transfer::Asked { to, heard },
                 None if heard => {
                     self.neighbours = Neighbours::Contested;
@@ -156,7 +158,7 @@ impl Core {
         if !self.is_advertised(candidacy) {
             return Some(Request::Advertise { lease, own });
         }
-        if self.etcd.candidates.is_none() || ownership == Ownership::Unknown {
+        if !self.etcd.candidates.are_current() || ownership == Ownership::Unknown {
             return Some(Request::ReadCandidates { lease });
         }
         let to = self.candidate().filter(|_| ownership == Ownership::Mine)?;
@@ -185,7 +187,7 @@ impl Core {
             Departure::HandsOver { to } => to.as_ref(),
             Departure::Stays | Departure::Leaves | Departure::Left { .. } => None,
         };
-        self.etcd.candidates.iter().flatten().find(|other| {
+        self.etcd.candidates.current().find(|other| {
             // The lock would be left to whichever host is faster.
             let is_named = named.is_none_or(|named| *named == other.host && other.lease != 0);
             other.available && is_named && !self.handover.unheard.contains(&other.host)
@@ -195,7 +197,7 @@ impl Core {
     /// A host that fails as well, if such hosts keep what they have.
     pub(super) fn failing_candidate(&self) -> Option<&Candidate> {
         let keeps = self.config.all_failing == AllFailingPolicy::KeepLast;
-        let mut others = self.etcd.candidates.iter().flatten().filter(|_| keeps);
+        let mut others = self.etcd.candidates.current().filter(|_| keeps);
         others.find(|other| other.lease != 0 && !self.handover.unheard.contains(&other.host))
     }
 
@@ -206,7 +208,7 @@ impl Core {
             && self.state == State::Failing
             && self.departure == Departure::Stays
             && !asked
-            && self.etcd.candidates.is_some()
+            && self.etcd.candidates.are_current()
             && self.is_advertised(Candidacy::Unavailable)
             && self.candidate().is_none()
     }

@@ -106,14 +106,14 @@ impl Core {
                 && other.preference > self.config.preference
                 && Some(&other.host) != gone
         };
-        self.etcd.candidates.iter().flatten().filter(goes_first).count().min(MOST)
+        self.etcd.candidates.current().filter(goes_first).count().min(MOST)
     }
 
     /// Whether this host would be the first to take the lock, if the owner died.
     pub fn is_next(&self) -> bool {
         let owner = self.etcd.lock.known_holder().map(|holder| &holder.host);
         let waits = self.ownership() == Ownership::Other && self.is_plain_standby();
-        waits && self.etcd.candidates.is_some() && self.before_it(owner) == 0
+        waits && self.etcd.candidates.are_current() && self.before_it(owner) == 0
     }
 
     pub(super) fn waits_for_turn(&self) -> bool {
@@ -134,12 +134,12 @@ impl Core {
     /// They have, and were not read yet.
     pub(super) fn reads_for_turn(&self) -> bool {
         let there = self.etcd.turns.company == Company::There;
-        there && self.etcd.candidates.is_none() && self.is_plain_standby()
+        there && !self.etcd.candidates.are_current() && self.is_plain_standby()
     }
 
     pub(super) fn company_is_there(&mut self) {
         self.etcd.turns.company = Company::There;
-        self.etcd.candidates = None;
+        self.etcd.candidates.outdate();
     }
 
     /// The next time the others go first again.

@@ -172,13 +172,19 @@ fn by_probe_a_failing_host_that_recovers_with_the_ip_has_it() {
     assert!(story.core().is_ordered());
 }
 
-/// An owner by `probe` that has read who the candidates are, and then lost etcd.
-fn owner_among(others: &[Candidate]) -> Story {
+/// An owner by `probe` that has read who the candidates are.
+fn owner_that_knows(others: &[Candidate]) -> Story {
     let mut story = starting(LossPolicy::Probe);
     let reads = Action::Ask(Request::ReadCandidates { lease: LEASE });
     assert_eq!(story.answer(Some(("h1", LEASE))), [elected(), Action::Bind, reads]);
     story.feed(Input::Bound(true));
     assert_eq!(story.find(Some(("h1", LEASE)), others), []);
+    story
+}
+
+/// The same, and then it has lost etcd.
+fn owner_among(others: &[Candidate]) -> Story {
+    let mut story = owner_that_knows(others);
     assert_eq!(story.feed(lost()), [Action::Probe(true)]);
     story
 }
@@ -220,6 +226,20 @@ fn by_probe_an_owner_reads_the_candidates_again_when_others_may_have_come() {
     let mut story = starting(LossPolicy::Take);
     assert_eq!(story.answer(Some(("h1", LEASE))), [elected(), Action::Bind]);
     assert_eq!(story.feed(Input::CandidatesOutdated), []);
+}
+
+/// An etcd that ends slowly renews the lease while it answers nothing more.
+#[test]
+fn by_probe_an_owner_that_could_not_read_the_candidates_again_goes_by_those_it_knew() {
+    let known = [Candidate { hardware_address: Some(OTHER_MAC), ..h2() }];
+    for outdated in [Input::CandidatesOutdated, Input::Lease(Lease::Held(LEASE + 1))] {
+        let mut story = owner_that_knows(&known);
+        assert_ne!(story.feed(outdated), [], "etcd is asked");
+        story.unanswered();
+        assert_eq!(story.feed(lost()), [Action::Probe(true)]);
+        assert_eq!(story.feed(claim(MAC, true)), [], "a stranger");
+        assert!(story.feed(claim(OTHER_MAC, true)).contains(&demoted()));
+    }
 }
 
 #[test]
