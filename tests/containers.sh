@@ -196,6 +196,14 @@ says() {
     }
 }
 
+# says_not WHAT PATTERN: nor this.
+says_not() {
+    ! grep -q "$2" "$work/said" || {
+        cat "$work/said" >&2
+        die "$1"
+    }
+}
+
 pinging() {
     ip netns exec "$NET" ping -n -i 0.001 "$VIP" > "$work/pings" 2>&1 &
     pinger=$!

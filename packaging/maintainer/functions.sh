@@ -58,8 +58,13 @@ stop_for_good() {
     /usr/sbin/linkd --clean || true
 }
 
-# What is registered for this host stays in etcd: only the agent could have taken it out.
+# What is registered for this host stays in etcd: only the agent could have taken it out. What has changed since
+# its copy was written whole stands behind it, with the ids of the IPs that are gone.
 name_ips() {
-    ips=$(cat /var/lib/link/*.json 2> /dev/null | grep -o '"ip":"[^"]*"' | cut -d'"' -f4 | sort -u | tr '\n' ' ')
+    ips=$(cat /var/lib/link/*.json 2> /dev/null |
+        grep -o -e '"id":"[^"]*","ip":"[^"]*"' -e '"gone":\[[^]]*\]' |
+        awk -F '"' '$2 == "gone" { for (i = 4; i < NF; i += 2) delete ips[$i]; next }
+            { ips[$4] = $8 }
+            END { for (id in ips) print ips[id] }' | sort -u | tr '\n' ' ')
     [ -z "$ips" ] || say "this host stays registered in etcd for $ips(next time: linkctl leave before the removal)"
 }
