@@ -114,9 +114,7 @@ impl Core {
         let transfer = std::mem::replace(&mut self.handover.transfer, Transfer::None);
         self.handover.transfer = match transfer {
             Transfer::Asked { to, heard } => match held_at(&to) {
-                Some(written) if hears && !heard => {
-                    Transfer::Confirmed { to, written }
-                }
+                Some(written) if hears && !heard => Transfer::Confirmed { to, written },
                 None if asking => Transfer::Asked { to, heard },
                 None if heard => {
                     self.neighbours = Neighbours::Contested;
