@@ -356,46 +356,6 @@ impl Core {
             self.health.added(true);
         }
     }
-
-    fn on_lease(&mut self, lease: Lease) {
-        if lease == self.lease {
-            return;
-        }
-        let before = std::mem::replace(&mut self.lease, lease);
-        if self.handover.awaits_announcement() {
-            self.neighbours = Neighbours::Contested;
-        }
-        self.handover.transfer = transfer::Transfer::None;
-        self.owner_wait.interrupt();
-        // Ownership is never assumed to have survived: the lock is read again.
-        self.etcd.lock.forget();
-        self.etcd.lock.forget_replacement();
-        self.etcd.not_before = request::NotBefore::Now;
-        match lease {
-            Lease::Held(_) => self.on_lease_held(before),
-            Lease::Lost => {
-                self.owner_wait.etcd_is_lost(self.etcd.lock.revision());
-                if self.has_address() {
-                    self.neighbours = Neighbours::Contested;
-                }
-            }
-            Lease::None => {}
-        }
-    }
-
-    fn on_lease_held(&mut self, before: Lease) {
-        // What was attached to the lease before is gone, or will be.
-        self.etcd.forget_candidacies();
-        if before == Lease::Lost {
-            if self.owed == Acknowledgement::None {
-                self.owed = Acknowledgement::OfReturn;
-            }
-            // Who has the IP goes first.
-            if !self.has_address() {
-                self.etcd.not_before = request::NotBefore::Courtesy;
-            }
-        }
-    }
 }
 
 #[cfg(test)]
