@@ -1,7 +1,7 @@
 //! TCP connections that are made before a deadline, also to what has only a name.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -39,8 +39,13 @@ impl Name {
         address.map(|address| SocketAddr::new(address, self.port))
     }
 
-    /// Asks the system's resolver, which takes no deadline and cannot be interrupted.
+    /// Asks the system's resolver, which takes no deadline and cannot be interrupted. `localhost` is this host also where
+    /// no file says so, as in small containers (RFC 6761, 6.3).
     pub(crate) fn look_up(&self) -> io::Result<Vec<SocketAddr>> {
+        if self.host.eq_ignore_ascii_case("localhost") {
+            let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+            return Ok(loopback.map(|address| SocketAddr::new(address, self.port)).to_vec());
+        }
         Ok((self.host.as_str(), self.port).to_socket_addrs()?.collect())
     }
 
@@ -129,6 +134,12 @@ mod tests {
         drop(turns);
         let answer = Name::new("localhost", 1).ask().unwrap();
         assert!(answer.recv().unwrap().is_ok_and(|addresses| !addresses.is_empty()));
+    }
+
+    #[test]
+    fn localhost_is_this_host_whatever_files_say() {
+        let found = Name::new("LocalHost", 7).look_up().unwrap();
+        assert_eq!(found, ["127.0.0.1:7".parse().unwrap(), "[::1]:7".parse().unwrap()]);
     }
 
     #[test]
