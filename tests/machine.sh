@@ -29,7 +29,8 @@ free_port() {
     echo "$port"
 }
 
-# install_packages SET...: installs with apt what is missing of build, static, pypi, demo, lab, hosts, aarch64, packages and ci.
+# install_packages SET...: installs with apt what is missing of build, static, pypi, demo, lab, hosts, aarch64,
+# packages, lint and ci.
 install_packages() {
     local set package missing=()
     for set in "$@"; do
@@ -52,6 +53,7 @@ packages_of() {
         lab) echo etcd-server etcd-client iproute2 nftables iputils-ping openssl curl prometheus chromium ;;
         static) echo musl-tools ;;
         pypi) echo python3-venv ;;
+        lint) echo lintian rpmlint ;;
         ci) echo shellcheck systemd curl mandoc zsh fish ;;
         hosts) echo systemd-container mmdebstrap iproute2 iputils-ping etcd-server etcd-client procps ;;
         aarch64) echo qemu-user-static etcd-server etcd-client iproute2 python3 ;;

@@ -55,7 +55,7 @@ stop_for_good() {
     systemctl disable --now link || true
     rm -rf /run/systemd/system/link.service.d
     # What an agent that crashed or failed has left.
-    /usr/sbin/linkd --clean || true
+    linkd --clean || true
 }
 
 # What is registered for this host stays in etcd: only the agent could have taken it out. What has changed since
