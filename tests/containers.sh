@@ -8,6 +8,9 @@ NET=$NAME-net
 VIP=10.0.0.100
 ETCD=(10.0.0.11 10.0.0.12 10.0.0.13)
 HOSTS=(1 2 3)
+# Those of the hosts, without their numbers, and of the namespace beside them.
+HOST_PREFIX=10.0.0.2
+OUTSIDE=("${ETCD[@]}")
 
 # The folder of all files, the processes beside the containers, and of each container nspawn's process and the
 # first of its own.
@@ -59,7 +62,7 @@ make_network() {
     ip netns add "$NET"
     ip -n "$NET" link set lo up
     ip -n "$NET" link add br0 type bridge
-    for address in "${ETCD[@]}"; do
+    for address in "${OUTSIDE[@]}"; do
         ip -n "$NET" addr add "$address/24" dev br0
     done
     ip -n "$NET" link set br0 up
@@ -68,7 +71,7 @@ make_network() {
         ip -n "$NET" link add "h$host" type veth peer name eth0 netns "$NAME-$host"
         ip -n "$NET" link set "h$host" master br0 up
         ip -n "$NAME-$host" link set lo up
-        ip -n "$NAME-$host" addr add "10.0.0.2$host/24" dev eth0
+        ip -n "$NAME-$host" addr add "$HOST_PREFIX$host/24" dev eth0
         ip -n "$NAME-$host" link set eth0 up
     done
 }
