@@ -1,22 +1,22 @@
 //! Breadth first through all worlds that can come about, so that the first failure has a shortest story.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::canon;
+use crate::found::Found;
 use crate::step::{Fault, Step};
 use crate::world::World;
 
 /// What is searched.
 pub(crate) struct Search {
-    /// The faults that may happen.
-    pub(crate) faults: Vec<Fault>,
-    /// How many of them, one after the other.
-    pub(crate) depth: u8,
+    /// The faults that may happen: one of the first list, then one of the second, and so on.
+    pub(crate) faults: Vec<Vec<Fault>>,
     /// How often a message may take as long as a timer of up to a second.
     pub(crate) delays: u8,
     /// More worlds than these are too many.
     pub(crate) limit: usize,
+    /// Orders that make no difference are left out; see [`crate::reduce`].
+    pub(crate) reduces: bool,
 }
 
 /// What came of it.
@@ -28,7 +28,14 @@ pub(crate) struct Size {
     pub(crate) took: Duration,
     /// The limit was reached.
     pub(crate) cut_off: bool,
+    /// One of [`SAMPLE`] fingerprints.
+    pub(crate) sample: Vec<u128>,
+    /// The worlds in which nothing is on its way: how many, and the sum of their fingerprints.
+    pub(crate) calm: (usize, u128),
 }
+
+/// Of so many fingerprints one is kept, to count worlds that several searches find.
+pub(crate) const SAMPLE: u128 = 256;
 
 /// A world that must not be, and how it came about.
 #[derive(Debug)]
@@ -37,40 +44,31 @@ pub(crate) struct Failure {
     pub(crate) story: Vec<Step>,
 }
 
-/// The worlds that were found.
-struct Found {
-    ids: HashMap<u128, u32>,
-    /// From which world each came, by which step.
-    parents: Vec<(u32, Step)>,
-    /// What follows from what without a new fault.
-    edges: Vec<(u32, u32)>,
-    good_ends: Vec<u32>,
-}
-
 impl Search {
     /// Looks at everything that can come of a world.
     pub(crate) fn run(&self, from: &World) -> Result<Size, Failure> {
         let begun = Instant::now();
         let mut first = from.clone();
-        first.state.faults_left = self.depth;
+        first.state.faults_left = u8::try_from(self.faults.len()).expect("a few faults");
         first.state.delays_left = self.delays;
         first.punctual = self.delays == 0;
-        let mut found = Found::new(canon::hash(&first.state, self.gap()));
+        let mut found = Found::new(first.state.fingerprint(self.gap()));
         let mut queue = VecDeque::from([(0, first)]);
         let mut size = Size::default();
         while let Some((id, world)) = queue.pop_front() {
-            for (step, next) in self.look(id, &world, &mut found)? {
+            for (step, mut next) in self.look(id, &world, &mut found)? {
                 size.steps += 1;
-                let (next_id, new) = found.visit(canon::hash(&next.state, self.gap()), id, step);
+                let (next_id, new) = found.visit(next.state.fingerprint(self.gap()), id, step);
                 let delayed = next.state.delays_left < world.state.delays_left;
                 if !matches!(step, Step::Fault(_) | Step::Heal(_)) && !delayed {
-                    found.edges.push((id, next_id));
+                    found.follows(id, next_id);
                 }
                 if new {
+                    next.done = Vec::new();
                     queue.push_back((next_id, next));
                 }
             }
-            if found.parents.len() > self.limit {
+            if found.len() > self.limit {
                 size.cut_off = true;
                 break;
             }
@@ -78,15 +76,24 @@ impl Search {
         if !size.cut_off {
             found.judge_loops()?;
         }
-        size.worlds = found.parents.len();
-        size.ends = found.good_ends.len();
+        size.worlds = found.len();
+        size.ends = found.ends();
+        size.sample = found.sample(SAMPLE);
+        size.calm = found.calm;
         size.took = begun.elapsed();
         Ok(size)
     }
 
     /// Where revisions are given twice, their distance counts.
     fn gap(&self) -> i64 {
-        if self.faults.contains(&Fault::EtcdRestored) { 3 } else { 1 }
+        let restored = self.faults.iter().flatten().any(|fault| *fault == Fault::EtcdRestored);
+        if restored { 3 } else { 1 }
+    }
+
+    /// The faults that may be next.
+    fn faults(&self, world: &World) -> &[Fault] {
+        let left = usize::from(world.state.faults_left);
+        self.faults.get(self.faults.len() - left).map_or(&[], Vec::as_slice)
     }
 
     /// Judges a world, and tells what follows from it.
@@ -107,7 +114,17 @@ impl Search {
             world.judge_end().map_err(|why| fail(found, why))?;
         }
         if steps.is_empty() || world.goes_on_trying() {
-            found.good_ends.push(id);
+            found.is_good_end(id);
+        }
+        if enabled.messages.is_empty() {
+            found.is_calm(id);
+        }
+        let mut first = None;
+        if self.reduces {
+            first = world.first_of_all(&enabled.messages);
+        }
+        if let Some(first) = first.take_if(|_| world.state.faults_left == 0) {
+            return Ok(vec![(first.step, first.next)]);
         }
         let heals = world.state.lasting.iter().map(|fault| Step::Heal(*fault));
         // The end of a fault is a long time to come, compared with a message.
@@ -117,7 +134,9 @@ impl Search {
         };
         steps.extend(heals);
         steps.extend(enabled.late.iter().copied());
-        let faults = self.faults.iter().filter(|fault| world.is_possible(**fault));
+        let later = |fault| first.as_ref().is_some_and(|first| first.goes_before(fault));
+        let faults = self.faults(world).iter();
+        let faults = faults.filter(|fault| world.is_possible(**fault) && !later(**fault));
         steps.extend(faults.map(|fault| Step::Fault(*fault)));
         let mut all: Vec<_> = steps.into_iter().map(|step| (step, world.after(step))).collect();
         if world.state.delays_left > 0 {
@@ -136,62 +155,6 @@ impl Search {
                 Err(Failure { why, story })
             }
             None => Ok(all),
-        }
-    }
-}
-
-impl Found {
-    fn new(first: u128) -> Found {
-        Found {
-            ids: HashMap::from([(first, 0)]),
-            // The first came from nowhere.
-            parents: vec![(0, Step::Arrives(0))],
-            edges: Vec::new(),
-            good_ends: Vec::new(),
-        }
-    }
-
-    /// The number of a world, and whether it is new.
-    fn visit(&mut self, hash: u128, parent: u32, step: Step) -> (u32, bool) {
-        let number = u32::try_from(self.parents.len()).expect("fewer than 2^32 worlds");
-        let id = *self.ids.entry(hash).or_insert(number);
-        if id == number {
-            self.parents.push((parent, step));
-        }
-        (id, id == number)
-    }
-
-    fn story(&self, mut id: u32) -> Vec<Step> {
-        let mut story = Vec::new();
-        while id != 0 {
-            let (parent, step) = self.parents[id as usize];
-            story.push(step);
-            id = parent;
-        }
-        story.reverse();
-        story
-    }
-
-    /// From each world a good end can be reached without a further fault, and without the end of one.
-    fn judge_loops(&self) -> Result<(), Failure> {
-        let mut back = vec![Vec::new(); self.parents.len()];
-        for (from, to) in &self.edges {
-            back[*to as usize].push(*from);
-        }
-        let mut reached = vec![false; self.parents.len()];
-        let mut todo = self.good_ends.clone();
-        while let Some(id) = todo.pop() {
-            if !std::mem::replace(&mut reached[id as usize], true) {
-                todo.extend(&back[id as usize]);
-            }
-        }
-        match reached.iter().position(|reached| !reached) {
-            Some(id) => {
-                let id = u32::try_from(id).expect("it is a number of a world");
-                let why = "from here no good end can be reached".to_owned();
-                Err(Failure { why, story: self.story(id) })
-            }
-            None => Ok(()),
         }
     }
 }

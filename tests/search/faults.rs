@@ -37,6 +37,11 @@ impl World {
             Fault::EventLost(id) => {
                 self.host(id).views.front().is_some_and(|view| view.gap == Gap::None)
             }
+            Fault::Mistaken(id) => {
+                let awaits = self.host(id).core.awaited().is_some();
+                runs(id) && self.is_connected(id) && awaits && self.awaits_dead(id).is_none()
+            }
+            Fault::Missed(id) => self.missed_or_not(id).is_some_and(|(_, truly)| !truly),
             Fault::LockDeleted => self.state.etcd_is_up && self.holder().is_some(),
             Fault::EtcdDown | Fault::EtcdWiped | Fault::EtcdRestored | Fault::EtcdRefuses => {
                 self.state.etcd_is_up
@@ -71,12 +76,7 @@ impl World {
                 self.host_mut(id).claims = 0;
                 self.tell_interface(id);
             }
-            Fault::BindFails(id) => {
-                self.host_mut(id).takes_address = false;
-                if std::mem::take(&mut self.host_mut(id).bound) {
-                    self.tell(id, Input::Bound(false));
-                }
-            }
+            Fault::BindFails(id) => self.refuse_address(id),
             Fault::Failover(id) => self.tell(id, Input::Failover(None)),
             Fault::Leave(id) => {
                 self.host_mut(id).leaves = true;
@@ -90,10 +90,13 @@ impl World {
                 self.host_mut(id).views.pop_front();
                 self.host_mut(id).missed = true;
             }
+            Fault::Mistaken(id) => self.mistake_for_dead(id),
+            Fault::Missed(id) => self.miss_by_mistake(id),
             Fault::LockDeleted => self.delete_lock(),
             Fault::EtcdDown => self.stop_etcd(),
             Fault::EtcdWiped => {
-                let cluster = self.state.etcd.cluster() + 1;
+                // That it is another one is told by the watches.
+                let cluster = self.state.etcd.cluster();
                 self.state.etcd.wipe(cluster);
                 self.break_watches();
             }
@@ -151,17 +154,36 @@ impl World {
             | Fault::AnswerLost(_)
             | Fault::RequestLate(_)
             | Fault::EventLost(_)
+            | Fault::Mistaken(_)
+            | Fault::Missed(_)
             | Fault::LockDeleted
             | Fault::EtcdWiped
             | Fault::EtcdRestored => {}
         }
     }
 
+    fn refuse_address(&mut self, id: HostId) {
+        self.host_mut(id).takes_address = false;
+        if std::mem::take(&mut self.host_mut(id).bound) {
+            self.tell(id, Input::Bound(false));
+        }
+    }
+
+    fn mistake_for_dead(&mut self, id: HostId) {
+        let (_, lease) = self.host(id).core.awaited().expect("it waits");
+        self.tell(id, Input::OwnerDead(lease));
+    }
+
+    fn miss_by_mistake(&mut self, id: HostId) {
+        let (missed, _) = self.missed_or_not(id).expect("it waits without etcd");
+        self.tell(id, Input::OwnerMissed(missed));
+    }
+
     /// What was sent may have arrived, or may arrive yet.
     fn delay_request(&mut self, id: HostId) {
         let exchange = std::mem::replace(&mut self.host_mut(id).exchange, Exchange::Unheard);
         if let Exchange::Sent(request) = exchange {
-            self.host_mut(id).late = Some(request);
+            self.host_mut(id).send_late(request);
         } else {
             self.host_mut(id).exchange = exchange;
         }
@@ -218,6 +240,8 @@ fn leaves_no_gap(fault: Fault) -> bool {
         // it counts as dead.
         Fault::RequestLate(_)
         | Fault::EventLost(_)
+        | Fault::Mistaken(_)
+        | Fault::Missed(_)
         | Fault::LockDeleted
         | Fault::Kill(_)
         | Fault::PowerOff(_)
@@ -257,6 +281,8 @@ fn lasts(fault: Fault) -> bool {
         | Fault::AnswerLost(_)
         | Fault::RequestLate(_)
         | Fault::EventLost(_)
+        | Fault::Mistaken(_)
+        | Fault::Missed(_)
         | Fault::LockDeleted
         | Fault::EtcdWiped
         | Fault::EtcdRestored => false,

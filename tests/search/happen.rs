@@ -156,7 +156,7 @@ impl World {
 
     /// The lease of the owner that a host waits for, if that has no power, or is cut off from the network on
     /// which this host hears others.
-    fn awaits_dead(&self, id: HostId) -> Option<i64> {
+    pub(crate) fn awaits_dead(&self, id: HostId) -> Option<i64> {
         let (_, lease) = self.host(id).core.awaited()?;
         let mut owners = self.state.hosts.iter().filter(|owner| owner.lease == Some(lease));
         let deaf = self.host(id).deaf;
@@ -179,20 +179,27 @@ impl World {
     /// What a host is told that misses the owner while it hears nothing of etcd. `late`, all others have had
     /// their turn.
     fn missed(&self, id: HostId, late: bool) -> Option<Missed> {
+        let (missed, _) = self.missed_or_not(id).filter(|(_, truly)| *truly)?;
+        Some(Missed { turn: if late { u32::MAX } else { 0 }, ..missed })
+    }
+
+    /// The same, first of all, and whether the owner is truly silent. If it is not, all miss it by mistake that wait
+    /// for it as well.
+    pub(crate) fn missed_or_not(&self, id: HostId) -> Option<(Missed, bool)> {
         let (owner, lease) = self.host(id).core.awaited()?;
         let owner = self.ids().find(|other| crate::host::name(*other) == owner)?;
-        let silent = !self.hears(id, owner) || !self.host(owner).bound;
-        if self.is_connected(id) || !silent || !self.host(id).runs() {
+        if self.is_connected(id) || !self.host(id).runs() {
             return None;
         }
+        let is_silent = |to: HostId| !self.hears(to, owner);
+        let truly = is_silent(id) || !self.host(owner).bound;
         let others = self.ids().filter(|other| {
-            let (awaits, silent) = (self.host(*other).core.awaited(), !self.hears(*other, owner));
-            self.hears(id, *other) && silent && awaits.is_some_and(|(_, other)| other == lease)
+            let awaits = self.host(*other).core.awaited().is_some_and(|(_, it)| it == lease);
+            self.hears(id, *other) && awaits && (is_silent(*other) || !truly)
         });
         let by = others.map(mac).collect();
-        let turn = if late { u32::MAX } else { 0 };
         let neighbours = !self.host(id).deaf;
-        Some(Missed { lease, by, neighbours, turn, agents: Vec::new() })
+        Some((Missed { lease, by, neighbours, turn: 0, agents: Vec::new() }, truly))
     }
 
     /// Whether that makes a difference.

@@ -100,8 +100,7 @@ pub(crate) struct Host {
     pub(crate) claims: u8,
     /// What the network has said, while it is asked.
     pub(crate) probing: Option<Option<ProbeResult>>,
-    /// How many leases it was granted, so that each has an id of its own.
-    pub(crate) grants: u8,
+    pub(crate) grants: Grants,
     pub(crate) known: Known,
 }
 
@@ -117,6 +116,15 @@ impl Known {
 }
 
 impl Hash for Known {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+/// How many leases a host was granted, so that each has an id of its own. Leases are only told from each other:
+/// that tells no world from another either.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grants(pub(crate) u8);
+
+impl Hash for Grants {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
@@ -146,7 +154,7 @@ impl Host {
             repeats: false,
             claims: 0,
             probing: None,
-            grants: 0,
+            grants: Grants(0),
             known: Known::default(),
         }
     }
@@ -156,7 +164,7 @@ impl Host {
         self.life = life;
         let exchange = std::mem::replace(&mut self.exchange, Exchange::None);
         if let Exchange::Sent(request) = exchange {
-            self.late = Some(request);
+            self.send_late(request);
         }
         self.told = Told::Nothing;
         self.checked = None;
@@ -168,6 +176,13 @@ impl Host {
         self.asks = false;
         if life == Life::Off {
             self.bound = false;
+        }
+    }
+
+    /// A request will not be answered, and may be carried out at any time. If it only reads, nobody will know.
+    pub(crate) fn send_late(&mut self, request: Request) {
+        if !matches!(request, Request::ReadLock { .. } | Request::ReadCandidates { .. }) {
+            self.late = Some(request);
         }
     }
 

@@ -7,7 +7,7 @@ use link::election::core::Timer;
 use crate::host::{HostId, name};
 
 /// One thing that happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Step {
     /// A request arrives at etcd, and is carried out.
     Arrives(HostId),
@@ -86,6 +86,10 @@ pub(crate) enum Fault {
     AnswerLost(HostId),
     RequestLate(HostId),
     EventLost(HostId),
+    /// Its failure detector takes an owner for dead that lives: frames were lost, or calls.
+    Mistaken(HostId),
+    /// The same while etcd is silent, with all that wait for the owner as well: they miss it by mistake.
+    Missed(HostId),
     LockDeleted,
     EtcdDown,
     EtcdWiped,
@@ -97,7 +101,7 @@ impl Fault {
     /// All kinds, each for every host.
     pub(crate) fn all(hosts: usize) -> Vec<Fault> {
         let each = |kind: fn(HostId) -> Fault| (0..hosts).map(kind);
-        let kinds: [fn(HostId) -> Fault; 16] = [
+        let kinds: [fn(HostId) -> Fault; 18] = [
             Fault::Kill,
             Fault::PowerOff,
             Fault::LeaderOff,
@@ -114,6 +118,8 @@ impl Fault {
             Fault::AnswerLost,
             Fault::RequestLate,
             Fault::EventLost,
+            Fault::Mistaken,
+            Fault::Missed,
         ];
         let global = [
             Fault::LockDeleted,
@@ -144,6 +150,8 @@ impl Fault {
             Fault::AnswerLost(_) => "answer lost",
             Fault::RequestLate(_) => "request late",
             Fault::EventLost(_) => "watch event lost",
+            Fault::Mistaken(_) => "owner taken for dead",
+            Fault::Missed(_) => "owner missed by mistake",
             Fault::LockDeleted => "lock deleted",
             Fault::EtcdDown => "etcd down",
             Fault::EtcdWiped => "etcd wiped",
@@ -169,7 +177,9 @@ impl Fault {
             | Fault::RequestLost(host)
             | Fault::AnswerLost(host)
             | Fault::RequestLate(host)
-            | Fault::EventLost(host) => Some(host),
+            | Fault::EventLost(host)
+            | Fault::Mistaken(host)
+            | Fault::Missed(host) => Some(host),
             Fault::LockDeleted
             | Fault::EtcdDown
             | Fault::EtcdWiped

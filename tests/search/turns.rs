@@ -34,7 +34,7 @@ impl World {
         }
         let own = Preference::new(priority, &cidr().election_key(), &name(id));
         let goes_first = |other: &&Candidate| {
-            let had_it = self.last_holder.as_ref() == Some(&other.host);
+            let had_it = self.state.last_holder.as_ref() == Some(&other.host);
             other.available && other.lease != 0 && other.preference > own && !had_it
         };
         let unaware = |other: &&Candidate| {

@@ -12,8 +12,10 @@ use link::network::ProbeResult;
 use link::vip::Cidr;
 
 use crate::bugs::Bug;
+use crate::canon::{self, Print};
 use crate::host::{Exchange, Host, HostId, Life, Policies, Told, mac, name};
 use crate::memory_etcd::{Change, MemoryEtcd};
+use crate::shared::Shared;
 use crate::step::Fault;
 
 /// How long a lease lives. The world has no clock: leases end when a step says so.
@@ -27,8 +29,6 @@ pub(crate) struct World {
     pub(crate) bug: Option<Bug>,
     /// No message takes as long as a timer.
     pub(crate) punctual: bool,
-    /// Who held the lock last.
-    pub(crate) last_holder: Option<String>,
     /// What was done that must not be.
     pub(crate) wrong: Option<String>,
     /// What etcd comes back with when it is restored.
@@ -38,10 +38,12 @@ pub(crate) struct World {
 }
 
 /// All that tells one world from another.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug)]
 pub(crate) struct State {
-    pub(crate) hosts: Vec<Host>,
-    pub(crate) etcd: MemoryEtcd,
+    pub(crate) hosts: Vec<Shared<Host>>,
+    pub(crate) etcd: Shared<MemoryEtcd>,
+    /// Who held the lock last.
+    pub(crate) last_holder: Option<String>,
     /// The host to which the neighbours send what is meant for the IP: it was the last to announce it.
     pub(crate) neighbours_send_to: Option<HostId>,
     pub(crate) etcd_is_up: bool,
@@ -55,13 +57,27 @@ pub(crate) struct State {
     pub(crate) lasting: Vec<Fault>,
 }
 
+impl State {
+    /// Worlds with the same one behave alike; see [`crate::canon`].
+    pub(crate) fn fingerprint(&self, gap: i64) -> u128 {
+        let State { hosts, etcd, last_holder, neighbours_send_to, .. } = self;
+        let State { etcd_is_up, etcd_refuses, delays_left, gaps_are_allowed, .. } = self;
+        let flags = (etcd_is_up, etcd_refuses, delays_left, gaps_are_allowed);
+        let faults = (self.faults_left, &self.lasting);
+        let rest = Print::of(&(last_holder, neighbours_send_to, flags, faults));
+        let parts = hosts.iter().map(Shared::print).chain([etcd.print(), &rest]);
+        canon::fingerprint(parts, gap)
+    }
+}
+
 impl World {
     /// Hosts that have just been started, and an empty etcd.
     pub(crate) fn boot(hosts: usize, policies: Policies) -> World {
         let etcd = MemoryEtcd::new(1);
         let state = State {
-            hosts: (0..hosts).map(|id| Host::new(id, policies)).collect(),
-            etcd: etcd.clone(),
+            hosts: (0..hosts).map(|id| Shared::new(Host::new(id, policies))).collect(),
+            etcd: Shared::new(etcd.clone()),
+            last_holder: None,
             neighbours_send_to: None,
             etcd_is_up: true,
             etcd_refuses: false,
@@ -76,7 +92,6 @@ impl World {
             state,
             bug: None,
             punctual: false,
-            last_holder: None,
             wrong: None,
             snapshot: Rc::new(etcd),
             done: Vec::new(),
@@ -252,7 +267,7 @@ impl World {
 
     pub(crate) fn tell_watches(&mut self, changes: &[Change]) {
         if let Some(holder) = self.holder() {
-            self.last_holder = Some(holder.host);
+            self.state.last_holder = Some(holder.host);
         }
         let key = lock::key(cidr());
         for change in changes.iter().filter(|change| *change.key == *key) {
@@ -269,8 +284,8 @@ impl World {
             return lease;
         }
         let host = self.host_mut(id);
-        host.grants += 1;
-        let lease = first_lease(id) + i64::from(host.grants);
+        host.grants.0 += 1;
+        let lease = first_lease(id) + i64::from(host.grants.0);
         host.lease = Some(lease);
         self.state.etcd.grant_as(lease, TTL, 0);
         lease
