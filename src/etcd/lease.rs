@@ -141,6 +141,7 @@ impl Keeper {
         loop {
             self.pool.works(member);
             self.pool.refresh_identity();
+            self.pool.look_homeward();
             self.next_renewal().await;
             if !self.pool.is_current(member) {
                 return Ok(());

@@ -59,6 +59,11 @@ impl Name {
         }
     }
 
+    /// The addresses that are known, without a question.
+    pub(super) fn known(&self) -> Vec<SocketAddr> {
+        self.name.address().map_or_else(|| self.known.borrow().clone(), |address| vec![address])
+    }
+
     fn ask(self: &Rc<Self>) {
         if self.asking.replace(true) {
             return;

@@ -19,6 +19,7 @@ use super::authenticator::{Authenticator, Refusal};
 use super::connection;
 use super::error::{Error, ErrorKind};
 use super::name::Name;
+use super::returns::Returns;
 use super::tls::{TlsIdentity, Version};
 use crate::metrics::{CertificateExpiry, EtcdCounts};
 
@@ -49,6 +50,8 @@ pub(super) struct Pool {
     /// What runs beside: the question which cluster is ours, and a look at the TLS files.
     pub(super) surveying: Cell<bool>,
     refreshing: Cell<bool>,
+    /// When the member on this host is gone back to.
+    pub(super) home: Returns,
     tls: Option<TlsIdentity>,
     pub(super) auth: Rc<Authenticator>,
     /// Members say nothing to those who have no token, not even to which cluster they belong.
@@ -67,7 +70,7 @@ pub(super) struct Pool {
 /// A client of one member, which is made when it is needed.
 pub(super) struct Member {
     pub(super) endpoint: String,
-    name: Rc<Name>,
+    pub(super) name: Rc<Name>,
     connection: Mutex<Option<Connection>>,
     /// The cluster that it was found to belong to; 0 if that is not known.
     pub(super) cluster: Cell<u64>,
@@ -100,6 +103,7 @@ impl Pool {
             cluster: watch::Sender::new(0),
             surveying: Cell::new(false),
             refreshing: Cell::new(false),
+            home: Returns::new(),
             tls,
             auth,
             reserved: Cell::new(false),

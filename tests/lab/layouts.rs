@@ -129,6 +129,24 @@ fn the_last_of_three_hosts_keeps_the_ip_when_the_others_are_back() {
 }
 
 #[test]
+fn an_agent_goes_back_to_the_member_on_its_own_host() {
+    let mut lab = three_hosts();
+    lab.await_calm(VIP);
+    let own = lab.member_on(H1).expect("a member on each host");
+    assert_eq!(lab.member_in_use(H1), own);
+    // It starts before its member does.
+    lab[H1].terminate();
+    lab.etcd.stop_member(own);
+    lab[H1].restart();
+    assert_ne!(lab.member_in_use(H1), own);
+    let mut holders = lab.watch_holders(VIP);
+    lab.etcd.start_member(own);
+    eventually("its own member is in use", || lab.member_in_use(H1) == own);
+    lab.await_calm(VIP);
+    assert!(holders.changes().is_empty(), "{:?}", holders.changes());
+}
+
+#[test]
 fn hosts_that_boot_together_have_one_owner_however_long_etcd_has_no_quorum() {
     let mut lab = three_hosts();
     lab.await_calm(VIP);
