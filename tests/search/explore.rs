@@ -1,4 +1,5 @@
-//! Breadth first through all worlds that can come about, so that the first failure has a shortest story.
+//! Through all worlds that can come about: breadth first, so that the first failure has a shortest story; or depth
+//! first, so that few worlds wait for their turn.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use crate::step::{Fault, Step};
 use crate::world::World;
 
 /// What is searched.
+#[derive(Clone)]
 pub(crate) struct Search {
     /// The faults that may happen: one of the first list, then one of the second, and so on.
     pub(crate) faults: Vec<Vec<Fault>>,
@@ -17,6 +19,8 @@ pub(crate) struct Search {
     pub(crate) limit: usize,
     /// Orders that make no difference are left out; see [`crate::reduce`].
     pub(crate) reduces: bool,
+    /// Depth first.
+    pub(crate) deep: bool,
 }
 
 /// What came of it.
@@ -55,7 +59,7 @@ impl Search {
         let mut found = Found::new(first.state.fingerprint(self.gap()));
         let mut queue = VecDeque::from([(0, first)]);
         let mut size = Size::default();
-        while let Some((id, world)) = queue.pop_front() {
+        while let Some((id, world)) = self.next(&mut queue) {
             for (step, mut next) in self.look(id, &world, &mut found)? {
                 size.steps += 1;
                 let (next_id, new) = found.visit(next.state.fingerprint(self.gap()), id, step);
@@ -82,6 +86,10 @@ impl Search {
         size.calm = found.calm;
         size.took = begun.elapsed();
         Ok(size)
+    }
+
+    fn next(&self, queue: &mut VecDeque<(u32, World)>) -> Option<(u32, World)> {
+        if self.deep { queue.pop_back() } else { queue.pop_front() }
     }
 
     /// Where revisions are given twice, their distance counts.

@@ -17,6 +17,9 @@ use crate::{all_policies, kinds, limit, quiet, quiet_since_a_failover, setting, 
 
 const HOSTS: usize = 3;
 
+/// Worlds of a line.
+const LIMIT: usize = 100_000_000;
+
 /// The faults of a line.
 struct Line {
     what: String,
@@ -70,6 +73,9 @@ impl Sum {
                 self.sample.extend(sample);
             }
             Err(failure) => {
+                // The story is long: there is a shorter one.
+                let wide = Search { deep: false, ..search.clone() };
+                let failure = wide.run(from).err().unwrap_or(failure);
                 println!("{what}: {}", story::tell(from, &failure));
                 self.failed.push(format!("{what}: {}", failure.why));
             }
@@ -91,7 +97,8 @@ fn search(policies: Policies) -> Sum {
         let mut own = Sum::default();
         while let Some(line) = lines.get(next.fetch_add(1, Ordering::Relaxed)) {
             let faults = vec![vec![line.first], line.second.clone()];
-            let search = Search { faults, delays: 0, limit: limit(), reduces: true };
+            let search =
+                Search { faults, delays: 0, limit: limit(LIMIT), reduces: true, deep: true };
             own.add(line, &from[usize::from(line.since_a_failover)], &search);
         }
         let mut sum = sum.lock().expect("nobody panics");

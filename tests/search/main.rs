@@ -142,8 +142,8 @@ fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn limit() -> usize {
-    setting("LINK_SEARCH_LIMIT").map_or(LIMIT, |it| it.parse().expect("a number"))
+fn limit(default: usize) -> usize {
+    setting("LINK_SEARCH_LIMIT").map_or(default, |it| it.parse().expect("a number"))
 }
 
 /// Every kind of fault, once.
@@ -151,7 +151,13 @@ fn one_fault(hosts: usize, delays: u8, policies: &[Policies]) {
     let mut table = Table::default();
     for policies in policies.iter().copied() {
         for (kind, faults) in kinds(hosts) {
-            let one = Search { faults: vec![faults], delays, limit: limit(), reduces: true };
+            let one = Search {
+                faults: vec![faults],
+                delays,
+                limit: limit(LIMIT),
+                reduces: true,
+                deep: false,
+            };
             let what = format!("{hosts} hosts, {policies}, {delays} slow, {kind}");
             table.search_from_quiet(&what, hosts, policies, &one);
         }
@@ -173,7 +179,13 @@ fn pairs(hosts: usize, wanted: impl Fn(usize, &str, &str) -> bool) {
     for (index, (first, faults)) in kinds.iter().enumerate() {
         for (second, others) in kinds[index..].iter().filter(|it| wanted(index, first, it.0)) {
             let faults = [faults.clone(), others.clone()].concat();
-            let two = Search { faults: vec![faults; 2], delays: 0, limit: limit(), reduces: true };
+            let two = Search {
+                faults: vec![faults; 2],
+                delays: 0,
+                limit: limit(LIMIT),
+                reduces: true,
+                deep: false,
+            };
             let what = format!("{hosts} hosts, {policies}, {first} + {second}");
             table.search_from_quiet(&what, hosts, policies, &two);
         }
@@ -210,7 +222,7 @@ fn orders_that_are_left_out_make_no_difference() {
     for faults in [[Fault::PowerOff(0), Fault::Failover(1)], [Fault::Revoke(1), Fault::Deaf(2)]] {
         let calm = [false, true].map(|reduces| {
             let faults = vec![faults.to_vec(); 2];
-            let search = Search { faults, delays: 0, limit: LIMIT, reduces };
+            let search = Search { faults, delays: 0, limit: LIMIT, reduces, deep: reduces };
             let size = search.run(&from).expect("there is no violation");
             println!("{reduces}: {} worlds, {} steps", size.worlds, size.steps);
             assert!(!size.cut_off);
@@ -230,7 +242,13 @@ fn found(bug: Bug) -> Option<Failure> {
         _ => quiet_with(Some(bug), hosts, policies),
     };
     let fails = |faults: Vec<Fault>, depth, delays| {
-        let search = Search { faults: vec![faults; depth], delays, limit: LIMIT, reduces: true };
+        let search = Search {
+            faults: vec![faults; depth],
+            delays,
+            limit: LIMIT,
+            reduces: true,
+            deep: false,
+        };
         search.run(&from).err().filter(|failure| failure.story.len() <= LONGEST_STORY)
     };
     let delays = if hosts == 2 { 1 } else { 0 };
@@ -280,7 +298,13 @@ fn two_hosts_from_boot() {
     let mut table = Table::default();
     let policies = all_policies()[0];
     for (kind, faults) in [("no fault", Vec::new())].into_iter().chain(kinds(2)) {
-        let one = Search { faults: vec![faults], delays: 0, limit: limit(), reduces: true };
+        let one = Search {
+            faults: vec![faults],
+            delays: 0,
+            limit: limit(LIMIT),
+            reduces: true,
+            deep: false,
+        };
         table.search(
             &format!("2 hosts from boot, {policies}, {kind}"),
             &World::boot(2, policies),
