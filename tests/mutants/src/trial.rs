@@ -1,0 +1,94 @@
+//! Running tests on a mutant.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What tests found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// A test fails.
+    Caught,
+    /// The tests do not end.
+    Timeout,
+    /// All tests pass.
+    Missed,
+}
+
+/// Tests that are run on each mutant.
+pub(crate) struct Trial {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) folder: PathBuf,
+    pub(crate) limit: Duration,
+}
+
+/// Bytes of address space, in KiB: a mutant may fill the memory.
+const MOST_MEMORY: &str = "ulimit -v 8000000; exec \"$@\"";
+
+impl Trial {
+    /// All tests of a program, with time for ten times what they take on what is no mutant.
+    pub(crate) fn new(program: &Path, folder: &Path, arguments: &[&str]) -> Result<Self, String> {
+        let mut trial = Self {
+            program: program.to_owned(),
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            folder: folder.to_owned(),
+            limit: Duration::from_secs(600),
+        };
+        let begin = Instant::now();
+        let verdict = trial.run(0)?;
+        if verdict != Verdict::Missed {
+            return Err(format!("{} fails without a mutant: {verdict:?}", program.display()));
+        }
+        println!("{}: {:.1} s", program.display(), begin.elapsed().as_secs_f64());
+        trial.limit = begin.elapsed() * 10 + Duration::from_secs(20);
+        Ok(trial)
+    }
+
+    /// Runs them on one mutant; 0 is none.
+    pub(crate) fn run(&self, mutant: usize) -> Result<Verdict, String> {
+        let mut command = Command::new("sh");
+        command.args(["-c", MOST_MEMORY, "sh"]).arg(&self.program).args(&self.arguments);
+        command.env("MUTANT", mutant.to_string());
+        // The stack of each test that fails costs more than all tests.
+        command.env("RUST_BACKTRACE", "0");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let failed = |error| format!("{}: {error}", self.program.display());
+        let mut child = command.current_dir(&self.folder).spawn().map_err(failed)?;
+        let end = Instant::now() + self.limit;
+        loop {
+            match child.try_wait().map_err(failed)? {
+                Some(status) if status.success() => return Ok(Verdict::Missed),
+                Some(_) => return Ok(Verdict::Caught),
+                None if Instant::now() > end => {
+                    child.kill().and_then(|()| child.wait()).map_err(failed)?;
+                    return Ok(Verdict::Timeout);
+                }
+                None => thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+
+    /// Runs them on many mutants, two at a time.
+    pub(crate) fn run_all(&self, mutants: &[usize]) -> Result<BTreeMap<usize, Verdict>, String> {
+        let left = Mutex::new(mutants.iter().rev().copied().collect::<Vec<_>>());
+        let work = || {
+            let mut verdicts = Vec::new();
+            loop {
+                let next = left.lock().map_err(|_| "a thread failed")?.pop();
+                let Some(mutant) = next else { return Ok(verdicts) };
+                verdicts.push((mutant, self.run(mutant)?));
+            }
+        };
+        thread::scope(|scope| {
+            let workers = [scope.spawn(work), scope.spawn(work)];
+            let done =
+                workers.map(|worker| worker.join().map_err(|_| "a thread failed".to_owned())?);
+            let verdicts: Result<Vec<_>, String> = done.into_iter().collect();
+            Ok(verdicts?.into_iter().flatten().collect())
+        })
+    }
+}
