@@ -8,7 +8,8 @@
 //! started anew has forgotten it, and then another one is asked first.
 //!
 //! The password is sent when a member demands a token, so that an etcd without authentication can be
-//! used with a user configured, before it is turned on and after it is turned off.
+//! used with a user configured, before it is turned on and after it is turned off. Where clients show certificates,
+//! no member demands one: it denies what the user may not do whose name is in the certificate. That counts as much.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
@@ -123,6 +124,18 @@ impl Authenticator {
         }
         self.demand();
         Refusal::Again
+    }
+
+    /// A member has denied what it was asked for. Without a token it has taken the name in the client's certificate
+    /// for the user, and demands none. True if the request can be sent again, as our user.
+    pub(super) fn denied(&self) -> bool {
+        let has_asked = self.since.get().is_some_and(|since| since.elapsed() < SETTLING);
+        let asks_as_another = self.user.is_some() && self.token.borrow().is_none();
+        let again = asks_as_another && (self.is_wanted() || !has_asked);
+        if again {
+            self.demand();
+        }
+        again
     }
 
     /// Nothing but a new token is of use.
@@ -261,6 +274,20 @@ mod tests {
         let of_one_member = with_token();
         assert_eq!(of_one_member.refused(1), Refusal::Again);
         assert!(of_one_member.is_wanted());
+    }
+
+    #[test]
+    fn who_is_denied_something_under_the_name_in_a_certificate_asks_for_a_token_once() {
+        let user = Some(("link".to_owned(), Secret::new("secret".to_owned())));
+        let authenticator = Authenticator::new(user, Duration::from_secs(1));
+        assert!(authenticator.denied() && authenticator.is_wanted());
+        assert!(authenticator.denied(), "others wait for it, too");
+        // Authentication is off, and something else denies it.
+        authenticator.under_way.set(1);
+        authenticator.answered(Ok(None));
+        assert!(!authenticator.denied() && !authenticator.is_wanted());
+        assert!(!with_token().denied(), "our user may not do it");
+        assert!(!Authenticator::new(None, Duration::from_secs(1)).denied(), "there is no user");
     }
 
     #[test]

@@ -35,8 +35,12 @@ impl Pool {
             self.auth.renew(client).await?;
         }
         let mut answer = self.ask_cluster(client).await;
-        if answer.as_ref().is_err_and(|error| error.kind == ErrorKind::Auth) && self.auth.has_user()
-        {
+        let lacks_token = |error: &Error| match error.kind {
+            ErrorKind::Auth => self.auth.has_user(),
+            ErrorKind::Refused => error.is_denied() && self.auth.denied(),
+            ErrorKind::Unreachable | ErrorKind::LeaseNotFound => false,
+        };
+        if answer.as_ref().is_err_and(lacks_token) {
             self.auth.demand();
             self.auth.renew(client).await?;
             answer = self.ask_cluster(client).await;

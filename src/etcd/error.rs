@@ -39,6 +39,11 @@ impl Error {
         self.outcome_unknown
     }
 
+    /// etcd knows who asks, and does not let them.
+    pub(super) fn is_denied(&self) -> bool {
+        self.kind == ErrorKind::Refused && self.text.ends_with("etcdserver: permission denied")
+    }
+
     /// Something was sent and not answered.
     pub(super) fn unreachable(text: impl Into<String>) -> Error {
         Error { kind: ErrorKind::Unreachable, text: text.into(), outcome_unknown: true }

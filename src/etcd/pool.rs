@@ -314,6 +314,9 @@ impl Pool {
                     Refusal::Final => self.leave(member, error),
                 }
             }
+            ErrorKind::Refused if error.is_denied() && self.auth.denied() => {
+                Error::not_sent(error.to_string()).on(endpoint)
+            }
             ErrorKind::LeaseNotFound | ErrorKind::Refused => {
                 self.count_failure(error.kind);
                 error.on(endpoint)

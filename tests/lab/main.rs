@@ -109,6 +109,8 @@ mod restored;
 #[cfg(test)]
 mod rise;
 #[cfg(test)]
+mod role;
+#[cfg(test)]
 mod same_answers;
 #[cfg(test)]
 mod selftest;
