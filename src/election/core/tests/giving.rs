@@ -273,3 +273,44 @@ fn go_links_that_do_not_take_the_ip_of_a_failing_owner_are_not_waited_for_for_ev
     assert_eq!(story.answer(Some(("h1", LEASE))), []);
     assert!(story.core().is_ordered());
 }
+
+#[test]
+fn a_host_that_fails_has_nothing_to_hand_over() {
+    let mut story = Story::failing(AllFailingPolicy::KeepLast);
+    assert_eq!(story.feed(failover()), [handed_over(NotHandedOver::NotOwner)]);
+}
+
+#[test]
+fn without_etcd_a_failover_ends() {
+    let mut story = handing_over(None);
+    let actions = story.feed(Input::Lease(Lease::Lost));
+    assert!(actions.contains(&handed_over(NotHandedOver::EtcdLost)), "{actions:?}");
+    assert_eq!(story.core().state(), State::Activated);
+}
+
+#[test]
+fn a_failover_tells_who_has_the_ip_if_that_is_not_the_host_it_was_meant_for() {
+    let mut story = handing_over(Some("h3"));
+    let (named, owner) = ("h3".to_owned(), "h2".to_owned());
+    let other = handed_over(NotHandedOver::Other { named, owner });
+    assert_eq!(story.see(Some(("h2", 9))).last(), Some(&other));
+    let mut story = handing_over(Some("h3"));
+    assert_eq!(story.see(Some(("h3", 11))).last(), Some(&Action::HandedOver(Ok(()))));
+}
+
+#[test]
+fn a_go_link_cannot_be_named() {
+    let mut story = handing_over(Some("h4"));
+    let refused = [handed_over(NotHandedOver::GoLink("h4".to_owned()))];
+    assert_eq!(story.find(Some(("h1", LEASE)), &[h2(), go()]), refused);
+}
+
+#[test]
+fn who_lets_go_for_a_go_link_announces_the_ip_for_it() {
+    let mut story = handing_over(None);
+    story.find(Some(("h1", LEASE)), &[go()]);
+    story.find(None, &[go()]);
+    story.see(Some(("h4", 13)));
+    assert_eq!(story.unbound(), [story.yields()]);
+    assert_eq!(story.answer(Some(("h4", 13))), [Action::AnnounceOwner]);
+}

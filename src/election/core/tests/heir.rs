@@ -285,3 +285,27 @@ fn an_owner_that_was_started_anew_is_not_back_before_it_has_written_its_lock() {
         assert_eq!(story.core().state(), State::Activated);
     }
 }
+
+#[test]
+fn who_cannot_serve_waits_for_no_sign_of_the_owner() {
+    let mut story = Story::standby();
+    story.feed(Input::Bound(false));
+    story.answer(Some(("h2", 9)));
+    story.feed(Input::Lease(Lease::Lost));
+    story.feed(Input::Bound(true));
+    story.feed(Input::Interface(Err(Unusable::NoCarrier)));
+    story.feed(Input::Lease(Lease::Held(LEASE)));
+    let actions = story.find(Some(("h2", 9)), &[dead()]);
+    assert!(actions.contains(&demoted()), "{actions:?}");
+}
+
+#[test]
+fn who_gets_the_lock_back_owes_nothing_to_the_owner_that_was() {
+    let mut story = Story::owner();
+    assert_eq!(story.see(Some(("h2", 9))), [demoted(), Action::Unbind]);
+    assert_eq!(story.unbound(), [story.yields()]);
+    assert_eq!(story.see(Some(("h1", LEASE))), [elected(), Action::Bind]);
+    let lock = story.view(Some(("h1", LEASE)));
+    let not_done = LockAnswer { lock, succeeded: false, others: None, own: None };
+    assert_eq!(story.feed(Input::Answered(not_done)), []);
+}

@@ -138,6 +138,8 @@ fn who_got_the_lock_and_is_not_told_that_it_is_heard_says_in_etcd_that_it_has_th
         story
     };
     let mut story = passed();
+    // That the lock is seen again is no word of the former owner.
+    story.see(Some(("h1", LEASE)));
     let says = Request::Acknowledge { lease: LEASE, written: story.written };
     assert_eq!(story.wait(), [Action::Ask(says)]);
     // The former owner has heard it, and written the lock again.
@@ -167,4 +169,19 @@ fn an_owner_that_finds_its_lock_free_keeps_the_address_while_others_go_first() {
     assert_eq!(story.find(None, &[h2()]), []);
     assert_eq!(story.core().state(), State::Activated);
     assert_eq!(story.wait(), [acquire()]);
+}
+
+#[test]
+fn a_standby_that_hears_nobody_asks_nothing_while_the_owner_lives() {
+    let mut story = Story::standby();
+    assert_eq!(story.feed(Input::Hearing(Hearing::Nobody)), []);
+}
+
+#[test]
+fn from_an_owner_that_fails_who_hears_nobody_takes_the_lock_after_others() {
+    let mut story = started(Hearing::Nobody);
+    let owner = other("h2", 9, false);
+    let others = [owner.clone(), other("h3", 11, true)];
+    assert_eq!(story.find(Some(("h2", 9)), &others), [Action::Unbind]);
+    assert_eq!(story.wait(), [Action::Ask(Request::Preempt { lease: LEASE, owner })]);
 }

@@ -169,3 +169,11 @@ fn the_rules_for_the_loss_of_etcd_hold_when_it_is_lost_for_good() {
     story.written = story.revision + 1;
     assert!(story.find(Some(("h2", 9)), &[back]).contains(&demoted()));
 }
+
+#[test]
+fn who_leaves_takes_nothing_from_an_owner_that_is_missed() {
+    let mut story = of_three();
+    story.feed(Input::Leave);
+    assert!(!takes(&mut story, missed(&[H3])));
+    assert_eq!(story.core().state(), State::Standby);
+}

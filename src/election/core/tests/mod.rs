@@ -8,6 +8,7 @@ mod giving;
 mod grouped;
 mod heir;
 mod isolation;
+mod knowing;
 mod loss;
 mod missed;
 mod races;

@@ -53,3 +53,14 @@ fn ownership_does_not_survive_another_lease() {
     assert_eq!(story.feed(Input::Lease(Lease::Held(8))), [again]);
     assert_eq!(story.answer(Some(("h2", 9))), [demoted(), Action::Unbind]);
 }
+
+#[test]
+fn an_owner_that_has_written_its_lock_since_is_not_dead() {
+    let mut story = Story::standby();
+    story.feed(Input::OwnerDead(9));
+    story.written += 1;
+    let lock = story.view(Some(("h2", 9)));
+    let not_done = LockAnswer { lock, succeeded: false, others: Some(vec![h2()]), own: None };
+    assert_eq!(story.feed(Input::Answered(not_done)), []);
+    assert_eq!(story.core().state(), State::Standby);
+}
