@@ -11,6 +11,9 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 /// What the names of all agents begin with, as `/proc/net/unix` shows them.
 const PREFIX: &str = "@link-agent/";
 
+/// Where the kernel tells all of them.
+const SOCKETS: &str = "/proc/thread-self/net/unix";
+
 /// Tells other agents that this one is here, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Presence {
@@ -28,6 +31,11 @@ impl Presence {
         if let Err(error) = &socket {
             log::warn!("tell other agents on this host of this one: {error}");
         }
+        if let Err(error) = fs::metadata(SOCKETS) {
+            log::warn!(
+                "other agents on this host cannot be seen, and their addresses count as left over: {SOCKETS}: {error}"
+            );
+        }
         Presence { name, _socket: socket.ok() }
     }
 
@@ -43,7 +51,7 @@ pub fn agent_runs_here() -> bool {
 }
 
 fn is_here(which: impl Fn(&str) -> bool) -> bool {
-    let sockets = fs::read_to_string("/proc/thread-self/net/unix").unwrap_or_default();
+    let sockets = fs::read_to_string(SOCKETS).unwrap_or_default();
     let mut names = sockets.lines().filter_map(|line| line.split_whitespace().last());
     names.any(|name| name.starts_with(PREFIX) && which(name))
 }

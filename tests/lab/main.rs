@@ -47,6 +47,8 @@ mod ctl;
 mod doctor;
 mod drain;
 #[cfg(test)]
+mod edges;
+#[cfg(test)]
 mod election;
 #[cfg(test)]
 mod errands;

@@ -27,6 +27,11 @@ pub(super) struct Handover {
     is_alone: bool,
 }
 
+/// Whether anybody is heard on an interface with this hardware address: on a loopback nobody is.
+fn resolves_addresses(mac: Mac) -> bool {
+    mac != [0; 6]
+}
+
 /// How far a transfer has come.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Transfer {
@@ -104,17 +109,20 @@ impl Core {
             return;
         }
         let asking = self.etcd.pending.is_some();
-        let hears = self.health.usable_interface().is_some()
+        let hears = self.health.usable_interface().is_some_and(resolves_addresses)
             && !self.hears_nobody()
             && self.addresses.bound
             && self.addresses.ordered != Some(false);
         let holder = self.etcd.lock.known_holder();
         let held_at =
             |to: &Candidate| holder.filter(|holder| holder.lease == to.lease).map(|it| it.written);
+        let speaks = |to: &Candidate| to.hardware_address.is_none_or(resolves_addresses);
         let transfer = std::mem::replace(&mut self.handover.transfer, Transfer::None);
         self.handover.transfer = match transfer {
             Transfer::Asked { to, heard } => match held_at(&to) {
-                Some(written) if hears && !heard => Transfer::Confirmed { to, written },
+                Some(written) if hears && speaks(&to) && !heard => {
+                    Transfer::Confirmed { to, written }
+                }
                 None if asking => Transfer::Asked { to, heard },
                 None if heard => {
                     self.neighbours = Neighbours::Contested;

@@ -90,7 +90,7 @@ impl Interfaces {
         known.map_or(Hearing::Unknown, |(_, hearing)| *hearing)
     }
 
-    /// The interface's hardware address, zeros if it has none, or why an address on it is of no use.
+    /// The interface's hardware address, zeros if nobody asks for addresses there, or why an address on it is of no use.
     pub(super) fn standing(&self, name: &str) -> Result<Mac, Unusable> {
         standing(self.link(name))
     }
@@ -118,7 +118,7 @@ pub(super) fn standing(link: Option<&Link>) -> Result<Mac, Unusable> {
         None => Err(Unusable::Missing),
         Some(link) if !link.is_up() => Err(Unusable::Down),
         Some(link) if !link.has_carrier() => Err(Unusable::NoCarrier),
-        Some(link) => Ok(link.mac.unwrap_or_default()),
+        Some(link) => Ok(link.announces_from().unwrap_or_default()),
     }
 }
 
@@ -281,8 +281,10 @@ mod tests {
             assert_eq!(interfaces.hearing("eth0"), hearing);
             assert_eq!(interfaces.audible().contains(&3), hearing == Hearing::Others);
         }
+        assert_eq!(interfaces.standing("eth0"), Err(Unusable::Down));
         interfaces.see("eth0", Some(link(3, UP | 0x80)));
         assert!(interfaces.audible().is_empty());
+        assert_eq!(interfaces.standing("eth0"), Ok([0; 6]));
         interfaces.hears(3, Hearing::Unknown);
         interfaces.see("eth0", Some(link(3, UP)));
         assert_eq!(interfaces.hearing("eth0"), Hearing::Unknown);

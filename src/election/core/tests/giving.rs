@@ -50,6 +50,29 @@ fn a_failover_passes_the_lock_and_keeps_the_address_until_the_new_owner_is_heard
 }
 
 #[test]
+fn where_nobody_is_ever_heard_a_handover_waits_for_no_announcement() {
+    const LOOPBACK: Mac = [0; 6];
+    let lets_go = [demoted(), Action::Unbind, Action::HandedOver(Ok(()))];
+    let mut story = Story::new(false);
+    story.feed(Input::Hearing(Hearing::Unknown));
+    story.feed(Input::Interface(Ok(LOOPBACK)));
+    story.feed(Input::Lease(Lease::Held(LEASE)));
+    story.find(None, &[]);
+    story.answer(None);
+    story.answer(Some(("h1", LEASE)));
+    story.feed(Input::Bound(true));
+    assert_eq!(story.core().state(), State::Activated);
+    assert_eq!(story.feed(failover()), [read_candidates()]);
+    assert_eq!(story.find(Some(("h1", LEASE)), &[h2()]), [pass(h2())]);
+    assert_eq!(story.answer(Some(("h2", 9))), lets_go);
+    // Or where the new owner is not heard.
+    let there = Candidate { hardware_address: Some(LOOPBACK), ..h2() };
+    let mut story = handing_over(None);
+    assert_eq!(story.find(Some(("h1", LEASE)), std::slice::from_ref(&there)), [pass(there)]);
+    assert_eq!(story.answer(Some(("h2", 9))), lets_go);
+}
+
+#[test]
 fn a_lock_that_is_lost_during_a_handover_is_taken_again_first() {
     let mut story = handing_over(None);
     story.find(Some(("h1", LEASE)), &[h2()]);
