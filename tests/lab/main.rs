@@ -139,4 +139,6 @@ mod together;
 #[cfg(test)]
 mod told;
 #[cfg(test)]
+mod upgrade;
+#[cfg(test)]
 mod watchdog;

@@ -6,10 +6,11 @@ use std::sync::{Arc, Once};
 use super::capture::Mac;
 use super::client::Client;
 use super::disk::Disk;
-use super::etcd::{Etcd, Protection};
+use super::etcd::{Etcd, Made, Protection};
 use super::host::{Host, HostId};
 use super::lab::Lab;
 use super::namespace::{self, Namespace};
+use super::release::Release;
 use super::scratch::{self, Scratch};
 use super::switch::{LAN, MANAGEMENT, Nic, Switch};
 
@@ -26,6 +27,7 @@ pub(crate) struct Builder {
     management: bool,
     gateway: bool,
     etcd_flags: &'static [&'static str],
+    etcd_release: Option<Release>,
     disk: bool,
 }
 
@@ -40,6 +42,7 @@ impl Builder {
             management: false,
             gateway: false,
             etcd_flags: &[],
+            etcd_release: None,
             disk: false,
         }
     }
@@ -88,6 +91,12 @@ impl Builder {
         self
     }
 
+    /// With this etcd instead of the one in `PATH`.
+    pub(crate) fn etcd_release(mut self, release: Release) -> Builder {
+        self.etcd_release = Some(release);
+        self
+    }
+
     /// With etcd's data on a disk that can stall.
     pub(crate) fn etcd_on_a_disk(mut self) -> Builder {
         self.disk = true;
@@ -126,7 +135,8 @@ impl Builder {
         let members = members.collect();
         let disk = self.disk.then(|| Disk::new(folder.path()));
         let data = disk.as_ref().map_or(folder.path(), Disk::path);
-        let mut etcd = Etcd::start(members, self.protection, self.etcd_flags, data);
+        let made = Made { release: self.etcd_release, flags: self.etcd_flags, folder: data };
+        let mut etcd = Etcd::start(members, self.protection, made);
         etcd.disk = disk;
         Lab::new_from(hosts, etcd, client, switch, folder)
     }

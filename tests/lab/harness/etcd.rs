@@ -17,6 +17,7 @@ use super::member::{Member, Pki, Place};
 use super::namespace::Namespace;
 use super::pki::Authority;
 use super::process::tail;
+use super::release::Release;
 use super::switch::Nic;
 use super::wait;
 
@@ -27,6 +28,17 @@ pub(crate) struct Protection {
     pub(crate) tls: bool,
     /// Clients have a user and a password.
     pub(crate) password: bool,
+}
+
+/// How its members are made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Made<'a> {
+    /// Which etcd it is, if not the one in `PATH`.
+    pub(super) release: Option<Release>,
+    /// Beside what the lab needs.
+    pub(super) flags: &'a [&'a str],
+    /// For their files.
+    pub(super) folder: &'a Path,
 }
 
 /// The cluster: one member or three.
@@ -43,15 +55,18 @@ impl Etcd {
     pub(crate) fn start(
         namespaces: Vec<(Arc<Namespace>, Nic)>,
         protection: Protection,
-        flags: &[&str],
-        folder: &Path,
+        made: Made<'_>,
     ) -> Etcd {
         let addresses: Vec<Ipv4Addr> = namespaces.iter().map(|(_, nic)| nic.ipv4).collect();
-        let pki = protection.tls.then(|| Pki::new(folder.join("pki")));
+        let pki = protection.tls.then(|| Pki::new(made.folder.join("pki")));
         let members = namespaces.into_iter().enumerate();
         let members = members.map(|(index, (namespace, nic))| {
-            let place = Place { namespace, port: nic.port, folder };
-            Member::new(index, place, &addresses, pki.as_ref(), flags)
+            let place = Place { namespace, port: nic.port, folder: made.folder };
+            let mut member = Member::new(index, place, &addresses, pki.as_ref(), made.flags);
+            if let Some(release) = made.release {
+                member.set_release(release);
+            }
+            member
         });
         let mut etcd = Etcd { members: members.collect(), pki, password: false, disk: None };
         etcd.start_all();

@@ -47,6 +47,8 @@ pub(crate) struct Status {
     pub(crate) leader: u64,
     /// The revision that it has.
     pub(crate) revision: i64,
+    /// The version of its program.
+    pub(crate) version: String,
 }
 
 impl Status {
@@ -65,6 +67,7 @@ pub(crate) fn parse_status(answer: &str) -> Vec<Status> {
         member: read.status.header.member_id,
         leader: read.status.leader,
         revision: read.status.header.revision,
+        version: read.status.version,
     };
     list.into_iter().map(status).collect()
 }
@@ -83,6 +86,7 @@ struct StatusBody {
     header: StatusHeader,
     #[serde(default)]
     leader: u64,
+    version: String,
 }
 
 #[derive(Deserialize)]

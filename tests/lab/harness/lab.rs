@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::builder::{self, Builder};
 use super::client::Client;
-use super::etcd::{Etcd, Protection};
+use super::etcd::{Etcd, Made, Protection};
 use super::etcdctl::Lock;
 use super::fault::Way;
 use super::holders::Holders;
@@ -291,7 +291,8 @@ impl Lab {
         let (name, nic) = ("another", builder::nic("another", 90, LAN));
         let namespace = Namespace::create(format!("{}-{name}", self.folder.name()));
         self.switch.plug_in(&namespace, &nic);
-        Etcd::start(vec![(Arc::new(namespace), nic)], Protection::default(), &[], &folder)
+        let made = Made { release: None, flags: &[], folder: &folder };
+        Etcd::start(vec![(Arc::new(namespace), nic)], Protection::default(), made)
     }
 
     /// A folder for files of the test, gone with the lab.

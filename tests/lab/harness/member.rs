@@ -13,6 +13,7 @@ use super::api::{self, Response};
 use super::namespace::Namespace;
 use super::pki::{Authority, Certificate};
 use super::process::{Process, Program};
+use super::release::Release;
 
 /// The authority of the cluster, and the certificate that its clients show.
 pub(crate) struct Pki {
@@ -131,6 +132,11 @@ impl Member {
         let token = ["--initial-cluster-token".to_owned(), cluster.to_owned()];
         self.identity.extend(token.clone());
         self.program.arguments.extend(token);
+    }
+
+    /// Has another etcd run from its next start on.
+    pub(super) fn set_release(&mut self, release: Release) {
+        self.program.path = release.program();
     }
 
     /// What `etcdctl snapshot restore` has to know of it.
