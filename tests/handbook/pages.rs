@@ -70,6 +70,7 @@ const OF_OTHERS: &[&str] = &[
     "LINK_INTERFACE",
     "LINK_IP",
     "LINK_MISSED",
+    "LINK_SEARCH",
     "LINK_SEQUENCE",
     "LINK_SIM_STEPS",
     "LINK_STATE",
