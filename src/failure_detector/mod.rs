@@ -253,6 +253,7 @@ impl FailureDetector {
     fn judge(&mut self, lease: i64, now: Instant, steps: &mut Vec<Step>) {
         self.due.remove(&lease);
         let held_down = self.held_down(lease, now);
+        self.owners.get_mut(&lease).into_iter().for_each(Owner::forget_without_heir);
         let comes_back_by = self.comes_back_by(lease);
         self.settle_call(lease, now, steps);
         let Some(owner) = self.owners.get_mut(&lease) else { return };

@@ -326,6 +326,13 @@ impl Owner {
         }
     }
 
+    /// What it has not got counts only as long as this host has that in its place.
+    pub(super) fn forget_without_heir(&mut self) {
+        if !self.has_heir() {
+            self.without = None;
+        }
+    }
+
     /// Takes note of its answer.
     pub(super) fn has_answered(&mut self, now: Instant) {
         let without = self.has_heir() && self.call.is_some_and(|call| call.lacks_address());

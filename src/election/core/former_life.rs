@@ -13,8 +13,7 @@ impl Core {
     /// When the lock was written for a former life of this host, which takes it over: no other has its name.
     /// A host that fails can only then give it to another.
     pub(super) fn stale_lock(&self) -> Option<i64> {
-        let asks = self.asks_before_it_comes_back() && self.wire.probe != Probe::Silent;
-        let takes = self.comes_back() && !asks;
+        let takes = self.comes_back() && !self.leaves_its_lock();
         self.etcd.lock.known_holder().filter(|_| takes).map(|holder| holder.written)
     }
 
@@ -39,10 +38,10 @@ impl Core {
         self.is_back_without_address() && self.comes_back() && could_ask
     }
 
-    /// Another machine has the IP: a host of LinK takes the lock.
+    /// The network has not said that nobody has the IP. If another host has it, that one takes the lock; for what is
+    /// never told nobody waits without end.
     pub(super) fn leaves_its_lock(&self) -> bool {
-        let heard = matches!(self.wire.probe, Probe::Answered { .. } | Probe::Claimed { .. });
-        self.asks_before_it_comes_back() && heard
+        self.asks_before_it_comes_back() && self.wire.probe != Probe::Silent
     }
 
     pub(super) fn settle_former_life(&mut self) {

@@ -150,7 +150,7 @@ impl fmt::Display for Reason<'_> {
             Reason::Starting => f.write_str("not elected yet"),
             Reason::HoldsLock => f.write_str("holds the lock"),
             Reason::LockIsFree => f.write_str("no host holds the lock"),
-            Reason::OwnStaleLease => f.write_str("an earlier lease of this host holds the lock"),
+            Reason::OwnStaleLease => f.write_str("the lock is of this host before its start"),
             Reason::OtherHoldsLock(host) => write!(f, "{host} holds the lock"),
             Reason::InGroup(group) => write!(f, "it belongs to group {group}"),
             Reason::OwnerNotHeard(host) => {

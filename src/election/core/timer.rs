@@ -64,8 +64,8 @@ pub enum Timer {
     /// Agents that start at the same time tell each other which IPs they offer. Machines that begin together
     /// differ by more; then it is a host alone that begins.
     Company,
-    /// A host that has booted and finds its own lock leaves it to the one that has the IP. That takes a second or two; what
-    /// has not taken it then is a stranger.
+    /// A host that has booted and finds its own lock leaves it to the one that has the IP. That one takes it after two
+    /// seconds and the time of a call; what has not taken it then is a stranger, or the network tells nothing.
     FormerLife,
 }
 

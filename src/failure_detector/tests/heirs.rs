@@ -129,3 +129,14 @@ fn an_owner_whose_agent_has_another_lease_is_replaced_if_it_does_not_take_its_lo
     let heir = detector.awaits(id(1), Route::Taken, Some(("h2", LEASE)), now + ms(2000));
     assert_eq!(heir, [dead(&[1], WITHOUT)]);
 }
+
+#[test]
+fn what_an_owner_has_said_once_does_not_count_the_next_time_that_this_host_has_its_ip() {
+    let (mut detector, now) = heir();
+    detector.call_news("h2", 1, CallNews::Answered(Hearing::Others.into()), now + ms(10));
+    // It takes its lock back, and etcd is lost again a minute later.
+    detector.awaits(id(1), Route::Ipv4, Some(("h2", LEASE)), now + ms(300));
+    let again = now + ms(60_000);
+    let steps = detector.awaits(id(1), Route::Taken, Some(("h2", LEASE)), again);
+    assert!(!steps.iter().any(|step| matches!(step, Step::Dead { .. })), "{steps:?}");
+}

@@ -68,6 +68,14 @@ fn what_does_not_take_the_lock_either_within_a_while_is_a_stranger() {
 }
 
 #[test]
+fn a_network_of_which_nothing_is_told_is_not_waited_for_without_end() {
+    let mut story = booted(LEASE);
+    assert_eq!(story.wait(), [elected(), Action::Bind, Action::Probe(false)]);
+    let mut story = booted(6);
+    assert_eq!(story.wait(), [Action::Probe(false), takes_over(&story)]);
+}
+
+#[test]
 fn an_agent_that_was_started_anew_is_the_owner_at_once_with_the_address() {
     let mut story = Story::started();
     story.feed(Input::Bound(true));
