@@ -15,3 +15,9 @@ pub(crate) fn since_boot() -> Duration {
     // The kernel has had this clock since 2.6.39.
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
 }
+
+/// How long this thread has had a CPU (`CLOCK_THREAD_CPUTIME_ID`, clock_gettime(2)): not while it waits,
+/// is stopped, or has to let others run.
+pub(crate) fn of_this_thread() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}

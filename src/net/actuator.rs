@@ -25,17 +25,16 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, TryRecvError};
-use nix::errno::Errno;
 
-use super::announce::{Announce, Announcer, Schedule};
+use super::announce::{Announce, Announcer, Cause, Schedule};
 use super::codec::heard::{Heard, Kind};
 use super::order::{AddressOrder, NetworkCounted, Order, Orders, Question, Token};
 use super::presence::Presence;
 use super::probe::{Asker, Duplicates, Ears, Frame, HostMonitor, Listener, Prober};
 use super::reconcile::{Events, LeftOvers, Reconciler, Route};
 use super::sys::PacketSocket;
-use super::wait::{STANDSTILL, wait};
-use super::{Looked, NetError, Report};
+use super::wait::{STANDSTILL, Work, wait};
+use super::{Looked, NetError, Report, rights};
 use crate::clock;
 use crate::network::{Liveness, ProbeResult};
 use crate::policy::Connections;
@@ -71,6 +70,8 @@ pub(super) struct Actuator {
     pub(super) questions: Vec<(Question, Sender<Result<Looked, NetError>>)>,
     pub(super) scrapes: Vec<NetworkCounted>,
     presence: Presence,
+    /// What this round has done so far.
+    work: Work,
     stopping: bool,
 }
 
@@ -83,7 +84,7 @@ impl Actuator {
     ) -> io::Result<Actuator> {
         let events = Events::subscribe()?;
         let mut route = Route::open()?;
-        let packets = open_packets(may_change(&mut route)?)?;
+        let packets = rights::open_packets(&mut route)?;
         let schedule = match announce.fixed {
             None => Schedule::BuiltIn,
             Some((interval, count)) => Schedule::Fixed(interval, count),
@@ -101,27 +102,26 @@ impl Actuator {
             questions: Vec::new(),
             scrapes: Vec::new(),
             presence: Presence::announce(),
+            work: Work::begin(Duration::ZERO),
             stopping: false,
         })
     }
 
     /// Works until it is told to stop.
     pub(super) fn run(mut self) {
-        let mut begun = clock::since_boot();
         loop {
+            self.work = Work::begin(self.busy());
             self.round();
             if self.stopping {
                 return;
             }
-            let ended = clock::since_boot();
-            // Changes may have taken so long, or it was stopped amid them.
-            if ended.saturating_sub(begun) >= STANDSTILL {
+            // Changes may have taken so long.
+            if !self.has_stood_still() && self.work.taken() >= STANDSTILL {
                 self.ask_anew(Instant::now());
             }
-            if let Some(late) = self.wait(ended) {
+            if let Some(late) = self.wait(clock::since_boot()) {
                 self.resume(late);
             }
-            begun = clock::since_boot();
         }
     }
 
@@ -314,12 +314,28 @@ impl Actuator {
     }
 
     fn announce(&mut self) {
+        let was_ordered_before = self.has_stood_still();
         let now = Instant::now();
         for (cidr, extent, cause) in self.reconciler.take_announcements() {
+            let cause = if was_ordered_before { Cause::Change } else { cause };
             self.announcer.start(cidr, extent, cause, now);
         }
         let reconciler = &self.reconciler;
         self.announcer.send_due(|cidr| reconciler.announce_source(cidr));
+    }
+
+    /// Whether this thread was stopped amid its work, which goes on as after a wait that was too long.
+    fn has_stood_still(&mut self) -> bool {
+        let Some(late) = self.work.standstill(self.busy()) else {
+            return false;
+        };
+        self.resume(late);
+        self.work = Work::begin(self.busy());
+        true
+    }
+
+    fn busy(&self) -> Duration {
+        clock::of_this_thread() + self.reconciler.route.asked()
     }
 
     /// Waits until there is something to do. If that took much longer than it should have, by the time
@@ -369,24 +385,4 @@ impl Actuator {
         let due = due.into_iter().flatten().min()?;
         Some(due.saturating_duration_since(now))
     }
-}
-
-fn may_change(route: &mut Route) -> io::Result<bool> {
-    route.may_change().map_err(|error| io::Error::other(format!("ask for addresses: {error}")))
-}
-
-/// Opens the packet socket. Its permission is the last of two; the error tells of both.
-fn open_packets(may_change: bool) -> io::Result<PacketSocket> {
-    let missing = match (may_change, PacketSocket::open()) {
-        (true, Ok(socket)) => return Ok(socket),
-        (true, Err(Errno::EPERM)) => "CAP_NET_RAW",
-        (false, Err(Errno::EPERM)) => "CAP_NET_ADMIN and CAP_NET_RAW",
-        (false, Ok(_)) => "CAP_NET_ADMIN",
-        (_, Err(errno)) => {
-            let error = io::Error::from(errno);
-            return Err(io::Error::new(error.kind(), format!("open a packet socket: {error}")));
-        }
-    };
-    let error = format!("missing capability: {missing}");
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, error))
 }

@@ -29,6 +29,7 @@ mod order;
 mod presence;
 mod probe;
 mod reconcile;
+mod rights;
 mod sys;
 mod wait;
 

@@ -1,7 +1,8 @@
-//! The one place in which the actuator waits.
+//! The one place in which the actuator waits, and what tells a standstill from work.
 //!
 //! Blocks in `ppoll`, whose timeout has nanoseconds: that of `poll` would have to be rounded up to
-//! whole milliseconds. A wait that took much longer than it should have was a standstill.
+//! whole milliseconds. A wait that took much longer than it should have was a standstill, and so was
+//! work that took much longer than it had a CPU or waited for the kernel, which may be busy.
 
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -15,6 +16,31 @@ use crate::clock;
 
 /// A wait that is so late was no wait: the process was stopped, or the machine suspended.
 pub(super) const STANDSTILL: Duration = Duration::from_millis(500);
+
+/// Work, from its beginning on.
+pub(super) struct Work {
+    begun: Duration,
+    /// What was busy by then.
+    busy: Duration,
+}
+
+impl Work {
+    /// Begins now. `busy` is for how long this thread has had a CPU or waited for the kernel, ever.
+    pub(super) fn begin(busy: Duration) -> Work {
+        Work { begun: clock::since_boot(), busy }
+    }
+
+    /// How long it has taken.
+    pub(super) fn taken(&self) -> Duration {
+        clock::since_boot().saturating_sub(self.begun)
+    }
+
+    /// How much longer it has taken than this thread was busy, if that is so long that others may have
+    /// acted.
+    pub(super) fn standstill(&self, busy: Duration) -> Option<Duration> {
+        standstill(Some(busy.saturating_sub(self.busy)), self.taken())
+    }
+}
 
 /// Waits until one of the descriptors is readable, or the time is over. If that took much longer
 /// than it should have, `since` that time since boot, how long the process or the machine stood still.
@@ -32,9 +58,9 @@ pub(super) fn wait<'a>(
     standstill(timeout, clock::since_boot().saturating_sub(since))
 }
 
-/// How much longer than its timeout a wait has taken, if that is so long that others may have acted.
-fn standstill(timeout: Option<Duration>, waited: Duration) -> Option<Duration> {
-    let late = waited.saturating_sub(timeout?);
+/// How much longer than it should have something has taken, if that is so long that others may have acted.
+fn standstill(should: Option<Duration>, taken: Duration) -> Option<Duration> {
+    let late = taken.saturating_sub(should?);
     (late >= STANDSTILL).then_some(late)
 }
 
@@ -54,6 +80,14 @@ mod tests {
         let hour = Duration::from_secs(3600);
         assert_eq!(standstill(Some(Duration::ZERO), hour), Some(hour));
         assert_eq!(standstill(None, hour), None, "nothing was to be done");
+    }
+
+    #[test]
+    fn work_stood_still_for_as_long_as_it_neither_ran_nor_waited_for_the_kernel() {
+        let begun = clock::since_boot().checked_sub(Duration::from_secs(1)).unwrap();
+        let work = Work { begun, busy: Duration::from_secs(9) };
+        assert_eq!(work.standstill(Duration::from_secs(3600)), None);
+        assert!(work.standstill(Duration::from_millis(9_400)) >= Some(STANDSTILL));
     }
 
     #[test]

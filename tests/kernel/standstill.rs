@@ -1,6 +1,8 @@
 //! A process that is stopped and goes on does not know what others have done meanwhile.
 
+use std::fs::File;
 use std::io::Read as _;
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,11 +10,12 @@ use link::net::codec::arp;
 use link::net::codec::ethernet::BROADCAST;
 use link::net::{Announce, Desired, MonitorTiming, Report};
 use link::network::Liveness;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, pipe2};
 
 use super::capture::Capture;
-use super::lab::{eventually, ip, link, mac, manage, manage_with, run};
+use super::lab::{eventually, has, ip, link, mac, manage, manage_with, run};
 use super::neighbour::{Neighbour, ip_there};
 
 /// Set in the child, which is the process that is stopped.
@@ -43,9 +46,13 @@ struct Again(Child);
 
 impl Again {
     fn start(test: &str) -> Again {
+        Again::start_with(test, Stdio::inherit())
+    }
+
+    fn start_with(test: &str, stderr: Stdio) -> Again {
         let mut child = Command::new(std::env::current_exe().unwrap());
         child.args(["--exact", test, "--nocapture"]).env(CHILD, "yes");
-        Again(child.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap())
+        Again(child.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap())
     }
 
     fn is_running(&mut self) -> bool {
@@ -124,6 +131,43 @@ fn nothing_is_announced_either_because_the_carrier_came_back_meanwhile() {
         capture.expect_none("10.0.0.1", Duration::from_millis(1900));
         capture.next("10.0.0.1");
     });
+}
+
+#[test]
+fn nothing_is_announced_after_a_standstill_amid_its_work() {
+    if std::env::var_os(CHILD).is_some() {
+        env_logger::builder().filter_level(log::LevelFilter::Warn).init();
+        return announce_until_stdin_ends(Duration::from_secs(30));
+    }
+    run(|| {
+        let capture = Capture::on("v1");
+        let (mut read, write) = full_pipe();
+        let child = Again::start_with(
+            "standstill::nothing_is_announced_after_a_standstill_amid_its_work",
+            write.into(),
+        );
+        capture.next("10.0.0.1");
+        eventually("it waits", || child.waits());
+        // It says so, for which there is no room, before it puts the address back and announces it.
+        ip("addr del 10.0.0.1/32 dev v0");
+        capture.frames.try_iter().for_each(drop);
+        capture.expect_none("10.0.0.1", Duration::from_secs(1));
+        assert!(!has("v0", "10.0.0.1/32"));
+        read.read_exact(&mut [0; 1 << 12]).unwrap();
+        eventually("it is back", || has("v0", "10.0.0.1/32"));
+        capture.expect_none("10.0.0.1", Duration::from_millis(1900));
+        capture.next("10.0.0.1");
+    });
+}
+
+/// A pipe that takes nothing until it is read.
+fn full_pipe() -> (File, OwnedFd) {
+    let (read, write) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    // One page, which is the least that a pipe can hold (pipe(7)).
+    let held = fcntl(&write, FcntlArg::F_SETPIPE_SZ(1)).unwrap();
+    let held = usize::try_from(held).unwrap();
+    assert_eq!(nix::unistd::write(&write, &vec![0; held]), Ok(held));
+    (read.into(), write)
 }
 
 #[test]

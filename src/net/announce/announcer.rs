@@ -17,6 +17,7 @@ use crate::net::codec::ethernet::Mac;
 use crate::net::codec::{arp, ethernet, ndp};
 use crate::net::error::words;
 use crate::net::sys::PacketSocket;
+use crate::net::wait::STANDSTILL;
 use crate::vip::Cidr;
 
 /// How many announcements are made before other work has its turn: below a millisecond's worth.
@@ -74,8 +75,14 @@ impl Announcer {
     /// Sends what is due. Just before each announcement `source` is asked whether the address is
     /// still this host's; if not, it is announced no more.
     pub(crate) fn send_due(&mut self, source: impl Fn(Cidr) -> Option<AnnounceSource>) {
+        let begun = Instant::now();
         for _ in 0..MAX_AT_ONCE {
-            let Some(announcement) = self.queue.pop(Instant::now()) else {
+            let now = Instant::now();
+            // It was stopped since: whether the rest may still be said is not known.
+            if now.duration_since(begun) >= STANDSTILL {
+                return;
+            }
+            let Some(announcement) = self.queue.pop(now) else {
                 return;
             };
             match source(announcement.cidr) {

@@ -3,11 +3,12 @@
 //! Blocks: the kernel carries out a request while it is sent; an answer that does not come is given up
 //! after a second.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{SockFlag, SockProtocol};
 
+use crate::clock;
 use crate::net::codec::netlink::{self, Message, Outcome};
 use crate::net::error::{RouteError, TIMEOUT};
 use crate::net::sys::NetlinkSocket;
@@ -23,13 +24,20 @@ pub(super) struct Exchange {
     socket: NetlinkSocket,
     buffer: Vec<u8>,
     sequence: u32,
+    asked: Duration,
 }
 
 impl Exchange {
     /// Opens the socket, which needs no capability.
     pub(super) fn open(protocol: SockProtocol) -> Result<Exchange, Errno> {
         let socket = open_socket(protocol)?;
-        Ok(Exchange { protocol, socket, buffer: vec![0; BUFFER], sequence: 0 })
+        Ok(Exchange {
+            protocol,
+            socket,
+            buffer: vec![0; BUFFER],
+            sequence: 0,
+            asked: Duration::ZERO,
+        })
     }
 
     /// Sends a request, made with its number, and hands the messages of its answer over, up to the one
@@ -41,9 +49,11 @@ impl Exchange {
         request: &dyn Fn(u32) -> Vec<u8>,
         each: &mut dyn FnMut(&Message<'_>),
     ) -> Result<(), RouteError> {
+        let begun = clock::since_boot();
         self.sequence = self.sequence.wrapping_add(1);
         let result = self.socket.send(&request(self.sequence)).map_err(RouteError::Socket);
         let result = result.and_then(|()| self.receive_answer(each));
+        self.asked += clock::since_boot().saturating_sub(begun);
         match result {
             Ok(Outcome { errno: 0, .. }) => Ok(()),
             Ok(Outcome { errno, text }) => Err(RouteError::Refused(Errno::from_raw(errno), text)),
@@ -52,6 +62,11 @@ impl Exchange {
                 Err(error)
             }
         }
+    }
+
+    /// How long all answers together have taken.
+    pub(super) fn asked(&self) -> Duration {
+        self.asked
     }
 
     fn receive_answer(

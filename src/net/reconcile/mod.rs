@@ -47,7 +47,7 @@ use crate::vip::Cidr;
 /// The managed addresses.
 #[derive(Debug)]
 pub(super) struct Reconciler {
-    route: Route,
+    pub(super) route: Route,
     /// In boxes, as half of the places in a node of the tree are empty after IPs were added in order.
     targets: BTreeMap<Cidr, Box<Target>>,
     interfaces: Interfaces,

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::io;
 use std::net::IpAddr;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::SockProtocol;
@@ -77,6 +78,11 @@ impl Route {
             #[cfg(test)]
             dumps: 0,
         })
+    }
+
+    /// How long all answers of the kernel together have taken, of which its lock may have been held by others.
+    pub(crate) fn asked(&self) -> Duration {
+        self.kernel.asked()
     }
 
     /// Whether this process may change addresses: the kernel checks `CAP_NET_ADMIN` before it
