@@ -13,7 +13,7 @@ use crate::history::After;
 use crate::metrics::Snapshot;
 use crate::policy::LossPolicy;
 use crate::sorted::map_of;
-use crate::vip::{Check, Cidr, VipId};
+use crate::vip::{Check, Cidr, GroupName, VipId};
 use crate::wire;
 
 /// A command with the channel on which its outcome is expected, once.
@@ -156,8 +156,9 @@ impl Command {
 impl Change {
     /// Whether there is anything that is to be different.
     pub fn is_none(&self) -> bool {
-        let Change { checks, interval, loss, priority, fixed: _ } = self;
-        checks.is_none() && interval.is_none() && loss.is_none() && priority.is_none()
+        let Change { checks, interval, loss, priority, group, fixed: _ } = self;
+        let more = loss.is_some() || priority.is_some() || group.is_some();
+        checks.is_none() && interval.is_none() && !more
     }
 
     fn words(&self) -> String {
@@ -171,7 +172,11 @@ impl Change {
             Some(number) => format!(" priority {number}"),
             None => " priority default".to_owned(),
         });
-        [checks, interval, loss, priority].into_iter().flatten().collect()
+        let group = self.group.as_ref().map(|group| match group {
+            Some(name) => format!(" group {name}"),
+            None => " group none".to_owned(),
+        });
+        [checks, interval, loss, priority, group].into_iter().flatten().collect()
     }
 }
 
@@ -190,6 +195,8 @@ pub struct NewVip {
     pub loss: Option<LossPolicy>,
     /// Who is first when it is free, or the daemon's default.
     pub priority: Option<u8>,
+    /// The group to which it is to belong, if to one.
+    pub group: Option<GroupName>,
     /// Register it though another machine answers for the address.
     pub force: bool,
 }
@@ -205,6 +212,8 @@ pub struct Change {
     pub loss: Option<Option<LossPolicy>>,
     /// Who is first when it is free, or the daemon's default, if that is to be something else.
     pub priority: Option<Option<u8>>,
+    /// The group to which it is to belong, or that it is to belong to none, if that is to be something else.
+    pub group: Option<Option<GroupName>>,
     /// What was said of fields that cannot be changed ([`wire::Ip::FIXED`]): it has to be so.
     pub fixed: Vec<(&'static str, String)>,
 }

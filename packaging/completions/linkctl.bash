@@ -4,8 +4,8 @@
 # The options of a command, beside those of all.
 _linkctl_options() {
     case $1 in
-        add) echo --check --interval --interface --etcd-loss-policy --priority --force --file --wait ;;
-        set) echo --check --interval --etcd-loss-policy --priority ;;
+        add) echo --check --interval --interface --etcd-loss-policy --priority --group --force --file --wait ;;
+        set) echo --check --interval --etcd-loss-policy --priority --group ;;
         apply) echo --file --dry-run --force ;;
         failover) echo --to ;;
         drain) echo --for --wait ;;
@@ -44,7 +44,7 @@ _linkctl() {
             *) [[ $word == -* || -n $command ]] || command=$word ;;
         esac
         case $word in
-            --host | --cacert | --user | --password | --password-file | --check | --interval | --interface | --etcd-loss-policy | --priority | --to | --for | --env | --file | --output)
+            --host | --cacert | --user | --password | --password-file | --check | --interval | --interface | --etcd-loss-policy | --priority | --group | --to | --for | --env | --file | --output)
                 previous=$word
                 ;;
             -f) [ "$command" = events ] || previous=$word ;;

@@ -49,6 +49,7 @@ complete -c linkctl -n '__fish_seen_subcommand_from add' -l check -x -d 'Only wh
 complete -c linkctl -n '__fish_seen_subcommand_from add' -l interval -x -d 'Seconds between two checks'
 complete -c linkctl -n '__fish_seen_subcommand_from add' -l interface -x -a '(ls /sys/class/net)' -d 'Where it is added'
 complete -c linkctl -n '__fish_seen_subcommand_from add' -l etcd-loss-policy -x -a 'take probe hold' -d 'When etcd is lost'
+complete -c linkctl -n '__fish_seen_subcommand_from add set' -l group -x -d 'With which it has one owner'
 complete -c linkctl -n '__fish_seen_subcommand_from add set' -l priority -x -d '0 to 255: who is first when it is free'
 complete -c linkctl -n '__fish_seen_subcommand_from add' -l force -d 'Though another machine answers for it'
 complete -c linkctl -n '__fish_seen_subcommand_from failover' -l to -x -a '(__fish_print_hostnames)' -d 'The host that shall have it'

@@ -14,7 +14,9 @@ use crate::command::{Change, Command, NewVip};
 use crate::interface_name;
 use crate::policy::LossPolicy;
 use crate::text::is_host_name;
-use crate::vip::{Check, Cidr, Fault as CheckFault, LONGEST_INTERVAL, check_of, is_integer};
+use crate::vip::{
+    Check, Cidr, Fault as CheckFault, GroupName, LONGEST_INTERVAL, check_of, is_integer,
+};
 use crate::wire;
 
 /// Seconds between two health checks; 0 means the daemon's default.
@@ -24,6 +26,8 @@ const INTERVAL: &str = "healthcheck_interval";
 const LOSS: &str = "etcd_loss_policy";
 /// Who is first when an IP is free.
 const PRIORITY: &str = "priority";
+/// The group to which an IP belongs.
+const GROUP: &str = "group";
 /// How many health checks an IP may have: each has a thread.
 const MAX_CHECKS: usize = 32;
 /// Characters of a value that are repeated in an error.
@@ -70,14 +74,15 @@ pub(super) fn new_endpoint(object: &Map<String, Value>) -> Result<NewVip, Fault>
 }
 
 /// The body of `PUT /ips/:id`: the checks under `healthchecks`, or under the name that they have
-/// in an IP; their interval; the policy; the priority; or several of them. What is absent stays as it is, and null is the
+/// in an IP; their interval; the policy; the priority; the group; or several of them. What is absent stays as it is, and null is the
 /// daemon's default. What an IP has beside these may be said as it is.
 pub(crate) fn change(body: &[u8]) -> Result<Change, Fault> {
     let object = object(body)?;
     let field = ["healthchecks", "checks"].into_iter().find(|field| object.contains_key(*field));
-    let [has_policy, has_interval, has_priority] =
-        [LOSS, INTERVAL, PRIORITY].map(|field| object.contains_key(field));
-    let says_nothing = field.is_none() && !has_policy && !has_interval && !has_priority;
+    let [has_policy, has_interval, has_priority, has_group] =
+        [LOSS, INTERVAL, PRIORITY, GROUP].map(|field| object.contains_key(field));
+    let says_more = has_policy || has_interval || has_priority || has_group;
+    let says_nothing = field.is_none() && !says_more;
     let fixed = fixed(&object);
     if says_nothing && fixed.is_empty() {
         return Err(missing("healthchecks"));
@@ -89,6 +94,7 @@ pub(crate) fn change(body: &[u8]) -> Result<Change, Fault> {
     };
     let loss = string(&object, LOSS, LOSS)?;
     let priority = integer(&object, PRIORITY)?;
+    let group = string(&object, GROUP, GROUP)?;
 
     let mut errors = ValidationErrors::default();
     if field == Some("healthchecks")
@@ -100,8 +106,9 @@ pub(crate) fn change(body: &[u8]) -> Result<Change, Fault> {
     let interval = has_interval.then(|| errors.interval(interval));
     let loss = has_policy.then(|| errors.loss(loss));
     let priority = has_priority.then(|| errors.priority(priority));
+    let group = has_group.then(|| errors.group(group));
     errors.result()?;
-    Ok(Change { checks, interval, loss, priority, fixed })
+    Ok(Change { checks, interval, loss, priority, group, fixed })
 }
 
 /// What is said of fields that cannot be changed. The Go LinK's clients write null for what is not set.
@@ -192,6 +199,7 @@ fn new_vip(
     let checks = raw_checks(object, "checks")?;
     let loss = string(object, LOSS, LOSS)?;
     let priority = integer(object, PRIORITY)?;
+    let group = string(object, GROUP, GROUP)?;
     let force = boolean(object, "force")?;
 
     let mut errors = ValidationErrors::default();
@@ -201,10 +209,11 @@ fn new_vip(
     errors.interface(interface);
     let loss = errors.loss(loss);
     let priority = errors.priority(priority);
+    let group = errors.group(group);
     errors.result()?;
     let cidr = cidr.expect("an address without a value has a fault");
     let interface = interface.map(str::to_owned);
-    Ok(NewVip { cidr, checks, healthcheck_interval, interface, loss, priority, force })
+    Ok(NewVip { cidr, checks, healthcheck_interval, interface, loss, priority, group, force })
 }
 
 impl ValidationErrors {
@@ -269,6 +278,12 @@ impl ValidationErrors {
             self.add(PRIORITY, format!("{number} is not in 0-255"));
         }
         priority
+    }
+
+    fn group(&mut self, name: Option<&str>) -> Option<GroupName> {
+        let name = name?;
+        let group = name.parse::<GroupName>();
+        group.map_err(|error| self.add(GROUP, format!("{} {error}", shown(name)))).ok()
     }
 
     fn interface(&mut self, name: Option<&str>) {

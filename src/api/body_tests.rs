@@ -32,6 +32,7 @@ fn an_ip_needs_nothing_but_its_address() {
         interface: None,
         loss: None,
         priority: None,
+        group: None,
         force: false,
     };
     assert_eq!(created(r#"{"ip":"10.0.0.1"}"#), expected);
@@ -225,6 +226,24 @@ fn a_priority_is_a_number_of_eight_bits_or_the_agents() {
             [text_of(change(body.as_bytes()), status), text_of(new_ip(body.as_bytes()), status)]
         {
             assert!(error.contains("priority"), "{text}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_group_is_a_plain_name_or_none() {
+    let group = |text: &str| change(text.as_bytes()).unwrap().group;
+    let name = |text: &str| text.parse::<GroupName>().ok();
+    assert_eq!(group(r#"{"group":"gw-1"}"#), Some(name("gw-1")));
+    assert_eq!(group(r#"{"group":null}"#), Some(None));
+    assert_eq!(group(r#"{"healthchecks":[]}"#), None);
+    assert_eq!(created(r#"{"ip":"10.0.0.1","group":"gw"}"#).group, name("gw"));
+    for (status, text) in [(422, r#""a b""#), (422, r#""""#), (422, r#""a:b""#), (400, "7")] {
+        let body = format!(r#"{{"ip":"10.0.0.1","group":{text}}}"#);
+        for error in
+            [text_of(change(body.as_bytes()), status), text_of(new_ip(body.as_bytes()), status)]
+        {
+            assert!(error.contains("group"), "{text}: {error}");
         }
     }
 }

@@ -325,6 +325,7 @@ fn check_new(new: &NewVip) {
         "interface": new.interface,
         "etcd_loss_policy": new.loss,
         "priority": new.priority,
+        "group": new.group.as_ref().map(ToString::to_string),
     });
     let (key, value) = (format!("/link/hosts/h1/{ID}"), value.to_string().into_bytes());
     let kv = etcd::Kv { key, value, lease: 0, mod_revision: 1 };
@@ -340,7 +341,7 @@ fn check_new(new: &NewVip) {
     assert_eq!((record.cidr, &record.checks), (new.cidr, &new.checks));
     assert_eq!(record.healthcheck_interval, new.healthcheck_interval);
     assert_eq!((&record.interface, record.loss), (&new.interface, new.loss));
-    assert_eq!(record.priority, new.priority);
+    assert_eq!((record.priority, &record.group), (new.priority, &new.group));
 }
 
 fn check_refusal(reply: &Reply, input: &[u8]) {

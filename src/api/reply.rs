@@ -232,6 +232,7 @@ mod tests {
             healthcheck_interval: 0,
             etcd_loss_policy: "take".to_owned(),
             priority: Some(100),
+            group: None,
             plugin: "arp".to_owned(),
             election_key: "10.0.0.1_32".to_owned(),
             owner: None,

@@ -20,7 +20,7 @@ pub(super) struct Cluster {
     pub(super) hosts: BTreeMap<String, Host>,
     pub(super) ips: BTreeMap<Cidr, Vip>,
     /// What hosts are elected for all IPs of a group together.
-    groups: BTreeMap<GroupName, Vip>,
+    groups: Vec<(GroupName, Vip)>,
     /// Keys that cannot be understood, and why.
     pub(super) bad: Vec<(String, String)>,
     /// Names under which a second machine starts.
@@ -77,11 +77,16 @@ impl Cluster {
         cluster
     }
 
+    /// What hosts are elected for all IPs of a group together.
+    pub(super) fn group(&self, name: &GroupName) -> Option<&Vip> {
+        group_in(&self.groups, name)
+    }
+
     /// An IP of a group has the owner and the candidates of the group.
     fn resolve_groups(&mut self) {
         for vip in self.ips.values_mut() {
             let Some(group) = &vip.group else { continue };
-            let group = self.groups.get(group);
+            let group = group_in(&self.groups, group);
             let hosts = group.map(|group| group.candidates.clone()).unwrap_or_default();
             vip.owner = group.and_then(|group| group.owner.clone());
             let own = std::mem::replace(&mut vip.candidates, hosts);
@@ -185,7 +190,14 @@ impl Cluster {
     fn elected(&mut self, of: ElectionKey) -> &mut Vip {
         match of {
             ElectionKey::Ip(cidr) => self.vip(cidr),
-            ElectionKey::Group(name) => self.groups.entry(name).or_default(),
+            ElectionKey::Group(name, _) => {
+                let known = self.groups.iter().position(|(it, _)| *it == name);
+                let place = known.unwrap_or(self.groups.len());
+                if known.is_none() {
+                    self.groups.push((name, Vip::default()));
+                }
+                &mut self.groups[place].1
+            }
         }
     }
 
@@ -198,10 +210,14 @@ impl Cluster {
     }
 }
 
+fn group_in<'a>(groups: &'a [(GroupName, Vip)], name: &GroupName) -> Option<&'a Vip> {
+    groups.iter().find(|(it, _)| it == name).map(|(_, vip)| vip)
+}
+
 /// What the hosts are elected for that write this key: a group, or an IP in whatever spelling.
 fn of(key: &str) -> Option<ElectionKey> {
     if let Some(name) = ElectionKey::group_of(key) {
-        return Some(ElectionKey::Group(name));
+        return Some(ElectionKey::Group(name, 0));
     }
     let cidr: Cidr = key.contains('_').then(|| key.replacen('_', "/", 1).parse().ok())??;
     Some(cidr.into())

@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use super::decode::{Cluster, Vip};
 use super::{Facts, Own};
 use crate::sorted::{set_of, sort_by};
+use crate::store::MOST_MEMBERS;
 use crate::text::first_of;
-use crate::vip::Cidr;
+use crate::vip::{Cidr, ElectionKey, GroupName};
 use crate::wire::Finding;
 
 /// How many names a text has.
@@ -50,6 +51,7 @@ pub(super) fn all(facts: &Facts, cluster: &Cluster) -> Vec<Finding> {
         Ok(_) => {
             findings.conflicts(&facts.own, cluster);
             findings.redundancy(cluster);
+            findings.groups(&facts.own, cluster);
         }
     }
     findings.hosts(&facts.own, cluster);
@@ -63,6 +65,35 @@ pub(super) fn all(facts: &Facts, cluster: &Cluster) -> Vec<Finding> {
     }
     sort_by(&mut findings.0, |(a, _), (b, _)| a.cmp(b));
     findings.0.into_iter().map(|(_, finding)| finding).collect()
+}
+
+/// Why an IP that a host offers in a group does not belong to it; nothing where it is about to join, or another finding says it.
+fn not_joined(host: &str, name: &GroupName, vip: &Vip, cluster: &Cluster) -> Option<String> {
+    match &vip.group {
+        // Who does not offer all of the group is told with that.
+        Some(group) if group == name => return None,
+        Some(group) => return Some(format!("it belongs to group {group}")),
+        None => {}
+    }
+    let (owner, _) = vip.owner.as_ref()?;
+    let group = cluster.group(name);
+    let stands = group.into_iter().flat_map(|group| group.candidates.keys());
+    let without: Vec<&String> = stands.filter(|host| !vip.candidates.contains_key(*host)).collect();
+    if !without.is_empty() {
+        let hosts = first_of(without.into_iter(), NAMES, ", ");
+        return Some(format!("not all candidates for the group offer it: {hosts}"));
+    }
+    match group.and_then(|group| group.owner.as_ref()) {
+        Some((other, _)) if other != owner => Some(format!(
+            "{owner} owns it, and {other} the group; {owner} hands it over when it offers it in the group, too"
+        )),
+        _ if owner != host => Some(format!("{owner} owns it, and does not offer it in the group")),
+        _ => {
+            let members = cluster.ips.values().filter(|vip| vip.group.as_ref() == Some(name));
+            let is_full = members.count() >= MOST_MEMBERS;
+            is_full.then(|| format!("the group has {MOST_MEMBERS} IPs, and no group has more"))
+        }
+    }
 }
 
 struct Findings(Vec<(Kind, Finding)>);
@@ -152,6 +183,19 @@ impl Findings {
                     self.add(Kind::Redundancy, cidr, text);
                 }
                 [..] => {}
+            }
+        }
+    }
+
+    /// IPs of the asked host that have not joined their group.
+    fn groups(&mut self, own: &Own, cluster: &Cluster) {
+        for ip in own.ips.iter().filter(|ip| !ip.election_key.starts_with(ElectionKey::GROUP)) {
+            let name = ip.group.as_ref().and_then(|name| name.parse().ok());
+            let vip = ip.ip.parse().ok().and_then(|cidr: Cidr| cluster.ips.get(&cidr));
+            let (Some(name), Some(vip)) = (name, vip) else { continue };
+            if let Some(why) = not_joined(&own.host, &name, vip, cluster) {
+                let text = format!("it has not joined group {name}: {why}");
+                self.add(Kind::Problem, &ip.ip, text);
             }
         }
     }

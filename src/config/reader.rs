@@ -39,7 +39,8 @@ impl Reader<'_> {
         let credentials = self.credentials();
         let crash_detection = self.policy("CRASH_DETECTION");
         let hostname = self.hostname(kernel_name);
-        let own = vec![store::records_prefix(&hostname), store::config_prefix(&hostname)];
+        let own = [store::records_prefix(&hostname), store::config_prefix(&hostname)];
+        let own = own.into_iter().chain([store::GROUPS.to_owned()]).collect();
         Config {
             interface: self.interface(),
             hostname,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::agent::{Agent, NewIp};
 use super::failure::{Failure, Next};
 use super::output::Output;
-use super::show;
+use super::{list, show};
 use crate::text::clean;
 use crate::wire;
 
@@ -46,7 +46,7 @@ pub(super) fn many(
         added.value = await_owners(agent, &ips, wait)?;
         added.json = serde_json::to_vec(&added.value).unwrap_or(added.json);
     }
-    output.answer(&added.json, |colour| show::list(&added.value, colour))
+    output.answer(&added.json, |colour| list::list(&added.value, colour))
 }
 
 /// Waits until all of these have an owner; how they are then.

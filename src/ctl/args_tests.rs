@@ -63,6 +63,8 @@ fn add_takes_checks_an_interval_an_interface_a_policy_and_force() {
         "--etcd-loss-policy",
         "probe",
         "--priority=200",
+        "--group",
+        "gw",
         "--force",
     ];
     let check = |host: &str, port| json!({"type": "TCP", "host": host, "port": port});
@@ -73,6 +75,7 @@ fn add_takes_checks_an_interval_an_interface_a_policy_and_force() {
         "interface": "eth1",
         "etcd_loss_policy": "probe",
         "priority": 200,
+        "group": "gw",
         "force": true,
     });
     let Subcommand::Add(new, None) = command(&args) else { panic!("another command") };
@@ -192,6 +195,8 @@ fn what_makes_no_sense_is_refused_by_name() {
         (&["add", "10.0.0.1", "--interface", ""], "--interface"),
         (&["add", "10.0.0.1", "--etcd-loss-policy", "x"], "\"x\": is not a policy (take, "),
         (&["add", "10.0.0.1", "--priority", "256"], "\"256\": is not a number from 0 to 255"),
+        (&["add", "10.0.0.1", "--group", "a b"], "is not a name of 1 to 32 letters"),
+        (&["list", "--group", "gw"], "--group"),
         (&["list", "--priority", "5"], "--priority"),
         (&["list", "--interval", "5"], "--interval"),
         (&["status", "--wide"], "--wide"),

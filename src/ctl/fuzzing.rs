@@ -17,6 +17,7 @@ use super::dial::Deadline;
 use super::events;
 use super::failure::{Failure, Kind};
 use super::http::{self, Error, Incoming, Request, Response};
+use super::list;
 use super::secure::Stream;
 use super::server::Server;
 use super::show::{self, Colour};
@@ -95,7 +96,7 @@ fn check_shown(body: &[u8]) {
         lines_of(&commands);
     }
     if let Ok(wire::IpList { ips }) = serde_json::from_slice(body) {
-        assert_eq!(lines_of(&show::list(&ips, Colour::No)), 1 + ips.len());
+        assert_eq!(lines_of(&list::list(&ips, Colour::No)), 1 + ips.len());
     }
     let hosts = serde_json::from_slice::<wire::HostList>(body).map(|list| list.hosts);
     if let Ok(wire::Events { events: found, .. }) = serde_json::from_slice(body) {

@@ -117,6 +117,8 @@ STATUS  ACTIVATED: this host owns the IP; STANDBY: it is a candidate; FAILING: i
 OWNER   the host that holds the lock in etcd
 BOUND   whether the address is on this host's interface
 SINCE   how long the status has been what it is
+GROUP   the group to which it is to belong, where an IP has one; in a narrow table only
+        if it fits
 
   --wide         names in full, and interface, number of health checks and id, too
   --output FORM  table; wide: as --wide; commands: what a shell has to run to make another
@@ -138,8 +140,8 @@ const ADD: &str = "\
 Share an IP: the agent's host becomes a candidate for it.
 
 Usage: linkctl add IP [--check CHECK]... [--interval SECONDS] [--interface NAME]
-                   [--etcd-loss-policy POLICY] [--priority NUMBER] [--force]
-                   [--wait[=SECONDS]] [--json]
+                   [--etcd-loss-policy POLICY] [--priority NUMBER] [--group NAME]
+                   [--force] [--wait[=SECONDS]] [--json]
        linkctl add -f FILE [--force] [--wait[=SECONDS]] [--json]
 
   IP                   an address, or an address/mask; without one /32 or /128 is meant
@@ -162,6 +164,8 @@ Usage: linkctl add IP [--check CHECK]... [--interval SECONDS] [--interface NAME]
                        ETCD_LOSS_POLICY
   --priority NUMBER    0 to 255: the host with the highest is first when the IP is free; no
                        IP moves for it; none: the agent's PRIORITY
+  --group NAME         the IPs of a group have one owner, which has all of them: what keeps
+                       a host from one keeps it from all
   --force              though a machine that does not share the IP answers for it
   --wait[=SECONDS]     return when the IP has an owner, this host or another; exit code 4 if
                        it has none within 30 s or so many
@@ -179,7 +183,7 @@ const SET: &str = "\
 Change what an IP says of itself. It stays where it is. What is not given stays, too.
 
 Usage: linkctl set IP|ID [--check CHECK]... [--interval SECONDS]
-                   [--etcd-loss-policy POLICY] [--priority NUMBER] [--json]
+                   [--etcd-loss-policy POLICY] [--priority NUMBER] [--group NAME] [--json]
 
   --check CHECK        as with `linkctl add`; these checks take the place of all that there
                        are; none: no check
@@ -187,6 +191,7 @@ Usage: linkctl set IP|ID [--check CHECK]... [--interval SECONDS]
   --etcd-loss-policy POLICY
                        take, probe or hold, as with `linkctl add`; default: the agent's
   --priority NUMBER    as with `linkctl add`; default: the agent's
+  --group NAME         as with `linkctl add`; none: by itself
 
 Example:
   linkctl set 10.20.30.40 --check 127.0.0.1:80 --check 127.0.0.1:443
@@ -229,7 +234,7 @@ Usage: linkctl lock IP|ID [--json]
 ";
 
 const FAILOVER: &str = "\
-Hand an IP to another host. Only its owner can do this.
+Hand an IP to another host, with all of its group if it has one. Only its owner can do this.
 
 Usage: linkctl failover IP|ID [--to HOST] [--json]
 

@@ -23,6 +23,7 @@ mod help;
 mod hosts;
 mod http;
 mod leave;
+mod list;
 mod output;
 mod secure;
 mod seen;
@@ -122,8 +123,9 @@ fn run(agent: Agent, output: Output, command: &Subcommand) -> Result<(), Failure
             output.done(|| format!("{target}: {}", what_came_of_it(&agent, &id)))
         }
         Subcommand::Failover(target, host) => {
-            change(&agent, "failover", target, |id| agent.failover(id, host.as_deref()))?;
-            output.done(|| format!("{target} is handed over"))
+            let call = |id: &VipId| agent.failover(id, host.as_deref());
+            let id = change(&agent, "failover", target, call)?;
+            output.done(|| format!("{target} is handed over{}", with_its_group(&agent, &id)))
         }
     }
 }
@@ -148,7 +150,7 @@ fn list(agent: &Agent, output: Output, form: ListForm) -> Result<(), Failure> {
         output::note(&format!("the agent at {} shares no IP", agent.server));
         return Ok(());
     }
-    let shown = if form == ListForm::Wide { show::wide_list } else { show::list };
+    let shown = if form == ListForm::Wide { list::wide_list } else { list::list };
     output.answer(&list.json, |colour| shown(&list.value.ips, colour))
 }
 
@@ -168,6 +170,13 @@ fn show_one(agent: &Agent, output: Output, target: &Target) -> Result<(), Failur
         hosts => Some(hosts.map_err(named)?.value.hosts),
     };
     output.answer(&shown.json, |colour| show::one(&shown.value.ip, hosts.as_deref(), colour))
+}
+
+/// The group, all of which goes where one of its IPs goes.
+fn with_its_group(agent: &Agent, id: &VipId) -> String {
+    let ip = agent.show(id).ok().map(|shown| shown.value.ip).filter(seen::has_joined);
+    let group = ip.and_then(|ip| ip.group).map(|group| clean(&group));
+    group.map(|group| format!(", with all IPs of group {group}")).unwrap_or_default()
 }
 
 /// What came of it that a lock was tried, when that is known after a moment.

@@ -2,7 +2,19 @@
 
 use super::text::duration;
 use crate::text::clean;
+use crate::vip::ElectionKey;
 use crate::wire;
+
+/// The group to which an IP is to belong, and whether it does.
+pub(super) fn group(ip: &wire::Ip) -> Option<[String; 2]> {
+    let yet = if has_joined(ip) { "" } else { ", which it has not joined" };
+    Some(["group".to_owned(), clean(ip.group.as_ref()?) + yet])
+}
+
+/// The IP belongs to a group.
+pub(super) fn has_joined(ip: &wire::Ip) -> bool {
+    ip.election_key.starts_with(ElectionKey::GROUP)
+}
 
 /// What is seen on the network and by the checks.
 pub(super) fn facts(seen: &wire::Seen) -> Vec<(&'static str, String)> {

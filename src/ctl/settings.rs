@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::failure::Failure;
 use crate::policy::{LossPolicy, UnknownWord};
 use crate::text::clean;
-use crate::vip::Check;
+use crate::vip::{Check, GroupName, GroupNameError};
 
 /// One setting of an IP.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(super) struct Setting {
 }
 
 /// All settings.
-pub(super) static SETTINGS: [Setting; 5] = [
+pub(super) static SETTINGS: [Setting; 6] = [
     Setting {
         field: "checks",
         option: "check",
@@ -79,6 +79,16 @@ pub(super) static SETTINGS: [Setting; 5] = [
         shows_agents: true,
         read: read_priority,
         write: write_number,
+    },
+    Setting {
+        field: "group",
+        option: "group",
+        none: "none",
+        is_list: false,
+        can_change: true,
+        shows_agents: true,
+        read: read_group,
+        write: write_text,
     },
 ];
 
@@ -182,6 +192,11 @@ fn read_priority(text: &str) -> Result<Value, String> {
     Ok(priority.into())
 }
 
+fn read_group(text: &str) -> Result<Value, String> {
+    let name: GroupName = text.parse().map_err(|why: GroupNameError| why.to_string())?;
+    Ok(name.to_string().into())
+}
+
 fn read_name(text: &str) -> Result<Value, String> {
     match text.is_empty() {
         true => Err("the name is empty".to_owned()),
@@ -221,6 +236,7 @@ mod tests {
             ("check", "exec://replication?arg=--max&arg=5%25%2C"),
             ("interval", "7"),
             ("priority", "255"),
+            ("group", "gw-1.north"),
             ("interface", "eth1.100"),
             ("etcd-loss-policy", "hold"),
         ] {

@@ -1,79 +1,24 @@
-//! Answers as tables for people.
+//! One IP as a table for people.
 //!
-//! No frames: a line is an IP, so that grep, awk and head work on it. What comes from the agent is
+//! No frames: a line is a property, so that grep, awk and head work on it. What comes from the agent is
 //! cleaned before it reaches the terminal.
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
 use super::seen;
-use super::text::{IP, WIDTH, cut, duration, wrapped};
+use super::text::{cut, duration, wrapped};
 use crate::text::clean;
 use crate::wire;
 
 /// Columns of what stands beside a title.
 const VALUE: usize = 64;
 
-/// Columns of a state: the longest is `ACTIVATED`.
-const STATUS: usize = 9;
-
 /// Whether output may be coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colour {
     Yes,
     No,
-}
-
-/// A line for each IP under a line of titles, in the columns of a terminal.
-pub(super) fn list(ips: &[wire::Ip], colour: Colour) -> String {
-    let longest = |cell: &dyn Fn(&wire::Ip) -> String| {
-        ips.iter().map(|ip| cell(ip).chars().count()).max().unwrap_or(0)
-    };
-    let used = longest(&|ip| cut(&clean(&ip.ip), IP))
-        + longest(&|ip| cut(&clean(&ip.status), STATUS)).max("STATUS".len())
-        + longest(&|ip| duration(ip.since)).max("SINCE".len());
-    let room = WIDTH.saturating_sub(used + "BOUND".len() + 4 * 2).max("OWNER".len());
-    let mut table = plain_table();
-    let status_title = paint("STATUS", Hue::Plain, colour);
-    table.set_header(["IP", &status_title, "OWNER", "BOUND", "SINCE"]);
-    for ip in ips {
-        table.add_row([
-            cut(&clean(&ip.ip), IP),
-            status(ip, STATUS, colour),
-            cut(&owner(ip), room),
-            yes_or_no(ip.bound),
-            duration(ip.since),
-        ]);
-    }
-    render(table)
-}
-
-/// The same with all that a list has, as wide as that is.
-pub(super) fn wide_list(ips: &[wire::Ip], colour: Colour) -> String {
-    let mut table = plain_table();
-    table.set_header([
-        "IP",
-        &paint("STATUS", Hue::Plain, colour),
-        "OWNER",
-        "BOUND",
-        "INTERFACE",
-        "CHECKS",
-        "SINCE",
-        "ID",
-    ]);
-    for ip in ips {
-        table.add_row([
-            clean(&ip.ip),
-            status(ip, usize::MAX, colour),
-            owner(ip),
-            yes_or_no(ip.bound),
-            clean(&ip.interface),
-            ip.checks.len().to_string(),
-            duration(ip.since),
-            clean(&ip.id),
-        ]);
-    }
-    render(table)
 }
 
 /// A line for each property of one IP.
@@ -107,6 +52,7 @@ pub(super) fn one(ip: &wire::Ip, hosts: Option<&[wire::Host]>, colour: Colour) -
     if let Some(priority) = ip.priority {
         table.add_row(["priority".to_owned(), priority.to_string()]);
     }
+    table.add_rows(seen::group(ip));
     table.add_row(["id".to_owned(), clean(&ip.id)]);
     table.add_row(["election key".to_owned(), clean(&ip.election_key)]);
     render(table)
@@ -149,7 +95,7 @@ pub(super) fn render(mut table: Table) -> String {
     table.trim_fmt() + "\n"
 }
 
-fn owner(ip: &wire::Ip) -> String {
+pub(super) fn owner(ip: &wire::Ip) -> String {
     or_dash(ip.owner.as_deref().map(clean).unwrap_or_default())
 }
 
@@ -162,14 +108,14 @@ fn checks(ip: &wire::Ip) -> String {
     }
 }
 
-fn or_dash(text: String) -> String {
+pub(super) fn or_dash(text: String) -> String {
     match text.is_empty() {
         true => "-".to_owned(),
         false => text,
     }
 }
 
-fn yes_or_no(value: bool) -> String {
+pub(super) fn yes_or_no(value: bool) -> String {
     match value {
         true => "yes".to_owned(),
         false => "no".to_owned(),
@@ -178,13 +124,13 @@ fn yes_or_no(value: bool) -> String {
 
 /// A colour by its number in ECMA-48, 8.3.117 (SGR). All have two digits, see [`paint`].
 #[derive(Clone, Copy)]
-enum Hue {
+pub(super) enum Hue {
     Green = 32,
     Red = 31,
     Plain = 39,
 }
 
-fn status(ip: &wire::Ip, most: usize, colour: Colour) -> String {
+pub(super) fn status(ip: &wire::Ip, most: usize, colour: Colour) -> String {
     let hue = match ip.status.as_str() {
         "ACTIVATED" => Hue::Green,
         "FAILING" => Hue::Red,
@@ -195,7 +141,7 @@ fn status(ip: &wire::Ip, most: usize, colour: Colour) -> String {
 
 /// The table counts the codes as if they were visible, so that a column lines up only when all of
 /// its cells, the title included, are painted with codes of one length.
-fn paint(text: &str, hue: Hue, colour: Colour) -> String {
+pub(super) fn paint(text: &str, hue: Hue, colour: Colour) -> String {
     match colour {
         Colour::Yes => format!("\x1b[{}m{text}\x1b[0m", hue as u8),
         Colour::No => text.to_owned(),
@@ -203,11 +149,11 @@ fn paint(text: &str, hue: Hue, colour: Colour) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::vip::Check;
 
-    fn ip(ip: &str, status: &str) -> wire::Ip {
+    pub(in crate::ctl) fn ip(ip: &str, status: &str) -> wire::Ip {
         wire::Ip {
             id: "vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427".to_owned(),
             ip: ip.to_owned(),
@@ -217,6 +163,7 @@ mod tests {
             healthcheck_interval: 0,
             etcd_loss_policy: "hold".to_owned(),
             priority: Some(100),
+            group: None,
             plugin: "arp".to_owned(),
             election_key: ip.replace('/', "_"),
             owner: Some("host1".to_owned()),
@@ -226,59 +173,6 @@ mod tests {
             defaults: Vec::new(),
             seen: None,
         }
-    }
-
-    /// The text as a terminal shows it.
-    fn visible(text: &str) -> String {
-        let mut parts = text.split('\x1b');
-        let first = parts.next().unwrap_or_default().to_owned();
-        parts.fold(first, |shown, part| shown + part.split_once('m').unwrap().1)
-    }
-
-    #[test]
-    fn a_list_has_a_line_for_each_ip_and_its_columns_line_up() {
-        let ips = [ip("10.0.0.1/32", "ACTIVATED"), ip("fd00::1/128", "STANDBY")];
-        assert_eq!(
-            wide_list(&ips, Colour::No),
-            "\
-IP           STATUS     OWNER  BOUND  INTERFACE  CHECKS  SINCE  ID
-10.0.0.1/32  ACTIVATED  host1  yes    eth0       0       3m12s  vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427
-fd00::1/128  STANDBY    host1  no     eth0       0       3m12s  vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427
-"
-        );
-    }
-
-    #[test]
-    fn a_list_fits_a_terminal_whatever_is_in_it() {
-        let longest = "1111:2222:3333:4444:5555:6666:7777:8888/128";
-        let mut ips = [ip(longest, "ACTIVATED"), ip("10.0.0.1/32", "STANDBY")];
-        assert_eq!(
-            list(&ips, Colour::No),
-            "\
-IP                                           STATUS     OWNER  BOUND  SINCE
-1111:2222:3333:4444:5555:6666:7777:8888/128  ACTIVATED  host1  yes    3m12s
-10.0.0.1/32                                  STANDBY    host1  no     3m12s
-"
-        );
-        ips[0].owner = Some("node-17.rack-4.example.org".to_owned());
-        (ips[0].since, ips[1].status) = (999 * 86_400 + 23 * 3_600, "\u{1b}[2J".repeat(9));
-        let shown = list(&ips, Colour::No);
-        assert!(shown.contains("  node-17…  "), "{shown}");
-        assert!(shown.lines().all(|line| line.chars().count() <= WIDTH), "{shown}");
-        assert!(shown.contains(longest) && shown.contains("999d23h"), "{shown}");
-    }
-
-    #[test]
-    fn colours_change_nothing_but_the_colour() {
-        let ips = ["ACTIVATED", "STANDBY", "FAILING"].map(|status| ip("10.0.0.1/32", status));
-        let coloured = list(&ips, Colour::Yes);
-        assert!(coloured.contains("\x1b[32mACTIVATED\x1b[0m"));
-        assert!(coloured.contains("\x1b[31mFAILING\x1b[0m"));
-        assert_eq!(visible(&coloured), list(&ips, Colour::No));
-        assert_eq!(visible(&wide_list(&ips, Colour::Yes)), wide_list(&ips, Colour::No));
-        let coloured = one(&ips[0], None, Colour::Yes);
-        assert!(coloured.contains("\x1b[32m"));
-        assert_eq!(visible(&coloured), one(&ips[0], None, Colour::No));
     }
 
     #[test]
@@ -368,31 +262,5 @@ check result  LINK eth1: passing for 9s, not long enough to count as up
 last error    1m10s ago: check TCP 127.0.0.1:80: connection refused
 check result  EXEC x: not checked yet"
         );
-    }
-
-    #[test]
-    fn nothing_from_the_agent_reaches_the_terminal_as_a_command() {
-        let evil = "a\x1b]0;x\x07\n\u{9b}2J";
-        let mut shown = ip("10.0.0.1/32", "ACTIVATED");
-        shown.checks.push(Check::tcp(evil, 80));
-        for field in [
-            &mut shown.id,
-            &mut shown.ip,
-            &mut shown.interface,
-            &mut shown.etcd_loss_policy,
-            &mut shown.status,
-            &mut shown.election_key,
-            &mut shown.reason,
-        ] {
-            *field = evil.to_owned();
-        }
-        shown.owner = Some(evil.to_owned());
-        let hosts =
-            [wire::Host { hardware_address: Some(evil.to_owned()), ..wire::Host::named(evil) }];
-        let listed = list(std::slice::from_ref(&shown), Colour::No);
-        let wide = wide_list(std::slice::from_ref(&shown), Colour::No);
-        let text = listed.clone() + &wide + &one(&shown, Some(&hosts), Colour::No);
-        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
-        assert_eq!(listed.lines().count(), 2);
     }
 }

@@ -20,7 +20,7 @@ use crate::network::{Liveness, Mac, Missed};
 use crate::ping::Ping;
 use crate::policy::{AllFailingPolicy, LossPolicy};
 use crate::thread;
-use crate::vip::{Check, Cidr, ElectionKey};
+use crate::vip::{Check, Cidr, ElectionKey, GroupName};
 
 /// What an election needs.
 #[derive(Debug)]
@@ -86,6 +86,8 @@ pub struct Status {
     pub owner: Option<String>,
     /// The host and the lease of the owner, while this host waits for the lock, or has the IP in its place.
     pub awaited: Option<(String, i64)>,
+    /// The group to which the IP belongs in etcd, so that nobody owns it by itself.
+    pub group: Option<GroupName>,
     /// Whether the kernel has all addresses, as last seen.
     pub bound: bool,
     /// What is known of each address, if there are several.
@@ -158,6 +160,7 @@ impl Status {
             reason: "starting".to_owned(),
             owner: None,
             awaited: None,
+            group: None,
             bound: false,
             parts: Vec::new(),
             candidate: None,
@@ -218,7 +221,7 @@ impl Election {
     pub fn start(params: Params, notices: Notices) -> io::Result<Election> {
         let name = match &params.key {
             ElectionKey::Ip(cidr) => format!("vip-{}", cidr.addr()),
-            ElectionKey::Group(name) => format!("vip-{name}"),
+            ElectionKey::Group(name, _) => format!("vip-{name}"),
         };
         // Its subscriptions are made here, and not on the thread: when the left-overs of a former life are
         // removed, the actuator must know by then of every address that is none.

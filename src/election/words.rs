@@ -139,6 +139,7 @@ impl Words {
             reason: self.reason(core),
             owner: core.owner().map(str::to_owned),
             awaited: core.awaited().map(|(host, lease)| (host.to_owned(), lease)),
+            group: core.group(),
             bound: addresses.are_bound(),
             parts: addresses.parts(),
             candidate: core.candidacy(),

@@ -58,12 +58,12 @@ pub fn key(of: impl Into<ElectionKey>) -> String {
 /// The prefix of all candidacies for an election. The slash at its end keeps `10.0.0.1_3` from matching
 /// `10.0.0.1_32`.
 fn candidacies_prefix(of: &ElectionKey) -> String {
-    [CANDIDACIES, &of.text(), "/"].concat()
+    [CANDIDACIES, &of.candidacies(), "/"].concat()
 }
 
 /// The candidacy of a host.
 pub fn candidacy_key(of: impl Into<ElectionKey>, host: &str) -> String {
-    [CANDIDACIES, &of.into().text(), "/", host].concat()
+    [CANDIDACIES, &of.into().candidacies(), "/", host].concat()
 }
 
 /// The transaction for a request of an election, at this time.
@@ -203,7 +203,7 @@ fn answer_for(request: &Request, of: &ElectionKey, host: &str, reply: &Reply) ->
         | Request::Transfer { .. }
         | Request::TakeOver { .. }
         | Request::Preempt { .. }
-        | Request::Acknowledge { .. } => found(reply, &key(of)).map(holder),
+        | Request::Acknowledge { .. } => found(reply, &key(of)).map(holder_of),
     };
     LockAnswer {
         lock: LockView { holder, revision: reply.revision, gap: Gap::None },
@@ -255,13 +255,14 @@ fn others(of: &ElectionKey, host: &str, reply: &Reply) -> Vec<Candidate> {
 /// What a watch or a read has seen of a lock.
 pub fn view_of(state: &KeyState) -> LockView {
     LockView {
-        holder: state.kv.as_ref().map(holder),
+        holder: state.kv.as_ref().map(holder_of),
         revision: state.revision,
         gap: state.gap.into(),
     }
 }
 
-fn holder(kv: &Kv) -> Holder {
+/// Who holds a lock.
+pub fn holder_of(kv: &Kv) -> Holder {
     Holder {
         host: String::from_utf8_lossy(&kv.value).into_owned(),
         lease: kv.lease,

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use super::group::Group;
 use super::host::Instance;
 use super::json;
 use super::record::{Found, Record, RecordValue};
 use crate::sorted::sort_by;
-use crate::vip::VipId;
+use crate::vip::{GroupName, VipId};
 
 /// What a host knows of itself without etcd.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub struct LocalCopy {
     pub deleted: Vec<IpAddr>,
     /// Until when the host is drained, in seconds since 1970; 0: until it is told otherwise.
     pub drained_until: Option<u64>,
+    /// What belongs to each group of which the host has IPs.
+    pub groups: Vec<(GroupName, Group)>,
     /// What could not be understood: the id and why.
     pub skipped: Vec<String>,
 }
@@ -57,9 +61,28 @@ struct LocalValue {
     deleted: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     drained_until: Option<u64>,
+    /// By name: `{"ips":["10.0.0.1/32"],"revision":7}`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    groups: Map<String, Value>,
     /// The ids of IPs that were registered before a change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     gone: Vec<String>,
+}
+
+/// A group in the copy.
+fn group_value(group: &Group) -> Value {
+    let mut value = Map::new();
+    let ips = group.members.iter().map(|cidr| cidr.to_string().into()).collect();
+    value.insert("ips".to_owned(), Value::Array(ips));
+    value.insert("revision".to_owned(), group.revision.into());
+    value.into()
+}
+
+fn group_of(name: &str, value: &Value) -> Option<(GroupName, Group)> {
+    let ips = value.get("ips")?.as_array()?.iter();
+    let members = ips.filter_map(|text| text.as_str()?.parse().ok()).collect();
+    let revision = value.get("revision")?.as_i64()?;
+    Some((name.parse().ok()?, Group { members, revision }))
 }
 
 impl LocalCopy {
@@ -78,6 +101,10 @@ impl LocalCopy {
     }
 
     fn line(&self, ips: Vec<RecordValue>, gone: Vec<String>) -> Vec<u8> {
+        let mut groups = Map::new();
+        for (name, group) in &self.groups {
+            groups.insert(name.to_string(), group_value(group));
+        }
         let mut line = json(&LocalValue {
             hostname: self.host.clone(),
             lease_id: self.lease.unwrap_or(0),
@@ -88,6 +115,7 @@ impl LocalCopy {
             instance: self.instance.clone(),
             deleted: self.deleted.iter().map(IpAddr::to_string).collect(),
             drained_until: self.drained_until,
+            groups,
             gone,
         });
         line.push(b'\n');
@@ -124,6 +152,8 @@ impl LocalCopy {
         self.history = value.history;
         self.instance = value.instance;
         self.drained_until = value.drained_until;
+        let groups = value.groups.iter().filter_map(|(name, value)| group_of(name, value));
+        self.groups = groups.collect();
         self.deleted.clear();
         for text in &value.deleted {
             match text.parse() {

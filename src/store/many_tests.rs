@@ -14,6 +14,7 @@ fn of_many_records_all_or_none_are_written_and_a_repetition_finds_its_own() {
         interface: None,
         loss: None,
         priority: None,
+        group: None,
         revision: 0,
     };
     let second = Record {

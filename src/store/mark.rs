@@ -4,8 +4,9 @@
 //! another one, and its revisions say nothing of what was written in the one before; so each history has
 //! a name, which the host gives it when it does not find what it wrote last.
 
+use super::found::Found;
 use super::local::LocalCopy;
-use super::request::{At, Found};
+use super::request::At;
 
 /// A mark of a host, in etcd or as the local copy remembers it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

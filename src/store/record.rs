@@ -10,7 +10,7 @@ use super::{json, records_prefix};
 use crate::interface_name;
 use crate::lock::OtherPrefix;
 use crate::policy::LossPolicy;
-use crate::vip::{Check, Cidr, LONGEST_INTERVAL, VipId};
+use crate::vip::{Check, Cidr, GroupName, LONGEST_INTERVAL, VipId};
 
 /// An IP that is registered on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Record {
     pub loss: Option<LossPolicy>,
     /// Who is first when the IP is free; the daemon's default if none.
     pub priority: Option<u8>,
+    /// The group to which it is to belong, if to one.
+    pub group: Option<GroupName>,
     /// The revision at which the record was last written.
     pub revision: i64,
 }
@@ -76,6 +78,9 @@ pub(super) struct RecordValue {
     /// The same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     priority: Option<Value>,
+    /// The same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    group: Option<Value>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -118,8 +123,9 @@ impl RecordValue {
         }
         let loss = self.etcd_loss_policy.as_ref().map(loss_policy).transpose();
         let priority = self.priority.as_ref().map(priority).transpose();
-        skipped
-            .extend([loss.as_ref().err(), priority.as_ref().err()].into_iter().flatten().cloned());
+        let group = self.group.as_ref().map(group).transpose();
+        let wrong = [loss.as_ref().err(), priority.as_ref().err(), group.as_ref().err()];
+        skipped.extend(wrong.into_iter().flatten().cloned());
         let record = Record {
             id,
             cidr,
@@ -128,6 +134,7 @@ impl RecordValue {
             interface: self.interface,
             loss: loss.unwrap_or_default(),
             priority: priority.unwrap_or_default(),
+            group: group.unwrap_or_default(),
             revision,
         };
         let skipped = (!skipped.is_empty()).then(|| skipped.join("; "));
@@ -138,6 +145,11 @@ impl RecordValue {
 fn loss_policy(value: &Value) -> Result<LossPolicy, String> {
     let word = value.as_str().unwrap_or_default();
     word.parse().map_err(|error| format!("etcd_loss_policy {value} {error}"))
+}
+
+fn group(value: &Value) -> Result<GroupName, String> {
+    let name = value.as_str().unwrap_or_default();
+    name.parse().map_err(|error| format!("group {value} {error}"))
 }
 
 fn priority(value: &Value) -> Result<u8, String> {
@@ -161,6 +173,7 @@ impl From<&Record> for RecordValue {
             interface: record.interface.clone(),
             etcd_loss_policy: record.loss.map(|policy| policy.to_string().into()),
             priority: record.priority.map(Value::from),
+            group: record.group.as_ref().map(|name| name.to_string().into()),
         }
     }
 }

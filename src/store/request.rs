@@ -3,19 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::footprint::{self, Footprint};
+use super::found::{Found, found, record_of};
+use super::group::{self, GROUPS, Group, GroupView, Regroup};
 use super::host::{
-    self, Claim, HOSTS, HostKey, Instance, claim_key, claims_prefix, host_key, host_value,
-    mark_key, read_claim, read_host,
+    self, HOSTS, HostKey, Instance, claim_key, claims_prefix, host_key, host_value, mark_key,
+    read_host,
 };
-use super::record::{self, Obstacle, Record, RecordValue, record_key, record_value};
+use super::record::{Obstacle, Record, record_key, record_value};
 use super::{json, many, records_prefix};
 use crate::call;
 use crate::etcd::{Compare, Kv, Op, Reply, Txn};
 use crate::lock::{self, Candidate, OtherPrefix};
-use crate::vip::{Cidr, VipId};
-
-/// Bytes of the name of a history, at most.
-const MAX_HISTORY: usize = 64;
+use crate::vip::{Cidr, ElectionKey, GroupName, VipId};
 
 /// A request to etcd. Each is one transaction, guarded, and may be repeated after an unknown outcome:
 /// a write that finds its own value has succeeded. Each write of a record or of the host leaves a mark
@@ -77,12 +76,16 @@ pub enum Request {
     Footprint(String),
     /// Read who owns which IP.
     Locks,
-    /// Read the hosts that offer an IP.
-    Candidates(Cidr),
-    /// Read the candidacies for its address, with whatever prefix length.
+    /// Read the hosts that offer an IP, or a group.
+    Candidates(ElectionKey),
+    /// Read the candidacies for its address, with whatever prefix length, and its lock.
     SharedBy(Cidr),
     /// Read which hosts offer one of these addresses with another prefix length; a hundred at most.
     OtherPrefixes(Vec<Cidr>),
+    /// Read a group, and these IPs by themselves.
+    Group(GroupName, Vec<Cidr>),
+    /// Change what belongs to a group.
+    Regroup(Box<Regroup>),
 }
 
 /// What a request has found.
@@ -106,12 +109,16 @@ pub enum Answer {
     Footprint(Box<Footprint>),
     /// The owner of each IP, and the lease of its lock.
     Locks(BTreeMap<Cidr, (String, i64)>),
-    /// The keys of candidacies.
+    /// The keys of candidacies and of a lock.
     Names(Vec<String>),
     /// The hosts that offer an IP, by name.
     Candidates(Vec<Candidate>),
     /// For each of the IPs that another host offers with another prefix length: how, and which host.
     OtherPrefixes(Vec<(Cidr, OtherPrefix)>),
+    /// A group.
+    Group(Box<GroupView>),
+    /// The group as it is after the change; nothing if it was not changed.
+    Regrouped(Option<Group>),
 }
 
 /// At which point of which history an answer was true.
@@ -123,36 +130,6 @@ pub struct At {
     pub revision: i64,
 }
 
-/// What etcd knows of a host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
-    /// The host itself; nothing if it was never written.
-    pub host: Option<HostKey>,
-    /// Other machines that start under its name.
-    pub claims: Vec<Claim>,
-    /// The IPs that are registered on it, one for each address.
-    pub records: Vec<Record>,
-    /// The revision at which this host wrote a record or itself last; 0 if it never did.
-    pub written: i64,
-    /// The name of the history in which that was; empty if the mark has none, as those of older agents.
-    pub history: String,
-    /// Other hosts have IPs registered.
-    pub others: bool,
-    /// What could not be understood, or is there twice.
-    pub unreadable: Vec<Unreadable>,
-}
-
-/// A value that could not be understood, or not as a whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable {
-    /// The IP whose record it is, if the key tells that.
-    pub id: Option<VipId>,
-    /// The revision at which it was written.
-    pub revision: i64,
-    /// The key and why.
-    pub why: String,
-}
-
 /// The transaction of a request, for this host, in the history that it believes in.
 pub fn txn_of(request: &Request, host: &str, instance: &Instance, history: &str) -> Txn {
     match request {
@@ -161,6 +138,7 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance, history: &str)
             Op::GetPrefix(claims_prefix(host)),
             Op::GetPrefix(records_prefix(host)),
             Op::Get(mark_key(host)),
+            Op::GetPrefix(GROUPS.to_owned()),
             others_op(host),
         ]),
         Request::WriteRecord(record) => write_record(host, record, history),
@@ -199,18 +177,16 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance, history: &str)
         Request::RecordsOf(other) => Txn::unconditional(vec![Op::GetPrefix(records_prefix(other))]),
         Request::Footprint(_) => footprint::txn(),
         Request::Locks => footprint::locks_txn(),
-        Request::Candidates(cidr) => lock::candidates_txn(*cidr),
-        Request::SharedBy(cidr) => Txn::unconditional(vec![lock::same_address(*cidr)]),
-        Request::OtherPrefixes(cidrs) => {
-            let look = |cidr: &Cidr| {
-                Op::Nested(Txn {
-                    when: lock::no_other_prefix(*cidr).into(),
-                    then: Vec::new(),
-                    otherwise: vec![lock::same_address(*cidr)],
-                })
-            };
-            Txn::unconditional(cidrs.iter().map(look).collect())
+        Request::Candidates(key) => lock::candidates_txn(key),
+        Request::SharedBy(cidr) => {
+            let lock = Op::Get(lock::key(*cidr));
+            Txn::unconditional(vec![lock::same_address(*cidr), lock])
         }
+        Request::OtherPrefixes(cidrs) => {
+            Txn::unconditional(cidrs.iter().map(|cidr| look_for_others(*cidr)).collect())
+        }
+        Request::Group(name, ips) => group::read_txn(name, ips),
+        Request::Regroup(regroup) => regroup.txn(host),
     }
 }
 
@@ -241,9 +217,10 @@ pub fn answer_of(request: &Request, host: &str, instance: &Instance, reply: &Rep
         }
         Request::Footprint(other) => Answer::Footprint(Box::new(footprint::of(other, reply))),
         Request::Locks => Answer::Locks(footprint::locks(reply)),
-        Request::Candidates(cidr) => Answer::Candidates(lock::candidates(*cidr, reply.kvs(0))),
+        Request::Candidates(key) => Answer::Candidates(lock::candidates(key, reply.kvs(0))),
         Request::SharedBy(_) => {
-            Answer::Names(reply.kvs(0).iter().map(|kv| kv.key.clone()).collect())
+            let keys = reply.kvs(0).iter().chain(reply.kvs(1));
+            Answer::Names(keys.map(|kv| kv.key.clone()).collect())
         }
         Request::OtherPrefixes(cidrs) => {
             let others = cidrs.iter().zip(&reply.nested);
@@ -252,7 +229,18 @@ pub fn answer_of(request: &Request, host: &str, instance: &Instance, reply: &Rep
             });
             Answer::OtherPrefixes(others.collect())
         }
+        Request::Group(name, ips) => Answer::Group(Box::new(group::view(name, ips, reply))),
+        Request::Regroup(regroup) => Answer::Regrouped(regroup.done(reply)),
     }
+}
+
+/// Reads who offers the address of an IP with another prefix length, if anybody does.
+fn look_for_others(cidr: Cidr) -> Op {
+    Op::Nested(Txn {
+        when: lock::no_other_prefix(cidr).into(),
+        then: Vec::new(),
+        otherwise: vec![lock::same_address(cidr)],
+    })
 }
 
 /// Succeeds if no other host has a record.
@@ -318,74 +306,5 @@ pub(super) fn written(value: &[u8], reply: &Reply) -> Result<i64, Obstacle> {
         Some(kv) if kv.value == value => Ok(kv.mod_revision),
         Some(kv) => Err(Obstacle::Changed(kv.mod_revision)),
         None => Err(Obstacle::Changed(0)),
-    }
-}
-
-fn found(host: &str, reply: &Reply) -> Found {
-    let mut found = Found::default();
-    if let Some(kv) = reply.kvs(0).first() {
-        match read_host(kv) {
-            Ok(host) => found.host = Some(host),
-            Err(why) => {
-                found.host = Some(HostKey { revision: kv.mod_revision, ..HostKey::default() });
-                found.skip(None, kv, &why);
-            }
-        }
-    }
-    found.others = reply.nested.first().is_some_and(|alone| !alone.succeeded);
-    found.claims = reply.kvs(1).iter().map(read_claim).collect();
-    for kv in reply.kvs(2) {
-        found.add(host, kv);
-    }
-    if let Some(mark) = reply.kvs(3).first() {
-        found.written = mark.mod_revision;
-        let name = std::str::from_utf8(&mark.value).unwrap_or_default();
-        let is_one = name.len() <= MAX_HISTORY && !name.contains('/');
-        found.history = if is_one { name.to_owned() } else { String::new() };
-    }
-    found
-}
-
-impl Found {
-    fn add(&mut self, host: &str, kv: &Kv) {
-        let id = kv.key.strip_prefix(&records_prefix(host)).and_then(|id| id.parse().ok());
-        let record::Found { record, skipped } = match record_of(host, kv) {
-            // It belongs to another plugin.
-            Ok(None) => return,
-            Ok(Some(found)) => found,
-            Err(why) => return self.skip(id, kv, &why),
-        };
-        let same = |other: &&Record| other.cidr.addr() == record.cidr.addr();
-        if let Some(other) = self.records.iter().find(same) {
-            let why = format!("{} is already registered as {}", record.cidr.addr(), other.id);
-            self.skip(None, kv, &why);
-        } else {
-            self.records.push(record);
-        }
-        if let Some(why) = skipped {
-            self.skip(None, kv, &why);
-        }
-    }
-
-    fn skip(&mut self, id: Option<VipId>, kv: &Kv, why: &str) {
-        let why = format!("{}: {why}", kv.key);
-        self.unreadable.push(Unreadable { id, revision: kv.mod_revision, why });
-    }
-}
-
-/// Reads one record of a host; nothing if it belongs to another plugin of the Go LinK.
-pub fn read_record(host: &str, kv: &Kv) -> Result<Option<Record>, String> {
-    record_of(host, kv).map(|found| found.map(|found| found.record))
-}
-
-fn record_of(host: &str, kv: &Kv) -> Result<Option<record::Found>, String> {
-    let value: RecordValue =
-        serde_json::from_slice(&kv.value).map_err(|error| error.to_string())?;
-    let found = value.into_record(kv.mod_revision)?;
-    match &found {
-        Some(record::Found { record, .. }) if kv.key != record_key(host, &record.id) => {
-            Err(format!("the id inside is {}", record.id))
-        }
-        Some(_) | None => Ok(found),
     }
 }

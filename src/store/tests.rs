@@ -49,6 +49,7 @@ fn record() -> Record {
         interface: None,
         loss: None,
         priority: None,
+        group: None,
         revision: 0,
     }
 }
@@ -146,6 +147,19 @@ fn a_priority_is_written_only_if_it_is_set_and_none_that_makes_no_sense_loses_an
         assert_eq!(stored.records[0].priority, None);
         assert!(skipped(&stored)[0].contains("is not in 0-255"), "{:?}", stored.unreadable);
     }
+}
+
+#[test]
+fn a_group_is_written_only_if_it_is_set_and_none_that_makes_no_sense_loses_an_ip() {
+    let value = |group: &str| format!(r#"{{"id":"{ID}","ip":"10.0.0.1/32"{group}}}"#);
+    let written = |record: &Record| String::from_utf8(record_value(record)).unwrap();
+    let plain = load(&[&value("")]).records.remove(0);
+    assert!(plain.group.is_none() && !written(&plain).contains("group"));
+    let of_group = load(&[&value(r#","group":"gw""#)]).records.remove(0);
+    assert!(written(&of_group).ends_with(r#","group":"gw"}"#));
+    let stored = load(&[&value(r#","group":"a/b""#)]);
+    assert_eq!(stored.records[0].group, None);
+    assert!(skipped(&stored)[0].contains("group"), "{:?}", stored.unreadable);
 }
 
 #[test]

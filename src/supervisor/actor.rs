@@ -11,7 +11,8 @@ use log::log;
 
 use super::chronicle::Chronicle;
 use super::core::{
-    Action, Core, CoreConfig, Event, Order, Origin, Permits, REVOKE, StartError, Timer, Token,
+    Action, Core, CoreConfig, Event, Order, Origin, Permits, REVOKE, Serial, StartError, Subject,
+    Timer, Token,
 };
 use super::counts::Reply;
 use super::failure::failure;
@@ -223,10 +224,12 @@ impl Actor {
             }
             Action::KeepLease(resume, silent) => self.keep_lease(resume, silent),
             Action::Revoke(lease) => self.revoke(lease),
-            Action::Start { slot, record, origin } => match self.start(slot, &record, origin) {
-                Ok(()) if origin == Origin::New => self.look_for(slot, record.cidr),
-                started => return Some(Event::Started(slot, started)),
-            },
+            Action::Start { slot, serial, subject, origin } => {
+                match self.start((slot, serial), &subject, origin) {
+                    Ok(()) if origin == Origin::New => self.look_for(slot, &subject),
+                    started => return Some(Event::Started(slot, started)),
+                }
+            }
             Action::Tell(slot, order) => self.tell(slot, order),
             Action::End(slot) => drop(self.elections.remove(&slot)),
             Action::Reply(token, answer) => {
@@ -328,16 +331,23 @@ impl Actor {
         self.params.etcd.revoke(lease, REVOKE, Box::new(done));
     }
 
-    fn start(&mut self, slot: Slot, record: &Record, origin: Origin) -> Result<(), StartError> {
-        if matches!(origin, Origin::New | Origin::Forced)
-            && let Some(own) = self.own_address(record)?
-        {
-            return Err(StartError::OwnAddress(own));
+    fn start(
+        &mut self,
+        (slot, serial): (Slot, Serial),
+        subject: &Subject,
+        origin: Origin,
+    ) -> Result<(), StartError> {
+        for record in &subject.records {
+            if matches!(origin, Origin::New | Origin::Forced)
+                && let Some(own) = self.own_address(record)?
+            {
+                return Err(StartError::OwnAddress(own));
+            }
         }
-        let params = elections::params(&self.params, record, origin);
+        let params = elections::params(&self.params, subject, origin);
         let event_tx = self.inbox.event_tx.clone();
         let notices = move |notice| {
-            let _ = event_tx.send(Box::new(Event::Election(slot, notice)));
+            let _ = event_tx.send(Box::new(Event::Election(slot, serial, notice)));
         };
         let election = Election::start(params, Box::new(notices));
         let election = election.map_err(|error| StartError::Failed(error.to_string()))?;
@@ -346,13 +356,14 @@ impl Actor {
     }
 
     /// A new IP is started when no machine has its address.
-    fn look_for(&self, slot: Slot, cidr: Cidr) {
+    fn look_for(&self, slot: Slot, subject: &Subject) {
+        let Some(Record { cidr, .. }) = subject.records.first() else { return };
         let event_tx = self.inbox.event_tx.clone();
         let found = move |mac: Option<Mac>| {
             let started = mac.map_or(Ok(()), |mac| Err(StartError::Answered(mac)));
             let _ = event_tx.send(Box::new(Event::Started(slot, started)));
         };
-        self.params.net.look_for(cidr, Box::new(found));
+        self.params.net.look_for(*cidr, Box::new(found));
     }
 
     /// The address that the host itself has, with whatever prefix length, if it has this one: that is

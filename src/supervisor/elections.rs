@@ -1,14 +1,14 @@
 //! With what the election of an IP is started: what the IP says itself, else what the agent says.
 
 use super::Params;
-use super::core::Origin;
+use super::core::{Origin, Subject};
 use crate::election;
 use crate::net;
 use crate::store::Record;
 
-/// What the election of a record needs.
-pub(super) fn params(agent: &Params, record: &Record, origin: Origin) -> election::Params {
-    let member = election::Member {
+/// What an election needs.
+pub(super) fn params(agent: &Params, subject: &Subject, origin: Origin) -> election::Params {
+    let member = |record: &Record| election::Member {
         cidr: record.cidr,
         interface: record.interface.as_ref().unwrap_or(&agent.interface).clone(),
         adopts: match origin {
@@ -19,14 +19,15 @@ pub(super) fn params(agent: &Params, record: &Record, origin: Origin) -> electio
         checks: record.checks.clone(),
         timing: agent.checks.timing(record.healthcheck_interval),
     };
+    let first = subject.records.first();
     election::Params {
-        key: record.cidr.into(),
-        members: vec![member],
+        key: subject.key.clone(),
+        members: subject.records.iter().map(member).collect(),
         host: agent.host.clone(),
         company: origin == Origin::BeforeWithOthers,
         defaults: agent.checks.clone(),
-        loss: record.loss.unwrap_or(agent.defaults.loss),
-        priority: record.priority.unwrap_or(agent.defaults.priority),
+        loss: first.and_then(|it| it.loss).unwrap_or(agent.defaults.loss),
+        priority: first.and_then(|it| it.priority).unwrap_or(agent.defaults.priority),
         all_failing: agent.all_failing,
         etcd: agent.etcd.clone(),
         net: agent.net.clone(),

@@ -57,8 +57,8 @@ impl std::error::Error for GroupNameError {}
 pub enum ElectionKey {
     /// One IP.
     Ip(Cidr),
-    /// All IPs of a group.
-    Group(GroupName),
+    /// All IPs of a group, as they belonged to it at this revision of etcd.
+    Group(GroupName, i64),
 }
 
 impl ElectionKey {
@@ -69,7 +69,16 @@ impl ElectionKey {
     pub fn text(&self) -> String {
         match self {
             ElectionKey::Ip(cidr) => cidr.election_key(),
-            ElectionKey::Group(name) => [ElectionKey::GROUP, name.as_str()].concat(),
+            ElectionKey::Group(name, _) => [ElectionKey::GROUP, name.as_str()].concat(),
+        }
+    }
+
+    /// The name under which candidacies stand. Those for a group have the revision of what belongs to it: who is to learn
+    /// of a change yet is no candidate for those that know of it.
+    pub fn candidacies(&self) -> String {
+        match self {
+            ElectionKey::Ip(_) => self.text(),
+            ElectionKey::Group(_, revision) => format!("{}@{revision}", self.text()),
         }
     }
 
@@ -98,7 +107,7 @@ impl fmt::Display for ElectionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ElectionKey::Ip(cidr) => cidr.fmt(f),
-            ElectionKey::Group(name) => write!(f, "group {name}"),
+            ElectionKey::Group(name, _) => write!(f, "group {name}"),
         }
     }
 }
@@ -123,8 +132,11 @@ mod tests {
         let cidr: Cidr = "10.0.0.1".parse().unwrap();
         assert_eq!(ElectionKey::from(cidr).text(), cidr.election_key());
         let group: GroupName = "10.0.0.1".parse().unwrap();
-        let text = ElectionKey::Group(group.clone()).text();
+        let key = ElectionKey::Group(group.clone(), 7);
+        let text = key.text();
         assert_eq!(text, "group:10.0.0.1");
+        assert_eq!(key.candidacies(), "group:10.0.0.1@7");
+        assert_eq!(ElectionKey::group_of(&key.candidacies()), Some(group.clone()));
         assert_eq!(ElectionKey::group_of(&text), Some(group));
         assert_eq!(ElectionKey::group_of(&cidr.election_key()), None);
         assert!(text.replacen('_', "/", 1).parse::<Cidr>().is_err());

@@ -34,10 +34,13 @@ pub struct Ip {
     /// Who is first when the IP is free: the host with the greater number, 0 to 255. The Go LinK has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<u8>,
+    /// The group to which it is to belong, if to one: all IPs of a group have one owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Always `arp`.
     #[serde(default)]
     pub plugin: String,
-    /// The name under which the hosts elect an owner: `10.0.0.1_32`.
+    /// The name under which the hosts elect an owner: `10.0.0.1_32`; `group:gw` where the owner is that of a group.
     #[serde(default)]
     pub election_key: String,
     /// The host that holds the lock in etcd, as last seen; null when nobody does or etcd is silent.

@@ -72,6 +72,7 @@ const OF_OTHERS: &[&str] = &[
     "LINK_MISSED",
     "LINK_SEARCH",
     "LINK_SEQUENCE",
+    "LINK_SIM_GROUPS",
     "LINK_SIM_STEPS",
     "LINK_STATE",
     "LINK_TIME",

@@ -48,6 +48,7 @@ fn create(interface: Option<&str>) -> Command {
         interface: interface.map(str::to_owned),
         loss: Some(LossPolicy::Probe),
         priority: Some(7),
+        group: None,
         force: false,
     })
 }

@@ -173,6 +173,7 @@ pub(crate) fn ip(cidr: &str) -> wire::Ip {
         healthcheck_interval: 5,
         etcd_loss_policy: "take".to_owned(),
         priority: Some(100),
+        group: None,
         plugin: "arp".to_owned(),
         election_key: cidr.replace('/', "_"),
         owner: Some("h1".to_owned()),

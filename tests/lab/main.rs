@@ -67,6 +67,8 @@ mod footprint;
 #[cfg(test)]
 mod golink;
 #[cfg(test)]
+mod groups;
+#[cfg(test)]
 mod health;
 #[cfg(test)]
 mod hooks;

@@ -55,7 +55,7 @@ impl Candidate {
             timing: timing.clone(),
         };
         let members = places.iter().map(member).collect();
-        let key = ElectionKey::Group("gw".parse().expect("a name"));
+        let key = ElectionKey::Group("gw".parse().expect("a name"), 1);
         lab[host].namespace().run(|| {
             let etcd = Etcd::start(options).expect("start a client");
             let net = Net::start(Announce::default(), Connections::Reset).expect("open sockets");

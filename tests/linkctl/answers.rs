@@ -163,3 +163,17 @@ fn every_error_names_what_to_do_next() {
     }
     linkctl("h1", &["list", "x"]).assert_fails(2, "\n  -> see linkctl --help");
 }
+
+#[test]
+fn a_failover_says_that_it_is_one_of_the_group() {
+    let grouped = ip(ID, "10.0.0.1/32").replacen('{', r#"{"group":"gw","#, 1);
+    let joined = grouped.replace(r#""k""#, r#""group:gw""#);
+    assert_ne!(joined, grouped);
+    for (ip, told) in [(joined, ", with all IPs of group gw"), (grouped, "")] {
+        let shown = http("200 OK", &format!("{{\"ip\":{ip}}}"));
+        let answers =
+            [(&*format!("POST /ips/{ID}/failover"), done()), (&*format!("GET /ips/{ID}"), shown)];
+        let run = Server::agent(&answers).linkctl(&["failover", ID]);
+        run.assert_prints(&format!("{ID} is handed over{told}\n"));
+    }
+}

@@ -69,11 +69,11 @@ fn every_command_sends_the_documented_request() {
         (&["show", ID], &[&show, &hosts]),
         (&["delete", ID], &[&delete]),
         (&["lock", ID], &[&lock, &show]),
-        (&["failover", ID], &[&failover]),
+        (&["failover", ID], &[&failover, &show]),
         (&["drain"], &["POST /drain"]),
         (&["undrain"], &["DELETE /drain"]),
         (&["fence", "h2"], &["POST /fence"]),
-        (&["failover", "10.0.0.1"], &["GET /ips", &failover]),
+        (&["failover", "10.0.0.1"], &["GET /ips", &failover, &show]),
     ] {
         let agent = Server::agent(&answers);
         let run = agent.linkctl(args);

@@ -143,6 +143,7 @@ mod tests {
         a_host_is_drained_and_undrained(&mut stage);
         a_dead_host_is_shown(&mut stage);
         what_others_wrote_is_text(&mut stage);
+        an_ip_of_a_group_is_shown_with_it(&mut stage);
         stage.look("conflict");
         the_pages_have_asked_nobody_but_their_agents(&mut stage);
         nothing_becomes_markup_or_asks_elsewhere(&mut stage);
@@ -203,6 +204,12 @@ mod tests {
         let label = format!("{ROW}.querySelector('svg').getAttribute('aria-label')");
         stage.await_shown(&format!("/h1 from .* until .*, h2 from .* until now/.test({label})"));
         stage.await_focus("h-ips");
+    }
+
+    fn an_ip_of_a_group_is_shown_with_it(stage: &mut Stage) {
+        stage.lab.etcd.put("/link/default/10.0.9.9_32", "group:gw");
+        let shown = "in group gw, not offered here";
+        stage.await_shown(&format!("document.querySelector('#ips').innerText.includes('{shown}')"));
     }
 
     fn a_host_is_drained_and_undrained(stage: &mut Stage) {

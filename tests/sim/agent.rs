@@ -8,20 +8,22 @@ use std::time::{Duration, Instant};
 use link::checks::Counter;
 use link::election::core::{Core as ElectionCore, CoreConfig as ElectionConfig, Reason};
 use link::election::driver::Driver;
-use link::election::{Status, Tally};
+use link::election::{Part, Status, Tally};
 use link::failure_detector::Timing;
 use link::lock::{self, Candidate, Holder};
 use link::network::Hearing;
 use link::policy::{CrashDetection, Defaults};
 use link::preference::Preference;
 use link::store::{Instance, Record};
-use link::supervisor::core::{Core, CoreConfig, Event as SupervisorEvent, Permits, Timer};
-use link::vip::{Cidr, Slot, VipId};
+use link::supervisor::core::{
+    Core, CoreConfig, Event as SupervisorEvent, Permits, Serial, Subject, Timer,
+};
+use link::vip::{Cidr, ElectionKey, Slot, VipId};
 
 use crate::client::Client;
 use crate::lan::{Monitoring, Probing};
 use crate::memory_etcd::Millis;
-use crate::setup::{IpId, Policies};
+use crate::setup::{IPS, IpId, Policies, cidr, ip_of};
 use crate::times::{FALL, INTERVAL, LOSS, RENEWAL, RISE};
 use crate::world::Process;
 
@@ -48,12 +50,20 @@ pub(crate) struct Agent {
     pub(crate) loaded: bool,
 }
 
-/// One IP on one host.
+/// One election on one host: of an IP, or of a group of them.
 #[derive(Debug)]
 pub(crate) struct Election {
+    /// Tells it from those that had the same number before.
+    pub(crate) serial: Serial,
+    /// For what an owner is elected.
+    pub(crate) key: ElectionKey,
+    /// The IP; of a group, the first.
     pub(crate) ip: IpId,
     pub(crate) id: VipId,
     pub(crate) cidr: Cidr,
+    /// All of them, and those that are checked.
+    pub(crate) ips: Vec<IpId>,
+    pub(crate) checked: Vec<IpId>,
     pub(crate) driver: Driver,
     /// When the driver is going to be woken up.
     pub(crate) wakes_at: Option<Millis>,
@@ -135,44 +145,52 @@ impl Agent {
 
     /// The election that has an IP: of two, the one that was started last.
     pub(crate) fn election(&self, ip: IpId) -> Option<&Election> {
-        self.elections.values().rev().find(|election| election.ip == ip)
+        self.elections.values().rev().find(|election| election.ips.contains(&ip))
     }
 
     pub(crate) fn slots(&self, ip: IpId) -> Vec<Slot> {
-        let of_ip = self.elections.iter().filter(|(_, election)| election.ip == ip);
+        let of_ip = self.elections.iter().filter(|(_, election)| election.ips.contains(&ip));
         of_ip.map(|(slot, _)| *slot).collect()
     }
 }
 
 impl Election {
     pub(crate) fn new(
-        ip: IpId,
-        record: &Record,
+        subject: &Subject,
         host: &str,
         policies: Policies,
         (company, first): (bool, bool),
         now: Instant,
     ) -> Election {
+        let record = subject.records.first().expect("an election is about something");
+        let ip = |record: &Record| ip_of(record.cidr).expect("one of the IPs");
+        let ips: Vec<IpId> = subject.records.iter().map(ip).collect();
+        let checked = subject.records.iter().filter(|record| !record.checks.is_empty());
+        let checked: Vec<IpId> = checked.map(ip).collect();
         let priority = record.priority.unwrap_or(policies.priority);
-        let preference = Preference::new(priority, &record.cidr.election_key(), host);
+        let preference = Preference::new(priority, &subject.key.text(), host);
         // By a bug, none of its equals is before it.
         let weight = if first { u64::MAX } else { preference.weight };
         let config = ElectionConfig {
             host: host.to_owned(),
             preference: Preference { weight, ..preference },
             company,
-            checked: !record.checks.is_empty(),
+            checked: !checked.is_empty(),
             loss: record.loss.unwrap_or(policies.loss),
             all_failing: policies.all_failing,
         };
         Election {
-            ip,
+            serial: Serial::default(),
+            key: subject.key.clone(),
+            ip: ip(record),
             id: record.id.clone(),
             cidr: record.cidr,
+            ips,
             driver: Driver::new(ElectionCore::new(config), now),
             wakes_at: None,
             desired: None,
-            checks: (!record.checks.is_empty()).then_some(0),
+            checks: (!checked.is_empty()).then_some(0),
+            checked,
             counter: Counter::new(RISE, FALL, false),
             probing: None,
             monitoring: None,
@@ -193,9 +211,21 @@ impl Election {
         }
     }
 
+    /// Whether the kernel has all of its addresses.
+    pub(crate) fn are_bound(&self, kernel: &[bool; IPS]) -> bool {
+        self.ips.iter().all(|ip| kernel[*ip])
+    }
+
     /// What it shows of itself; without the texts, which nobody reads here.
-    pub(crate) fn status(&self, bound: bool) -> Status {
+    pub(crate) fn status(&self, kernel: &[bool; IPS]) -> Status {
         let core = self.driver.core();
+        let part = |ip: &IpId| Part {
+            cidr: cidr(*ip),
+            bound: kernel[*ip],
+            checks: usize::from(self.checked.contains(ip)),
+        };
+        let parts =
+            if self.ips.len() > 1 { self.ips.iter().map(part).collect() } else { Vec::new() };
         Status {
             shortage: None,
             tally: Tally::default(),
@@ -208,9 +238,10 @@ impl Election {
             since: self.driver.since(),
             reason: String::new(),
             owner: core.owner().map(str::to_owned),
+            group: core.group(),
             awaited: core.awaited().map(|(host, lease)| (host.to_owned(), lease)),
-            bound,
-            parts: Vec::new(),
+            bound: self.are_bound(kernel),
+            parts,
             candidate: core.candidacy(),
             interface_usable: core.interface_is_usable(),
             hears_others: core.hears_others(),

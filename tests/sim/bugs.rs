@@ -64,10 +64,14 @@ pub(crate) enum Bug {
     EverybodyGoesFirst,
     /// A host is fenced by order though it answers.
     LiveHostsAreFenced,
+    /// An IP joins a group whoever owns it.
+    AnybodyJoins,
+    /// Of the addresses of a group only the first is added and removed.
+    HalfAGroupIsEnough,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Bug; 27] = [
+    pub(crate) const ALL: [Bug; 29] = [
         Bug::UnconditionalUnlock,
         Bug::OwnershipSurvivesTheLease,
         Bug::DeadLeaseLooksAlive,
@@ -95,6 +99,8 @@ impl Bug {
         Bug::NamesakesAreTheSame,
         Bug::EverybodyGoesFirst,
         Bug::LiveHostsAreFenced,
+        Bug::AnybodyJoins,
+        Bug::HalfAGroupIsEnough,
     ];
 }
 
@@ -105,7 +111,7 @@ pub(crate) fn mutated(
     election: &Election,
     mut txn: Txn,
 ) -> Txn {
-    let lock = lock::key(election.cidr);
+    let lock = lock::key(&election.key);
     match (bug, request) {
         (
             Some(Bug::UnconditionalUnlock),

@@ -371,6 +371,7 @@ fn asks(random: &mut Random, host: HostId, ip: IpId) -> Fault {
         5 => Want::Loss(Wish::random(random).loss),
         6 => Want::Lock,
         7 => Want::Drained(true),
+        8 if random.one_in(2) => Want::Grouped(random.one_in(2)),
         8 => Want::Drained(false),
         9 => Want::Fence { target: random.index(HOSTS), force: random.one_in(4) },
         _ => Want::Failover,

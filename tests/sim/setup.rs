@@ -2,7 +2,7 @@
 
 use link::command::NewVip;
 use link::policy::{AllFailingPolicy, CrashDetection, LossPolicy};
-use link::vip::{Check, Cidr};
+use link::vip::{Check, Cidr, GroupName};
 
 use crate::random::Random;
 
@@ -47,6 +47,11 @@ pub(crate) fn cidr(ip: IpId) -> Cidr {
     let text =
         if ip + 1 == IPS { format!("fd00::{}", ip + 1) } else { format!("10.0.0.{}", ip + 1) };
     text.parse().expect("an address")
+}
+
+/// The group of IPs, in the worlds that have one.
+pub(crate) fn gw() -> GroupName {
+    "gw".parse().expect("a name")
 }
 
 /// The IP with an address.
@@ -129,7 +134,7 @@ impl Wish {
         if self.checked { vec![check] } else { Vec::new() }
     }
 
-    pub(crate) fn new_vip(self, ip: IpId) -> NewVip {
+    pub(crate) fn new_vip(self, ip: IpId, group: Option<GroupName>) -> NewVip {
         NewVip {
             cidr: cidr(ip),
             checks: self.checks(),
@@ -137,6 +142,7 @@ impl Wish {
             interface: None,
             loss: self.loss,
             priority: self.priority,
+            group,
             force: false,
         }
     }

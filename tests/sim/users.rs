@@ -20,6 +20,8 @@ pub(crate) enum Want {
     Delete,
     Loss(Option<LossPolicy>),
     Priority(Option<u8>),
+    /// That the IP belongs to the group, or not.
+    Grouped(bool),
     Failover,
     Lock,
     /// That the host is drained, or no longer.
@@ -61,6 +63,8 @@ pub(crate) struct Users {
     pub(crate) first: Vec<(HostId, IpId, Wish, Millis)>,
     /// What each agent last said of its health, and when it was asked.
     pub(crate) health: [(Millis, Vec<String>); TWIN + 1],
+    /// The IPs that are to be a group.
+    pub(crate) grouped: [bool; IPS],
     pub(crate) answers: u64,
     pub(crate) refusals: u64,
     pub(crate) unknown: u64,
@@ -74,6 +78,7 @@ impl Users {
             registered: [[Registered::No; IPS]; HOSTS],
             first: Vec::new(),
             health: std::array::from_fn(|_| (0, Vec::new())),
+            grouped: [false; IPS],
             answers: 0,
             refusals: 0,
             unknown: 0,
@@ -107,10 +112,12 @@ impl Users {
         want: Want,
         id: Option<VipId>,
     ) -> Option<(Command, Token)> {
+        let group = |ip: IpId| self.grouped[ip].then(setup::gw);
         let command = match (want, id) {
-            (Want::Create(wish), _) => Command::Create(wish.new_vip(ip)),
+            (Want::Create(wish), _) => Command::Create(wish.new_vip(ip, group(ip))),
             (Want::CreateBoth(wish), _) => {
-                Command::CreateMany(vec![wish.new_vip(ip), wish.new_vip(next(ip))])
+                let all = [ip, next(ip)].map(|ip| wish.new_vip(ip, group(ip)));
+                Command::CreateMany(all.into())
             }
             (Want::Drained(true), _) => Command::Drain(None),
             (Want::Drained(false), _) => Command::Undrain,
@@ -124,6 +131,11 @@ impl Users {
             }
             (Want::Priority(priority), Some(id)) => {
                 Command::Change(id, Change { priority: Some(priority), ..Change::default() })
+            }
+            (Want::Grouped(_), Some(_)) if !self.grouped[ip] => return None,
+            (Want::Grouped(grouped), Some(id)) => {
+                let group = Some(grouped.then(setup::gw));
+                Command::Change(id, Change { group, ..Change::default() })
             }
             (Want::Failover, Some(id)) => Command::Failover(id, None),
             (Want::Lock, Some(id)) => Command::Lock(id),
@@ -165,7 +177,11 @@ impl Users {
         match answer {
             _ if matches!(
                 want,
-                Want::Failover | Want::Lock | Want::Drained(_) | Want::Fence { .. }
+                Want::Failover
+                    | Want::Lock
+                    | Want::Drained(_)
+                    | Want::Fence { .. }
+                    | Want::Grouped(_)
             ) =>
             {
                 return;
@@ -232,7 +248,10 @@ fn known_after(answer: &Result<Answer, Refusal>, want: Want, before: Registered)
             Registered::No | Registered::Either => Registered::Either,
         },
         (Err(Refusal::OutcomeUnknown(_)), _) => Registered::Either,
-        (Ok(_), Want::Failover | Want::Lock | Want::Drained(_) | Want::Fence { .. })
+        (
+            Ok(_),
+            Want::Failover | Want::Lock | Want::Drained(_) | Want::Fence { .. } | Want::Grouped(_),
+        )
         | (Err(_), _) => before,
     }
 }

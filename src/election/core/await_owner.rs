@@ -11,7 +11,7 @@
 //! for another reason.
 
 use super::lock::Ownership;
-use super::{Action, Core, Departure, Neighbours};
+use super::{Action, Core, Departure, Neighbours, Probe};
 use crate::fsm::State;
 use crate::lock::Candidate;
 
@@ -80,9 +80,14 @@ impl OwnerWait {
 impl Core {
     pub(super) fn settle_owner_wait(&mut self, actions: &mut Vec<Action>) {
         match self.ownership() {
-            Ownership::Mine | Ownership::Free | Ownership::Joined | Ownership::Grouped => {
+            Ownership::Joined => {
                 self.owner_wait.end();
+                // No election of this host has taken the address over, and another host has it.
+                if matches!(self.wire.probe, Probe::Answered { .. } | Probe::Claimed { .. }) {
+                    self.etcd.lock.leave_to_group();
+                }
             }
+            Ownership::Mine | Ownership::Free | Ownership::Grouped => self.owner_wait.end(),
             Ownership::Unknown | Ownership::OwnStaleLease => {}
             Ownership::Other => self.wait_for_owner(actions),
         }

@@ -34,6 +34,11 @@ impl Core {
         if self.wire.probe != Probe::Off && counts {
             self.wire.probe = Probe::Claimed { wins_tie_break };
         }
+        // The election of a group of this host's would have taken the address over by now, or does so at once: it is
+        // another host's. Who that is this host need not know: it looks at no candidates any more.
+        if self.ownership() == Ownership::Joined {
+            self.etcd.lock.leave_to_group();
+        }
         let owns = self.ownership() == Ownership::Mine && self.is_ordered();
         if owns {
             self.wire.conflict = match self.wire.conflict {

@@ -161,6 +161,11 @@ impl Lock {
         self.joined = false;
     }
 
+    /// No election of this host takes the address over for the group.
+    pub(super) fn leave_to_group(&mut self) {
+        self.joined = false;
+    }
+
     /// It was written for a former life of this host, and not again since.
     pub(super) fn is_of_former_life(&self) -> bool {
         self.known_holder().is_some_and(|holder| self.former == Some(holder.written))

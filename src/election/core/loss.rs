@@ -1,6 +1,6 @@
 //! What is done without etcd: by policy, and by what the network says of the address.
 
-use super::{Action, Core, Departure, Probe};
+use super::{Action, Core, Departure, Ownership, Probe};
 use crate::fsm::{Event, State};
 use crate::lock::{Candidate, Lease};
 use crate::network::Mac;
@@ -110,7 +110,8 @@ impl Core {
         };
         let wanted = (lost && by_policy && !self.has_left())
             || self.owner_wait.waits()
-            || self.asks_before_it_comes_back();
+            || self.asks_before_it_comes_back()
+            || self.ownership() == Ownership::Joined;
         let asked = self.wire.probe != Probe::Off;
         // Whoever has claimed the address may be gone before it is asked for it.
         let anew = self.state == State::Standby && matches!(self.wire.probe, Probe::Claimed { .. });

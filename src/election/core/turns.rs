@@ -106,7 +106,9 @@ impl Core {
                 && other.preference > self.config.preference
                 && Some(&other.host) != gone
         };
-        self.etcd.candidates.current().filter(goes_first).count().min(MOST)
+        // Those that were read last, though others may have come since: one that has gone costs a turn.
+        let known = self.etcd.candidates.last_known().unwrap_or_default();
+        known.iter().filter(goes_first).count().min(MOST)
     }
 
     /// Whether this host would be the first to take the lock, if the owner died.

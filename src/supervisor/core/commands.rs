@@ -10,16 +10,14 @@ use super::fence::Fence;
 use super::start::{Start, is_of_etcd};
 use super::stop::Life;
 use super::table::{Stage, Vip};
-use super::{Core, Failure, Order, Origin, Timer, Token};
+use super::{Core, Order, Origin, Timer, Token};
 use crate::command::{Answer, Change, Command, NewVip, Refusal};
 use crate::fsm::State;
 use crate::history::Kind;
-use crate::lock::{Candidate, Lease};
-use crate::network::mac_text;
+use crate::lock::Lease;
 use crate::sorted::map_of;
-use crate::store::{self, At, Record, Request};
-use crate::vip::{Check, Cidr, Slot, Target, VipId};
-use crate::wire;
+use crate::store::Record;
+use crate::vip::{Check, Cidr, ElectionKey, Slot, Target, VipId};
 
 /// Why an IP is not served that is one too many.
 const BEYOND_LIMIT: &str = "MAX_NUMBER_OF_ENDPOINTS is too small for it";
@@ -30,7 +28,7 @@ pub(super) struct Clients {
     /// Commands that came while this host's records were being read.
     waiting: Vec<(Command, Token)>,
     /// Which hosts offer an IP is being read.
-    asking_hosts: Vec<(Cidr, Token)>,
+    pub(super) asking_hosts: Vec<(ElectionKey, Token)>,
     /// IPs that are being registered together.
     pub(super) batches: BTreeMap<Token, Batch>,
     /// Hosts that are being fenced.
@@ -133,8 +131,9 @@ impl Core {
             Command::Leave => self.plan_leave(token)?,
             Command::Drained => self.reply(token, Ok(Answer::Drain(self.drained()))),
             Command::Hosts(id) => {
-                let cidr = self.find(&id)?.1.record.cidr;
-                self.waiting_for_hosts(cidr, token);
+                let (slot, vip) = self.find(&id)?;
+                let key = self.table.whole_key(slot, vip.record.cidr);
+                self.waiting_for_hosts(key, token);
             }
         }
         Ok(())
@@ -169,6 +168,7 @@ impl Core {
         self.reachable()?;
         let origin = if new.force { Origin::Forced } else { Origin::New };
         let record = self.record_of(new);
+        self.check_group(&record)?;
         // The election comes first: when there can be no more, nothing is stored.
         let slot = self.table.insert(record.clone(), Stage::Starting(token));
         self.start_election(slot, record, origin);
@@ -184,6 +184,7 @@ impl Core {
             interface: new.interface,
             loss: new.loss,
             priority: new.priority,
+            group: new.group,
             revision: 0,
         }
     }
@@ -255,6 +256,7 @@ impl Core {
             self.reply(token, Ok(Answer::One(Box::new(shown))));
             return Ok(());
         }
+        self.check_group(&super::records::changed(&vip.record, &change))?;
         self.reachable()?;
         if let Some(vip) = self.table.get_mut(slot) {
             vip.changes.push_back((change, Some(token)));
@@ -269,7 +271,7 @@ impl Core {
             self.copy.ip_changed(&record.id);
             let slot = self.table.insert(record, Stage::Registered);
             let Some(vip) = self.table.get_mut(slot) else { return Ok(()) };
-            vip.not_started = Some(BEYOND_LIMIT.to_owned());
+            vip.election.not_started = Some(BEYOND_LIMIT.to_owned());
         }
         let (slot, _) = self.find(id)?;
         if self.start == Start::FromCopy || self.reachable().is_err() {
@@ -325,7 +327,9 @@ impl Core {
             let why = format!("this host, {}, is the owner already", self.config.host);
             return Err(Refusal::Conflict(why));
         }
-        if vip.failover.is_some() {
+        let under_way =
+            |slot: &Slot| self.table.get(*slot).is_some_and(|vip| vip.failover.is_some());
+        if self.table.together(slot).iter().any(under_way) {
             return Err(Refusal::Conflict("this host is already handing it over".to_owned()));
         }
         if let Some(vip) = self.table.get_mut(slot) {
@@ -341,44 +345,5 @@ impl Core {
             let answer = result.map(|()| Answer::Done).map_err(Refusal::Conflict);
             self.reply(token, answer);
         }
-    }
-
-    fn waiting_for_hosts(&mut self, cidr: Cidr, token: Token) {
-        let asked = self.clients.asking_hosts.iter().any(|(same, _)| *same == cidr);
-        self.clients.asking_hosts.push((cidr, token));
-        if !asked {
-            self.ask(Request::Candidates(cidr));
-        }
-    }
-
-    pub(super) fn on_candidates(
-        &mut self,
-        cidr: Cidr,
-        result: Result<(store::Answer, At), Failure>,
-    ) {
-        let answer = match result {
-            Ok((store::Answer::Candidates(candidates), _)) => {
-                Ok(Answer::Hosts(candidates.into_iter().map(host).collect()))
-            }
-            Ok(_) => Ok(Answer::Hosts(Vec::new())),
-            Err(failure) => Err(Refusal::Unavailable(format!("etcd: {}", failure.why))),
-        };
-        let asking = std::mem::take(&mut self.clients.asking_hosts);
-        let (asked, others) = asking.into_iter().partition(|(same, _)| *same == cidr);
-        self.clients.asking_hosts = others;
-        let asked: Vec<(Cidr, Token)> = asked;
-        asked.into_iter().for_each(|(_, token)| self.reply(token, answer.clone()));
-    }
-}
-
-fn host(candidate: Candidate) -> wire::Host {
-    let Candidate { host, available, lease, hardware_address, preference, .. } = candidate;
-    wire::Host {
-        hostname: host,
-        available: Some(available),
-        // The candidacy of a Go LinK outlives its host.
-        alive: (lease != 0).then_some(true),
-        hardware_address: hardware_address.map(mac_text),
-        priority: Some(preference.priority),
     }
 }

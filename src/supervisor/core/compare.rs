@@ -118,6 +118,8 @@ impl Core {
         if self.comparison.step == Step::None && self.life == Life::Running {
             self.read_lease_keys(Step::KeysAlone);
         }
+        // A watch that is dead, while requests work, does not tell what belongs to them.
+        self.all_groups_due();
         // Like the keys of the lease, candidacies have no prefix that a host could watch.
         for slot in self.table.slots() {
             if self.table.get(slot).is_some_and(|vip| self.tells_strangers(vip)) {
@@ -237,13 +239,16 @@ impl Core {
             let Some(vip) = self.table.get(slot).filter(|vip| vip.is_registered()) else {
                 continue;
             };
-            let cidr = vip.record.cidr;
+            if self.table.election_of(slot) != slot {
+                continue;
+            }
+            let key = self.table.whole_key(slot, vip.record.cidr);
             // A lock that is gone, of which the watch does not tell.
             let owns = vip.status.owner.as_ref() == Some(&self.config.host);
-            if owns && !keys.contains(lock::key(cidr).as_str()) {
+            if owns && !keys.contains(lock::key(&key).as_str()) {
                 self.tell(slot, Order::LockNow);
-            } else if !keys.contains(lock::candidacy_key(cidr, &self.config.host).as_str()) {
-                missing.push(cidr.to_string());
+            } else if !keys.contains(lock::candidacy_key(&key, &self.config.host).as_str()) {
+                missing.push(key.to_string());
                 self.tell(slot, Order::LockNow);
             }
         }
@@ -259,8 +264,8 @@ impl Core {
     fn release(&mut self, lease: i64, keys: Vec<String>) {
         // Also those that are not registered yet or are being given up: what is deleted now may be theirs
         // by then.
-        let known: HashSet<String> =
-            self.table.iter().map(|(_, vip)| vip.record.cidr.election_key()).collect();
+        let single = self.table.iter().map(|(_, vip)| vip.record.cidr.election_key());
+        let known: HashSet<String> = single.chain(self.table.seat_names()).collect();
         let is_of_no_ip =
             |key: &String| explained_by(key).is_some_and(|name| !known.contains(name));
         let is_left = |key: &String| is_of_no_ip(key) || self.is_left_of_calls(key);
@@ -312,6 +317,9 @@ impl Core {
 
     /// A key of this host was written: by this agent, or the comparison finds out what has changed.
     pub(super) fn on_key_changed(&mut self, key: &str, exists: bool, revision: i64) {
+        if let Some(name) = store::group_of_key(key) {
+            return self.group_changed(name);
+        }
         if let Some(cidr) = lock::misspelled(key) {
             return self.note_spelling(key, cidr, exists);
         }

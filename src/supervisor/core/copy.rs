@@ -226,6 +226,7 @@ impl Core {
             instance: Some(self.copy.instance.clone()),
             deleted: self.copy.deleted.iter().chain(strays).copied().collect(),
             drained_until: self.copy.drained_until,
+            groups: self.table.groups_to_copy(),
             ..LocalCopy::default()
         }
     }

@@ -13,7 +13,7 @@ use crate::failure_detector::{Route, Step};
 use crate::fsm::State;
 use crate::history::{Happening, Kind};
 use crate::network::{Liveness, Mac};
-use crate::vip::Slot;
+use crate::vip::{GroupName, Slot};
 
 impl Core {
     pub(super) fn on_status(&mut self, slot: Slot, status: Arc<Status>, now: Instant) {
@@ -22,6 +22,11 @@ impl Core {
         vip.watched.seen.note(&before, &vip.status, now);
         if vip.status.candidate != before.candidate || has_become_deaf(&before, &vip.status) {
             self.lease.presence.outdate();
+        }
+        if (&before.owner, &before.group) != (&vip.status.owner, &vip.status.group) {
+            let names = [&vip.record.group, &vip.status.group].into_iter().flatten().cloned();
+            let names: Vec<GroupName> = names.collect();
+            self.groups_due(names);
         }
         self.measure(slot, &before, now);
         self.note_owner(slot, now);
@@ -56,6 +61,9 @@ impl Core {
 
     /// Takes note of the owner on which an IP waits now.
     fn note_owner(&mut self, slot: Slot, now: Instant) {
+        if !self.is_detected(slot) {
+            return;
+        }
         let vip = self.table.get(slot);
         let route = vip.map_or(Route::Down, Vip::route);
         let awaited = vip.and_then(|vip| vip.status.awaited.as_ref());
@@ -151,6 +159,9 @@ impl Core {
 
     /// Forgets an IP at once, and ends its election without giving anything up.
     pub(super) fn forget(&mut self, slot: Slot) -> Option<Vip> {
+        if self.table.is_seated(slot) {
+            self.take_from_seat(slot);
+        }
         let vip = self.table.remove(slot)?;
         if vip.is_registered() {
             self.copy.ip_changed(&vip.record.id);

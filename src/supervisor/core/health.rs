@@ -54,7 +54,7 @@ impl Core {
 impl Vip {
     /// What is wrong with this IP on this host.
     fn problems(&self) -> impl Iterator<Item = String> {
-        let not_started = self.not_started.clone();
+        let not_started = self.election.not_started.clone();
         let not_stored = (!self.stored).then(|| "its record is not in etcd".to_owned());
         let refused = match self.service {
             Service::Served => None,

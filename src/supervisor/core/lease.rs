@@ -150,6 +150,7 @@ impl Core {
         if before != self.lease.told {
             self.lease.presence.begin();
             self.compare_soon();
+            self.all_groups_due();
             self.table.retry();
         }
         if std::mem::take(&mut self.lease.stale) {

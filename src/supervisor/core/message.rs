@@ -17,11 +17,15 @@ use crate::metrics::HostCounts;
 use crate::network::{Mac, Missed};
 use crate::policy::{LossPolicy, StopPolicy};
 use crate::store::{self, At, LocalCopy, Record, Request};
-use crate::vip::{Check, Cidr, Slot};
+use crate::vip::{Check, Cidr, ElectionKey, Slot};
 
 /// Where the answer to a command goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);
+
+/// Numbers all elections that are started: what was told by an election that had the same slot before is old.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Serial(pub u32);
 
 /// What the core is told.
 #[derive(Clone, Debug)]
@@ -80,8 +84,8 @@ pub enum Event {
     Paused(Duration),
     /// An election was started, or why not.
     Started(Slot, Result<(), StartError>),
-    /// What an election tells.
-    Election(Slot, Notice),
+    /// What an election tells: the one that was started with this number for that slot.
+    Election(Slot, Serial, Notice),
     /// A change was not written behind the local copy.
     CopyLost,
     /// The agent is to stop.
@@ -180,12 +184,15 @@ pub enum Action {
     KeepLease(Option<i64>, Duration),
     /// Revoke this lease; comes back as [`Event::Revoked`].
     Revoke(i64),
-    /// Start the election of an IP; comes back as [`Event::Started`].
+    /// Start the election of an IP or of a group; comes back as [`Event::Started`]. It takes the place of one that has the
+    /// same number, and takes over what others have managed.
     Start {
         /// The number of the election.
         slot: Slot,
-        /// The IP.
-        record: Box<Record>,
+        /// Tells it from those before it that had the same number.
+        serial: Serial,
+        /// What it is about.
+        subject: Box<Subject>,
         /// What an address is that is there already.
         origin: Origin,
     },
@@ -220,6 +227,15 @@ pub enum Action {
     Log(Level, String),
     /// All is done; nothing more will come.
     Ended,
+}
+
+/// What an election is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// For what an owner is elected.
+    pub key: ElectionKey,
+    /// The IPs that come with the lock, the lowest first; at least one. What the first says holds for all.
+    pub records: Vec<Record>,
 }
 
 /// What an election is told.
@@ -302,6 +318,8 @@ pub enum Timer {
     Detector,
     /// Candidacies of other hosts have come or gone a while ago.
     Candidates,
+    /// Groups are looked at again that are not as they should be.
+    Groups,
     /// The agent stops, whatever is left.
     StopAtLast,
 }

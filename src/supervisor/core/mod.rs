@@ -17,16 +17,22 @@ mod counts;
 mod crashes;
 mod drain;
 mod fence;
+mod grouping;
+mod groups;
 mod health;
+mod hosts;
 mod identity;
 mod lease;
 mod measure;
+mod membership;
 mod mend;
 mod message;
 mod moves;
 mod presence;
 mod records;
 mod same_address;
+mod seating;
+mod seats;
 mod seen;
 mod serving;
 mod start;
@@ -48,7 +54,8 @@ use self::copy::CopyState;
 use self::identity::Identity;
 use self::lease::HostLease;
 pub use self::message::{
-    Action, Copies, Event, Failure, Order, Origin, Outcome, StartError, Timer, Token,
+    Action, Copies, Event, Failure, Order, Origin, Outcome, Serial, StartError, Subject, Timer,
+    Token,
 };
 use self::serving::Serving;
 use self::start::Start;
@@ -157,13 +164,19 @@ impl Core {
             Event::Agent { host, lease, revision } => self.on_agent(host, lease, revision, now),
             Event::LeaseHeld { id, ttl } => self.on_lease_held(id, ttl, now),
             Event::EtcdLost { why, revision } => self.on_etcd_lost(&why, revision),
-            Event::WatchOpened(_) => self.compare_soon(),
+            Event::WatchOpened(_) => {
+                self.compare_soon();
+                self.all_groups_due();
+            }
             Event::KeyChanged { key, exists, revision } => {
                 self.on_key_changed(&key, exists, revision);
             }
             Event::Paused(time) => self.on_pause(time, now),
             Event::Started(slot, result) => self.on_started(slot, result),
-            Event::Election(slot, notice) => self.on_notice(slot, notice, now),
+            Event::Election(slot, serial, notice) if self.runs(slot, serial) => {
+                self.on_notice(slot, notice, now);
+            }
+            Event::Election(..) => {}
             Event::CopyLost => self.copy.is_lost(),
             Event::Stop(policy) => self.begin_stop(policy),
             Event::Revoked(result) => self.on_revoked(result),
@@ -177,6 +190,7 @@ impl Core {
     fn settle(&mut self, now: Instant) {
         self.settle_detection(now);
         self.ask_about_records();
+        self.settle_groups();
         self.begin_comparison();
         self.write_presence();
         self.end_stop();
@@ -207,6 +221,7 @@ impl Core {
             Timer::Undrain => self.undrain_in_time(),
             Timer::Detector => self.wake_detector(now),
             Timer::Candidates => self.read_candidates(),
+            Timer::Groups => self.look_at_groups(),
             Timer::StopAtLast => self.stop_at_last(),
         }
     }
@@ -226,7 +241,10 @@ impl Core {
             Err(failure)
                 if matches!(
                     request,
-                    Request::WritePresence { .. } | Request::Footprint(_) | Request::Locks
+                    Request::WritePresence { .. }
+                        | Request::Footprint(_)
+                        | Request::Locks
+                        | Request::Group(..)
                 ) =>
             {
                 Err(failure)
@@ -246,19 +264,21 @@ impl Core {
             Request::WritePresence { lease, .. } => self.on_presence_written(lease, result),
             Request::Release { keys, .. } => self.on_released(&keys, result.is_ok()),
             Request::OtherPrefixes(cidrs) => self.on_other_prefixes(&cidrs, result),
-            Request::Candidates(cidr) => self.on_candidates(cidr, result),
+            Request::Candidates(key) => self.on_candidates(&key, result),
             Request::SharedBy(cidr) => self.on_shared_by(cidr, result),
             Request::Hosts => self.on_hosts(result),
             Request::RecordsOf(host) => self.on_records_of(&host, result),
             Request::Footprint(host) => self.on_footprint(&host, result, now),
             Request::Locks => self.on_locks(result),
+            Request::Group(name, _) => self.on_group(&name, result, now),
+            Request::Regroup(regroup) => self.on_regrouped(&regroup, result),
             // The next look repeats them where that is needed.
             Request::ClaimName { .. } | Request::DropClaims => {}
             Request::ForgetHost(_) => self.on_forgotten(result.map(drop)),
         }
     }
 
-    fn on_notice(&mut self, slot: Slot, notice: Notice, now: Instant) {
+    fn on_notice_of_one(&mut self, slot: Slot, notice: Notice, now: Instant) {
         match notice {
             Notice::Status(status) => self.on_status(slot, status, now),
             Notice::Owner(liveness) => self.on_liveness(slot, liveness, now),
@@ -279,8 +299,10 @@ impl Core {
         self.out.push(Action::Ask(request));
     }
 
+    /// What one IP of a group is told, the election of the group is told.
     fn tell(&mut self, slot: Slot, order: Order) {
-        self.out.push(Action::Tell(slot, order));
+        let election = self.table.election_of(slot);
+        self.out.push(Action::Tell(election, order));
     }
 
     fn arm(&mut self, timer: Timer, after: Duration) {

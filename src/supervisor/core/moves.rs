@@ -42,6 +42,10 @@ impl Core {
     pub(super) fn note_move(&mut self, slot: Slot, now: Instant) {
         let knows = matches!(self.lease.told, Lease::Held(_));
         let Some(vip) = self.table.get_mut(slot).filter(|_| knows) else { return };
+        // Who owns the group the election of the group tells.
+        if vip.status.group.is_some() {
+            return;
+        }
         let Some(owner) = &vip.status.owner else {
             if vip.watched.moves.owner.is_some() {
                 vip.watched.moves.begun.get_or_insert_with(|| (now, FREE.to_owned()));

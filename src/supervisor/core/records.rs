@@ -142,6 +142,7 @@ impl Core {
         let Some(vip) = self.table.get_mut(slot) else { return };
         self.copy.ip_changed(&record.id);
         let before = std::mem::replace(&mut vip.record, record);
+        let group = vip.record.group.clone();
         let (checks, interval) = (vip.record.checks.clone(), vip.record.healthcheck_interval);
         let loss = vip.record.loss.unwrap_or(self.config.defaults.loss);
         let priority = vip.record.priority.unwrap_or(self.config.defaults.priority);
@@ -152,13 +153,18 @@ impl Core {
             .is_some_and(|(change, _)| changed(&before, change).is_same(&vip.record));
         let done = if made { vip.changes.pop_front() } else { None };
         self.table.look_at(slot);
+        if before.group != group {
+            self.groups_due(before.group.iter().chain(&group).cloned());
+        }
         if before.checks != checks || before.healthcheck_interval != interval {
             self.tell(slot, Order::Checks(before.cidr, checks, interval));
         }
-        if before.loss.unwrap_or(self.config.defaults.loss) != loss {
+        // Of a group the first IP says what holds for all.
+        let says = self.table.election_of(slot) == slot;
+        if says && before.loss.unwrap_or(self.config.defaults.loss) != loss {
             self.tell(slot, Order::LossPolicy(loss));
         }
-        if before.priority.unwrap_or(self.config.defaults.priority) != priority {
+        if says && before.priority.unwrap_or(self.config.defaults.priority) != priority {
             self.tell(slot, Order::Priority(priority));
         }
         if let Some((_, Some(token))) = done {
@@ -360,5 +366,8 @@ pub(super) fn changed(record: &Record, change: &Change) -> Record {
     changed.healthcheck_interval = change.interval.unwrap_or(changed.healthcheck_interval);
     changed.loss = change.loss.unwrap_or(changed.loss);
     changed.priority = change.priority.unwrap_or(changed.priority);
+    if let Some(group) = &change.group {
+        changed.group.clone_from(group);
+    }
     changed
 }

@@ -12,7 +12,7 @@ use super::{Core, Failure, StartError};
 use crate::command::Refusal;
 use crate::history::Kind;
 use crate::lock::OtherPrefix;
-use crate::network::Mac;
+use crate::network::{Mac, mac_text};
 use crate::store::{self, At, Request};
 use crate::vip::{Cidr, Slot};
 
@@ -110,6 +110,24 @@ impl Core {
             Ok(_) => self.on_started(slot, Ok(())),
             Err(failure) => {
                 self.not_stored(slot, Refusal::Unavailable(format!("etcd: {}", failure.why)));
+            }
+        }
+    }
+}
+
+impl StartError {
+    pub(super) fn refusal(self, cidr: Cidr) -> Refusal {
+        match self {
+            StartError::OwnAddress(own) => {
+                Refusal::invalid("ip", format!("{own} is an address of the host itself"))
+            }
+            StartError::Answered(mac) => {
+                let mac = mac_text(mac);
+                let why = format!("the machine with the hardware address {mac} answers for {cidr}");
+                Refusal::Conflict(format!("{why}; \"force\":true registers it all the same"))
+            }
+            StartError::Failed(why) => {
+                Refusal::Unavailable(format!("start the election of {cidr}: {why}"))
             }
         }
     }

@@ -52,7 +52,9 @@ impl Core {
             | Request::Locks
             | Request::Candidates(_)
             | Request::SharedBy(_)
-            | Request::OtherPrefixes(_) => false,
+            | Request::OtherPrefixes(_)
+            | Request::Group(..)
+            | Request::Regroup(_) => false,
         };
         // Only in doubt: there may be thousands, and this follows each request.
         let refuses = || self.table.iter().any(|(_, vip)| vip.service == Service::Refused);

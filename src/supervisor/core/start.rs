@@ -12,9 +12,7 @@ use log::Level;
 use super::stop::Life;
 use super::table::{Stage, Vip};
 use super::{Action, Copies, Core, Failure, Origin, StartError, Timer};
-use crate::command::Refusal;
 use crate::history::Kind;
-use crate::network::mac_text;
 use crate::sorted::{map_of, sort_by};
 use crate::store::{self, At, Found, LocalCopy, Mark, Record, Request};
 use crate::text::first_of;
@@ -105,7 +103,7 @@ impl Core {
     fn start_without_etcd(&mut self, now: Instant) {
         self.start = Start::FromCopy;
         let Some(copy) = self.copy.former() else { return };
-        let records = copy.records.clone();
+        let (records, groups) = (copy.records.clone(), copy.groups.clone());
         let known = records.len();
         // A cloned image has the copy of another machine.
         let same = copy.instance.as_ref().is_none_or(|it| it.is_same(&self.config.instance));
@@ -115,6 +113,7 @@ impl Core {
         // What the copy does not know may be registered all the same: no address is a left-over before
         // etcd has said so.
         let records = self.within_limit(records);
+        self.know_groups(&groups);
         self.insert_all(records, Origin::Before);
         // At a boot nobody may have the IP, so that waiting costs more than with an etcd that has just
         // fallen silent. It has been silent since it was asked first.
@@ -130,6 +129,7 @@ impl Core {
         let wanted = self.wanted(&mut found, at);
         let text = format!("{} IPs are registered on {}", wanted.len(), self.config.host);
         self.happened(Level::Info, Kind::Agent.of(text));
+        self.know_groups(&found.groups);
         let mut known = vec![false; wanted.len()];
         for slot in self.table.slots() {
             let Some(vip) = self.table.get(slot) else { continue };
@@ -159,6 +159,7 @@ impl Core {
         self.begin_lease(self.lease.saved, Duration::ZERO);
         self.hold_or_save();
         self.compare_from(&found);
+        self.all_groups_due();
     }
 
     /// Which program has served this host's IPs before: the host key tells, and without one the copy.
@@ -289,19 +290,26 @@ impl Core {
     }
 
     fn insert_all(&mut self, records: Vec<Record>, origin: Origin) {
-        for record in records {
-            let slot = self.table.insert(record.clone(), Stage::Registered);
-            self.start_election(slot, record, origin);
+        let insert =
+            |record: Record| (self.table.insert(record.clone(), Stage::Registered), record);
+        let new: Vec<(Slot, Record)> = records.into_iter().map(insert).collect();
+        self.seat_all(origin);
+        for (slot, record) in new {
+            if !self.table.is_seated(slot) {
+                self.start_election(slot, record, origin);
+            }
         }
     }
 
     /// Has the election of an IP started, unless the IP would cut this host off from etcd.
     pub(super) fn start_election(&mut self, slot: Slot, record: Record, origin: Origin) {
         if !self.is_etcd(record.cidr) {
-            return self.out.push(Action::Start { slot, record: Box::new(record), origin });
+            let subject = Box::new(self.subject(slot, record));
+            let serial = self.table.next_serial(slot);
+            return self.out.push(Action::Start { slot, serial, subject, origin });
         }
         let Some(vip) = self.table.get_mut(slot) else { return };
-        if vip.not_started.replace(is_of_etcd(record.cidr)).is_none() {
+        if vip.election.not_started.replace(is_of_etcd(record.cidr)).is_none() {
             let what = format!("{}, and is not served", is_of_etcd(record.cidr));
             self.happened(Level::Error, Kind::Refused.of(what));
         }
@@ -313,7 +321,7 @@ impl Core {
 
     pub(super) fn on_started(&mut self, slot: Slot, result: Result<(), StartError>) {
         let Some(vip) = self.table.get_mut(slot) else { return };
-        let (cidr, first) = (vip.record.cidr, vip.not_started.is_none());
+        let (cidr, first) = (vip.record.cidr, vip.election.not_started.is_none());
         match (result, &vip.stage) {
             (Ok(()), Stage::Starting(token)) => {
                 vip.stage = Stage::Storing(Some(*token));
@@ -321,7 +329,7 @@ impl Core {
             }
             (Ok(()), Stage::Joining(_)) => self.one_started(slot),
             (Ok(()), _) => {
-                vip.not_started = None;
+                vip.election.not_started = None;
                 self.introduce(slot);
             }
             (Err(StartError::Answered(mac)), Stage::Starting(_) | Stage::Joining(_)) => {
@@ -333,15 +341,18 @@ impl Core {
             // Only a new IP is looked for.
             (Err(StartError::Answered(_)), _) => {}
             (Err(StartError::OwnAddress(own)), _) => {
-                vip.not_started = Some(format!("{own} is an address of the host itself"));
+                vip.election.not_started = Some(format!("{own} is an address of the host itself"));
             }
             (Err(StartError::Failed(why)), _) => {
                 let text = format!("{NOT_STARTED}: {why}");
-                vip.not_started = Some(text.clone());
+                vip.election.not_started = Some(text.clone());
                 self.arm(Timer::Restart, RESTART);
                 // What one lacks, all lack: threads, memory.
                 let lacks = |vip: &Vip| {
-                    vip.not_started.as_ref().is_some_and(|why| why.starts_with(NOT_STARTED))
+                    vip.election
+                        .not_started
+                        .as_ref()
+                        .is_some_and(|why| why.starts_with(NOT_STARTED))
                 };
                 if first && self.table.iter().filter(|(_, vip)| lacks(vip)).take(2).count() == 1 {
                     self.happened(Level::Error, Kind::Trouble.of(text).to(cidr));
@@ -352,29 +363,11 @@ impl Core {
 
     /// Tries again to start the elections that could not be started.
     pub(super) fn start_again(&mut self) {
-        let waiting = self.table.iter().filter(|(_, vip)| vip.not_started.is_some());
+        let waiting = self.table.iter().filter(|(_, vip)| vip.election.not_started.is_some());
         let waiting: Vec<(Slot, Record)> =
             waiting.map(|(slot, vip)| (slot, vip.record.clone())).collect();
         for (slot, record) in waiting {
             self.start_election(slot, record, Origin::Before);
-        }
-    }
-}
-
-impl StartError {
-    pub(super) fn refusal(self, cidr: Cidr) -> Refusal {
-        match self {
-            StartError::OwnAddress(own) => {
-                Refusal::invalid("ip", format!("{own} is an address of the host itself"))
-            }
-            StartError::Answered(mac) => {
-                let mac = mac_text(mac);
-                let why = format!("the machine with the hardware address {mac} answers for {cidr}");
-                Refusal::Conflict(format!("{why}; \"force\":true registers it all the same"))
-            }
-            StartError::Failed(why) => {
-                Refusal::Unavailable(format!("start the election of {cidr}: {why}"))
-            }
         }
     }
 }

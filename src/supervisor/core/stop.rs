@@ -37,13 +37,15 @@ impl Core {
         }
         let changes = std::mem::take(&mut vip.changes);
         let failover = vip.failover.take();
-        let runs = vip.not_started.is_none();
+        let runs = vip.election.not_started.is_none();
         vip.stage = Stage::Leaving(tokens);
         self.copy.ip_changed(&vip.record.id);
         let why = "the IP is being given up on this host".to_owned();
         let waiting = changes.into_iter().filter_map(|(_, token)| token).chain(failover);
         self.refuse(waiting, &Refusal::Conflict(why));
-        if runs {
+        if self.table.is_seated(slot) {
+            self.leave_group(slot);
+        } else if runs {
             self.tell(slot, Order::Leave);
         } else {
             self.on_left(slot, true);

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::counts::Counts;
+use super::seats::{InElection, Known};
 use super::watched::Watched;
 use super::{Core, Token};
 use crate::command::Change;
@@ -13,7 +14,7 @@ use crate::lock::OtherPrefix;
 use crate::network::Mac;
 use crate::sorted::sort_by;
 use crate::store::Record;
-use crate::vip::{Cidr, Slot, VipId};
+use crate::vip::{Cidr, GroupName, Slot, VipId};
 use crate::wire;
 
 /// The IPs of this host, by the numbers of their elections.
@@ -24,6 +25,8 @@ pub(super) struct Table {
     by_id: HashMap<VipId, Slot>,
     by_address: HashMap<IpAddr, Slot>,
     next: u32,
+    /// How many elections were started.
+    pub(super) started: u32,
     /// IPs whose records may have something to be asked.
     due: BTreeSet<Slot>,
     /// IPs whose records wait to be asked about again.
@@ -35,6 +38,8 @@ pub(super) struct Table {
     /// IPs that are registered in etcd and not served here: there are more than there may be.
     pub(super) beyond_limit: BTreeMap<VipId, Record>,
     pub(super) counts: Counts,
+    /// The groups that concern this host.
+    pub(super) groups: BTreeMap<GroupName, Known>,
 }
 
 /// One IP of this host.
@@ -46,13 +51,12 @@ pub(super) struct Vip {
     /// What is to be different about it, and where that is answered; the first is being stored.
     pub(super) changes: VecDeque<(Change, Option<Token>)>,
     pub(super) request: RecordRequest,
+    pub(super) election: InElection,
     /// Whether etcd has the record, as last seen.
     pub(super) stored: bool,
     pub(super) status: Arc<Status>,
     /// Where the end of a failover is answered.
     pub(super) failover: Option<Token>,
-    /// Why there is no election, if it could not be started.
-    pub(super) not_started: Option<String>,
     pub(super) service: Service,
     /// Another host that offers the address with another prefix length.
     pub(super) other_prefix: Option<OtherPrefix>,
@@ -256,10 +260,10 @@ impl Vip {
             stage,
             changes: VecDeque::new(),
             request: RecordRequest::None,
+            election: InElection::default(),
             stored: true,
             status: Arc::new(Status::starting()),
             failover: None,
-            not_started: None,
             service: Service::Served,
             other_prefix: None,
             answered: None,
@@ -292,6 +296,10 @@ impl Core {
     /// An IP as the API shows it.
     pub(super) fn show(&self, vip: &Vip) -> wire::Ip {
         let Vip { record, status, .. } = vip;
+        let key = self
+            .table
+            .at(record.cidr.addr())
+            .map(|(slot, _)| self.table.whole_key(slot, record.cidr).text());
         wire::Ip {
             id: record.id.to_string(),
             ip: record.cidr.to_string(),
@@ -302,7 +310,8 @@ impl Core {
             etcd_loss_policy: record.loss.unwrap_or(self.config.defaults.loss).to_string(),
             priority: Some(record.priority.unwrap_or(self.config.defaults.priority)),
             plugin: "arp".to_owned(),
-            election_key: record.cidr.election_key(),
+            election_key: key.unwrap_or_else(|| record.cidr.election_key()),
+            group: record.group.as_ref().map(GroupName::to_string),
             owner: status.owner.clone(),
             bound: status.has(record.cidr),
             reason: status.reason.clone(),

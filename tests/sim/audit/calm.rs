@@ -57,9 +57,9 @@ fn is_candidate(world: &World, host: HostId, ip: IpId) -> bool {
     let machine = &world.hosts[host];
     let keeper = machine.agent.as_ref().and_then(|agent| agent.client.keeper.as_ref());
     let lease = keeper.and_then(|keeper| keeper.lease);
-    let cidr = setup::cidr(ip);
-    let found = world.cluster.data.get(&lock::candidacy_key(cidr, &machine.name));
-    let candidate = found.and_then(|kv| lock::candidates(cidr, &[kv]).pop());
+    let key = world.elected(ip);
+    let found = world.cluster.data.get(&lock::candidacy_key(&key, &machine.name));
+    let candidate = found.and_then(|kv| lock::candidates(&key, &[kv]).pop());
     candidate.is_some_and(|candidate| candidate.available && Some(candidate.lease) == lease)
 }
 

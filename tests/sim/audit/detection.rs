@@ -101,9 +101,9 @@ impl Audit {
         let Some(election) = agent.elections.get(&slot) else { return };
         let core = election.driver.core();
         let Reason::OwnerMissed(owner) = core.reason() else { return };
-        let cidr = election.cidr;
-        let found = world.cluster.data.get_prefix(&lock::candidacy_key(cidr, ""));
-        let mut others = lock::candidates(cidr, &found);
+        let (cidr, key) = (election.cidr, &election.key);
+        let found = world.cluster.data.get_prefix(&lock::candidacy_key(key, ""));
+        let mut others = lock::candidates(key, &found);
         // A candidacy becomes known with the key of its agent, which is written after it.
         let known = |name: &str, written| {
             let agents = world.cluster.data.get(&format!("/link/agents/{name}"));

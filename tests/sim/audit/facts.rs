@@ -3,11 +3,13 @@
 use link::fsm::State;
 use link::lock::Holder;
 use link::policy::LossPolicy;
+use link::store::records_prefix;
+use link::vip::ElectionKey;
 
 use crate::agent::Election;
 use crate::host::Host;
 use crate::memory_etcd::Millis;
-use crate::setup::{GO, HOSTS, HostId, IpId, Wish};
+use crate::setup::{GO, HOSTS, HostId, IpId, cidr};
 use crate::users::Registered;
 use crate::world::World;
 
@@ -70,16 +72,20 @@ impl Facts {
 
 fn of_host(world: &World, host: HostId, ip: IpId) -> OfHost {
     let machine: &Host = &world.hosts[host];
-    let registered = world.users.registered[host][ip];
-    let wish = match registered {
-        Registered::Yes(wish) => Some(wish),
-        Registered::No | Registered::Either => None,
-    };
-    let checked = wish.is_none_or(|wish: Wish| wish.checked);
+    let all = world.together(ip);
+    let registered = registered_of(world, host, ip, &all);
     let agent = machine.agent.as_ref();
     let drained = agent.is_some_and(|agent| agent.core.is_drained());
-    let passes = !checked || machine.faults.sick[ip] == 0;
-    let stuck = is_stuck(machine, ip, world.now);
+    // What its election has, perhaps not any more in etcd, keeps it from all of that, too.
+    let election = agent.and_then(|it| it.election(ip));
+    let here: Vec<IpId> = election.iter().flat_map(|it| &it.ips).chain(&all).copied().collect();
+    let passes = here.iter().all(|ip| passes(world, host, *ip));
+    let stuck = here.iter().any(|ip| is_stuck(machine, *ip, world.now));
+    let first = here.first().map(|first| world.users.registered[host][*first]);
+    let first = match first {
+        Some(Registered::Yes(wish)) => Some(wish),
+        Some(Registered::No | Registered::Either) | None => None,
+    };
     let able = passes && machine.faults.unplugged == 0 && !stuck;
     let serves = passes && !drained && machine.faults.unplugged == 0;
     let keeper = agent.and_then(|agent| agent.client.keeper.as_ref());
@@ -94,8 +100,36 @@ fn of_host(world: &World, host: HostId, ip: IpId) -> OfHost {
         serves,
         activated: agent.and_then(|it| it.election(ip)).is_some_and(is_activated),
         lost: keeper.is_none_or(|keeper| keeper.lost),
-        loss: wish.and_then(|wish| wish.loss).unwrap_or(machine.policies.loss),
+        loss: first.and_then(|wish| wish.loss).unwrap_or(machine.policies.loss),
     }
+}
+
+/// Whether a host has an IP registered, and all that belongs together with it.
+fn registered_of(world: &World, host: HostId, ip: IpId, all: &[IpId]) -> Registered {
+    let of = |ip: &IpId| world.users.registered[host][*ip];
+    let belongs = matches!(world.elected(ip), ElectionKey::Group(..));
+    let is_outside = |ip: &IpId| belongs && !wants_group(world, host, *ip);
+    if all.iter().any(|ip| of(ip) == Registered::No || is_outside(ip)) {
+        return Registered::No;
+    }
+    let open = all.iter().find(|ip| of(ip) == Registered::Either);
+    open.map_or(of(&ip), |_| Registered::Either)
+}
+
+/// The record of an IP says that it is to belong to the group.
+fn wants_group(world: &World, host: HostId, ip: IpId) -> bool {
+    let records = world.cluster.data.get_prefix(&records_prefix(&world.hosts[host].name));
+    let text = format!("\"ip\":\"{}\"", cidr(ip));
+    let values = records.iter().map(|kv| String::from_utf8_lossy(&kv.value));
+    values.filter(|value| value.contains(&text)).any(|value| value.contains("\"group\":\"gw\""))
+}
+
+fn passes(world: &World, host: HostId, ip: IpId) -> bool {
+    let checked = match world.users.registered[host][ip] {
+        Registered::Yes(wish) => wish.checked,
+        Registered::No | Registered::Either => true,
+    };
+    !checked || world.hosts[host].faults.sick[ip] == 0
 }
 
 /// Whether the kernel does not take the address, or has not long enough for the agent to have tried.

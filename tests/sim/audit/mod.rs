@@ -4,6 +4,7 @@ mod calm;
 mod detection;
 mod facts;
 mod fault_of;
+mod groups;
 mod owners;
 mod policies;
 mod turns;
@@ -79,6 +80,8 @@ pub(crate) struct Audit {
     /// When the network last stood still for a moment.
     paused: Option<Millis>,
     looked: Millis,
+    /// Since which revision what belongs to the group does, and when that was seen first: hosts stand for it a moment later.
+    regrouped: (i64, Millis),
     pub(crate) figures: Figures,
 }
 
@@ -86,9 +89,13 @@ pub(crate) struct Audit {
 #[derive(Clone, Debug, Default)]
 struct OfIp {
     nobody_since: Option<Millis>,
+    /// Since when, besides, nobody says that anything is wrong.
+    quiet_since: Option<Millis>,
     able_since: [Option<Millis>; HOSTS],
     sick_since: [Option<Millis>; HOSTS],
     holder: Option<(String, i64)>,
+    /// It belongs to the group.
+    belongs: bool,
     /// Who held the lock before, and until when.
     moved: Option<(String, Millis)>,
     /// When an owner last took a lock back that it had passed on in vain.
@@ -104,6 +111,8 @@ struct OfIp {
     alone_since: [Millis; HOSTS],
     /// Since when more than one host has it, though all is well.
     several_since: Option<Millis>,
+    /// Since when a host has a part of the group that this IP is the first of, by host.
+    parted_since: [Option<Millis>; HOSTS],
     /// The owner that hears nobody while another host could have the IP, and since when.
     deaf: Option<(HostId, Millis)>,
     /// Since when the service is sick on all hosts, if all was well before and nothing has happened
@@ -139,6 +148,7 @@ impl Audit {
             wrong: None,
             paused: None,
             looked: 0,
+            regrouped: (0, 0),
             figures: Figures::default(),
         }
     }
@@ -151,12 +161,17 @@ impl Audit {
     }
 
     fn judge(&mut self, world: &mut World) -> Result<(), String> {
+        let (_, revision) = world.group();
+        if self.regrouped.0 != revision {
+            self.regrouped = (revision, world.now);
+        }
         for ip in 0..IPS {
             let facts = Facts::of(world, ip);
             self.judge_ip(world, ip, &facts)
                 .map_err(|why| format!("{}: {why}", crate::setup::cidr(ip)))?;
         }
         self.twins.judge(world)?;
+        self.groups_are_whole(world)?;
         self.wrong.take().map_or(Ok(()), Err)?;
         if self.is_calm(world.now) && !stands_still(world) && world.now >= self.looked + 1_000 {
             self.looked = world.now;
@@ -171,7 +186,7 @@ impl Audit {
         self.somebody(world.now, ip, facts)?;
         self.sick_hosts_let_go(world, ip, facts)?;
         self.deaf_hosts_come_last(world, ip, facts)?;
-        self.moves_have_reasons(world.now, ip, facts)?;
+        self.moves_have_reasons(world, ip, facts)?;
         self.deaf_hosts_let_go(world, ip, facts)?;
         self.owners_agree(world, ip, facts)?;
         self.planned_moves_have_no_gap(world.now, ip, facts)?;
@@ -181,7 +196,8 @@ impl Audit {
         self.somebody_says_so(world, ip, facts)?;
         // Whoever has it because another's kernel did not take it may hand it over now.
         let moves = world.hosts.iter().any(|machine| facts::tries_again(machine, ip, world.now));
-        if self.is_calm(world.now) && !stands_still(world) && !moves {
+        let stands = world.now >= self.regrouped.1 + groups::STANDS;
+        if self.is_calm(world.now) && !stands_still(world) && !moves && stands {
             let unheard = self.ips[ip].taken_back.is_some_and(|at| world.now < at + UNHEARD);
             calm::exactly_one(world, ip, facts, unheard)?;
             self.the_client_finds_it(world, ip, facts)?;

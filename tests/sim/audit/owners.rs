@@ -11,15 +11,15 @@ use crate::world::World;
 
 /// Within this time an owner takes a lock back that it has passed on in vain: half a second, and a
 /// request that is lost once.
-const NOT_HEARD: Millis = 3_000;
+pub(super) const NOT_HEARD: Millis = 3_000;
 
 /// Within this time two owners that have heard of each other's are one again: an announcement that is
 /// awaited, and the time that hosts get to agree.
-const AGREED: Millis = 1_200;
+pub(super) const AGREED: Millis = 1_200;
 
 /// Nothing is wrong between a host and etcd, or on its network, and it does not wait for an answer that was
 /// lost.
-fn is_connected(world: &World, host: HostId) -> bool {
+pub(super) fn is_connected(world: &World, host: HostId) -> bool {
     let machine = &world.hosts[host];
     let Some(agent) = &machine.agent else { return true };
     let faults = &machine.faults;
@@ -35,6 +35,8 @@ fn is_connected(world: &World, host: HostId) -> bool {
         && !refused
         && watches
         && client.holds_lease()
+        // Its requests are refused, though etcd says that it holds its lease.
+        && !world.cluster.zombies[host]
         && agent.frozen.is_none()
         && world.etcd_serves()
         && world.cluster.service == crate::cluster::Service::Serves
@@ -142,17 +144,26 @@ impl Audit {
     /// An owner to whom nothing was done keeps the lock, and a quick restart is nothing.
     pub(super) fn moves_have_reasons(
         &mut self,
-        now: Millis,
+        world: &World,
         ip: IpId,
         facts: &Facts,
     ) -> Result<(), String> {
+        let now = world.now;
+        let belongs = matches!(world.elected(ip), link::vip::ElectionKey::Group(..));
+        let joins = std::mem::replace(&mut self.ips[ip].belongs, belongs) != belongs;
+        // What is freed of a group for which no host stands was away before.
+        if joins {
+            self.ips[ip].planned_until = 0;
+        }
+        // As long as an IP is on its way into a group, it may be handed to the owner of that.
+        let on_its_way = joins || world.users.grouped[ip] && !belongs;
         let holder = facts.holder.as_ref().map(|holder| (holder.host.clone(), holder.lease));
         if holder == self.ips[ip].holder {
             return Ok(());
         }
         let before = std::mem::replace(&mut self.ips[ip].holder, holder.clone());
         self.figures.moves += 1;
-        let Some((name, _)) = before else { return Ok(()) };
+        let Some((name, _)) = before.filter(|_| !on_its_way) else { return Ok(()) };
         let host = (0..HOSTS).find(|host| crate::setup::name(*host) == name);
         // A lock that was written by hand.
         let Some(host) = host else { return Ok(()) };

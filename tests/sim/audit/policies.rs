@@ -1,5 +1,6 @@
 //! What the policies promise, and what is said when something is wrong.
 
+use link::lock::Holder;
 use link::policy::{AllFailingPolicy, LossPolicy};
 
 use super::facts::{ADDITION_RETRY, Facts, is_stuck};
@@ -77,6 +78,10 @@ impl Audit {
                 }
                 LossPolicy::Hold => continue,
             };
+            // What was of a group when it was read last is left to the hosts of the group.
+            if election.holder.as_ref().is_some_and(Holder::is_group) {
+                continue;
+            }
             // Who still hears of other owners, or hears again, may yield.
             let deaf = machine.faults.cut_in > 0 || !world.cluster.up;
             if deaf && !of_host.bound && world.now > due {
@@ -146,17 +151,20 @@ impl Audit {
 
     /// While nobody has an IP that some host should have, somebody says that something is wrong.
     pub(super) fn somebody_says_so(
-        &self,
+        &mut self,
         world: &World,
         ip: IpId,
         facts: &Facts,
     ) -> Result<(), String> {
-        let nobody = self.ips[ip].nobody_since.is_some_and(|since| world.now > since + UNTOLD);
+        let nobody = self.ips[ip].nobody_since.is_some();
         let silent = |host: HostId| {
             let (asked, problems) = &world.users.health[host];
             *asked > 0 && problems.is_empty()
         };
-        if nobody && facts.serving().all(silent) {
+        let quiet = nobody && facts.serving().all(silent);
+        let since = &mut self.ips[ip].quiet_since;
+        *since = quiet.then(|| since.unwrap_or(world.now));
+        if since.is_some_and(|since| world.now > since + UNTOLD) {
             return Err("nobody has the IP, and every agent says that all is well".to_owned());
         }
         Ok(())

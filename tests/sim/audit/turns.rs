@@ -54,7 +54,7 @@ fn could_since(world: &World, election: &Election, request: &Request) -> Option<
 /// what it says of itself is in etcd.
 fn better(election: &Election, name: &str, gone: &str, now: Millis) -> Option<String> {
     let Some((true, priority)) = election.driver.core().candidacy() else { return None };
-    let own = Preference::new(priority, &election.cidr.election_key(), name);
+    let own = Preference::new(priority, &election.key.text(), name);
     let (known, at) = election.known.as_ref()?;
     let goes_first = |other: &&Candidate| {
         other.available && other.lease != 0 && other.host != gone && other.preference > own

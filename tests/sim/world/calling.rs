@@ -105,7 +105,7 @@ impl World {
             (Some(_), 0, true) => Hearing::Others,
             (Some(_), 0, false) => Hearing::Nobody,
         };
-        let has_address = election.is_some_and(|election| machine.kernel[election.ip]);
+        let has_address = election.is_some_and(|election| election.are_bound(&machine.kernel));
         self.trace(host, || format!("is called and hears {hears:?}"));
         self.write(host, Asker::Nobody, call.answer_txn(Heard { hearing: hears, has_address }));
     }

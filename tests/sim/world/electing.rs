@@ -9,14 +9,15 @@ use link::etcd::Gap;
 use link::fsm::Event;
 use link::lock::{self, LockAnswer, view_of};
 use link::network::Hearing;
+use link::store;
 use link::supervisor::core::Event as SupervisorEvent;
-use link::vip::Slot;
+use link::vip::{Cidr, ElectionKey, Slot};
 
 use super::{Millis, Process, World};
 use crate::bugs::Bug;
 use crate::client::Asker;
 use crate::memory_etcd::Change;
-use crate::setup::{HostId, IPS};
+use crate::setup::{HostId, IPS, IpId};
 use crate::times::{CHECK, FALL, NEIGHBOURS, RISE, UNBIND};
 
 impl World {
@@ -29,7 +30,7 @@ impl World {
         self.tell_interface(host, slot);
         let machine = &self.hosts[host];
         let election = machine.agent.as_ref().and_then(|agent| agent.elections.get(&slot));
-        let bound = election.is_some_and(|election| machine.kernel[election.ip]);
+        let bound = election.is_some_and(|election| election.are_bound(&machine.kernel));
         let hearing = machine.agent.as_ref().map_or(Hearing::Unknown, |agent| agent.hearing);
         self.tell_election(host, slot, Input::Bound(bound));
         self.tell_election(host, slot, Input::Hearing(hearing));
@@ -60,7 +61,7 @@ impl World {
         let ip = election.ip;
         self.trace(host, || format!("<- {ip} {input:?}"));
         if acknowledged {
-            self.tell_supervisor(host, SupervisorEvent::Election(slot, Notice::Acknowledged));
+            self.notice(host, slot, Notice::Acknowledged);
         }
         self.perform_all(host, slot, actions);
     }
@@ -115,7 +116,7 @@ impl World {
             Action::HandedOver(result) => {
                 let result = result.map_err(|why| why.to_string());
                 let notice = Notice::HandedOver(result);
-                self.tell_supervisor(host, SupervisorEvent::Election(slot, notice));
+                self.notice(host, slot, notice);
             }
             Action::Left => {
                 let until = self.now + UNBIND;
@@ -137,23 +138,38 @@ impl World {
         }
     }
 
+    /// An election tells its supervisor something.
+    pub(super) fn notice(&mut self, host: HostId, slot: Slot, notice: Notice) {
+        let Some(election) = self.election_mut(host, slot) else { return };
+        let serial = election.serial;
+        self.tell_supervisor(host, SupervisorEvent::Election(slot, serial, notice));
+    }
+
     /// Who has left says so when the kernel no longer has the address, or after a while.
     pub(super) fn look_whether_gone(&mut self, host: HostId, slot: Slot) {
         let machine = &self.hosts[host];
         let election = machine.agent.as_ref().and_then(|agent| agent.elections.get(&slot));
         let Some(election) = election.filter(|election| election.left.is_some()) else { return };
-        if !machine.kernel[election.ip] {
+        if !election.ips.iter().any(|ip| machine.kernel[*ip]) {
+            self.gone(host, slot);
+        }
+    }
+
+    /// Who has left ends though the kernel keeps the address. Another election may have the number by now.
+    pub(super) fn gone_at_last(&mut self, host: HostId, slot: Slot) {
+        let now = self.now;
+        let left = self.election_mut(host, slot).and_then(|election| election.left);
+        if left.is_some_and(|until| until <= now) {
             self.gone(host, slot);
         }
     }
 
     /// The thread of an election that has left ends.
-    pub(super) fn gone(&mut self, host: HostId, slot: Slot) {
-        let Some(agent) = &mut self.hosts[host].agent else { return };
-        let Some(election) = agent.elections.remove(&slot) else { return };
+    fn gone(&mut self, host: HostId, slot: Slot) {
+        let Some(election) = self.election_mut(host, slot) else { return };
         let cleanup_pending = election.driver.core().cleanup_pending();
-        let notice = Notice::Left { cleanup_pending };
-        self.tell_supervisor(host, SupervisorEvent::Election(slot, notice));
+        self.notice(host, slot, Notice::Left { cleanup_pending });
+        self.hosts[host].agent.iter_mut().for_each(|agent| drop(agent.elections.remove(&slot)));
     }
 
     fn plan_to_wake(&mut self, host: HostId, slot: Slot) {
@@ -175,12 +191,12 @@ impl World {
         let machine = &mut self.hosts[host];
         let Some(agent) = &mut machine.agent else { return };
         let Some(election) = agent.elections.get_mut(&slot) else { return };
-        let status = election.status(machine.kernel[election.ip]);
+        let status = election.status(&machine.kernel);
         if election.shown.as_ref() != Some(&status) {
             self.changed = true;
             election.shown = Some(status.clone());
             let notice = Notice::Status(Arc::new(status));
-            self.tell_supervisor(host, SupervisorEvent::Election(slot, notice));
+            self.notice(host, slot, notice);
         }
     }
 
@@ -191,7 +207,8 @@ impl World {
         let Some(election) = election.filter(|election| election.checks == Some(number)) else {
             return;
         };
-        let passed = machine.faults.sick[election.ip] == 0 || overlooked;
+        let well = |ip: &IpId| machine.faults.sick[*ip] == 0;
+        let passed = election.checked.iter().all(well) || overlooked;
         self.process_after(CHECK, host, Process::Check(slot, number));
         let Some(election) = self.election_mut(host, slot) else { return };
         election.counter.count(passed);
@@ -200,8 +217,14 @@ impl World {
         }
     }
 
-    pub(super) fn replace_checks(&mut self, host: HostId, slot: Slot, checked: bool) {
+    pub(super) fn replace_checks(&mut self, host: HostId, slot: Slot, cidr: Cidr, checked: bool) {
         let Some(election) = self.election_mut(host, slot) else { return };
+        let ip = crate::setup::ip_of(cidr).expect("one of the IPs");
+        election.checked.retain(|other| *other != ip);
+        if checked {
+            election.checked.push(ip);
+        }
+        let checked = !election.checked.is_empty();
         election.rounds += 1;
         let number = election.rounds;
         election.checks = checked.then_some(number);
@@ -215,9 +238,38 @@ impl World {
     /// Takes note of who holds which lock.
     pub(super) fn note_locks(&mut self) {
         for ip in 0..IPS {
-            let key = lock::key(crate::setup::cidr(ip));
-            self.locks[ip] = view_of(&self.cluster.data.state_of(&key, Gap::None)).holder;
+            // An IP of a group has the owner of the group.
+            self.locks[ip] = self.holder(lock::key(self.elected(ip)));
             self.changed = true;
+        }
+    }
+
+    fn holder(&self, key: String) -> Option<lock::Holder> {
+        view_of(&self.cluster.data.state_of(&key, Gap::None)).holder
+    }
+
+    /// Whose lock decides about an IP: that of the group if it belongs to one, as it is now.
+    pub(crate) fn elected(&self, ip: IpId) -> ElectionKey {
+        let cidr = crate::setup::cidr(ip);
+        let own = self.holder(lock::key(cidr));
+        let group = own.as_ref().and_then(lock::Holder::group);
+        group.map_or(cidr.into(), |name| ElectionKey::Group(name, self.group().1))
+    }
+
+    /// The IPs that belong to the group, and the revision since which they do.
+    pub(crate) fn group(&self) -> (Vec<IpId>, i64) {
+        let key = [store::GROUPS, "gw"].concat();
+        let Some(kv) = self.cluster.data.get(&key) else { return (Vec::new(), 0) };
+        let text = String::from_utf8_lossy(&kv.value);
+        let has = |ip: &IpId| text.contains(&format!("\"{}\"", crate::setup::cidr(*ip)));
+        ((0..IPS).filter(has).collect(), kv.mod_revision)
+    }
+
+    /// The IPs that have one owner with this one, itself included.
+    pub(crate) fn together(&self, ip: IpId) -> Vec<IpId> {
+        match self.elected(ip) {
+            ElectionKey::Ip(_) => vec![ip],
+            ElectionKey::Group(..) => self.group().0,
         }
     }
 

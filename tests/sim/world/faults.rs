@@ -297,7 +297,7 @@ impl World {
 
     fn undo_written_lock(&mut self, ip: IpId) {
         if self.locks[ip].as_ref().is_some_and(|holder| holder.lease == 0) {
-            self.by_hand(Op::Delete(lock::key(setup::cidr(ip))));
+            self.by_hand(Op::Delete(lock::key(self.elected(ip))));
         }
     }
 
@@ -310,9 +310,9 @@ impl World {
     /// What somebody does with etcdctl.
     fn tamper(&mut self, fault: Fault) {
         match fault {
-            Fault::DeleteLock { ip } => self.by_hand(Op::Delete(lock::key(setup::cidr(ip)))),
+            Fault::DeleteLock { ip } => self.by_hand(Op::Delete(lock::key(self.elected(ip)))),
             Fault::WriteLock { ip, .. } => {
-                let (key, value) = (lock::key(setup::cidr(ip)), b"h9".to_vec());
+                let (key, value) = (lock::key(self.elected(ip)), b"h9".to_vec());
                 self.by_hand(Op::Put { key, value, lease: 0 });
             }
             Fault::Revoke { host } => {

@@ -112,7 +112,7 @@ impl World {
             let agent = asked.agent.as_ref();
             for slot in agent.map_or_else(Vec::new, |agent| agent.slots(ip)) {
                 let notice = Notice::AlsoMissed(setup::mac(host));
-                self.tell_supervisor(other, SupervisorEvent::Election(slot, notice));
+                self.notice(other, slot, notice);
             }
         }
     }

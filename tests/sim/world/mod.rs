@@ -79,6 +79,8 @@ pub(crate) struct World {
     pub(crate) heard_at: [Millis; HOSTS],
     /// Each host has a member of etcd on it, of which one leads.
     pub(crate) members: bool,
+    /// Some of the IPs are a group.
+    pub(crate) groups: bool,
     leader: HostId,
     quorum: bool,
     /// For so many reasons etcd has no leader; and what was asked meanwhile.
@@ -126,6 +128,7 @@ impl World {
             deaf_at: [0; HOSTS],
             heard_at: [0; HOSTS],
             members: false,
+            groups: seed.is_multiple_of(crate::setting("LINK_SIM_GROUPS", 3)),
             leader: 0,
             quorum: true,
             leaderless: 0,
@@ -141,6 +144,10 @@ impl World {
         self.hosts[GATEWAY].power = !self.random.one_in(4);
         self.members = self.random.one_in(2);
         let lonely = self.random.one_in(3);
+        // In some worlds two of the IPs are a group, or all.
+        if self.groups {
+            self.users.grouped = [true, self.random.one_in(3), true];
+        }
         for host in 0..HOSTS {
             let after = self.random.between(0, 50);
             self.after(after, Event::Boot(host));
@@ -347,7 +354,7 @@ impl World {
             Process::Unread => self.read_unread(host),
             Process::Announce { ip, number, refresh } => self.announce(host, ip, number, refresh),
             Process::AddAgain(ip) => self.settle_kernel(host, ip),
-            Process::Gone(slot) => self.gone(host, slot),
+            Process::Gone(slot) => self.gone_at_last(host, slot),
         }
     }
 }

@@ -5,7 +5,6 @@ use link::election::Notice;
 use link::election::message::Input;
 use link::network::{Liveness, Unusable};
 use link::policy::CrashDetection;
-use link::supervisor::core::Event as SupervisorEvent;
 use link::vip::Slot;
 
 use super::{Millis, Process, World};
@@ -54,16 +53,21 @@ impl World {
     /// An order to the kernel.
     pub(super) fn set_desired(&mut self, host: HostId, slot: Slot, desired: bool) {
         let Some(election) = self.election_mut(host, slot) else { return };
-        let (ip, before) = (election.ip, election.desired.replace(desired));
+        let (ips, before) = (election.ips.clone(), election.desired.replace(desired));
         if before == Some(desired) || election.unsubscribed {
             return;
         }
-        let found = self.hosts[host].kernel[ip];
-        self.hosts[host].add_pause[ip] = 0;
-        self.settle_kernel(host, ip);
-        // What a former life has left is kept, and announced once.
-        if desired && found && before.is_none() {
-            self.announce_at(host, ip, &REPEATS[..1]);
+        let half = self.bug == Some(Bug::HalfAGroupIsEnough);
+        let some = if half { 1 } else { ips.len() };
+        // The first is added when the others are there.
+        for ip in ips.into_iter().take(some).rev() {
+            let found = self.hosts[host].kernel[ip];
+            self.hosts[host].add_pause[ip] = 0;
+            self.settle_kernel(host, ip);
+            // What a former life has left is kept, and announced once.
+            if desired && found && before.is_none() {
+                self.announce_at(host, ip, &REPEATS[..1]);
+            }
         }
     }
 
@@ -71,8 +75,15 @@ impl World {
     pub(super) fn settle_kernel(&mut self, host: HostId, ip: IpId) {
         let machine = &mut self.hosts[host];
         let election = machine.agent.as_ref().and_then(|agent| agent.election(ip));
-        let Some(wanted) = election.and_then(|election| election.desired) else { return };
+        let Some(election) = election else { return };
+        let Some(wanted) = election.desired else { return };
         let before = machine.kernel[ip];
+        let half = self.bug == Some(Bug::HalfAGroupIsEnough);
+        let others = half || election.ips.iter().skip(1).all(|other| machine.kernel[*other]);
+        if wanted && !before && ip == election.ip && !others {
+            return;
+        }
+        let first = election.ip;
         if wanted && !before && machine.faults.stuck[ip] > 0 {
             let pause = machine.add_pause[ip].clamp(ADD_AGAIN.0, ADD_AGAIN.1);
             machine.add_pause[ip] = pause * 2;
@@ -88,6 +99,9 @@ impl World {
                 self.announce_at(host, ip, &REPEATS);
             }
             self.tell_bound(host, ip, wanted);
+            if wanted && ip != first {
+                self.settle_kernel(host, first);
+            }
         }
     }
 
@@ -100,8 +114,16 @@ impl World {
     }
 
     fn tell_bound(&mut self, host: HostId, ip: IpId, bound: bool) {
-        let Some(agent) = &self.hosts[host].agent else { return };
-        for slot in agent.slots(ip) {
+        let machine = &self.hosts[host];
+        let Some(agent) = &machine.agent else { return };
+        let half = self.bug == Some(Bug::HalfAGroupIsEnough);
+        let all = |slot: &Slot| {
+            let mut ips = agent.elections[slot].ips.iter();
+            bound && (half || ips.all(|it| *it == ip || machine.kernel[*it]))
+        };
+        let told: Vec<(Slot, bool)> =
+            agent.slots(ip).into_iter().map(|slot| (slot, all(&slot))).collect();
+        for (slot, bound) in told {
             self.tell_election(host, slot, Input::Bound(bound));
         }
     }
@@ -120,8 +142,9 @@ impl World {
 
     pub(super) fn announce_election(&mut self, host: HostId, slot: Slot) {
         if let Some(election) = self.election_mut(host, slot) {
-            let ip = election.ip;
-            self.announce_at(host, ip, &REPEATS);
+            for ip in election.ips.clone() {
+                self.announce_at(host, ip, &REPEATS);
+            }
         }
     }
 
@@ -196,8 +219,12 @@ impl World {
         claims.push((from, now));
         let input = Input::Claimed { from: setup::mac(from), wins_tie_break: from < host };
         let Some(agent) = &self.hosts[host].agent else { return };
-        for slot in agent.slots(ip) {
-            self.tell_election(host, slot, input.clone());
+        let first = |slot: &Slot| agent.elections[slot].ip == ip;
+        let told: Vec<(Slot, bool)> =
+            agent.slots(ip).into_iter().map(|slot| (slot, first(&slot))).collect();
+        for (slot, is_first) in told {
+            let input = if is_first { input.clone() } else { Input::Paused };
+            self.tell_election(host, slot, input);
         }
     }
 
@@ -332,7 +359,7 @@ impl World {
     fn tell_liveness(&mut self, host: HostId, slot: Slot, news: Option<Liveness>) {
         if let Some(liveness) = news {
             let notice = Notice::Owner(liveness);
-            self.tell_supervisor(host, SupervisorEvent::Election(slot, notice));
+            self.notice(host, slot, notice);
         }
     }
 }

@@ -30,14 +30,19 @@ impl World {
         let Some(agent) = &machine.agent else { return };
         let (call, within) = match &asker {
             Asker::Supervisor(request) => {
-                let txn =
+                let mut txn =
                     store::txn_of(request, &machine.name, &agent.instance, agent.core.history());
+                let careless = self.bug == Some(crate::bugs::Bug::AnybodyJoins);
+                if careless && matches!(request, store::Request::Regroup(_)) {
+                    txn.when.clear();
+                }
                 (Call::Transact(txn), DEADLINE)
             }
             Asker::Election(slot, request) => {
-                let cidr = agent.elections[slot].cidr;
-                let txn = lock::txn_of(request, cidr, &machine.name, WRITTEN_AT);
-                let txn = crate::bugs::mutated(self.bug, request, &agent.elections[slot], txn);
+                // It was replaced meanwhile.
+                let Some(election) = agent.elections.get(slot) else { return };
+                let txn = lock::txn_of(request, &election.key, &machine.name, WRITTEN_AT);
+                let txn = crate::bugs::mutated(self.bug, request, election, txn);
                 (Call::Transact(txn), DEADLINE)
             }
             Asker::LeaseKeys(lease) => (Call::LeaseKeys(*lease), DEADLINE),
@@ -230,16 +235,16 @@ impl World {
         if said.is_ok() {
             election.owed = None;
         }
-        let cidr = election.cidr;
+        let key = election.key.clone();
         let (notice, input) = match said {
             Ok(said) => {
-                let answer = lock::answer_of(request, cidr, &machine.name, &reply_of(said));
+                let answer = lock::answer_of(request, key, &machine.name, &reply_of(said));
                 (before.then_some(Notice::Served), Input::Answered(answer))
             }
             Err(_) => (refusal.map(Notice::Refused), Input::Unanswered),
         };
         if let Some(notice) = notice {
-            self.tell_supervisor(host, SupervisorEvent::Election(slot, notice));
+            self.notice(host, slot, notice);
         }
         if input == Input::Unanswered && self.bug == Some(Bug::FailuresAreFinal) {
             return;

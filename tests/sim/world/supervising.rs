@@ -2,9 +2,9 @@
 
 use link::election::message::Input;
 use link::policy::AllFailingPolicy;
-use link::store::{LocalCopy, Record};
+use link::store::LocalCopy;
 use link::supervisor::core::{
-    Action, Copies, Event as SupervisorEvent, Order, Origin, StartError, Timer,
+    Action, Copies, Event as SupervisorEvent, Order, Origin, Serial, StartError, Subject, Timer,
 };
 use link::vip::Slot;
 
@@ -141,8 +141,8 @@ impl World {
                 }
                 self.submit_call(host, Asker::Revoke, Call::Revoke(lease), RENEWAL);
             }
-            Action::Start { slot, record, origin } => {
-                let result = self.start_election(host, slot, &record, origin);
+            Action::Start { slot, serial, subject, origin } => {
+                let result = self.start_election(host, (slot, serial), &subject, origin);
                 self.tell_supervisor(host, SupervisorEvent::Started(slot, result));
             }
             Action::Tell(slot, order) => self.order(host, slot, order),
@@ -188,20 +188,22 @@ impl World {
     fn start_election(
         &mut self,
         host: HostId,
-        slot: Slot,
-        record: &Record,
+        (slot, serial): (Slot, Serial),
+        subject: &Subject,
         origin: Origin,
     ) -> Result<(), StartError> {
         let now = self.instant();
         let machine = &mut self.hosts[host];
         let Some(agent) = &mut machine.agent else { return Ok(()) };
-        let Some(ip) = ip_of(record.cidr) else {
+        if subject.records.iter().any(|record| ip_of(record.cidr).is_none()) {
             return Err(StartError::Failed("another address".to_owned()));
-        };
+        }
         let election = {
             let company = origin == Origin::BeforeWithOthers;
             let first = self.bug == Some(Bug::EverybodyGoesFirst);
-            Election::new(ip, record, &machine.name, agent.policies, (company, first), now)
+            let election =
+                Election::new(subject, &machine.name, agent.policies, (company, first), now);
+            Election { serial, ..election }
         };
         let checks = election.checks;
         agent.elections.insert(slot, election);
@@ -213,8 +215,8 @@ impl World {
         let input = match order {
             Order::Lease(lease) => Input::Lease(lease),
             Order::EtcdHeard(revision) => Input::EtcdHeard(revision),
-            Order::Checks(_, checks, _) => {
-                return self.replace_checks(host, slot, !checks.is_empty());
+            Order::Checks(cidr, checks, _) => {
+                return self.replace_checks(host, slot, cidr, !checks.is_empty());
             }
             Order::LossPolicy(loss) => Input::LossPolicy(loss),
             Order::Priority(priority) => Input::Priority(priority),

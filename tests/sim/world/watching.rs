@@ -175,7 +175,7 @@ impl World {
             .iter()
             .filter(|(_, election)| !election.unsubscribed)
             .map(|(slot, election)| {
-                let key = lock::key(election.cidr);
+                let key = lock::key(&election.key);
                 let kv = kvs.iter().find(|kv| kv.key == key).cloned();
                 (*slot, view_of(&link::etcd::KeyState { kv, revision, gap }))
             })
@@ -205,7 +205,8 @@ impl World {
             let late = self.hosts[host].faults.late_watch > 0;
             let way = self.way(host) + if late { self.random.between(300, 3_000) } else { 0 };
             let name = &self.hosts[host].name;
-            let own = [store::records_prefix(name), store::config_prefix(name)];
+            let own =
+                [store::records_prefix(name), store::config_prefix(name), store::GROUPS.to_owned()];
             let concerns = |change: &&Change| {
                 let key = &change.key;
                 let all = [lock::PREFIX, call::PREFIX].iter().any(|it| key.starts_with(it));
@@ -264,7 +265,7 @@ impl World {
                 .tell_supervisor(host, SupervisorEvent::KeyChanged { key, exists, revision });
         }
         let subscribed = agent.elections.iter().filter(|(_, election)| !election.unsubscribed);
-        let of_key = subscribed.filter(|(_, it)| lock::key(it.cidr) == *change.key);
+        let of_key = subscribed.filter(|(_, it)| lock::key(&it.key) == *change.key);
         let slots: Vec<_> = of_key.map(|(slot, _)| *slot).collect();
         for slot in slots {
             let view = view_of(&change.state());

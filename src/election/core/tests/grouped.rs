@@ -22,15 +22,16 @@ fn a_lock_that_names_a_group_is_not_taken_and_nobody_holds_it() {
 #[test]
 fn an_owner_whose_ip_joins_a_group_keeps_the_address_for_the_election_of_the_group() {
     let mut story = Story::owner();
+    assert_eq!(story.see(GROUP), [Action::Probe(true)]);
     assert_eq!(story.see(GROUP), []);
-    assert_eq!(story.see(GROUP), []);
+    assert_eq!(story.feed(Input::Probed(ProbeResult::Silent)), []);
     assert!(story.core().is_ordered());
     assert_eq!(story.core().state(), State::Activated);
     assert_eq!(story.core().owner(), None);
     assert_eq!(story.feed(Input::Failover(None)).len(), 1, "it has nothing to hand over");
     assert!(story.core().is_ordered());
     // It has left the group again, in this host's hands.
-    assert_eq!(story.see(Some(("h1", LEASE))), []);
+    assert_eq!(story.see(Some(("h1", LEASE))), [Action::Probe(false)]);
     assert_eq!(story.core().owner(), Some("h1"));
 }
 
@@ -66,4 +67,20 @@ fn an_owner_that_loses_etcd_as_its_ip_joins_a_group_has_it_still() {
     story.see(GROUP);
     story.feed(Input::Lease(Lease::Lost));
     assert!(story.core().is_ordered());
+}
+
+#[test]
+fn an_owner_whose_ip_joins_the_group_of_another_host_keeps_the_address_until_that_is_heard() {
+    // A cluster that was restored, say: the lock is as it was before this host owned the IP.
+    let mut story = Story::owner();
+    story.see(GROUP);
+    assert!(story.core().is_ordered());
+    let claim = Input::Claimed { from: OTHER_MAC, wins_tie_break: false };
+    let leaves = [demoted(), Action::Unbind, Action::Probe(false)];
+    assert_eq!(story.feed(claim), leaves);
+    // What has claimed it while this host stood still answers when it is asked.
+    let mut story = Story::owner();
+    story.see(GROUP);
+    let answer = Input::Probed(ProbeResult::Answered { wins_tie_break: false });
+    assert_eq!(story.feed(answer), leaves);
 }

@@ -145,7 +145,7 @@ fn look(core: &Core, actions: &[Action], asked: &mut bool, ordered: &mut Option<
 impl Core {
     fn probe_is_for_owner(&self) -> bool {
         let asks = self.owner_wait.waits() || self.asks_before_it_comes_back();
-        self.wire.probe == Probe::Off || asks
+        self.wire.probe == Probe::Off || asks || self.ownership() == Ownership::Joined
     }
 }
 

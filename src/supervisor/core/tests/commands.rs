@@ -16,6 +16,7 @@ pub(super) fn new(number: u8) -> Command {
         interface: None,
         loss: None,
         priority: None,
+        group: None,
         force: false,
     })
 }
@@ -348,7 +349,7 @@ fn the_hosts_of_an_ip_are_read_for_all_that_ask() {
     let cidr = record(1, 0).cidr;
     let (first, second) =
         (story.command(Command::Hosts(id(1))), story.command(Command::Hosts(id(1))));
-    story.expect_ask(&Request::Candidates(cidr));
+    story.expect_ask(&Request::Candidates(cidr.into()));
     let candidate = |host: &str, available, lease, hardware_address| Candidate {
         preference: crate::preference::Preference::new(100, "10.0.0.1_32", host),
         host: host.to_owned(),
@@ -359,7 +360,7 @@ fn the_hosts_of_an_ip_are_read_for_all_that_ask() {
     };
     let found =
         vec![candidate("h1", false, 7, Some([2, 0, 0, 0, 0, 1])), candidate("h2", true, 0, None)];
-    story.answer(Request::Candidates(cidr), store::Answer::Candidates(found));
+    story.answer(Request::Candidates(cidr.into()), store::Answer::Candidates(found));
     let (mac, go) = (Some("02:00:00:00:00:01".to_owned()), wire::Host::named("h2"));
     let ours = wire::Host {
         available: Some(false),
@@ -373,7 +374,7 @@ fn the_hosts_of_an_ip_are_read_for_all_that_ask() {
         assert_eq!(story.reply(token), Ok(Answer::Hosts(hosts.clone())));
     }
     let third = story.command(Command::Hosts(id(1)));
-    story.fail(Request::Candidates(cidr), not_sent());
+    story.fail(Request::Candidates(cidr.into()), not_sent());
     assert!(matches!(story.reply(third), Err(Refusal::Unavailable(_))));
 }
 

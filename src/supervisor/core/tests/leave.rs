@@ -58,6 +58,7 @@ fn a_host_with_an_ip_cannot_leave_and_one_that_gets_an_ip_stays() {
         interface: None,
         loss: None,
         priority: None,
+        group: None,
         force: false,
     };
     story.command(Command::Create(new));

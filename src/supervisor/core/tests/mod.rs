@@ -7,6 +7,7 @@ mod compare;
 mod drain;
 mod fence;
 mod fixed;
+mod groups;
 mod identity;
 mod lease;
 mod leave;
@@ -58,6 +59,7 @@ fn record(number: u8, revision: i64) -> Record {
         interface: None,
         loss: None,
         priority: None,
+        group: None,
         revision,
     }
 }
@@ -229,7 +231,9 @@ impl Story {
     }
 
     fn notice(&mut self, slot: Slot, notice: Notice) {
-        self.feed(Event::Election(slot, notice));
+        let vip = self.core.table.get(slot);
+        let serial = vip.and_then(|vip| vip.election.serial).unwrap_or_default();
+        self.feed(Event::Election(slot, serial, notice));
     }
 
     /// Takes everything up to the first action that is this, if there is one.
@@ -355,6 +359,7 @@ fn copy_of(records: &[Record]) -> LocalCopy {
         history: HISTORY.to_owned(),
         instance: Some(machine(1)),
         drained_until: None,
+        groups: Vec::new(),
         skipped: Vec::new(),
     }
 }

@@ -3,6 +3,8 @@
 use super::*;
 use crate::wire::{Finding, Status};
 
+mod groups;
+
 const IP: &str = "10.0.0.1_32";
 
 /// A cluster in the making: what etcd has, and what host h1 knows.
@@ -303,39 +305,4 @@ fn an_answer_that_would_be_too_large_says_what_is_left_out() {
     let json = serde_json::to_vec(&status).unwrap();
     assert!(json.len() < 8 << 20, "{}", json.len());
     assert!(!status.ok && status.more_ips > 0);
-}
-
-#[test]
-fn an_ip_of_a_group_has_the_owner_and_the_candidates_of_the_group() {
-    let story = Story::of(3).lock(IP, "group:gw", 0).lock("10.0.0.2_32", "group:gw", 0);
-    let story = story.lock("group:gw", "h2", 2);
-    let story = story.offers("group:gw@7", "h1", 1).offers("group:gw@7", "h2", 2);
-    // One of the hosts is still to learn of the last change of the group.
-    let story = story.offers("group:gw@5", "h3", 3);
-    let status = story.status();
-    assert_eq!(status.findings, []);
-    for (ip, address) in status.ips.iter().zip(["10.0.0.1/32", "10.0.0.2/32"]) {
-        let shown = (ip.ip.as_str(), ip.owner.as_deref(), ip.group.as_deref());
-        assert_eq!(shown, (address, Some("h2"), Some("gw")));
-        assert_eq!(ip.candidates.len(), 3);
-    }
-    assert_eq!(status.ips.len(), 2);
-    let owns: Vec<(u64, u64)> = status.hosts.iter().map(|host| (host.offers, host.owns)).collect();
-    assert_eq!(owns, [(2, 0), (2, 2), (2, 0)]);
-}
-
-#[test]
-fn who_offers_an_ip_of_a_group_without_the_group_is_no_candidate() {
-    let story = Story::of(3).lock(IP, "group:gw", 0).lock("group:gw", "h2", 2);
-    let story = story.offers("group:gw@7", "h1", 1).offers("group:gw@7", "h2", 2);
-    let text =
-        "it belongs to group gw: h3 cannot have it, because it does not offer all of the group";
-    story.offers(IP, "h3", 3).finds(&[("redundancy", "10.0.0.1/32", text)]);
-}
-
-#[test]
-fn an_ip_of_a_group_that_nobody_owns_has_no_owner() {
-    let story = Story::of(1).lock(IP, "group:gw", 0).offers(IP, "h1", 1);
-    let text = "no host owns it: group gw has no candidate, and h1 offers the IP without the group";
-    story.finds(&[("no_owner", "10.0.0.1/32", text)]);
 }
