@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::advice;
 use super::failure::{Failure, Next, OverTls};
 use super::http::{self, Request, Response};
 use super::secure::NoTls;
@@ -235,7 +236,7 @@ impl Agent {
             404 => Failure::new(Next::SeeList, text),
             503 if refusal.is_outcome_unknown() => Failure::new(Next::LookBefore, text),
             503 => Failure::new(Next::AskDoctor, text),
-            400..=599 => Failure::new(Next::Look, text),
+            400..=599 => Failure::new(advice::after(&text).map_or(Next::Look, Next::After), text),
             _ => self.not_link(&describe(response)),
         }
     }

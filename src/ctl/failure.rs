@@ -32,6 +32,8 @@ pub(super) enum Kind {
 pub(super) enum Next {
     /// The agent has refused: look how things stand.
     Look,
+    /// The agent has refused, for a reason after which this is to be done.
+    After(&'static str),
     /// IPs stay on a host that is drained.
     OfferElsewhere,
     /// No other host would take IPs.
@@ -101,6 +103,7 @@ impl Next {
     const fn kind(self) -> Kind {
         match self {
             Next::Look
+            | Next::After(_)
             | Next::OfferElsewhere
             | Next::ShareElsewhere
             | Next::DrainAgain
@@ -124,6 +127,7 @@ impl Next {
     const fn text(self) -> &'static str {
         match self {
             Next::Look => "linkctl show, and linkctl events on that host, tell how things stand",
+            Next::After(advice) => advice,
             Next::OfferElsewhere => {
                 "offer them on another host (linkctl add there), or linkctl delete"
             }

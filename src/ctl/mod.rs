@@ -6,6 +6,7 @@
 
 mod access;
 mod add;
+mod advice;
 mod agent;
 mod apply;
 mod args;
