@@ -26,6 +26,7 @@ mod http;
 mod leave;
 mod list;
 mod output;
+mod remedy;
 mod secure;
 mod seen;
 mod server;

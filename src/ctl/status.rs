@@ -1,7 +1,10 @@
 //! The cluster for people: what needs one first, then the hosts, then the IPs, in 80 columns.
 
+use std::collections::BTreeSet;
+
+use super::remedy;
 use super::show::{plain_table, render};
-use super::text::{IP, WIDTH, cut, duration, wrapped};
+use super::text::{IP, WIDTH, counted, cut, duration, wrapped};
 use crate::text::clean;
 use crate::wire::{ClusterCandidate, ClusterHost, ClusterIp, Finding, Status};
 
@@ -14,8 +17,14 @@ const VERSION: usize = 10;
 /// What is shown of the cluster.
 pub(super) fn page(status: &Status) -> String {
     let mut text = summary(status) + "\n";
-    for finding in &status.findings {
+    let mut left = status.findings.iter().peekable();
+    while let Some(finding) = left.next() {
         text += &found(finding);
+        // Of several things about which the same is to be done, that is said once.
+        let advice = remedy::of(finding);
+        if left.peek().is_none_or(|next| remedy::of(next) != advice) {
+            text += &wrapped(advice, "  -> ", "     ", WIDTH);
+        }
     }
     if status.more_findings > 0 {
         text += &format!("! and {} more\n", status.more_findings);
@@ -24,7 +33,7 @@ pub(super) fn page(status: &Status) -> String {
     text += &hosts(&status.hosts);
     if !status.ips.is_empty() {
         text += "\n";
-        text += &ips(&status.ips);
+        text += &ips(&status.ips, &status.hosts);
     }
     if status.more_ips > 0 {
         text += &format!("and {} more IPs\n", status.more_ips);
@@ -54,7 +63,8 @@ pub(super) fn verdict(status: &Status) -> String {
 fn summary(status: &Status) -> String {
     let (hosts, ips) = (status.hosts.len(), status.ips.len() as u64 + status.more_ips);
     let host = cut(&clean(&status.host), NAME);
-    format!("{}, as {host} knows the cluster: {hosts} hosts, {ips} IPs", verdict(status))
+    let (hosts, ips) = (counted(hosts as u64, "host"), counted(ips, "IP"));
+    format!("{}, as {host} knows the cluster: {hosts}, {ips}", verdict(status))
 }
 
 fn found(finding: &Finding) -> String {
@@ -91,7 +101,9 @@ fn hosts(hosts: &[ClusterHost]) -> String {
     render(table)
 }
 
-fn ips(ips: &[ClusterIp]) -> String {
+fn ips(ips: &[ClusterIp], hosts: &[ClusterHost]) -> String {
+    let drained: BTreeSet<&str> =
+        hosts.iter().filter(|host| host.drained).map(|host| host.hostname.as_str()).collect();
     let owner = |ip: &ClusterIp| {
         let owner = ip.owner.as_deref().map_or("-".to_owned(), |it| cut(&clean(it), NAME));
         let group = ip.group.as_ref().map(|group| format!(" ({})", clean(group)));
@@ -105,13 +117,13 @@ fn ips(ips: &[ClusterIp]) -> String {
     table.set_header(["IP", "OWNER", "CANDIDATES"]);
     for ip in ips {
         let address = cut(&clean(&ip.ip), IP);
-        table.add_row([address, owner(ip), candidates(&ip.candidates, room)]);
+        table.add_row([address, owner(ip), candidates(&ip.candidates, &drained, room)]);
     }
     render(table)
 }
 
 /// How many of them are well, and as many names as there is room for.
-fn candidates(all: &[ClusterCandidate], room: usize) -> String {
+fn candidates(all: &[ClusterCandidate], drained: &BTreeSet<&str>, room: usize) -> String {
     let is_well = |it: &&ClusterCandidate| it.available && it.alive != Some(false);
     let mut text = format!("{} of {}:", all.iter().filter(is_well).count(), all.len());
     for (place, candidate) in all.iter().enumerate() {
@@ -119,6 +131,9 @@ fn candidates(all: &[ClusterCandidate], room: usize) -> String {
         let word = match candidate.alive {
             Some(false) => format!(" {name}(gone)"),
             Some(true) | None if candidate.available => format!(" {name}"),
+            Some(true) | None if drained.contains(&*candidate.hostname) => {
+                format!(" {name}(drained)")
+            }
             Some(true) | None => format!(" {name}(failing)"),
         };
         let more = format!(" +{}", all.len() - place);
@@ -192,6 +207,8 @@ mod tests {
         let expected = "\
 1 thing needs a person, as h1 knows the cluster: 3 hosts, 2 IPs
 ! h3: the host is gone; it offers 2 IPs, since 1m10s
+  -> start its agent; if it is gone for good, remove what etcd has of it
+     (docs/uninstall.md)
 
 HOST  STATE           VERSION  UP    LEASE     OFFERS  OWNS
 h1    up              v1.2.3   2h0m  4s of 5s  2       1
@@ -203,6 +220,13 @@ IP           OWNER   CANDIDATES
 10.0.0.2/32  - (gw)  0 of 0:
 ";
         assert_eq!(page(&status()), expected);
+    }
+
+    #[test]
+    fn a_candidate_that_is_drained_does_not_look_like_one_that_fails() {
+        let mut status = status();
+        status.hosts[1].drained = true;
+        assert!(page(&status).contains("1 of 3: h1 h2(drained) h3(gone)"), "{}", page(&status));
     }
 
     #[test]

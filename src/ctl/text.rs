@@ -67,6 +67,12 @@ pub(super) fn wrapped(text: &str, first: &str, others: &str, width: usize) -> St
     lines + "\n"
 }
 
+/// `1 warning`, `2 warnings`.
+pub(super) fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

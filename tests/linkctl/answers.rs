@@ -23,7 +23,7 @@ fn the_exit_code_of_status_says_whether_something_needs_a_person() {
     let run = Server::always(&http("200 OK", WELL)).linkctl(&["status"]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{run:?}");
     assert!(
-        run.stdout.starts_with("all is well, as h1 knows the cluster: 1 hosts, 1 IPs\n"),
+        run.stdout.starts_with("all is well, as h1 knows the cluster: 1 host, 1 IP\n"),
         "{run:?}"
     );
     let agent = Server::always(&http("200 OK", &not_well()));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Findings, Level};
 use crate::ctl::doctor::facts::Facts;
+use crate::ctl::remedy;
 use crate::ctl::text::duration;
 use crate::wire;
 
@@ -14,20 +15,21 @@ pub(super) fn look(facts: &Facts, found: &mut Findings) {
             duration(claim.ago),
             claim.hardware_address
         );
-        found.error(&claim.ip, text, STRANGER);
+        found.error(&claim.ip, text, remedy::STRANGER);
     }
     let Some(status) = &facts.told.status else { return };
     for finding in &status.findings {
         if !is_said(facts, finding) {
-            let (level, remedy) = remedy(finding);
+            let level = if is_warning(finding) { Level::Warning } else { Level::Error };
+            let remedy = match finding.kind.as_str() {
+                "etcd" => "see what is said of the endpoints of etcd, and the agent's log",
+                _ => remedy::of(finding),
+            };
             found.add(level, &finding.about, finding.text.clone(), remedy.to_owned());
         }
     }
     hosts(status, found);
 }
-
-const STRANGER: &str = "find it by that address (the switch knows its port) and take the IP off it, or \
-                        delete the IP here and choose another";
 
 /// What the machine itself has told better, or etcd.
 fn is_said(facts: &Facts, finding: &wire::Finding) -> bool {
@@ -38,61 +40,9 @@ fn is_said(facts: &Facts, finding: &wire::Finding) -> bool {
     facts.told.claims.iter().any(claimed) || texts.any(|text| finding.text.contains(&text))
 }
 
-/// How bad a finding of the agent is, and what to do.
-fn remedy(finding: &wire::Finding) -> (Level, &'static str) {
-    match finding.kind.as_str() {
-        "etcd" => (Level::Error, "see what is said of the endpoints of etcd, and the agent's log"),
-        "conflict" => (Level::Error, conflict(&finding.text)),
-        "no_owner" => (
-            Level::Error,
-            "linkctl show tells why no host takes it: failing checks, interfaces, drained hosts",
-        ),
-        "redundancy" => (
-            Level::Warning,
-            "bring another host back, or have one more offer it (linkctl add there)",
-        ),
-        "host" => (
-            Level::Warning,
-            "start its agent; if it is gone for good, remove its records (etcdctl del --prefix \
-             /link/hosts/NAME/)",
-        ),
-        "bad_value" => (
-            Level::Warning,
-            "see who writes it; if no host of the cluster does, etcdctl del that key",
-        ),
-        _ => (Level::Error, problem(&finding.text)),
-    }
-}
-
-fn conflict(text: &str) -> &'static str {
-    if text.contains("two masks") {
-        "choose one mask: linkctl delete and linkctl add on the hosts that have the other"
-    } else if text.contains("no lease") || text.contains("another spelling") {
-        "see that no agent of another kind uses it, then etcdctl del that lock"
-    } else if text.contains("under this name") {
-        "give one of the two machines another HOSTNAME, and restart its agent"
-    } else {
-        "wait a few seconds; if it lasts, linkctl show on both hosts tells who is right"
-    }
-}
-
-/// A problem of the agent's own health.
-fn problem(text: &str) -> &'static str {
-    if text.contains("another machine has") {
-        STRANGER
-    } else if text.contains("isolated on") {
-        "look at cable, switch port and VLAN, and at a firewall that drops ARP or neighbour discovery"
-    } else if text.contains("the name ") && text.contains(" is in use by ") {
-        "give one of the two machines another HOSTNAME, and restart its agent"
-    } else if text.contains("MAX_NUMBER_OF_ENDPOINTS") {
-        "raise it and restart the agent, or delete IPs"
-    } else if text.contains("etcd") || text.contains("lease") {
-        "see what is said of the endpoints of etcd, and the agent's log"
-    } else if text.contains("offers this address as") {
-        "choose one mask: linkctl delete and linkctl add on the hosts that have the other"
-    } else {
-        "linkctl show and linkctl events tell more"
-    }
+/// It does no harm yet.
+fn is_warning(finding: &wire::Finding) -> bool {
+    ["redundancy", "host", "bad_value"].contains(&finding.kind.as_str())
 }
 
 /// What is odd about hosts that nothing else tells.
