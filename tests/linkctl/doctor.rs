@@ -84,6 +84,33 @@ fn a_host_that_is_well_has_no_finding() {
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), "{\"findings\":[]}\n"));
 }
 
+#[test]
+fn what_nothing_says_where_it_is_is_not_looked_at_and_told_so() {
+    let claimed = r#"{"hardware_address":"02:00:00:00:00:01","ago":5}"#;
+    let run = EnvFile::new("").doctor(&agent(WELL, &seen(claimed), 0), &[]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.stdout.contains("\netcd: not known\n\nnothing was found\n"), "{run:?}");
+    assert!(
+        run.stdout.contains("was not looked at: run it as root, or give --env FILE"),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn the_port_for_other_members_of_etcd_is_no_endpoint() {
+    let version = http("200 OK", r#"{"etcdserver":"3.5.30","etcdcluster":"3.5.0"}"#);
+    let etcd = Server::agent(&[
+        ("GET /version", version),
+        ("GET /health", http("404 Not Found", "404 page not found\n")),
+    ]);
+    let claimed = r#"{"hardware_address":"02:00:00:00:00:01","ago":5}"#;
+    let file = EnvFile::new(&format!("INTERFACE=lo\nETCD_HOSTS=http://{}\n", etcd.address));
+    let run = file.doctor(&agent(WELL, &seen(claimed), 0), &[]);
+    assert_eq!(run.code, Some(8), "{run:?}");
+    assert!(run.stdout.contains("etcd does not\n         serve clients"), "{run:?}");
+    assert!(run.stdout.contains("--advertise-client-urls"), "{run:?}");
+}
+
 /// What is named, but for the endpoint at which nobody listens.
 const EXPECTED: [&str; 16] = [
     "nosuch0: there is no such interface",

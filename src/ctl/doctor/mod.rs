@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::agent::Agent;
 use super::failure::{Failure, Next};
 use super::output::{self, Output};
+use super::text::counted;
 use findings::{Finding, Level};
 
 /// The answer with `--json`.
@@ -44,7 +45,7 @@ pub(super) fn run(agent: Agent, output: Output, env_file: &Path) -> Result<(), F
     let warnings = found.len() - errors;
     match (errors, warnings) {
         (0, 0) => Ok(()),
-        (0, _) => Err(Failure::new(Next::ReadWarnings, page::counted(warnings, "warning"))),
-        _ => Err(Failure::new(Next::ReadFindings, page::counted(errors, "error"))),
+        (0, _) => Err(Failure::new(Next::ReadWarnings, counted(warnings as u64, "warning"))),
+        _ => Err(Failure::new(Next::ReadFindings, counted(errors as u64, "error"))),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::facts::{Facts, Interface};
 use super::findings::{Finding, Level};
-use crate::ctl::text::{WIDTH, wrapped};
+use crate::ctl::text::{WIDTH, counted, wrapped};
 use crate::text::clean;
 
 /// A summary of what was looked at, and a paragraph for each finding.
@@ -13,7 +13,7 @@ pub(super) fn page(facts: &Facts, found: &[Finding]) -> String {
     }
     text.push('\n');
     if found.is_empty() {
-        return text + "nothing was found\n";
+        return text + "nothing was found\n" + unseen(facts);
     }
     for finding in found {
         let mark = match finding.level {
@@ -27,10 +27,15 @@ pub(super) fn page(facts: &Facts, found: &[Finding]) -> String {
     text
 }
 
-/// `1 warning`, `2 warnings`.
-pub(super) fn counted(count: usize, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{plural}")
+/// What was not looked at, because nothing says where it is.
+fn unseen(facts: &Facts) -> &'static str {
+    match facts.interfaces.is_empty() || facts.members.is_empty() {
+        true => {
+            "what is not known above was not looked at: run it as root, or give --env FILE with the \
+             agent's\nenvironment\n"
+        }
+        false => "",
+    }
 }
 
 fn agent(facts: &Facts) -> String {
@@ -42,7 +47,7 @@ fn agent(facts: &Facts) -> String {
         Some(process) => format!(", process {}", process.pid),
         None => String::new(),
     };
-    format!("agent: {answers}{process}, {}", counted(facts.told.ips.len(), "IP"))
+    format!("agent: {answers}{process}, {}", counted(facts.told.ips.len() as u64, "IP"))
 }
 
 fn interfaces(facts: &Facts) -> String {

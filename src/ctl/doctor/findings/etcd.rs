@@ -43,6 +43,9 @@ pub(super) fn look(facts: &Facts, found: &mut Findings) {
 
 fn fails(member: &Member, why: &str, is_last: bool, found: &mut Findings) {
     let remedy = match why {
+        why if why.contains("does not serve clients") => {
+            "give in ETCD_HOSTS what etcd has as --advertise-client-urls: mostly port 2379"
+        }
         why if why.contains("curl is not installed") => "install curl, or ask it from another host",
         why if ["certificate", "private key", "SSL", "TLS"].iter().any(|it| why.contains(it)) => {
             "compare ETCD_CACERT with the authority of etcd's certificate, its names and dates, and \

@@ -14,6 +14,9 @@ use crate::ctl::server::Server;
 /// For one request.
 const LIMIT: Duration = Duration::from_millis(1200);
 
+/// Where etcd listens for other members it tells its version, and nothing else that clients ask.
+const FOR_MEMBERS: &str = "etcd does not serve clients at this port (2380 is for other members)";
+
 /// How a member may be asked.
 enum Way {
     Plain(Server),
@@ -119,6 +122,9 @@ fn asked(way: &Way, until: Instant) -> Result<Answer, String> {
     };
     let mut unhealthy = None;
     if let Ok((response, took)) = ask("GET", "/health", b"") {
+        if response.status == 404 {
+            return Err(FOR_MEMBERS.to_owned());
+        }
         latency = took;
         unhealthy = health(&response.body);
     }
