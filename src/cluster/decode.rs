@@ -69,10 +69,10 @@ impl Cluster {
         agent_keys(&read.all).iter().for_each(|kv| cluster.add_agent(kv, &leases));
         host_keys(&read.all).iter().for_each(|kv| cluster.add_host(kv, &leases));
         read.candidacies().iter().for_each(|kv| cluster.add_candidacy(kv));
+        read.locks().iter().for_each(|kv| cluster.add_lock(kv));
         for (host, kvs) in &read.records {
             kvs.iter().for_each(|kv| cluster.add_record(host, kv));
         }
-        read.locks().iter().for_each(|kv| cluster.add_lock(kv));
         cluster.resolve_groups();
         cluster
     }
@@ -156,6 +156,7 @@ impl Cluster {
         self.elected(of).candidates.insert(host.to_owned(), Candidate { alive, available });
     }
 
+    /// What a host offers that shows no candidacies; locks say before what belongs to a group.
     fn add_record(&mut self, host: &str, kv: &Kv) {
         let record = match store::read_record(host, kv) {
             Ok(Some(record)) => record,
@@ -165,7 +166,12 @@ impl Cluster {
         };
         let alive = self.hosts.get(host).and_then(|host| host.alive);
         let candidate = Candidate { alive, available: false };
-        self.vip(record.cidr).candidates.entry(host.to_owned()).or_insert(candidate);
+        let own = &self.vip(record.cidr).group;
+        let of = match record.group.filter(|group| own.as_ref() == Some(group)) {
+            Some(group) => ElectionKey::Group(group, 0),
+            None => record.cidr.into(),
+        };
+        self.elected(of).candidates.entry(host.to_owned()).or_insert(candidate);
     }
 
     fn add_lock(&mut self, kv: &Kv) {

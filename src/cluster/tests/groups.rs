@@ -31,6 +31,22 @@ fn who_offers_an_ip_of_a_group_without_the_group_is_no_candidate() {
 }
 
 #[test]
+fn a_host_that_is_gone_still_offers_the_group() {
+    let story = Story::of(3).lock(IP, "group:gw", 0).lock("group:gw", "h2", 2);
+    let story = story.offers("group:gw@7", "h1", 1).offers("group:gw@7", "h2", 2);
+    let mut story = story.gone(3, "10.0.0.1/32");
+    let kv = &mut story.records[0].1[0];
+    kv.value.pop();
+    kv.value.extend(br#","group":"gw"}"#);
+    let status = story.status();
+    let found: Vec<&str> = status.findings.iter().map(|it| it.text.as_str()).collect();
+    assert_eq!(found, ["the host is gone; it offers 1 IP"]);
+    let names: Vec<_> =
+        status.ips[0].candidates.iter().map(|it| (it.hostname.as_str(), it.alive)).collect();
+    assert_eq!(names, [("h1", Some(true)), ("h2", Some(true)), ("h3", Some(false))]);
+}
+
+#[test]
 fn an_ip_of_a_group_that_nobody_owns_has_no_owner() {
     let story = Story::of(1).lock(IP, "group:gw", 0).offers(IP, "h1", 1);
     let text = "no host owns it: group gw has no candidate, and h1 offers the IP without the group";
