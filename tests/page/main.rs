@@ -219,6 +219,7 @@ mod tests {
             document.querySelector('#yes').click()";
         stage.js(answer);
         stage.await_shown("document.querySelector('#hosts').innerText.includes('drained')");
+        stage.await_shown(&format!("{ROW}.innerText.includes('h1 drained')"));
         assert!(drained(stage).seconds_left.is_some_and(|left| left > 1700));
         stage.js(answer);
         stage.await_shown("!document.querySelector('#hosts').innerText.includes('drained')");
