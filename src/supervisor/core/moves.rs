@@ -67,7 +67,12 @@ impl Core {
         let Some(before) = before else { return };
         let what = format!("owner {before} -> {owner}");
         let took = begun.as_ref().map(|(since, _)| now.saturating_duration_since(*since));
-        let why = begun.map_or_else(|| PASSED.to_owned(), |(_, why)| why);
+        let why = match begun {
+            Some((_, why)) => why,
+            None if before == self.config.host => PASSED.to_owned(),
+            // Whether it was handed over, or taken from a dead host.
+            None => format!("{owner} knows why: see its events"),
+        };
         let moved = Kind::Move.of(what).because(why).to(vip.record.cidr);
         self.happened(Level::Debug, Happening { took, ..moved });
     }

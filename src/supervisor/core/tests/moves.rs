@@ -60,7 +60,7 @@ fn a_move_takes_from_the_end_of_one_owner_to_the_address_of_the_other() {
     story.owned(9, None, false);
     story.owned(9, Some("h3"), false);
     story.owned(9, Some("h2"), false);
-    assert_eq!(story.moves(), told("h3 -> h2", "the lock was passed on", None));
+    assert_eq!(story.moves(), told("h3 -> h2", "h2 knows why: see its events", None));
 }
 
 #[test]
