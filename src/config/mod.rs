@@ -155,7 +155,7 @@ impl fmt::Display for Config {
         write!(
             f,
             "host {}, interface {}, API on {} ({}{}), etcd {}, lease {:?} renewed every {:?}, \
-             checks every {:?} (timeout {:?}, fall {}, rise {}), crash detection {} ({} probes every \
+             checks every {:?} (timeout {:?}, fall {}, rise {}), crash detection {} (silent for \
              {:?}), priority {}, policies: etcd loss {}, all failing {}, stop {}, \
              connections {}, hooks {}",
             self.hostname,
@@ -171,8 +171,7 @@ impl fmt::Display for Config {
             self.checks.fall,
             self.checks.rise,
             self.crash_detection,
-            self.probes.count,
-            self.probes.doubt,
+            self.probes.silence(),
             self.priority,
             self.loss_policy,
             self.all_failing_policy,
