@@ -24,7 +24,7 @@ pub(super) struct Moves {
 }
 
 impl Core {
-    /// The owner of these IPs is dead.
+    /// The owner of these IPs is dead: they are away since it fell silent, if it did.
     pub(super) fn move_begins<'a>(
         &mut self,
         ips: impl IntoIterator<Item = &'a Slot>,
@@ -32,8 +32,9 @@ impl Core {
         now: Instant,
     ) {
         for slot in ips {
+            let since = self.detector.silent_since(*slot).unwrap_or(now);
             if let Some(vip) = self.table.get_mut(*slot) {
-                vip.watched.moves.begun = Some((now, why.to_owned()));
+                vip.watched.moves.begun = Some((since, why.to_owned()));
             }
         }
     }

@@ -81,7 +81,8 @@ fn a_move_from_a_dead_host_says_so() {
     story.owned(8, Some("h1"), true);
     let moves = story.moves();
     assert!(moves[0].1.starts_with("host h2 is dead"), "{moves:?}");
-    assert_eq!(moves[0].2, Some(12));
+    // Since about when it fell silent: 150 ms before it was found silent, and 150 more until it was found dead.
+    assert_eq!(moves[0].2, Some(312));
 }
 
 #[test]
