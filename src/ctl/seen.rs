@@ -16,15 +16,21 @@ pub(super) fn has_joined(ip: &wire::Ip) -> bool {
     ip.election_key.starts_with(ElectionKey::GROUP)
 }
 
-/// What is seen on the network and by the checks.
-pub(super) fn facts(seen: &wire::Seen) -> Vec<(&'static str, String)> {
+/// What is seen on the network and by the checks; these hosts offer the IP.
+pub(super) fn facts(seen: &wire::Seen, hosts: &[wire::Host]) -> Vec<(&'static str, String)> {
     let host = seen.owners_host.as_ref().map(|host| {
         let since = duration(host.since);
         ("on the wire", format!("the owner's host: {} for {since}", clean(&host.network)))
     });
     let claim = seen.claimed.as_ref().map(|claim| {
         let (mac, ago) = (clean(&claim.hardware_address), duration(claim.ago));
-        ("claimed", format!("by {mac}, {ago} ago"))
+        let its =
+            |host: &&wire::Host| host.hardware_address.as_ref() == Some(&claim.hardware_address);
+        let by = match hosts.iter().find(its) {
+            Some(host) => format!("{} ({mac})", clean(&host.hostname)),
+            None => mac,
+        };
+        ("claimed", format!("by {by}, {ago} ago"))
     });
     let failover = seen.last_failover.as_ref().map(|it| ("failover", took(it)));
     let facts = [host, claim, failover].into_iter().flatten();

@@ -43,7 +43,8 @@ pub(super) fn one(ip: &wire::Ip, hosts: Option<&[wire::Host]>, colour: Colour) -
     let bound = yes_or_no(ip.bound) + &lasting(seen_of.and_then(|it| it.bound_since));
     table.add_row(["bound".to_owned(), bound]);
     table.add_row(["checks".to_owned(), wrap(&checks(ip))]);
-    for (title, text) in seen_of.map(seen::facts).into_iter().flatten() {
+    let facts = seen_of.map(|it| seen::facts(it, hosts.unwrap_or_default()));
+    for (title, text) in facts.into_iter().flatten() {
         table.add_row([title.to_owned(), wrap(&text)]);
     }
     let loss = or_dash(clean(&ip.etcd_loss_policy));
@@ -243,6 +244,12 @@ id            vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427
 election key  10.0.0.1_32
 "
         );
+        let claimant = wire::Host {
+            hardware_address: Some("02:00:00:00:00:09".to_owned()),
+            ..wire::Host::named("h3")
+        };
+        let told = one(&shown, Some(&[claimant]), Colour::No);
+        assert!(told.contains("claimed       by h3 (02:00:00:00:00:09), 5s ago\n"), "{told}");
         let standing =
             |check: &str, up, checked| wire::CheckStanding { check: check.to_owned(), up, checked };
         let failing = wire::Checked { passed: false, since: 2, ..checked.clone() };
