@@ -8,7 +8,7 @@ use lexopt::{Arg, Parser, ValueExt};
 
 use super::access::{Access, refuse};
 use super::agent::NewIp;
-use super::failure::Failure;
+use super::failure::{Failure, Next};
 use super::server::Server;
 use super::settings::{self, Said, Setting};
 use super::subcommand::{ListForm, Subcommand, Verb};
@@ -274,7 +274,10 @@ impl Words {
         match self.env.as_deref() {
             None => Ok(PathBuf::from("/etc/link/link.env")),
             Some(path) if Path::new(path).is_file() => Ok(PathBuf::from(path)),
-            Some(path) => Err(refuse("--env", path, "there is no such file")),
+            Some(path) => {
+                let why = format!("--env \"{}\": there is no such file", clean(path));
+                Err(Failure::new(Next::NameFile, why))
+            }
         }
     }
 

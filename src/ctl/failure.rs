@@ -48,8 +48,14 @@ pub(super) enum Next {
     UseTerminal,
     /// The command line makes no sense.
     ReadHelp,
-    /// The contents of a file make no sense, or it cannot be read.
+    /// The contents of a file make no sense.
     MendFile,
+    /// The question was not answered by the name of the host.
+    NameHost,
+    /// Nobody is there who could be asked.
+    SayYes,
+    /// A file cannot be read.
+    NameFile,
     /// It stands in no list of the agent.
     SeeList,
     /// The agent is not reached.
@@ -110,7 +116,9 @@ impl Next {
             | Next::SwitchOff
             | Next::MakeRoom
             | Next::UseTerminal => Kind::Refused,
-            Next::ReadHelp | Next::MendFile => Kind::Usage,
+            Next::ReadHelp | Next::MendFile | Next::NameHost | Next::SayYes | Next::NameFile => {
+                Kind::Usage
+            }
             Next::SeeList => Kind::NotFound,
             Next::ReachAgent | Next::OverTls(_) | Next::LookBefore | Next::WaitOn => {
                 Kind::Unreachable
@@ -142,6 +150,11 @@ impl Next {
             Next::UseTerminal => "use a terminal, or give --yes",
             Next::ReadHelp => "see linkctl --help, and linkctl COMMAND --help",
             Next::MendFile => "correct the file; linkctl add --help tells what stands in one",
+            Next::NameHost => {
+                "type the name as linkctl status shows it, or fence the host of that name"
+            }
+            Next::SayYes => "give --yes, too, if the host is surely off: then nobody is asked",
+            Next::NameFile => "give the path of a file that this user can read",
             Next::SeeList => "see linkctl list there, and linkctl status for all hosts",
             Next::ReachAgent => {
                 "see --host and LINK_HOST, and whether the agent runs: linkctl doctor on its host"
@@ -253,7 +266,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Next; 18] = [
+    const ALL: [Next; 21] = [
         Next::Look,
         Next::OfferElsewhere,
         Next::DrainAgain,
@@ -262,6 +275,9 @@ mod tests {
         Next::UseTerminal,
         Next::ReadHelp,
         Next::MendFile,
+        Next::NameHost,
+        Next::SayYes,
+        Next::NameFile,
         Next::SeeList,
         Next::ReachAgent,
         Next::LookBefore,
@@ -302,7 +318,8 @@ mod tests {
             kinds.insert(kind as u8, kind);
             assert!(text.len() > 20 && !text.ends_with('.'), "{next:?}: {text}");
             let used = sources.contains(&format!("Next::{next:?}"));
-            assert!(used || next == Next::ReadHelp, "no failure advises {next:?}");
+            let is_made_here = [Next::ReadHelp, Next::MendFile].contains(&next);
+            assert!(used || is_made_here, "no failure advises {next:?}");
         }
         // Every exit code that tells of a failure.
         assert_eq!(kinds.keys().copied().collect::<Vec<_>>(), (1..=9).collect::<Vec<u8>>());

@@ -26,8 +26,8 @@ pub(super) fn run(
 
 fn confirm(host: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
-        let message = "fence --force asks first, and nobody can answer: give --yes, too";
-        return Err(Failure::usage(message));
+        let message = "fence --force asks first, and nobody can answer";
+        return Err(Failure::new(Next::SayYes, message));
     }
     let question = format!(
         "Whether {host} lives will not be asked. If it does, two hosts have its IPs for a moment.\n\
@@ -39,7 +39,7 @@ fn confirm(host: &str) -> Result<(), Failure> {
     io::stdin().read_line(&mut line).map_err(failed)?;
     match line.trim() == host {
         true => Ok(()),
-        false => Err(Failure::usage("nothing was done: that is another name")),
+        false => Err(Failure::new(Next::NameHost, "nothing was done: that is another name")),
     }
 }
 

@@ -20,7 +20,7 @@ const MOST: u64 = 16 << 20;
 pub(super) fn read(path: &Path) -> Result<Vec<NewIp>, Failure> {
     let failed = |error: std::io::Error| {
         Failure::new(
-            Next::MendFile,
+            Next::NameFile,
             format!("read {}: {error}", clean(&path.display().to_string())),
         )
     };

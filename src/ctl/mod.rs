@@ -149,7 +149,8 @@ fn list(agent: &Agent, output: Output, form: ListForm) -> Result<(), Failure> {
     }
     if list.value.ips.is_empty() && !output.is_json() {
         // Not on stdout: there, nothing stands for nothing.
-        output::note(&format!("the agent at {} shares no IP", agent.server));
+        let server = &agent.server;
+        output::note(&format!("the agent at {server} shares no IP; linkctl add IP shares one"));
         return Ok(());
     }
     let shown = if form == ListForm::Wide { list::wide_list } else { list::list };
@@ -166,7 +167,8 @@ fn show_one(agent: &Agent, output: Output, target: &Target) -> Result<(), Failur
     // These stand in etcd; the rest the agent knows itself.
     let hosts = match agent.hosts(&id) {
         Err(failure) if matches!(failure.kind(), Kind::Unavailable | Kind::Unreachable) => {
-            output::note(&format!("which hosts offer it is not known: {failure}"));
+            let next = failure.next();
+            output::note(&format!("which hosts offer it is not known: {failure}\n  -> {next}"));
             None
         }
         hosts => Some(hosts.map_err(named)?.value.hosts),
