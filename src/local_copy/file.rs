@@ -9,6 +9,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use libc::{ELOOP, ENXIO, O_NOFOLLOW, O_NONBLOCK};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{getegid, geteuid};
 
 /// The most that is read or written, in bytes: a thousand IPs with as many checks as the API takes.
@@ -98,6 +100,25 @@ fn write_new(path: &Path, content: &[u8]) -> io::Result<File> {
     file.write_all(content)?;
     file.sync_all()?;
     Ok(file)
+}
+
+/// Keeps other agents from this copy, as long as what it gives lives, and the program: exec and the end of a process
+/// let go. Nothing if no file can be locked there; an error if another agent has it locked.
+pub(super) fn claim(path: &Path) -> io::Result<Option<Flock<File>>> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let _ = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let (flags, mode) = (O_NOFOLLOW | O_NONBLOCK, 0o600);
+    let mut file = OpenOptions::new();
+    file.write(true).create(true).truncate(false).custom_flags(flags).mode(mode);
+    let Ok(file) = file.open(path.with_extension("lock")) else { return Ok(None) };
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(claim) => Ok(Some(claim)),
+        Err((_, Errno::EWOULDBLOCK)) => wrong(&format!(
+            "an agent that runs works with {}: stop it, or give this one another HOSTNAME or STATE_DIR",
+            path.display()
+        )),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Where others than this user and root can exchange what is in a folder: itself, or one above it.

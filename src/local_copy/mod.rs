@@ -5,7 +5,8 @@
 //! at all, and changes are written behind it; of copies that come faster than the disk, the last is written,
 //! with what belongs behind it. A change that cannot be is told: then a whole copy has to be written. Whatever is wrong with
 //! the file or its folder, or was put there by others, is a warning, never more: etcd has the truth.
-//! The thread ends, with the last copy written, when its handle is dropped.
+//! The thread ends, with the last copy written, when its handle is dropped. One agent at a time works with a copy:
+//! it holds a lock on `<STATE_DIR>/<host>.lock` as long as its program runs (flock(2)).
 
 mod file;
 
@@ -17,6 +18,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use log::{info, warn};
 use nix::errno::Errno;
+use nix::fcntl::Flock;
 use nix::unistd::{AccessFlags, access};
 
 use crate::thread;
@@ -42,17 +44,21 @@ pub struct CopyFile {
     copies: Option<Sender<Write>>,
     thread: Option<JoinHandle<()>>,
     path: PathBuf,
+    _claim: Option<Flock<File>>,
 }
 
 impl CopyFile {
-    /// Starts the thread. The folder is made if it is missing; one in which others can write is warned of.
+    /// Starts the thread. The folder is made if it is missing; one in which others can write is warned of. An error
+    /// if another agent works with the copy: two of one name and one copy take each other for themselves, as their
+    /// former lives.
     pub fn open(folder: &Path, host: &str) -> io::Result<CopyFile> {
         warn_if_open(folder);
         let path = folder.join(format!("{host}.json"));
+        let claim = file::claim(&path)?;
         let (copies_tx, copies_rx) = unbounded();
         let writer = Writer { path: path.clone(), file: None, failing: false };
         let thread = thread::spawn("copy", move || writer.run(&copies_rx))?;
-        Ok(CopyFile { copies: Some(copies_tx), thread: Some(thread), path })
+        Ok(CopyFile { copies: Some(copies_tx), thread: Some(thread), path, _claim: claim })
     }
 
     /// What was written last; nothing if there is none. The error says why it cannot be read.
@@ -216,8 +222,21 @@ mod tests {
         let next = CopyFile::open(&folder.0, "h1").unwrap();
         assert_eq!(next.read(), Some(Ok(vec![99])));
         assert_eq!(CopyFile::open(&folder.0, "h2").unwrap().read(), None);
-        let names: Vec<_> = fs::read_dir(&folder.0).unwrap().collect();
-        assert_eq!(names.len(), 1, "nothing is left beside it: {names:?}");
+        let names = fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        assert_eq!(names, ["h1.json", "h1.lock", "h2.lock"], "nothing else is left beside it");
+    }
+
+    #[test]
+    fn one_agent_at_a_time_works_with_a_copy() {
+        let folder = Folder::new();
+        let first = CopyFile::open(&folder.0, "web.lan").unwrap();
+        let why = CopyFile::open(&folder.0, "web.lan").err().unwrap().to_string();
+        assert!(why.contains("an agent that runs works with"), "{why}");
+        assert!(why.contains("/web.lan.json: stop it"), "{why}");
+        drop(first);
+        CopyFile::open(&folder.0, "web.lan").unwrap();
     }
 
     #[test]

@@ -98,6 +98,28 @@ fn an_agent_that_restarts_beside_its_lease_is_the_same_host() {
 }
 
 #[test]
+fn a_second_agent_of_the_same_name_on_the_same_host_is_refused() {
+    let mut lab = Lab::sharing(1, VIP);
+    lab.await_owner(VIP);
+    let lock = lab.lock(VIP);
+    let mut second = lab[H1].spawn_beside();
+    let mut ended = None;
+    eventually("it ends", || {
+        ended = second.ended();
+        ended.is_some()
+    });
+    let log = second.log();
+    assert_eq!(ended.and_then(|status| status.code()), Some(1), "{log}");
+    assert!(log.contains("an agent that runs works with"), "{log}");
+    assert_eq!((lab.lock(VIP), lab.bound_on(VIP)), (lock, vec![H1]));
+    // Neither the next program of the same process nor the next process is a second one.
+    lab[H1].reload();
+    lab[H1].kill();
+    lab[H1].restart();
+    assert_eq!(lab.await_owner(VIP), H1);
+}
+
+#[test]
 fn an_agent_whose_key_is_written_by_another_says_so() {
     let lab = Lab::sharing(1, VIP);
     lab.await_owner(VIP);

@@ -183,6 +183,13 @@ impl Host {
         self.agent = None;
     }
 
+    /// Runs the program once more, beside the agent and as that was started.
+    pub(crate) fn spawn_beside(&self) -> Process {
+        let program = Program::new(linkd().display().to_string());
+        let program = Program { environment: self.environment.clone(), ..program };
+        Process::start(&self.namespace, &program, &self.folder.join("beside.log"))
+    }
+
     /// True from the start of an agent here until it is killed or terminated.
     pub(crate) fn has_agent(&self) -> bool {
         self.agent.is_some()
