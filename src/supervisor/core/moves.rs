@@ -24,7 +24,7 @@ pub(super) struct Moves {
 }
 
 impl Core {
-    /// The owner of these IPs is dead: they are away since it fell silent, if it did.
+    /// The owner of these IPs is dead: they, and all of their groups, are away since it fell silent, if it did.
     pub(super) fn move_begins<'a>(
         &mut self,
         ips: impl IntoIterator<Item = &'a Slot>,
@@ -32,9 +32,12 @@ impl Core {
         now: Instant,
     ) {
         for slot in ips {
-            let since = self.detector.silent_since(*slot).unwrap_or(now);
-            if let Some(vip) = self.table.get_mut(*slot) {
-                vip.watched.moves.begun = Some((since, why.to_owned()));
+            let elected = self.table.election_of(*slot);
+            let since = self.detector.silent_since(elected).unwrap_or(now);
+            for slot in self.table.led_by(elected) {
+                if let Some(vip) = self.table.get_mut(slot) {
+                    vip.watched.moves.begun = Some((since, why.to_owned()));
+                }
             }
         }
     }

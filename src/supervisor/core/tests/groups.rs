@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::fsm::State;
+use crate::history::Kind;
 use crate::lock::Holder;
 use crate::store::{Group, GroupView, IpView, Regroup, Right};
 use crate::vip::{ElectionKey, GroupName};
@@ -132,6 +133,22 @@ fn a_start_has_one_election_for_what_belongs_to_a_group_and_one_for_each_other_i
     let all = ("ACTIVATED".to_owned(), "group:gw".to_owned(), Some("gw".to_owned()));
     assert_eq!([shown(1), shown(2)], [all.clone(), all]);
     assert_eq!(shown(3).0, "STANDBY");
+}
+
+#[test]
+fn all_ips_of_a_group_have_moved_for_the_same_reason() {
+    let mut story = Story::of_group(&[grouped(1), grouped(2)], &group(&[1, 2], 70));
+    let others = Status { owner: Some("h2".to_owned()), ..Status::starting() };
+    story.notice(story.slot(1), Notice::Status(Arc::new(others)));
+    // The failure detector knows the IP for which the hosts are elected.
+    story.core.move_begins(&[story.slot(1)], "host h2 is dead", story.now);
+    story.owns(1);
+    let moved = story.done.iter().filter_map(|action| {
+        let Action::Happened(_, it) = action else { return None };
+        (it.kind == Kind::Move).then_some((it.ip, it.why.as_str()))
+    });
+    let expected = [1, 2].map(|number| (Some(grouped(number).cidr), "host h2 is dead"));
+    assert_eq!(moved.collect::<Vec<_>>(), expected);
 }
 
 #[test]
