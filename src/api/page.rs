@@ -10,7 +10,7 @@ const PAGE: &str = include_str!("page.html");
 
 /// The hashes are those of the page's script and style; a test compares them.
 const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src data:; \
-     script-src 'sha256-G/fJi5EdameuDdX51UOj0PFmsi9aQ5+YJWlPClwbOEg='; \
+     script-src 'sha256-1/jjeleN8JPeNvrFrV6PEhPdX5dQwLeckqjETxK9cEE='; \
      style-src 'sha256-EPwcm7srjS+tuqxcbMM+xTVKgkoPWRKaMDQifgAu44w='; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";
