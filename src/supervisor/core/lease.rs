@@ -142,8 +142,8 @@ impl Core {
 
     fn hold(&mut self, id: i64) {
         if let Some(trouble) = self.lease.trouble.take() {
-            let back = Kind::EtcdBack.of(format!("lease {id:x} is held"));
-            self.happened(Level::Info, back.because(format!("before: {trouble}")));
+            let back = Kind::EtcdBack.of(format!("etcd is usable: lease {id:x} is held"));
+            self.happened(Level::Info, back.because(format!("until now {trouble}")));
         }
         let before = self.lease.told;
         self.tell_lease(Lease::Held(id));
