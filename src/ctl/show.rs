@@ -204,8 +204,8 @@ election key  10.0.0.1_32
         );
     }
 
-    #[test]
-    fn what_a_host_has_seen_is_shown_with_its_age() {
+    /// What a host has seen of its IP, and the result of its checks.
+    fn seen() -> (wire::Ip, wire::Checked) {
         let mut shown = ip("10.0.0.1/32", "STANDBY");
         let owners_host = wire::OwnersHost { network: "answers".to_owned(), since: 60 };
         let claimed = wire::Claimed { hardware_address: "02:00:00:00:00:09".to_owned(), ago: 5 };
@@ -222,6 +222,12 @@ election key  10.0.0.1_32
             last_failover: None,
             etcd_loss_after_ms: 5000,
         }));
+        (shown, checked)
+    }
+
+    #[test]
+    fn what_a_host_has_seen_is_shown_with_its_age() {
+        let (mut shown, checked) = seen();
         let hosts =
             [wire::Host { available: Some(false), priority: Some(100), ..wire::Host::named("h1") }];
         assert_eq!(
@@ -244,12 +250,6 @@ id            vip-1b4e28ba-2fa1-41d2-883f-0016d3cca427
 election key  10.0.0.1_32
 "
         );
-        let claimant = wire::Host {
-            hardware_address: Some("02:00:00:00:00:09".to_owned()),
-            ..wire::Host::named("h3")
-        };
-        let told = one(&shown, Some(&[claimant]), Colour::No);
-        assert!(told.contains("claimed       by h3 (02:00:00:00:00:09), 5s ago\n"), "{told}");
         let standing =
             |check: &str, up, checked| wire::CheckStanding { check: check.to_owned(), up, checked };
         let failing = wire::Checked { passed: false, since: 2, ..checked.clone() };
@@ -269,5 +269,16 @@ check result  LINK eth1: passing for 9s, not long enough to count as up
 last error    1m10s ago: check TCP 127.0.0.1:80: connection refused
 check result  EXEC x: not checked yet"
         );
+    }
+
+    #[test]
+    fn a_host_that_has_claimed_the_ip_is_named() {
+        let (shown, _) = seen();
+        let claimant = wire::Host {
+            hardware_address: Some("02:00:00:00:00:09".to_owned()),
+            ..wire::Host::named("h3")
+        };
+        let told = one(&shown, Some(&[claimant]), Colour::No);
+        assert!(told.contains("claimed       by h3 (02:00:00:00:00:09), 5s ago\n"), "{told}");
     }
 }
