@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crossbeam_channel::bounded;
-use link::net::{Announce, Net};
+use link::net::{Announce, Net, agent_runs_here};
 use link::policy::Connections;
 
 use super::lab::{PATIENCE, cidr, eventually, has, ip, manage, run, settle};
@@ -27,6 +27,11 @@ fn remove_two_that_have_no_mark() -> Net {
     net
 }
 
+/// A process that another test has begun may have the socket of a former agent still, by which others know of it.
+fn former_agents_end() {
+    eventually("no agent is here", || !agent_runs_here());
+}
+
 fn assert_that_the_others_stay() {
     assert!(has("v0", "10.0.0.1/24"), "another prefix length");
     assert!(has("w0", "10.0.0.1/32"), "another interface");
@@ -37,6 +42,7 @@ fn assert_that_the_others_stay() {
 fn a_kernel_that_keeps_marks_loses_no_address_without_one() {
     run(|| {
         manage("10.0.0.9/32").bind();
+        former_agents_end();
         let net = remove_two_that_have_no_mark();
         eventually("the marked one is gone", || !has("v0", "10.0.0.9/32"));
         settle(&net.client());
@@ -53,6 +59,7 @@ fn what_is_given_up_before_the_left_overs_are_looked_for_stays() {
         for owned in ["10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32"] {
             manage(owned).bind();
         }
+        former_agents_end();
         let net = Net::start(Announce::default(), Connections::Reset).unwrap();
         let client = net.client();
         let (release, held) = bounded::<()>(0);
