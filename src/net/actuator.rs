@@ -326,7 +326,7 @@ impl Actuator {
 
     /// Whether this thread was stopped amid its work, which goes on as after a wait that was too long.
     fn has_stood_still(&mut self) -> bool {
-        let Some(late) = self.work.standstill(self.busy()) else {
+        let Some(late) = self.work.standstill(|| self.busy()) else {
             return false;
         };
         self.resume(late);

@@ -36,9 +36,11 @@ impl Work {
     }
 
     /// How much longer it has taken than this thread was busy, if that is so long that others may have
-    /// acted.
-    pub(super) fn standstill(&self, busy: Duration) -> Option<Duration> {
-        standstill(Some(busy.saturating_sub(self.busy)), self.taken())
+    /// acted. How busy it was is asked for only if it has taken so long: that is a system call.
+    pub(super) fn standstill(&self, busy: impl FnOnce() -> Duration) -> Option<Duration> {
+        let taken = self.taken();
+        let late = standstill(Some(Duration::ZERO), taken)?;
+        standstill(Some(busy().saturating_sub(self.busy)), late)
     }
 }
 
@@ -86,8 +88,10 @@ mod tests {
     fn work_stood_still_for_as_long_as_it_neither_ran_nor_waited_for_the_kernel() {
         let begun = clock::since_boot().checked_sub(Duration::from_secs(1)).unwrap();
         let work = Work { begun, busy: Duration::from_secs(9) };
-        assert_eq!(work.standstill(Duration::from_secs(3600)), None);
-        assert!(work.standstill(Duration::from_millis(9_400)) >= Some(STANDSTILL));
+        assert_eq!(work.standstill(|| Duration::from_secs(3600)), None);
+        assert!(work.standstill(|| Duration::from_millis(9_400)) >= Some(STANDSTILL));
+        let just_begun = Work::begin(Duration::ZERO);
+        assert_eq!(just_begun.standstill(|| panic!("it has not taken long")), None);
     }
 
     #[test]
