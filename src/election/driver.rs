@@ -17,21 +17,21 @@ const LONGEST_RETRY: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct Driver {
     core: Core,
-    /// When each timer that is armed comes due, in the order of [`Timer::ALL`].
-    due: [Option<Instant>; Timer::ALL.len()],
+    /// The timers that are armed, few of all, and when each comes due.
+    due: Vec<(Timer, Instant)>,
     /// Requests in a row that have failed.
     failures: u32,
     /// When the state last changed.
     since: Instant,
     /// How often it has, by the events in the order of [`Event::ALL`].
-    transitions: [u64; Event::ALL.len()],
+    transitions: [u32; Event::ALL.len()],
 }
 
 impl Driver {
     /// Drives a core from now on.
     pub fn new(core: Core, now: Instant) -> Driver {
         let transitions = [0; Event::ALL.len()];
-        Driver { core, due: [None; Timer::ALL.len()], failures: 0, since: now, transitions }
+        Driver { core, due: Vec::new(), failures: 0, since: now, transitions }
     }
 
     /// The core.
@@ -45,13 +45,13 @@ impl Driver {
     }
 
     /// How often the core's state has changed, by the events in the order of [`Event::ALL`].
-    pub fn transitions(&self) -> [u64; Event::ALL.len()] {
+    pub fn transitions(&self) -> [u32; Event::ALL.len()] {
         self.transitions
     }
 
     /// When [`Driver::wake`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
-        self.due.iter().flatten().min().copied()
+        self.due.iter().map(|(_, at)| *at).min()
     }
 
     /// Takes one input and tells what has to be done, in order.
@@ -74,14 +74,16 @@ impl Driver {
         }
         actions.retain(|action| {
             let Action::Restart(timer) = action else { return true };
-            self.due_of(*timer).take();
+            self.end(*timer);
             false
         });
         for timer in Timer::ALL {
-            let armed = self.core.is_armed(timer);
-            let duration = self.duration(timer);
-            let due = self.due_of(timer);
-            *due = armed.then(|| due.unwrap_or(now + duration));
+            let runs = self.due.iter().any(|(of, _)| *of == timer);
+            match (self.core.is_armed(timer), runs) {
+                (true, false) => self.due.push((timer, now + self.duration(timer))),
+                (false, true) => self.end(timer),
+                (true, true) | (false, false) => {}
+            }
         }
         actions
     }
@@ -91,20 +93,19 @@ impl Driver {
     pub fn wake(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         while let Some(timer) = self.next_due(now) {
-            self.due_of(timer).take();
+            self.end(timer);
             actions.extend(self.handle(Input::Timer(timer), now));
         }
         actions
     }
 
     fn next_due(&self, now: Instant) -> Option<Timer> {
-        let due = Timer::ALL.iter().zip(&self.due);
-        let due = due.filter_map(|(timer, at)| at.filter(|at| *at <= now).map(|at| (at, *timer)));
-        due.min_by_key(|(at, _)| *at).map(|(_, timer)| timer)
+        let due = self.due.iter().filter(|(_, at)| *at <= now);
+        due.min_by_key(|(timer, at)| (*at, *timer as usize)).map(|(timer, _)| *timer)
     }
 
-    fn due_of(&mut self, timer: Timer) -> &mut Option<Instant> {
-        &mut self.due[timer as usize]
+    fn end(&mut self, timer: Timer) {
+        self.due.retain(|(of, _)| *of != timer);
     }
 
     fn duration(&self, timer: Timer) -> Duration {

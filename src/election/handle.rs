@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crossbeam_channel::Sender;
-
-use super::inbox::{Control, Event};
+use super::inbox::{Control, Event, EventSender};
 use super::message::Input;
 use super::thread::Actor;
 use crate::checks::{CheckDefaults, CheckStanding, Checked, Timing};
@@ -111,7 +109,7 @@ pub struct Status {
     /// What each of them has found.
     pub checks: Arc<Vec<CheckStanding>>,
     /// Which address that is here was claimed last, by whom, and when, to the second.
-    pub claimed: Option<(Cidr, Mac, Instant)>,
+    pub claimed: Option<Box<(Cidr, Mac, Instant)>>,
     /// What it has counted.
     pub tally: Tally,
 }
@@ -120,7 +118,7 @@ pub struct Status {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// How often its state has changed, by the events in the order of [`fsm::Event::ALL`].
-    pub transitions: [u64; fsm::Event::ALL.len()],
+    pub transitions: [u32; fsm::Event::ALL.len()],
     /// Another machine is heard to have the address, too.
     pub conflict: bool,
     /// How many health checks have failed.
@@ -212,7 +210,7 @@ pub type Notices = Box<dyn Fn(Notice) + Send>;
 #[derive(Debug)]
 pub struct Election {
     name: String,
-    events: Sender<Box<Event>>,
+    events: EventSender,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -321,7 +319,7 @@ impl Election {
 
     /// Whether it has not read yet what it was sent.
     pub fn has_unread(&self) -> bool {
-        !self.events.is_empty()
+        self.events.has_unread()
     }
 
     /// Asks for a sign of life.
@@ -331,7 +329,7 @@ impl Election {
 
     fn tell(&self, control: Control) {
         // A thread that has left has nothing more to be told.
-        let _ = self.events.send(Box::new(Event::Control(control)));
+        self.events.send(Event::Control(control));
     }
 }
 

@@ -10,14 +10,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
 use log::{Level, debug, log};
 
 use super::addresses::Addresses;
 use super::core::{Core, CoreConfig};
 use super::driver::Driver;
 use super::handle::{Member, Notice, Notices, Params, Status};
-use super::inbox::{self, Control, Event};
+use super::inbox::{self, Control, Event, EventSender, Inbox};
 use super::message::{Action, Input};
 use super::words::Words;
 use crate::checks::{Board, CheckReports};
@@ -42,11 +41,8 @@ pub(super) struct Actor {
     params: Params,
     driver: Driver,
     notices: Notices,
-    /// What the handle, etcd, the actuator and the checks send. Unbounded: their sending must never block, and
-    /// each sends only on change. Boxed, because a channel has room for 31 messages from the first on,
-    /// and there may be a thousand elections.
-    event_tx: Sender<Box<Event>>,
-    event_rx: Receiver<Box<Event>>,
+    /// What the handle, etcd, the actuator and the checks send.
+    inbox: Inbox,
     /// When to try again to start the checks, if that has failed.
     checks_again: Option<Instant>,
     /// Hears of the lock, until the IP was given up.
@@ -74,12 +70,11 @@ impl Actor {
     }
 
     /// The way to it.
-    pub(super) fn events(&self) -> Sender<Box<Event>> {
-        self.event_tx.clone()
+    pub(super) fn events(&self) -> EventSender {
+        self.inbox.sender()
     }
 
     fn new(params: Params, notices: Notices) -> Actor {
-        let (event_tx, event_rx) = unbounded();
         let config = CoreConfig {
             host: params.host.clone(),
             preference: Preference::new(params.priority, &params.key.text(), &params.host),
@@ -94,8 +89,7 @@ impl Actor {
             words: Words::new(&params),
             params,
             notices,
-            event_tx,
-            event_rx,
+            inbox: Inbox::new(),
             checks_again: None,
             lock: None,
             checks_generation: 0,
@@ -137,16 +131,14 @@ impl Actor {
     }
 
     fn subscribe(&mut self) {
-        let event_tx = self.event_tx.clone();
+        let events = self.events();
         let sink = move |state: etcd::KeyState| {
-            let _ = event_tx.send(Box::new(Event::Input(Input::Lock(lock::view_of(&state)))));
+            events.send(Event::Input(Input::Lock(lock::view_of(&state))));
         };
         self.lock = Some(self.params.etcd.subscribe(&lock::key(&self.params.key), Box::new(sink)));
         for member in std::mem::take(&mut self.params.members) {
-            let (cidr, event_tx) = (member.cidr, self.event_tx.clone());
-            let reports = move |report: Report| {
-                let _ = event_tx.send(Box::new(Event::Net(cidr, report)));
-            };
+            let (cidr, events) = (member.cidr, self.events());
+            let reports = move |report: Report| events.send(Event::Net(cidr, report));
             let Member { ref interface, adopts, .. } = member;
             let managed = self.params.net.manage(cidr, interface, adopts, Box::new(reports));
             self.addresses.add(member, managed);
@@ -163,9 +155,9 @@ impl Actor {
         if !self.addresses.end_checks() {
             return;
         }
-        let (generation, event_tx) = (self.checks_generation, self.event_tx.clone());
+        let (generation, events) = (self.checks_generation, self.events());
         let reports: CheckReports = Arc::new(move |number, result| {
-            let _ = event_tx.send(Box::new(Event::Checked(generation, number, result)));
+            events.send(Event::Checked(generation, number, result));
         });
         let started = self.addresses.start_checks(&reports);
         self.checks_again = (!started).then(|| Instant::now() + CHECKS_AGAIN);
@@ -175,11 +167,7 @@ impl Actor {
     fn next_event(&self) -> Box<Event> {
         let deadline = self.left.or_else(|| self.driver.deadline());
         let again = self.checks_again.or(deadline);
-        let event = match deadline.min(again).or(again) {
-            Some(deadline) => self.event_rx.recv_deadline(deadline).ok(),
-            // The channel does not end: this thread has a sender itself.
-            None => self.event_rx.recv().ok(),
-        };
+        let event = self.inbox.next(deadline.min(again).or(again));
         event.unwrap_or_else(|| Box::new(Event::Timer))
     }
 
@@ -379,10 +367,10 @@ impl Actor {
     fn ask(&self, request: Request) {
         let Params { ref key, ref host, .. } = self.params;
         let txn = lock::txn_of(&request, key, host, SystemTime::now());
-        let (event_tx, key, host) = (self.event_tx.clone(), key.clone(), host.clone());
+        let (events, key, host) = (self.events(), key.clone(), host.clone());
         let reply = move |result: Result<etcd::Reply, etcd::Error>| {
             let answer = result.map(|reply| lock::answer_of(&request, key, &host, &reply));
-            let _ = event_tx.send(Box::new(Event::Answered(request, answer)));
+            events.send(Event::Answered(request, answer));
         };
         self.params.etcd.submit(txn, REQUEST, Box::new(reply));
     }

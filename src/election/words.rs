@@ -151,7 +151,7 @@ impl Words {
             shortage: self.board.shortage().cloned(),
             checked: self.checked.clone(),
             checks: self.board.standings(),
-            claimed: self.claimant,
+            claimed: self.claimant.map(Box::new),
             tally: self.tally(driver),
         };
         (Arc::new(status), news)

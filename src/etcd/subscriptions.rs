@@ -12,7 +12,11 @@ pub(super) struct Subscriptions(RefCell<HashMap<String, Vec<(u64, KeySink)>>>);
 
 impl Subscriptions {
     pub(super) fn add(&self, key: String, token: u64, sink: KeySink) {
-        self.0.borrow_mut().entry(key).or_default().push((token, sink));
+        let mut all = self.0.borrow_mut();
+        let sinks = all.entry(key).or_default();
+        // Most are alone, and there may be thousands.
+        sinks.reserve_exact(1);
+        sinks.push((token, sink));
     }
 
     /// Ends this subscription, and no other one of the same key.

@@ -12,12 +12,12 @@ pub(super) struct Counts {
 }
 
 /// What goes on with an IP and is counted when it is over.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Measured {
     /// It is the IP of a host that has lost it.
     pub(super) vacant: Option<Vacant>,
     /// The last time that it came here from another host.
-    pub(super) last: Option<Failover>,
+    pub(super) last: Option<Box<Failover>>,
     /// Since when it is bound here without the lock; counted until then.
     pub(super) unconfirmed: Option<Instant>,
 }

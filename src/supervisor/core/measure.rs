@@ -44,7 +44,7 @@ impl Core {
         let took = now.saturating_duration_since(since);
         histogram.observe(took);
         if let Some(vip) = self.table.get_mut(slot) {
-            vip.watched.measured.last = Some(Failover { is_crash, took, at: now });
+            vip.watched.measured.last = Some(Box::new(Failover { is_crash, took, at: now }));
         }
     }
 
@@ -83,7 +83,7 @@ impl Core {
             owner_heard: self.detector.hears_owner(slot),
             checks: checks_of(status.checks_of(record.cidr)),
             check_failures: status.tally.check_failures,
-            transitions: status.tally.transitions,
+            transitions: status.tally.transitions.map(u64::from),
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Moves {
     /// The last that was seen.
     owner: Option<String>,
     /// Since when it is on its way to another owner, and why.
-    begun: Option<(Instant, String)>,
+    begun: Option<Box<(Instant, String)>>,
 }
 
 impl Core {
@@ -36,7 +36,7 @@ impl Core {
             let since = self.detector.silent_since(elected).unwrap_or(now);
             for slot in self.table.led_by(elected) {
                 if let Some(vip) = self.table.get_mut(slot) {
-                    vip.watched.moves.begun = Some((since, why.to_owned()));
+                    vip.watched.moves.begun = Some(Box::new((since, why.to_owned())));
                 }
             }
         }
@@ -52,27 +52,27 @@ impl Core {
         }
         let Some(owner) = &vip.status.owner else {
             if vip.watched.moves.owner.is_some() {
-                vip.watched.moves.begun.get_or_insert_with(|| (now, FREE.to_owned()));
+                vip.watched.moves.begun.get_or_insert_with(|| Box::new((now, FREE.to_owned())));
             }
             return;
         };
         if vip.watched.moves.owner.as_ref() == Some(owner) {
             // A host that is declared dead keeps the lock until another takes it; one that lives, too.
-            vip.watched.moves.begun.take_if(|(_, why)| why == FREE);
+            vip.watched.moves.begun.take_if(|begun| begun.1 == FREE);
             return;
         }
         let before = vip.watched.moves.owner.as_ref();
         if before.is_some() && *owner == self.config.host && !vip.status.bound {
-            vip.watched.moves.begun.get_or_insert_with(|| (now, PASSED.to_owned()));
+            vip.watched.moves.begun.get_or_insert_with(|| Box::new((now, PASSED.to_owned())));
             return;
         }
         let before = vip.watched.moves.owner.replace(owner.clone());
         let begun = vip.watched.moves.begun.take();
         let Some(before) = before else { return };
         let what = format!("owner {before} -> {owner}");
-        let took = begun.as_ref().map(|(since, _)| now.saturating_duration_since(*since));
+        let took = begun.as_ref().map(|begun| now.saturating_duration_since(begun.0));
         let why = match begun {
-            Some((_, why)) => why,
+            Some(begun) => begun.1,
             None if before == self.config.host => PASSED.to_owned(),
             // Whether it was handed over, or taken from a dead host.
             None => format!("{owner} knows why: see its events"),

@@ -69,9 +69,9 @@ impl Core {
         other: Option<OtherPrefix>,
     ) -> Option<String> {
         let vip = self.table.get_mut(slot)?;
-        let before = std::mem::replace(&mut vip.other_prefix, other);
+        let before = std::mem::replace(&mut vip.other_prefix, other.map(Box::new));
         let OtherPrefix { cidr, host } =
-            vip.other_prefix.as_ref().filter(|other| before.as_ref() != Some(other))?;
+            vip.other_prefix.as_deref().filter(|other| before.as_deref() != Some(other))?;
         Some(format!("{} as {cidr:?} on host {host:?}", vip.record.cidr))
     }
 

@@ -23,10 +23,9 @@ impl Core {
             wire::OwnersHost { network: what.to_owned(), since: age(at) }
         });
         let cidr = vip.record.cidr;
-        let claimed = status
-            .claimed
-            .filter(|(claimed, ..)| *claimed == cidr)
-            .map(|(_, mac, at)| wire::Claimed { hardware_address: mac_text(mac), ago: age(at) });
+        let claimed = status.claimed.as_deref().filter(|(claimed, ..)| *claimed == cidr);
+        let claimed = claimed
+            .map(|(_, mac, at)| wire::Claimed { hardware_address: mac_text(*mac), ago: age(*at) });
         let found = |checked: &Checked| wire::Checked {
             passed: checked.passed,
             since: age(checked.since),
@@ -41,7 +40,7 @@ impl Core {
         };
         let checks = status.checks_of(cidr).iter().map(standing).collect();
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let last_failover = vip.watched.measured.last.map(|it| wire::LastFailover {
+        let last_failover = vip.watched.measured.last.as_deref().map(|it| wire::LastFailover {
             kind: if it.is_crash { "crash" } else { "handover" }.to_owned(),
             took_us: micros(it.took),
             give_or_take_us: if it.is_crash { micros(self.detector.blur()) } else { 0 },

@@ -59,7 +59,7 @@ pub(super) struct Vip {
     pub(super) failover: Option<Token>,
     pub(super) service: Service,
     /// Another host that offers the address with another prefix length.
-    pub(super) other_prefix: Option<OtherPrefix>,
+    pub(super) other_prefix: Option<Box<OtherPrefix>>,
     /// The machine that answered for the address when the IP was new.
     pub(super) answered: Option<Mac>,
     pub(super) watched: Watched,
@@ -336,4 +336,14 @@ fn defaults(record: &Record) -> Vec<String> {
     ];
     let missing = fields.into_iter().filter(|(_, missing)| *missing);
     missing.map(|(field, _)| field.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ip_fits_into_a_small_block() {
+        assert!(size_of::<Vip>() <= 496 - 4, "{}", size_of::<Vip>());
+    }
 }

@@ -78,12 +78,12 @@ impl Core {
             let standing = self.standing(vip, State::Standby, Event::Removed, why.clone());
             let happening = Kind::Transition.of("removed").because(why).to(standing.cidr);
             self.happened(Level::Debug, happening);
-            self.out.push(Action::Notify(Box::new(standing)));
+            self.out.push(Action::Notify(standing));
         }
     }
 
     /// It is an event of its own, so that it has a number of its own.
-    fn tell_again(&mut self, slot: Slot, standing: Standing, now: Instant) {
+    fn tell_again(&mut self, slot: Slot, standing: Box<Standing>, now: Instant) {
         let what = "this host has the IP; another machine may have had it meanwhile";
         let happening = Kind::Conflict.of(what).because(standing.why.clone());
         self.happened(Level::Debug, happening.to(standing.cidr));
@@ -97,22 +97,22 @@ impl Core {
         }
     }
 
-    fn tell_hooks(&mut self, slot: Slot, standing: Standing, now: Instant) {
+    fn tell_hooks(&mut self, slot: Slot, standing: Box<Standing>, now: Instant) {
         if let Some(vip) = self.table.get_mut(slot) {
             vip.watched.told.last = Some((standing.state, standing.event, now));
         }
-        self.out.push(Action::Notify(Box::new(standing)));
+        self.out.push(Action::Notify(standing));
     }
 
-    fn standing(&self, vip: &Vip, state: State, event: Event, why: String) -> Standing {
+    fn standing(&self, vip: &Vip, state: State, event: Event, why: String) -> Box<Standing> {
         let interface = vip.record.interface.as_ref().unwrap_or(&self.config.interface);
-        Standing {
+        Box::new(Standing {
             cidr: vip.record.cidr,
             id: vip.record.id.to_string(),
             interface: interface.clone(),
             state,
             event,
             why,
-        }
+        })
     }
 }

@@ -14,7 +14,7 @@ pub(super) struct Told {
     /// Last.
     pub(super) last: Option<(State, Event, Instant)>,
     /// That this host has the IP, as soon as the kernel has its address.
-    pub(super) due: Option<Standing>,
+    pub(super) due: Option<Box<Standing>>,
 }
 
 impl Told {

@@ -29,7 +29,7 @@ fn an_ip_that_is_asked_for_is_shown_with_what_was_seen_of_it_and_when() {
             up: Some(true),
             checked: Some(checked),
         }]),
-        claimed: Some((record(1, 5).cidr, [2, 0, 0, 0, 0, 9], now)),
+        claimed: Some(Box::new((record(1, 5).cidr, [2, 0, 0, 0, 0, 9], now))),
         ..Status::starting()
     };
     story.notice(slot, Notice::Status(Arc::new(status.clone())));
@@ -62,7 +62,7 @@ fn of_an_election_with_several_addresses_each_is_shown_by_itself() {
         bound: false,
         parts: vec![part(other, false, 2), part(own, true, 1)],
         checks: Arc::new(["a", "b", "own"].map(standing).to_vec()),
-        claimed: Some((other, [2, 0, 0, 0, 0, 9], now)),
+        claimed: Some(Box::new((other, [2, 0, 0, 0, 0, 9], now))),
         ..Status::starting()
     };
     story.notice(slot, Notice::Status(Arc::new(status)));
