@@ -17,6 +17,7 @@ use std::fmt;
 
 /// Where an IP stands on this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub enum State {
     /// This host has the IP.
     Activated,
@@ -28,6 +29,7 @@ pub enum State {
 
 /// What can happen to an IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub enum Event {
     /// etcd is lost, and this host is to have the IP by the policy.
     Fault,

@@ -23,6 +23,7 @@ pub fn mac_text(mac: Mac) -> String {
 
 /// Why an interface cannot carry an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub enum Unusable {
     /// There is none of that name.
     Missing,
@@ -47,6 +48,7 @@ impl fmt::Display for Unusable {
 
 /// What the network says of an address about which it is being asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub enum ProbeResult {
     /// Another host answers for it, or asks for it at the same time and comes first.
     Answered {
@@ -60,6 +62,7 @@ pub enum ProbeResult {
 
 /// An owner is silent on the network, and etcd is silent, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub struct Missed {
     /// The lease of the owner.
     pub lease: i64,
@@ -94,6 +97,7 @@ pub enum Liveness {
 
 /// Whether any other host is heard on an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub enum Hearing {
     /// It is not known yet, or nobody can be heard there: the interface has no carrier, say.
     #[default]

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 /// What an agent does with an IP when etcd is lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum LossPolicy {
     /// Take it.
     #[default]
@@ -22,6 +23,7 @@ pub enum LossPolicy {
 
 /// What happens to an IP when the health checks fail on every host that offers it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub enum AllFailingPolicy {
     /// It stays where it was, shown as `FAILING` and bound.
     #[default]

@@ -12,6 +12,7 @@ pub const DEFAULT_PRIORITY: u8 = 100;
 
 /// How much a host is preferred for an IP; the greater one goes first. Priority goes before everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub struct Preference {
     /// What the operator of the host says.
     pub priority: u8,

@@ -6,17 +6,20 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::handle::Params;
 use super::message::Input;
 use crate::checks::{NotPassed, Timing};
 use crate::etcd;
-use crate::lock::{LockAnswer, Request};
+use crate::lock::{self, LockAnswer, Request};
 use crate::net::{MonitorTiming, Report};
 use crate::network::Heard;
 use crate::ping::Ping;
 use crate::vip::{Check, Cidr};
+
+/// How long a request to etcd may take before it is tried anew.
+const REQUEST: Duration = Duration::from_secs(2);
 
 /// What the supervisor tells an election.
 #[derive(Debug)]
@@ -128,6 +131,18 @@ impl EventSender {
     }
 }
 
+/// Asks something of etcd about the lock.
+#[inline(never)]
+pub(super) fn ask(params: &Params, request: Request, events: EventSender) {
+    let (key, host) = (params.key.clone(), params.host.clone());
+    let txn = lock::txn_of(&request, &key, &host, SystemTime::now());
+    let reply = move |result: Result<etcd::Reply, etcd::Error>| {
+        let answer = result.map(|reply| lock::answer_of(&request, &key, &host, &reply));
+        events.send(Event::Answered(request, answer));
+    };
+    params.etcd.submit(txn, REQUEST, Box::new(reply));
+}
+
 /// Has neighbours asked, on the interface of this address, whether anybody is heard.
 pub(super) fn ask_neighbours(params: &Params, cidr: Cidr, events: EventSender) {
     let reply = move |heard: Heard| events.send(Event::Input(Input::Neighbours(heard.hearing)));
@@ -137,7 +152,6 @@ pub(super) fn ask_neighbours(params: &Params, cidr: Cidr, events: EventSender) {
 #[cfg(test)]
 mod tests {
     use std::thread;
-    use std::time::Duration;
 
     use super::*;
     use crate::ping::LivenessCheck;

@@ -11,6 +11,7 @@ use crate::policy::LossPolicy;
 
 /// What the core is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub enum Input {
     /// The state of this host's lease changed.
     Lease(Lease),
@@ -74,6 +75,7 @@ pub enum Input {
 
 /// What the driver has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub enum Action {
     /// Add the addresses to the interface and announce them.
     Bind,
@@ -109,6 +111,7 @@ pub enum Action {
 
 /// Why a failover did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub enum NotHandedOver {
     /// Another failover is under way, or the IP is being given up.
     AlreadyUnderWay,

@@ -8,7 +8,7 @@
 //! large is in boxes, texts are written into room for them, and a step that is `inline(never)` leaves the next its room.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use log::{Level, debug, log};
 
@@ -18,6 +18,8 @@ use super::driver::Driver;
 use super::handle::{Member, Notice, Notices, Params, Status};
 use super::inbox::{self, Control, Event, EventSender, Inbox};
 use super::message::{Action, Input};
+#[cfg(feature = "lab")]
+use super::trace::Traced;
 use super::words::Words;
 use crate::checks::{Board, CheckReports};
 use crate::etcd;
@@ -26,9 +28,6 @@ use crate::lock::{self, Holder, LockAnswer, Request};
 use crate::net::{Desired, ManagedAddress, Report};
 use crate::preference::Preference;
 use crate::vip::Cidr;
-
-/// How long a request to etcd may take before it is tried anew.
-const REQUEST: Duration = Duration::from_secs(2);
 
 /// How long an election that has left waits for the addresses to be off the interface.
 const UNBIND: Duration = Duration::from_secs(1);
@@ -39,7 +38,10 @@ const CHECKS_AGAIN: Duration = Duration::from_secs(5);
 /// The thread's state.
 pub(super) struct Actor {
     params: Params,
+    #[cfg(not(feature = "lab"))]
     driver: Driver,
+    #[cfg(feature = "lab")]
+    driver: Traced,
     notices: Notices,
     /// What the handle, etcd, the actuator and the checks send.
     inbox: Inbox,
@@ -83,8 +85,11 @@ impl Actor {
             loss: params.loss,
             all_failing: params.all_failing,
         };
+        let driver = Driver::new(Core::new(config), Instant::now());
+        #[cfg(feature = "lab")]
+        let driver = Traced::new(driver, &params);
         Actor {
-            driver: Driver::new(Core::new(config), Instant::now()),
+            driver,
             addresses: Addresses::default(),
             words: Words::new(&params),
             params,
@@ -337,7 +342,7 @@ impl Actor {
                     inbox::ask_neighbours(&self.params, first.member.cidr, self.events());
                 }
             }
-            Action::Ask(request) => self.ask(request),
+            Action::Ask(request) => inbox::ask(&self.params, request, self.events()),
             Action::Transition { from, to, event } => {
                 let reason = self.words.reason(self.driver.core());
                 let changed = Kind::transition(from, to, event);
@@ -361,18 +366,6 @@ impl Actor {
             log!(level, "{happening}");
             (self.notices)(Notice::Happened(happening));
         }
-    }
-
-    #[inline(never)]
-    fn ask(&self, request: Request) {
-        let Params { ref key, ref host, .. } = self.params;
-        let txn = lock::txn_of(&request, key, host, SystemTime::now());
-        let (events, key, host) = (self.events(), key.clone(), host.clone());
-        let reply = move |result: Result<etcd::Reply, etcd::Error>| {
-            let answer = result.map(|reply| lock::answer_of(&request, key, &host, &reply));
-            events.send(Event::Answered(request, answer));
-        };
-        self.params.etcd.submit(txn, REQUEST, Box::new(reply));
     }
 
     /// Tells the supervisor what has changed.

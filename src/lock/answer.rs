@@ -6,6 +6,7 @@ use crate::vip::{ElectionKey, GroupName};
 
 /// The lock at a revision of etcd.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub struct LockView {
     /// Who holds it; nobody if the key does not exist.
     pub holder: Option<Holder>,
@@ -17,6 +18,7 @@ pub struct LockView {
 
 /// Another host offers the address of an IP with another prefix length, so that both would own it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub struct OtherPrefix {
     /// The address with the prefix length that the other host has; untrusted text.
     pub cidr: String,
@@ -26,6 +28,7 @@ pub struct OtherPrefix {
 
 /// What lies between two views of a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub enum Gap {
     /// Nothing: every change was heard.
     None,
@@ -40,6 +43,7 @@ pub enum Gap {
 
 /// The owner of a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub struct Holder {
     /// Its host name; or the name of a group's lock, if the IP belongs to a group ([`Holder::group`]).
     pub host: String,
@@ -65,6 +69,7 @@ impl Holder {
 
 /// What a request to etcd has found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub struct LockAnswer {
     /// The lock after the request.
     pub lock: LockView,
@@ -78,6 +83,7 @@ pub struct LockAnswer {
 
 /// What became of a candidacy that was to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub enum Advertised {
     /// It was written, at this revision.
     Written(i64),
@@ -88,6 +94,7 @@ pub enum Advertised {
 
 /// Another host that offers the IP.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub struct Candidate {
     /// Its name.
     pub host: String,
@@ -107,6 +114,7 @@ pub struct Candidate {
 
 /// This host's lease, as far as it can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub enum Lease {
     /// None yet: etcd has not been heard since the start.
     None,

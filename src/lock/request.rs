@@ -6,6 +6,7 @@ use crate::network::Mac;
 /// A request to etcd. Each is one transaction, guarded, and may be repeated after an unknown outcome.
 /// All of them read the lock; those that say so read the candidacies, too.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub enum Request {
     /// Read the lock.
     ReadLock {
@@ -84,6 +85,7 @@ pub enum Request {
 /// A candidacy that is to be written, if the one in etcd is the one that is known: so a request that
 /// was delayed, or that a former life of this host has sent, never overwrites what was said since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub struct Advertisement {
     /// What the others are told.
     pub candidacy: Candidacy,
@@ -98,6 +100,7 @@ pub struct Advertisement {
 
 /// What a host tells the others about an IP that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub enum Candidacy {
     /// It is available for election.
     Available,

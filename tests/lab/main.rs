@@ -107,6 +107,8 @@ mod reconcile;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod resolver;
 #[cfg(test)]
 mod restored;

@@ -43,7 +43,10 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("hooks", "checks fsm history metrics secret thread vip"),
     ("ctl", "carrier duration http policy secret tcp text thread vip wire"),
     ("lock", "etcd network preference sorted text vip"),
-    ("election", "checks etcd fsm history lock net network ping policy preference thread vip"),
+    (
+        "election",
+        "checks clock etcd fsm history lock net network ping policy preference thread vip",
+    ),
     ("store", "call etcd interface_name lock network policy sorted vip"),
     ("cluster", "call etcd lock sorted store text vip wire"),
     ("command", "cluster history metrics policy sorted vip wire"),
@@ -83,8 +86,8 @@ pub(crate) const PLACES: &[(&str, &[&str])] = &[
     // State has one owner. The queue of an election is one that is small; etcd's client is made once for several tasks.
     ("Mutex", &["src/election/inbox.rs", "src/etcd/pool.rs"]),
     ("RwLock", &[]),
-    // config reads the environment through daemon; linkctl is a program of its own.
-    ("std::env", &["src/daemon/", "src/reload/", "src/ctl/"]),
+    // config reads the environment through daemon; linkctl is a program of its own; traces are only in builds for the lab.
+    ("std::env", &["src/daemon/", "src/reload/", "src/ctl/", "src/election/trace.rs"]),
 ];
 
 /// What decides or only knows words: no clock, no log, no file, no socket, and neither edge.

@@ -56,6 +56,7 @@ use crate::vip::GroupName;
 
 /// What an election is told once, at its start.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub struct CoreConfig {
     /// This host's name.
     pub host: String,
@@ -115,6 +116,11 @@ impl Core {
             owed: Acknowledgement::None,
             config,
         }
+    }
+
+    /// What it was told at its start, with what was changed since.
+    pub fn config(&self) -> &CoreConfig {
+        &self.config
     }
 
     /// The state of the IP on this host.

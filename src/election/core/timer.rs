@@ -15,6 +15,7 @@ pub const HANDOVER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is waited for. Armed as long as the state lasts that asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 pub enum Timer {
     /// A request to etcd has failed: until the next.
     Retry,

@@ -161,6 +161,10 @@ impl Round<'_> {
         if noise.drowns_everything() {
             self.violations.clear();
         }
+        // However late the machine is: what an agent does follows from what it was told.
+        let refused = self.stage.lab.replay().err();
+        let is_well = owners.is_some() && refused.is_none();
+        self.violations.extend(refused);
         let story = Story {
             stage: self.stage,
             began: self.begun,
@@ -175,7 +179,7 @@ impl Round<'_> {
             violations: self.violations,
             noise,
             began: self.begun,
-            is_well: owners.is_some(),
+            is_well,
             calls: self.stage.ledger.counts,
             scrapes,
             story,

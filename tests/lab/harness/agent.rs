@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use link::election::trace;
 use nix::sys::signal::Signal;
 
 use super::api::Api;
@@ -124,7 +125,9 @@ impl Host {
         let agent = linkd().display().to_string();
         let mut words = self.wrapper.iter().cloned().chain([agent]);
         let program = Program::new(words.next().unwrap_or_default()).args(words);
-        let program = Program { environment: self.environment.clone(), ..program };
+        let mut environment = self.environment.clone();
+        environment.insert(trace::VARIABLE.to_owned(), self.trace().display().to_string());
+        let program = Program { environment, ..program };
         self.agent = Some(Process::start(&self.namespace, &program, &self.log()));
     }
 
@@ -238,6 +241,17 @@ impl Host {
         assert!(warned, "{} has warned of other things: {:#?}", self.id, self.warnings(&[]));
     }
 
+    /// The file with the steps of the elections of this host, which an agent of another user writes, too.
+    pub(crate) fn trace(&self) -> PathBuf {
+        let path = self.folder.join(format!("{}.trace", self.id));
+        if !path.exists() {
+            fs::write(&path, "").expect("make a file for the trace");
+            let all = fs::Permissions::from_mode(0o666);
+            fs::set_permissions(&path, all).expect("let all users write to it");
+        }
+        path
+    }
+
     /// The file with all that the agents of this host have written.
     pub(crate) fn log(&self) -> PathBuf {
         self.folder.join(format!("{}.log", self.id))
@@ -248,6 +262,11 @@ impl Host {
 /// such as the static release binary.
 pub(crate) fn linkd() -> PathBuf {
     program("LINKD", env!("CARGO_BIN_EXE_linkd"))
+}
+
+/// Whether the agents are those of this build: delivered programs write no traces.
+pub(super) fn writes_traces() -> bool {
+    std::env::var_os("LINKD").is_none()
 }
 
 /// The command-line client under test: cargo's, or the one that `LINKCTL` names.

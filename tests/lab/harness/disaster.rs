@@ -23,6 +23,7 @@ impl Etcd {
 
     /// Has all members, which must not run, start with what is in such a file.
     pub(crate) fn bring_back(&self, file: &Path) {
+        self.becomes_another();
         for member in &self.members {
             member.clear();
             let flags = member.restore_flags();
@@ -46,6 +47,7 @@ impl Etcd {
 
     /// Has all members, which must not run, start with nothing: without users, too.
     pub(crate) fn forget(&mut self) {
+        self.becomes_another();
         self.members.iter().for_each(Member::clear);
         self.password = false;
     }

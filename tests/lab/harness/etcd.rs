@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use etcd_client::{Client, ConnectOptions};
+use etcd_client::ConnectOptions;
 use nix::sys::signal::Signal;
 
 use super::authentication::{PASSWORD, ROOT, USER};
@@ -44,8 +45,11 @@ pub(crate) struct Made<'a> {
 /// The cluster: one member or three.
 pub(crate) struct Etcd {
     pub(super) members: Vec<Member>,
-    pki: Option<Pki>,
+    pub(super) pki: Option<Pki>,
     pub(super) password: bool,
+    /// What it has is not all that it has had: see [`super::history`].
+    pub(super) another: AtomicBool,
+    pub(super) by_hand: Mutex<Vec<String>>,
     /// Where its data is, if on a disk of its own. Dropped last.
     pub(super) disk: Option<Disk>,
 }
@@ -68,7 +72,14 @@ impl Etcd {
             }
             member
         });
-        let mut etcd = Etcd { members: members.collect(), pki, password: false, disk: None };
+        let mut etcd = Etcd {
+            members: members.collect(),
+            pki,
+            password: false,
+            another: AtomicBool::new(false),
+            by_hand: Mutex::default(),
+            disk: None,
+        };
         etcd.start_all();
         if protection.password {
             etcd.demand_passwords();
@@ -272,23 +283,6 @@ impl Etcd {
         });
     }
 
-    /// Does something that etcdctl does not, or not fast enough.
-    pub(crate) fn call<T: Send>(
-        &self,
-        options: ConnectOptions,
-        work: impl AsyncFnOnce(Client) -> Result<T, etcd_client::Error> + Send,
-    ) -> T {
-        let member = self.serving().next().expect("a member serves");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.expect("start a runtime");
-        let called = member.namespace().run(|| {
-            runtime.block_on(async {
-                work(Client::connect([member.url()], Some(options)).await?).await
-            })
-        });
-        called.unwrap_or_else(|error| panic!("{}: {error}", member.url()))
-    }
-
     /// The client of the agents, for the test itself.
     pub(crate) fn client_of_linkd(&self) -> link::etcd::Etcd {
         let member = self.serving().next().expect("a member serves");
@@ -305,11 +299,6 @@ impl Etcd {
         };
         let etcd = member.namespace().run(|| link::etcd::Etcd::start(options));
         etcd.expect("start a thread")
-    }
-
-    /// Deletes a key; true when it existed.
-    pub(crate) fn delete(&self, key: &str) -> bool {
-        self.ctl(&["del", key]).trim() == "1"
     }
 
     /// Revokes a lease, with all its keys.
@@ -365,7 +354,7 @@ impl Etcd {
         urls(self.serving())
     }
 
-    fn serving(&self) -> impl Iterator<Item = &Member> {
+    pub(super) fn serving(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| member.serves())
     }
 

@@ -2,9 +2,10 @@
 
 use std::ops::{Index, IndexMut};
 use std::process::{Command, Output};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::agent::writes_traces;
 use super::builder::{self, Builder};
 use super::client::Client;
 use super::etcd::{Etcd, Made, Protection};
@@ -14,6 +15,7 @@ use super::holders::Holders;
 use super::host::{Host, HostId};
 use super::namespace::Namespace;
 use super::process::{self, Program};
+use super::replay::{Accepted, Replay};
 use super::scratch::Scratch;
 use super::switch::{LAN, Switch};
 use super::vip::Vip;
@@ -31,6 +33,7 @@ pub(crate) struct Lab {
     pub(crate) client: Client,
     switch: Arc<Switch>,
     folder: Scratch,
+    replay: Mutex<Replay>,
 }
 
 impl Lab {
@@ -52,7 +55,7 @@ impl Lab {
         switch: Arc<Switch>,
         folder: Scratch,
     ) -> Lab {
-        let mut lab = Lab { hosts, etcd, client, switch, folder };
+        let mut lab = Lab { hosts, etcd, client, switch, folder, replay: Mutex::default() };
         for id in lab.ids() {
             let own = lab.member_on(id).unwrap_or_default();
             let mut environment = lab.etcd.environment();
@@ -286,6 +289,7 @@ impl Lab {
 
     /// Starts another etcd, which knows nothing of the lab's own, on the same LAN.
     pub(crate) fn another_etcd(&self) -> Etcd {
+        self.etcd.becomes_another();
         let folder = self.folder.path().join("another");
         std::fs::create_dir(&folder).expect("make a folder for another etcd");
         let (name, nic) = ("another", builder::nic("another", 90, LAN));
@@ -305,6 +309,31 @@ impl Lab {
         let mut command = Command::new(&program.path);
         command.args(&program.arguments).env_clear().envs(&program.environment);
         self[host].namespace().output(&mut command)
+    }
+
+    /// Has the model do what the agents have done since the last time: the step that it does not do, if there is one.
+    pub(crate) fn replay(&self) -> Result<Accepted, String> {
+        let mut replay = self.replay.lock().expect("no test has panicked");
+        for host in &self.hosts {
+            replay.follow(&host.name(), &host.trace())?;
+        }
+        Ok(replay.accepted())
+    }
+
+    /// The same when all agents have ended, and compares it with the history of etcd, if that can be had.
+    fn replay_all(&self) -> Result<Accepted, String> {
+        self.replay()?;
+        let mut replay = self.replay.lock().expect("no test has panicked");
+        for host in self.hosts.iter().filter(|_| writes_traces()) {
+            let moved = process::tail(&host.log(), usize::MAX).contains("-> ACTIVATED (");
+            if moved && !replay.has_elections(&host.name()) {
+                return Err(format!("{} has written no trace", host.name()));
+            }
+        }
+        if replay.accepted().steps > 0 {
+            self.etcd.history().map_or(Ok(()), |history| replay.judge_locks(&history))?;
+        }
+        Ok(replay.accepted())
     }
 
     /// What is known when a test fails.
@@ -341,6 +370,12 @@ impl Drop for Lab {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{}", self.report());
+            return;
+        }
+        self.hosts.iter_mut().for_each(Host::kill);
+        match self.replay_all() {
+            Ok(accepted) => eprintln!("the model accepts {accepted:?}"),
+            Err(refused) => panic!("the model does not do this: {refused}\n{}", self.report()),
         }
     }
 }
