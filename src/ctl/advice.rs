@@ -1,8 +1,11 @@
-//! What to do after each refusal of the agent. Its words tell which one it is: the table has a part of each, and a
-//! test looks for that part in the agent's sources.
+//! What to do after each refusal of the agent. Its words tell which one it is: the table has a part of each, and
+//! tests look for that part in the agent's sources, and for those that say something else. Where its words say
+//! nothing, the status does.
+
+use super::failure::{Next, OLD_AGENT};
 
 /// A part of what the agent says, and what to do then. Of two that fit the first counts.
-const AFTER: [(&str, &str); 34] = [
+const AFTER: [(&str, &str); 39] = [
     (
         "is not the owner of",
         "ask its owner: linkctl --host OWNER failover, or linkctl failover on that host",
@@ -62,7 +65,6 @@ const AFTER: [(&str, &str); 34] = [
         "in another spelling",
         "linkctl delete it on the host that has written it so, then do it again",
     ),
-    ("is being deleted", "wait until linkctl list has it no more, then linkctl add it anew"),
     (
         "is being given up on this host",
         "wait until linkctl list has it no more, then linkctl add it anew",
@@ -96,40 +98,92 @@ const AFTER: [(&str, &str); 34] = [
         "too many wrong passwords",
         "correct --user, LINK_PASSWORD or --password-file, and wait a second",
     ),
-    ("the body is over", "give fewer IPs at once: linkctl add -f with parts of the file"),
+    ("the body is over", FEWER),
+    ("in one request", FEWER),
+    ("its id is taken", "do it again: then the agent draws another one"),
+    (" lives: ", SWITCH_OFF),
+    ("is back: it has written", SWITCH_OFF),
+    ("etcd cannot be reached", "linkctl doctor on that host looks at etcd; then do it again"),
+    ("the IP is being deleted", "wait until linkctl list has it no more, then linkctl add it anew"),
 ];
 
-/// What to do after the agent has refused with this text.
-pub(super) fn after(refusal: &str) -> Option<&'static str> {
-    AFTER.iter().find(|(part, _)| refusal.contains(part)).map(|(_, advice)| *advice)
+const SWITCH_OFF: &str =
+    "switch it off first; linkctl status names the hosts, and linkctl fence --force asks nobody";
+
+const FEWER: &str = "give fewer IPs at once: linkctl add -f with parts of the file";
+
+/// What keeps the agent from it now, and what to do then, where its etcd has nothing to do with it.
+const NOT_NOW: [(&str, &str); 5] = [
+    ("stopping", "wait until the agent has started again: linkctl version answers then"),
+    ("the agent is busy", LATER),
+    ("too many requests wait", LATER),
+    (" is in use by ", "give one of the two machines another HOSTNAME, and restart its agent"),
+    (
+        "start the election of",
+        "see what that host is short of: memory, or threads (TasksMax of the unit, ulimit -u)",
+    ),
+];
+
+const LATER: &str = "do it again in some seconds; see which programs ask that agent all the time";
+
+/// What to do after the agent has refused with this status and this text.
+pub(super) fn of(status: u16, text: &str) -> Next {
+    let find = |table: &[(&str, &'static str)]| {
+        table.iter().find(|(part, _)| text.contains(part)).map(|(_, advice)| *advice)
+    };
+    match (status, find(&AFTER)) {
+        (404, _) if text.starts_with("there is nothing at") => Next::OlderAgent,
+        (404, _) => Next::SeeList,
+        (503, _) => find(&NOT_NOW).map_or(Next::AskDoctor, Next::Then),
+        (_, Some(advice)) => Next::After(advice),
+        (400 | 405 | 411 | 417 | 505, None) => Next::After(OLD_AGENT),
+        (408, None) => Next::After("do it again; if it lasts, look at the network between them"),
+        (431, None) => Next::After("shorten what --user and the password are"),
+        (422, None) => Next::After("give another value: linkctl add --help tells which there are"),
+        (500.., None) => {
+            Next::After("the log of the agent may tell why (journalctl -u link); then do it again")
+        }
+        (_, None) => Next::Look,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The sources of the agent, in one line: a text may be broken in two there.
-    fn agent() -> String {
-        fn read(folder: &std::path::Path, text: &mut String) {
+    /// The sources of the agent without their tests, each in one line: a text may be broken in two there.
+    fn agent(folder: &str) -> Vec<String> {
+        fn read(folder: &std::path::Path, texts: &mut Vec<String>) {
             for entry in std::fs::read_dir(folder).expect("a folder of sources") {
                 let path = entry.expect("a file").path();
                 let name = path.to_string_lossy().into_owned();
                 if path.is_dir() && !name.ends_with("ctl") && !name.ends_with("tests") {
-                    read(&path, text);
+                    read(&path, texts);
                 } else if path.is_file() && name.ends_with(".rs") && !name.ends_with("tests.rs") {
-                    *text += &std::fs::read_to_string(&path).expect("a source");
+                    let text = std::fs::read_to_string(&path).expect("a source");
+                    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+                    texts.push(text.replace("\\\"", "\""));
                 }
             }
         }
-        let mut text = String::new();
-        read(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut text);
-        text.replace("\\\"", "\"")
+        let mut texts = Vec::new();
+        read(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut texts);
+        texts
+    }
+
+    /// What stands around each place with these words.
+    fn around<'a>(source: &'a str, words: &'a str) -> impl Iterator<Item = String> + 'a {
+        source.match_indices(words).map(|(at, _)| {
+            let before: Vec<char> = source[..at].chars().rev().take(260).collect();
+            let before: String = before.into_iter().rev().collect();
+            before + &source[at..].chars().take(160).collect::<String>()
+        })
     }
 
     #[test]
     fn the_agent_says_all_of_it_and_each_has_an_advice() {
-        let agent = agent();
-        for (part, advice) in AFTER {
+        let agent = agent("src").concat();
+        for (part, advice) in AFTER.into_iter().chain(NOT_NOW) {
             assert!(agent.contains(part), "the agent never says {part:?}");
             assert!(advice.len() > 20 && !advice.ends_with('.'), "{advice}");
             for named in advice.split("linkctl ").skip(1) {
@@ -141,11 +195,52 @@ mod tests {
     }
 
     #[test]
+    fn each_place_at_which_the_agent_refuses_is_known() {
+        let known = |text: &str| AFTER.iter().any(|(part, _)| text.contains(part));
+        let mut places = 0;
+        for source in agent("src/supervisor") {
+            for text in
+                around(&source, "Refusal::Conflict(").chain(around(&source, "Refusal::invalid("))
+            {
+                // What another place says is passed on.
+                let is_passed_on = ["[{index}]", "stranger("].iter().any(|it| text.contains(it));
+                assert!(known(&text) || is_passed_on, "no advice for what is said there:\n{text}");
+                places += 1;
+            }
+        }
+        assert!(places > 20, "only {places} are found");
+        // A failover has a list of its own.
+        let said = std::fs::read_to_string(
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/election/message.rs"),
+        );
+        let said = said.expect("a source");
+        let (_, list) = said.split_once("Display for NotHandedOver").expect("the list");
+        let texts: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+        assert!(texts.len() == 11, "{texts:?}");
+        texts.into_iter().for_each(|text| assert!(known(text), "no advice for {text:?}"));
+    }
+
+    #[test]
+    fn each_status_of_the_agent_says_something_where_its_text_does_not() {
+        let sources = agent("src/api").concat();
+        let statuses = sources.split("Reply::error(").skip(1).filter_map(|rest| {
+            rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u16>().ok()
+        });
+        let statuses: std::collections::BTreeSet<u16> = statuses.collect();
+        assert!(statuses.len() > 8, "{statuses:?}");
+        for status in statuses {
+            let is_said = [401, 403, 409, 413, 429].contains(&status);
+            let next = of(status, "nobody has foreseen this");
+            assert!(is_said || next != Next::Look, "{status}");
+        }
+    }
+
+    #[test]
     fn what_the_agent_says_around_it_does_not_matter() {
-        let advised = |text| after(text).expect("an advice");
+        let advised = |text| format!("{:?}", of(409, text));
         let not_the_owner = "this host is not the owner of 10.0.0.1/32 (h3 is)";
         assert!(advised(not_the_owner).contains("--host OWNER failover"));
         assert!(advised("[3]: ip 10.0.0.1/32 is already configured on this host").contains("set"));
-        assert_eq!(after("nobody has foreseen this"), None);
+        assert_eq!(of(409, "nobody has foreseen this"), Next::Look);
     }
 }

@@ -233,10 +233,8 @@ impl Agent {
                 format!("{} speaks TLS only", self.server),
             ),
             401 => Failure::new(Next::GivePassword, self.credentials_message()),
-            404 => Failure::new(Next::SeeList, text),
             503 if refusal.is_outcome_unknown() => Failure::new(Next::LookBefore, text),
-            503 => Failure::new(Next::AskDoctor, text),
-            400..=599 => Failure::new(advice::after(&text).map_or(Next::Look, Next::After), text),
+            status @ 400..=599 => Failure::new(advice::of(status, &text), text),
             _ => self.not_link(&describe(response)),
         }
     }

@@ -64,7 +64,8 @@ pub(super) fn parse(
         return Ok(Task::Help(verb.ok().flatten()));
     }
     let verb = verb?.ok_or_else(|| Failure::usage("a command is missing"))?;
-    let command = words.command(verb, &operands.collect::<Vec<_>>())?;
+    let command = words.command(verb, &operands.collect::<Vec<_>>());
+    let command = command.map_err(|failure| failure.of(verb))?;
     Ok(Task::Run(words.options(env)?, command))
 }
 

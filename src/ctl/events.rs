@@ -39,7 +39,7 @@ pub(super) fn follow(agent: &Agent, output: Output) -> Result<(), Failure> {
             }
             Err(failure) if known.is_some() && may_pass(failure.kind()) => {
                 if !std::mem::replace(&mut is_away, true) {
-                    output::note(&format!("{failure}; trying again"));
+                    output::note_failure("trying again: ", &failure);
                 }
                 std::thread::sleep(AGAIN);
             }

@@ -2,7 +2,10 @@
 //!
 //! A failure is made of what to do next and of what has happened: there is none without advice.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use super::subcommand::Verb;
 
 /// What kind of failure it was. The number is the exit code, documented in `--help`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub(super) enum Next {
     Look,
     /// The agent has refused, for a reason after which this is to be done.
     After(&'static str),
+    /// The same of an agent that cannot do what it is asked for now.
+    Then(&'static str),
     /// IPs stay on a host that is drained.
     OfferElsewhere,
     /// No other host would take IPs.
@@ -48,6 +53,16 @@ pub(super) enum Next {
     UseTerminal,
     /// The command line makes no sense.
     ReadHelp,
+    /// A variable of the environment makes no sense.
+    MendVariable,
+    /// The file with the hosts that somebody manages makes no sense.
+    MendHosts,
+    /// The file with a password is none.
+    MendPassword,
+    /// Only the machine itself can be looked at.
+    RunThere,
+    /// Several IPs are meant.
+    GiveMask,
     /// The contents of a file make no sense.
     MendFile,
     /// The question was not answered by the name of the host.
@@ -58,6 +73,8 @@ pub(super) enum Next {
     NameFile,
     /// It stands in no list of the agent.
     SeeList,
+    /// The agent does not know that it can be asked for.
+    OlderAgent,
     /// The agent is not reached.
     ReachAgent,
     /// The agent is not reached because of TLS.
@@ -104,6 +121,10 @@ pub(super) enum OverTls {
 const BY_HTTPS: &str =
     "give --host https://NAME, and --cacert FILE with the authority of its certificate";
 
+/// What to do with an agent that does not know what it is asked for.
+pub(super) const OLD_AGENT: &str =
+    "linkctl version tells both versions: most likely the agent is too old for that";
+
 impl Next {
     /// Of which kind the failures are after which this is to be done.
     const fn kind(self) -> Kind {
@@ -116,16 +137,23 @@ impl Next {
             | Next::SwitchOff
             | Next::MakeRoom
             | Next::UseTerminal => Kind::Refused,
-            Next::ReadHelp | Next::MendFile | Next::NameHost | Next::SayYes | Next::NameFile => {
-                Kind::Usage
-            }
-            Next::SeeList => Kind::NotFound,
+            Next::ReadHelp
+            | Next::MendVariable
+            | Next::MendHosts
+            | Next::MendPassword
+            | Next::RunThere
+            | Next::GiveMask
+            | Next::MendFile
+            | Next::NameHost
+            | Next::SayYes
+            | Next::NameFile => Kind::Usage,
+            Next::SeeList | Next::OlderAgent => Kind::NotFound,
             Next::ReachAgent | Next::OverTls(_) | Next::LookBefore | Next::WaitOn => {
                 Kind::Unreachable
             }
             Next::TryHttps | Next::NameAgent | Next::Update => Kind::NotLink,
             Next::GivePassword => Kind::Credentials,
-            Next::AskDoctor => Kind::Unavailable,
+            Next::AskDoctor | Next::Then(_) => Kind::Unavailable,
             Next::ReadFindings => Kind::NotWell,
             Next::ReadWarnings => Kind::Warnings,
         }
@@ -135,7 +163,7 @@ impl Next {
     const fn text(self) -> &'static str {
         match self {
             Next::Look => "linkctl show, and linkctl events on that host, tell how things stand",
-            Next::After(advice) => advice,
+            Next::After(advice) | Next::Then(advice) => advice,
             Next::OfferElsewhere => {
                 "offer them on another host (linkctl add there), or linkctl delete"
             }
@@ -149,6 +177,17 @@ impl Next {
             Next::MakeRoom => "have the output go where there is room, and do it again",
             Next::UseTerminal => "use a terminal, or give --yes",
             Next::ReadHelp => "see linkctl --help, and linkctl COMMAND --help",
+            Next::MendVariable => {
+                "correct or unset that variable; options such as --host and --user count before it"
+            }
+            Next::MendHosts => "correct it there: docs/operating.md tells what stands in that file",
+            Next::MendPassword => {
+                "give a file with the password on its first line, which others cannot read (chmod 640)"
+            }
+            Next::RunThere => {
+                "run linkctl doctor on that host; linkctl status shows from here what its agent knows"
+            }
+            Next::GiveMask => "name it with its mask, as linkctl list shows it, or by its id",
             Next::MendFile => "correct the file; linkctl add --help tells what stands in one",
             Next::NameHost => {
                 "type the name as linkctl status shows it, or fence the host of that name"
@@ -156,6 +195,7 @@ impl Next {
             Next::SayYes => "give --yes, too, if the host is surely off: then nobody is asked",
             Next::NameFile => "give the path of a file that this user can read",
             Next::SeeList => "see linkctl list there, and linkctl status for all hosts",
+            Next::OlderAgent => OLD_AGENT,
             Next::ReachAgent => {
                 "see --host and LINK_HOST, and whether the agent runs: linkctl doctor on its host"
             }
@@ -210,13 +250,15 @@ impl OverTls {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     next: Next,
+    /// Whose page tells how it is said.
+    page: Option<Verb>,
     message: String,
 }
 
 impl Failure {
     /// What has happened, and what to do next.
     pub(super) fn new(next: Next, message: impl Into<String>) -> Failure {
-        Failure { next, message: message.into() }
+        Failure { next, page: None, message: message.into() }
     }
 
     pub(super) fn usage(message: impl Into<String>) -> Failure {
@@ -229,6 +271,11 @@ impl Failure {
         self
     }
 
+    /// The same failure, found in the words of this command.
+    pub(super) fn of(self, verb: Verb) -> Failure {
+        Failure { page: Some(verb), ..self }
+    }
+
     /// The same failure, if the agent has refused, with what to do after such a refusal.
     pub(super) fn if_refused(self, next: Next) -> Failure {
         if self.next == Next::Look { Failure { next, ..self } } else { self }
@@ -236,7 +283,7 @@ impl Failure {
 
     /// The same failure, with the place in a file where it was found: `line 3: ...`.
     pub(super) fn at(self, place: &str) -> Failure {
-        Failure { next: Next::MendFile, message: format!("{place}: {}", self.message) }
+        Failure::new(Next::MendFile, format!("{place}: {}", self.message))
     }
 
     /// Of which kind it is.
@@ -245,8 +292,13 @@ impl Failure {
     }
 
     /// What to do next.
-    pub(super) fn next(&self) -> &'static str {
-        self.next.text()
+    pub(super) fn next(&self) -> Cow<'static, str> {
+        match self.page {
+            Some(verb) if self.next == Next::ReadHelp => {
+                Cow::Owned(format!("see linkctl {verb} --help"))
+            }
+            Some(_) | None => Cow::Borrowed(self.next.text()),
+        }
     }
 
     pub(super) fn exit_code(&self) -> u8 {
@@ -261,85 +313,5 @@ impl fmt::Display for Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
-    use super::*;
-
-    const ALL: [Next; 21] = [
-        Next::Look,
-        Next::OfferElsewhere,
-        Next::DrainAgain,
-        Next::SwitchOff,
-        Next::MakeRoom,
-        Next::UseTerminal,
-        Next::ReadHelp,
-        Next::MendFile,
-        Next::NameHost,
-        Next::SayYes,
-        Next::NameFile,
-        Next::SeeList,
-        Next::ReachAgent,
-        Next::LookBefore,
-        Next::WaitOn,
-        Next::NameAgent,
-        Next::Update,
-        Next::GivePassword,
-        Next::AskDoctor,
-        Next::ReadFindings,
-        Next::ReadWarnings,
-    ];
-
-    /// What stands in the sources of `linkctl`, but for tests and for this file.
-    fn sources() -> String {
-        fn read(folder: &std::path::Path, text: &mut String) {
-            for entry in std::fs::read_dir(folder).expect("a folder of sources") {
-                let path = entry.expect("a file").path();
-                let name = path.to_string_lossy().into_owned();
-                if path.is_dir() {
-                    read(&path, text);
-                } else if !name.ends_with("tests.rs") && !name.ends_with("failure.rs") {
-                    *text += &std::fs::read_to_string(&path).expect("a source");
-                }
-            }
-        }
-        let mut text = String::new();
-        read(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ctl"), &mut text);
-        text
-    }
-
-    #[test]
-    fn every_failure_says_what_to_do_and_each_advice_has_one() {
-        let texts: BTreeSet<&str> = ALL.iter().map(|next| next.text()).collect();
-        assert_eq!(texts.len(), ALL.len(), "two say the same");
-        let (sources, mut kinds) = (sources(), BTreeMap::new());
-        for next in ALL {
-            let (kind, text) = (next.kind(), next.text());
-            kinds.insert(kind as u8, kind);
-            assert!(text.len() > 20 && !text.ends_with('.'), "{next:?}: {text}");
-            let used = sources.contains(&format!("Next::{next:?}"));
-            let is_made_here = [Next::ReadHelp, Next::MendFile].contains(&next);
-            assert!(used || is_made_here, "no failure advises {next:?}");
-        }
-        // Every exit code that tells of a failure.
-        assert_eq!(kinds.keys().copied().collect::<Vec<_>>(), (1..=9).collect::<Vec<u8>>());
-        let commands: BTreeSet<&str> =
-            texts.iter().flat_map(|text| text.split("linkctl ").skip(1)).collect();
-        for named in commands {
-            let verb = named.split([' ', ',', ';', ':', ')']).next().unwrap_or_default();
-            let is_one = ["COMMAND", "--help"].contains(&verb);
-            assert!(is_one || verb.parse::<crate::ctl::subcommand::Verb>().is_ok(), "{named}");
-        }
-    }
-
-    #[test]
-    fn what_is_added_to_a_failure_keeps_its_kind() {
-        let failure = Failure::new(Next::Look, "no").on("add", "x");
-        assert_eq!((failure.to_string().as_str(), failure.exit_code()), ("add x: no", 1));
-        assert_eq!(failure.if_refused(Next::SwitchOff).next(), Next::SwitchOff.text());
-        let failure = Failure::new(Next::AskDoctor, "no").if_refused(Next::SwitchOff);
-        assert_eq!(failure.next(), Next::AskDoctor.text());
-        let failure = Failure::usage("no").at("line 3");
-        assert_eq!((failure.kind(), failure.next()), (Kind::Usage, Next::MendFile.text()));
-    }
-}
+#[path = "failure_tests.rs"]
+mod tests;

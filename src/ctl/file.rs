@@ -44,10 +44,15 @@ pub(super) fn understand(text: &str) -> Result<Vec<NewIp>, Failure> {
     for (place, new) in &found {
         if let Some(before) = places.insert(new.cidr.addr(), place) {
             let cidr = new.cidr;
-            return Err(Failure::usage(format!("{place}: {cidr} stands at {before}, too")));
+            return Err(wrong(format!("{place}: {cidr} stands at {before}, too")));
         }
     }
     Ok(found.into_iter().map(|(_, new)| new).collect())
+}
+
+/// What stands in the file makes no sense.
+fn wrong(why: impl Into<String>) -> Failure {
+    Failure::new(Next::MendFile, why)
 }
 
 /// An IP, and options as those of `linkctl add`, on each line; what follows a `#` is a comment.
@@ -64,7 +69,7 @@ fn of_lines(text: &str) -> Result<Vec<(String, NewIp)>, Failure> {
     }
     if found.is_empty() {
         let why = "there is no IP; to say that there shall be none, write {\"ips\":[]}";
-        return Err(Failure::usage(why));
+        return Err(wrong(why));
     }
     Ok(found)
 }
@@ -92,12 +97,11 @@ fn options<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Said, Failure
 }
 
 fn of_json(text: &str) -> Result<Vec<(String, NewIp)>, Failure> {
-    let value: Value = serde_json::from_str(text).map_err(|error| {
-        Failure::usage(format!("it is not JSON: {}", clean(&error.to_string())))
-    })?;
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| wrong(format!("it is not JSON: {}", clean(&error.to_string()))))?;
     let items = value.get("ips").unwrap_or(&value).as_array();
     let Some(items) = items else {
-        return Err(Failure::usage("it is neither an array of IPs nor {\"ips\":[…]}"));
+        return Err(wrong("it is neither an array of IPs nor {\"ips\":[…]}"));
     };
     let one = |(index, item): (usize, &Value)| {
         let place = format!("[{index}]");

@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::failure::Failure;
+use super::failure::{Failure, Next};
 use super::server::Server;
 use crate::text::clean;
 
@@ -48,18 +48,19 @@ pub(super) fn read(env: impl Fn(&str) -> Option<OsString>) -> Result<Hosts, Fail
     };
     let path = base.join("link/config");
     let shown = clean(&path.display().to_string());
+    let wrong = |why: String| Failure::new(Next::MendHosts, why);
     let (text, metadata) = match read_file(&path, LONGEST) {
         Ok(read) => read,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Hosts::new()),
         Err(error) => {
-            return Err(Failure::usage(format!("{shown}: {}", clean(&error.to_string()))));
+            return Err(wrong(format!("{shown}: {}", clean(&error.to_string()))));
         }
     };
     let folder = path.parent().unwrap_or(Path::new("/"));
     let (hosts, password_at) = parse(&text, folder, home.as_deref())
-        .map_err(|(line, why)| Failure::usage(format!("{shown}, line {line}: {}", clean(&why))))?;
+        .map_err(|(line, why)| wrong(format!("{shown}, line {line}: {}", clean(&why))))?;
     match password_at {
-        Some(line) if metadata.mode() & GROUP_AND_OTHERS != 0 => Err(Failure::usage(format!(
+        Some(line) if metadata.mode() & GROUP_AND_OTHERS != 0 => Err(wrong(format!(
             "{shown}, line {line}: a password stands in a file that others may read: chmod 600 {shown}"
         ))),
         Some(_) | None => Ok(hosts),

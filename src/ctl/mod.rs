@@ -64,7 +64,7 @@ pub fn main() -> ExitCode {
     match args::parse(args, |name| std::env::var_os(name)).and_then(perform) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            output::note(&format!("{failure}\n  -> {}", failure.next()));
+            output::note_failure("", &failure);
             ExitCode::from(failure.exit_code())
         }
     }
@@ -167,8 +167,7 @@ fn show_one(agent: &Agent, output: Output, target: &Target) -> Result<(), Failur
     // These stand in etcd; the rest the agent knows itself.
     let hosts = match agent.hosts(&id) {
         Err(failure) if matches!(failure.kind(), Kind::Unavailable | Kind::Unreachable) => {
-            let next = failure.next();
-            output::note(&format!("which hosts offer it is not known: {failure}\n  -> {next}"));
+            output::note_failure("which hosts offer it is not known: ", &failure);
             None
         }
         hosts => Some(hosts.map_err(named)?.value.hosts),
@@ -257,7 +256,7 @@ fn find(agent: &Agent, target: &Target) -> Result<VipId, Failure> {
         several => {
             let all: Vec<String> = several.iter().map(|ip| clean(&ip.ip)).collect();
             let all = all.join(" and ");
-            Err(Failure::usage(format!("ambiguous: there are {all}; give the mask, too")))
+            Err(Failure::new(Next::GiveMask, format!("ambiguous: there are {all}")))
         }
     }
 }

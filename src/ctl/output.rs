@@ -94,6 +94,11 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "linkctl: {}", lines.join("\n"));
 }
 
+/// The same of a failure, with what to do next.
+pub(super) fn note_failure(before: &str, failure: &Failure) {
+    note(&format!("{before}{failure}\n  -> {}", failure.next()));
+}
+
 /// Colours are for people who look at a terminal and do not mind them (no-color.org).
 fn colour() -> Colour {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());

@@ -25,11 +25,11 @@ pub(super) fn run(agent: &Agent, output: Output) -> Result<(), Failure> {
                 (Ok(status::timeless(&answer.value)), text)
             }
             Err(failure) if last.is_none() => return Err(failure),
-            Err(failure) => (Err(failure.to_string()), String::new()),
+            Err(failure) => (Err(failure), String::new()),
         };
         let is_new = last.as_ref() != Some(&shown);
-        if let (Err(why), true) = (&shown, is_new) {
-            output::note(why);
+        if let (Err(failure), true) = (&shown, is_new) {
+            output::note_failure("", failure);
         }
         let between = if last.is_some() && !output.is_json() { "\n" } else { "" };
         let open = match (is_live, shown.is_ok()) {

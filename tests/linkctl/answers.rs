@@ -161,7 +161,7 @@ fn every_error_names_what_to_do_next() {
         run.assert_fails(code, "\n  -> ");
         assert!(run.stderr.lines().last().unwrap().contains(next), "{run:?}");
     }
-    linkctl("h1", &["list", "x"]).assert_fails(2, "\n  -> see linkctl --help");
+    linkctl("h1", &["list", "x"]).assert_fails(2, "\n  -> see linkctl list --help");
 }
 
 #[test]

@@ -196,7 +196,7 @@ fn an_agent_that_does_not_answer_is_a_finding_and_another_machine_is_refused() {
     assert_eq!(run.code, Some(8), "{run:?}");
     assert!(run.stdout.contains("ERROR    agent: cannot connect to"), "{run:?}");
     assert!(run.stdout.contains("journalctl -u link.service"), "{run:?}");
-    crate::linkctl("192.0.2.1", &["doctor"]).assert_fails(2, "run it there");
+    crate::linkctl("192.0.2.1", &["doctor"]).assert_fails(2, "run linkctl doctor on that host");
     crate::linkctl("127.0.0.1", &["doctor", "--env", "/nonexistent"])
         .assert_fails(2, "no such file");
 }

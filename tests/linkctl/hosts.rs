@@ -95,12 +95,18 @@ fn a_password_that_others_may_read_is_refused() {
             2,
             "link/config, line 4: a password stands in a file that others may read",
         );
-        assert!(run.stderr.contains("chmod 600") && !run.stderr.contains("geheim"), "{run:?}");
+        assert!(
+            run.stderr.contains("chmod 600")
+                && run.stderr.contains("-> correct it there: docs/operating.md")
+                && !run.stderr.contains("geheim"),
+            "{run:?}"
+        );
     }
     let home = Home::new("file", "[h]\nurl = h\npassword-file = p\n", 0o644);
     home.write("p", "geheim", 0o644);
     let run = home.linkctl(&["--host", "h", "list"], &[]);
     run.assert_fails(2, "others may read it: chmod o= ");
+    assert!(run.stderr.contains("-> give a file with the password on its first line"), "{run:?}");
     home.write("p", "\n", 0o600);
     home.linkctl(&["--host", "h", "list"], &[]).assert_fails(2, "is no password");
     let run = home
@@ -116,6 +122,7 @@ fn a_mistake_in_the_file_is_told_with_its_line() {
     let home = Home::new("mistake", "[h]\nurl = h\nhost = x\n", 0o600);
     let run = home.linkctl(&["list"], &[]);
     run.assert_fails(2, ".config/link/config, line 3: \"host\" is not known");
+    assert!(run.stderr.contains("-> correct it there: docs/operating.md"), "{run:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod doctor;
 mod events;
 mod hosts;
 mod leave;
+mod next;
 mod run;
 mod server;
 mod tls;

@@ -27,6 +27,7 @@ impl Run {
     pub(crate) fn assert_fails(&self, code: i32, with: &str) {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert!(self.stderr.contains(with), "{with:?} is not in {self:?}");
+        assert!(self.stderr.contains("\n  -> "), "nothing says what to do next: {self:?}");
         assert_eq!(self.stdout, "", "{self:?}");
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::ctl::failure::Failure;
 use crate::wire;
 
 /// Variables with their values.
@@ -35,7 +36,7 @@ pub(super) struct Told {
     /// Where it was asked.
     pub(super) server: String,
     /// Why it does not answer.
-    pub(super) failure: Option<String>,
+    pub(super) failure: Option<Failure>,
     pub(super) ips: Vec<wire::Ip>,
     pub(super) status: Option<wire::Status>,
     /// How often an address was put back that something else had removed.

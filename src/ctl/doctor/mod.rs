@@ -28,10 +28,9 @@ struct Report<'a> {
 pub(super) fn run(agent: Agent, output: Output, env_file: &Path) -> Result<(), Failure> {
     if !gather::is_here(&agent.server) {
         let server = &agent.server;
-        let message = format!(
-            "doctor looks at the machine on which it runs, and {server} is another one: run it there"
-        );
-        return Err(Failure::usage(message));
+        let message =
+            format!("doctor looks at the machine on which it runs, and {server} is another one");
+        return Err(Failure::new(Next::RunThere, message));
     }
     let facts = gather::facts(agent, env_file);
     let found = findings::all(&facts);

@@ -2,6 +2,7 @@
 
 use super::Findings;
 use crate::ctl::doctor::facts::{Facts, NextStart, Process, Unit};
+use crate::ctl::failure::Kind;
 
 /// Bits of capabilities (include/uapi/linux/capability.h), and what the agent needs them for.
 const NEEDED: [(u64, &str, &str); 2] = [
@@ -24,9 +25,11 @@ fn answers(facts: &Facts, found: &mut Findings) {
     let Some(failure) = &facts.told.failure else { return };
     let unit = facts.unit.as_ref().map_or("link.service", |unit| unit.name.as_str());
     let remedy = match &facts.process {
+        // Something answers, and has said itself what it is about.
+        Some(_) if failure.kind() != Kind::Unreachable => failure.next().into_owned(),
         Some(process) => format!(
-            "process {} is linkd: compare its PORT and LISTEN with --host and LINK_HOST, give its \
-             LINK_USER and LINK_PASSWORD, and read its log (journalctl -u {unit})",
+            "process {} is linkd: compare its PORT and LISTEN with --host and LINK_HOST, and \
+             read its log (journalctl -u {unit})",
             process.pid
         ),
         None => format!(
@@ -34,7 +37,7 @@ fn answers(facts: &Facts, found: &mut Findings) {
              why it ended (journalctl -u {unit})"
         ),
     };
-    found.error("agent", failure.clone(), remedy);
+    found.error("agent", failure.to_string(), remedy);
 }
 
 fn capabilities(process: &Process, found: &mut Findings) {

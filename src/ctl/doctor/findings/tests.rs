@@ -6,6 +6,7 @@ use super::*;
 use crate::ctl::doctor::facts::{
     Answer, Certificate, Claim, Interface, Manager, Member, Parameters, Process, Told, Unit,
 };
+use crate::ctl::failure::{Failure, Next};
 use crate::wire;
 
 const NOW: i64 = 1_795_948_185;
@@ -136,10 +137,17 @@ fn mistakes_of_the_agent_and_its_unit_are_named() {
     assert_named(&[
         (Error, "cannot connect", "journalctl -u link.service", |it| {
             it.told = Told {
-                failure: Some("cannot connect to 127.0.0.1:1313".into()),
+                failure: Some(Failure::new(Next::ReachAgent, "cannot connect to 127.0.0.1:1313")),
                 ..Told::default()
             };
             it.process = None;
+        }),
+        (Error, "cannot connect", "PORT and LISTEN", |it| {
+            let why = "cannot connect to 127.0.0.1:1313";
+            it.told.failure = Some(Failure::new(Next::ReachAgent, why));
+        }),
+        (Error, "asks for a user", "LINK_PASSWORD", |it| {
+            it.told.failure = Some(Failure::new(Next::GivePassword, "it asks for a user"));
         }),
         (Error, "lacks CAP_NET_RAW", "AmbientCapabilities", |it| {
             it.process.as_mut().unwrap().capabilities = Some(0x1000);

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::facts::{Certificate, Environment, Facts, Told};
 use crate::ctl::agent::Agent;
+use crate::ctl::failure::{Failure, Next};
 use crate::ctl::server::Server;
 
 /// For everything.
@@ -54,7 +55,7 @@ pub(super) fn facts(agent: Agent, env_file: &Path) -> Facts {
     let asked = if known { members::ask(&settings, left()) } else { Vec::new() };
     let check = process::next_start(process.as_ref(), env_file, &file);
     let drops_arp = managers::drops_arp();
-    let failed = format!("no answer from {server} in time");
+    let failed = Failure::new(Next::ReachAgent, format!("no answer from {server} in time"));
     let told =
         told.recv_timeout(left()).unwrap_or(Told { failure: Some(failed), ..Told::default() });
     let names = interfaces::wanted(&settings, &told.ips);

@@ -20,7 +20,7 @@ pub(super) fn told(agent: &Agent) -> Told {
     let ips = match agent.list() {
         Ok(list) => list.value.ips,
         Err(failure) => {
-            return Told { failure: Some(failure.to_string()), ..Told::default() };
+            return Told { failure: Some(failure), ..Told::default() };
         }
     };
     let restored = agent.metrics().map(|text| restored(&text)).unwrap_or_default();
