@@ -122,6 +122,7 @@ impl Driver {
 mod tests {
     use super::*;
     use crate::election::core::CoreConfig;
+    use crate::network::ProbeResult;
     use crate::policy::{AllFailingPolicy, LossPolicy};
     use crate::preference::Preference;
 
@@ -170,5 +171,20 @@ mod tests {
         driver.handle(Input::Lease(Lease::None), now);
         assert_eq!(driver.deadline(), None);
         assert_eq!(driver.wake(now + Duration::from_secs(9)), []);
+    }
+
+    #[test]
+    fn it_is_counted_how_often_the_state_has_changed_by_which_event_and_told_since_when() {
+        let (mut driver, begin) = campaigning();
+        let later = |seconds| begin + Duration::from_secs(seconds);
+        assert_eq!((driver.transitions(), driver.since()), ([0; 5], begin));
+        driver.handle(Input::Lease(Lease::Lost), later(1));
+        driver.handle(Input::Probed(ProbeResult::Silent), later(2));
+        assert_eq!((driver.transitions(), driver.since()), ([1, 0, 0, 0, 0], later(2)));
+        driver.handle(Input::Drained(true), later(3));
+        driver.handle(Input::EtcdHeard(5), later(4));
+        driver.handle(Input::Drained(false), later(5));
+        // It recovers, and has the IP again at once.
+        assert_eq!((driver.transitions(), driver.since()), ([2, 0, 0, 1, 1], later(5)));
     }
 }

@@ -98,8 +98,8 @@ impl Core {
 
     /// All is known that has to be known, and there is nobody to whom this owner could hand over.
     fn has_no_candidate(&self) -> bool {
-        let asked = self.etcd.pending.is_some() || self.handover.awaits_announcement();
-        !asked
+        // A lock that is on its way to another host is not known to be this one's.
+        self.etcd.pending.is_none()
             && self.etcd.candidates.are_current()
             && self.ownership() == Ownership::Mine
             && self.candidate().is_none()

@@ -102,16 +102,11 @@ impl Core {
         dead && self.is_isolated()
     }
 
-    /// The lock has become free.
-    pub(super) fn others_first(&mut self) {
-        self.wire.isolation.turn = false;
-    }
-
     pub(super) fn on_turn(&mut self) {
         self.wire.isolation.turn = true;
     }
 
-    /// The next time the others go first again.
+    /// The next time the others go first again: who they are is read anew when a lock becomes free.
     pub(super) fn settle_isolation(&mut self) {
         self.wire.isolation.turn &= self.could_be_first();
     }

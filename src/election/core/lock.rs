@@ -213,12 +213,9 @@ impl Core {
         match self.ownership() {
             Ownership::Mine => self.on_own_lock(before.as_ref()),
             Ownership::Free => self.on_free_lock(before.is_none(), actions),
-            Ownership::Other if self.assumes_owner() => {
-                actions.push(Action::Restart(super::Timer::AssumeOwner));
-            }
+            Ownership::Other => actions.push(Action::Restart(super::Timer::AssumeOwner)),
             Ownership::Unknown
             | Ownership::OwnStaleLease
-            | Ownership::Other
             | Ownership::Joined
             | Ownership::Grouped => {}
         }
@@ -260,7 +257,6 @@ impl Core {
             self.etcd.candidates.outdate();
         }
         if !was_free {
-            self.others_first();
             actions.push(Action::Restart(super::Timer::Turn));
         }
         // Whoever could have the IP goes first.

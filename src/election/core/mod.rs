@@ -280,9 +280,7 @@ impl Core {
             (Ownership::Mine, State::Failing) if !self.is_ordered() && self.is_last_resort() => {
                 Some(Event::Elected)
             }
-            (Ownership::Other | Ownership::Grouped, state)
-                if state == State::Activated || may_have_it =>
-            {
+            (Ownership::Other | Ownership::Grouped, _) if may_have_it => {
                 self.lets_go().then_some(Event::Demoted)
             }
             (Ownership::Free, State::Failing) if self.has_address() && !self.keeps_last() => {

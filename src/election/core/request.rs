@@ -303,7 +303,7 @@ impl Core {
             Request::Acknowledge { .. } if succeeded => self.acknowledged(),
             Request::Resign { .. } if failing => self.etcd.not_before = NotBefore::Successor,
             // None of the Go LinKs has taken it: there may be none, their candidacies have no end.
-            Request::ReacquireUnavailable { .. } if failing && succeeded => {
+            Request::ReacquireUnavailable { .. } if succeeded => {
                 let go = self
                     .etcd
                     .candidates

@@ -209,11 +209,11 @@ impl Core {
 
     /// All is known that has to be known, and no other host could have the IP of this failing one.
     pub(super) fn is_last_resort(&self) -> bool {
-        let asked = self.etcd.pending.is_some() || self.handover.awaits_announcement();
+        // Who has got the lock and is waited for is a candidate.
         self.keeps_last()
             && self.state == State::Failing
             && self.departure == Departure::Stays
-            && !asked
+            && self.etcd.pending.is_none()
             && self.etcd.candidates.are_current()
             && self.is_advertised(Candidacy::Unavailable)
             && self.candidate().is_none()

@@ -112,6 +112,19 @@ fn an_owner_that_goes_on_without_the_ip_has_booted_and_is_replaced() {
     assert_eq!(detector.call_news("h2", 2, without(), again + ms(10)), []);
     assert_eq!(detector.deadline(), Some(first + ms(2000)));
     assert_eq!(detector.wake(first + ms(2000)), [dead(&[1], WITHOUT)]);
+    assert!(detector.deadline() > Some(first + ms(2000)), "not again at once");
+}
+
+#[test]
+fn an_owner_that_says_that_it_has_the_ip_is_not_replaced_however_long_this_host_keeps_it() {
+    let (mut detector, now) = heir();
+    detector.call_news("h2", 1, has_it(Hearing::Others), now + ms(10));
+    for second in 1..5 {
+        let now = now + ms(1000) * second;
+        let steps = detector.wake(now);
+        assert!(!steps.iter().any(|step| matches!(step, Step::Dead { .. })), "{steps:?}");
+        detector.call_news("h2", detector.calls, has_it(Hearing::Others), now);
+    }
 }
 
 #[test]

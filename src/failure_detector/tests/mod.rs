@@ -2,6 +2,7 @@
 
 mod deaths;
 mod heirs;
+mod limits;
 mod monitoring;
 
 use super::*;

@@ -12,6 +12,7 @@ mod knowing;
 mod loss;
 mod missed;
 mod races;
+mod seldom;
 mod takeover;
 mod turns;
 mod walk;
