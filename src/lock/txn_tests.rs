@@ -175,3 +175,34 @@ fn a_candidacy_tells_the_hardware_address_and_what_it_replaced() {
     };
     assert_eq!(answer(done, &withdraw), Some(Advertised::Written(0)));
 }
+
+#[test]
+fn what_was_refused_tells_who_holds_the_lock_and_who_else_could() {
+    let own = own(Candidacy::Available);
+    let (h2, h3) = (other("h2", false, 9), other("h3", true, 11));
+    let refused = Reply::new(false, 9, vec![vec![kv(LOCK, "h2", 9)], vec![offer("h2", "{}", 9)]]);
+    for request in [
+        Request::Campaign { lease: 7, own },
+        Request::ReacquireUnavailable { lease: 7 },
+        Request::TakeOver { lease: 7, written: 3 },
+        Request::Preempt { lease: 7, owner: h2 },
+        Request::Transfer { lease: 7, to: h3, own: None },
+        Request::Resign { lease: 7, own },
+    ] {
+        let answer = answer_of(&request, cidr(), "h1", &refused);
+        let holder = Holder { host: "h2".to_owned(), lease: 9, written: 5 };
+        assert_eq!(answer.lock.holder, Some(holder), "{request:?}");
+        assert!(!answer.succeeded);
+        assert_eq!(answer.others.map(|others| others.len()), Some(1), "{request:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_reads_no_candidates_does_not_say_that_there_are_none() {
+    let done = Reply::new(true, 9, vec![vec![kv(LOCK, "h1", 7)]]);
+    let others = |request| answer_of(&request, cidr(), "h1", &done).others;
+    assert_eq!(others(Request::ReadLock { lease: 7 }), None);
+    assert_eq!(others(Request::Acknowledge { lease: 7, written: 8 }), None);
+    assert_eq!(others(Request::TakeOver { lease: 7, written: 8 }), None);
+    assert_eq!(others(Request::ReadCandidates { lease: 7 }), Some(vec![]));
+}

@@ -83,3 +83,26 @@ fn locks_tell_their_owners() {
     let cidr = "10.0.0.1".parse().unwrap();
     assert_eq!(found, BTreeMap::from([(cidr, ("h1".to_owned(), 10))]));
 }
+
+#[test]
+fn what_a_host_owns_is_told_with_its_own_candidacy_for_that_ip_and_with_those_of_others() {
+    let mac = |kv: Kv, last: &str| Kv {
+        value: format!(r#"{{"updated_at":"","hardware_address":"02:00:00:00:00:{last}"}}"#).into(),
+        ..kv
+    };
+    let locks =
+        vec![kv("/link/default/10.0.0.1_32", "h2", 20), kv("/link/default/10.0.0.2_32", "h2", 20)];
+    let candidacies = vec![
+        mac(candidacy("10.0.0.1_32", "h1", 10), "01"),
+        mac(candidacy("10.0.0.1_32", "h2", 20), "02"),
+        mac(candidacy("10.0.0.2_32", "h2", 20), "03"),
+        mac(candidacy("10.0.0.3_32", "h1", 10), "04"),
+    ];
+    let found = of("h2", &reply([locks, candidacies, vec![], vec![]]));
+    let owned =
+        |it: &Owned| (it.cidr.to_string(), it.hardware_address.map(|mac| mac[5]), it.others);
+    let owned: Vec<_> = found.owned.iter().map(owned).collect();
+    let expected =
+        [("10.0.0.1/32".to_owned(), Some(2), true), ("10.0.0.2/32".to_owned(), Some(3), false)];
+    assert_eq!(owned, expected);
+}

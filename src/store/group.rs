@@ -321,6 +321,12 @@ mod tests {
         let other = kv(KEY, r#"{"ips":["10.0.0.1/32"]}"#, 0);
         assert_eq!(change.done(&Reply::new(false, 12, vec![vec![other]])), None);
         assert_eq!(change.done(&Reply::new(false, 12, vec![vec![]])), None);
+        // The last IP leaves: the key is gone, or was changed by another host.
+        let change = regroup(Right::Owner, &[], &[(1, Left::Free)]);
+        let nothing = Some(Group { members: Vec::new(), revision: 0 });
+        let there = kv(KEY, r#"{"ips":["10.0.0.1/32"]}"#, 0);
+        assert_eq!(change.done(&Reply::new(false, 12, vec![vec![]])), nothing);
+        assert_eq!(change.done(&Reply::new(false, 12, vec![vec![there]])), None);
     }
 
     #[test]
@@ -335,13 +341,17 @@ mod tests {
             vec![kv("/link/ips/group:gw@5/h2", "{}", 9), kv("/link/ips/group:gw@3/h3", "{}", 11)],
             vec![kv("/link/default/10.0.0.1_32", "group:gw", 0)],
             vec![kv("/link/ips/10.0.0.1_32/h4", "{}", 13)],
+            vec![kv("/link/default/10.0.0.2_32", "h5", 15)],
+            vec![kv("/link/ips/10.0.0.2_32/h6", "{}", 16)],
         ];
-        let view = view(&name(), &[cidr(1)], &Reply::new(true, 20, found));
+        let view = view(&name(), &[cidr(1), cidr(2)], &Reply::new(true, 20, found));
         assert_eq!(view.group, Group { members: vec![cidr(1), cidr(2)], revision: 5 });
         assert_eq!(view.owner.as_ref().map(|it| (it.host.as_str(), it.lease)), Some(("h2", 9)));
         assert_eq!((&view.candidates[..], view.is_offered), (&["h2".to_owned()][..], true));
         assert!(view.ips[0].lock.as_ref().is_some_and(Holder::is_group));
         assert_eq!(view.ips[0].hosts, ["h4"]);
+        assert_eq!(view.ips[1].lock.as_ref().map(|it| it.host.as_str()), Some("h5"));
+        assert_eq!((view.ips[1].cidr, &view.ips[1].hosts[..]), (cidr(2), &["h6".to_owned()][..]));
         let nothing = super::view(&name(), &[], &Reply::new(true, 20, vec![vec![]; 3]));
         assert_eq!(nothing, GroupView::default());
     }

@@ -148,3 +148,7 @@ pub(super) fn forget(host: &str, revision: i64) -> Txn {
         otherwise: Vec::new(),
     }
 }
+
+#[cfg(test)]
+#[path = "host_tests.rs"]
+mod tests;

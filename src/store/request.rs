@@ -196,8 +196,9 @@ pub fn answer_of(request: &Request, host: &str, instance: &Instance, reply: &Rep
         Request::Load => Answer::Loaded(Box::new(found(host, reply))),
         Request::WriteRecord(record) => Answer::Written(record_written(record, reply)),
         Request::DeleteRecord(..) => Answer::Deleted(match reply.kvs(0).first() {
-            Some(kv) if !reply.succeeded => Err(kv.mod_revision),
-            Some(_) | None => Ok(()),
+            // It is read only if it was not deleted.
+            Some(kv) => Err(kv.mod_revision),
+            None => Ok(()),
         }),
         Request::WriteRecords(records) => Answer::WrittenAll(many::written(records, reply)),
         Request::WriteHost { lease, .. } => {
@@ -274,8 +275,8 @@ fn write_record(host: &str, record: &Record, history: &str) -> Txn {
 
 fn record_written(record: &Record, reply: &Reply) -> Result<i64, Obstacle> {
     match written(&record_value(record), reply) {
-        Err(Obstacle::Changed(0)) if record.revision == 0 => {
-            // The key is not there, so that the guard that failed is the other one.
+        Err(Obstacle::Changed(0)) => {
+            // The key is not there, so that the guard that failed is the other one; a record that was there has none.
             let other = lock::other_prefix(record.cidr, reply.kvs(1));
             Err(other.map_or(Obstacle::Changed(0), Obstacle::OtherPrefix))
         }
