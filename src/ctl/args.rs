@@ -65,7 +65,7 @@ pub(super) fn parse(
     }
     let verb = verb?.ok_or_else(|| Failure::usage("a command is missing"))?;
     let command = words.command(verb, &operands.collect::<Vec<_>>());
-    let command = command.map_err(|failure| failure.of(verb))?;
+    let command = command.map_err(|failure| failure.of(verb.name()))?;
     Ok(Task::Run(words.options(env)?, command))
 }
 

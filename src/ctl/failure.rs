@@ -5,8 +5,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::subcommand::Verb;
-
 /// What kind of failure it was. The number is the exit code, documented in `--help`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -177,9 +175,7 @@ impl Next {
             Next::MakeRoom => "have the output go where there is room, and do it again",
             Next::UseTerminal => "use a terminal, or give --yes",
             Next::ReadHelp => "see linkctl --help, and linkctl COMMAND --help",
-            Next::MendVariable => {
-                "correct or unset that variable; options such as --host and --user count before it"
-            }
+            Next::MendVariable => "correct or unset that variable; an option counts before it",
             Next::MendHosts => "correct it there: docs/operating.md tells what stands in that file",
             Next::MendPassword => {
                 "give a file with the password on its first line, which others cannot read (chmod 640)"
@@ -250,8 +246,8 @@ impl OverTls {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     next: Next,
-    /// Whose page tells how it is said.
-    page: Option<Verb>,
+    /// The command whose page tells how it is said.
+    page: Option<&'static str>,
     message: String,
 }
 
@@ -272,7 +268,7 @@ impl Failure {
     }
 
     /// The same failure, found in the words of this command.
-    pub(super) fn of(self, verb: Verb) -> Failure {
+    pub(super) fn of(self, verb: &'static str) -> Failure {
         Failure { page: Some(verb), ..self }
     }
 

@@ -119,6 +119,12 @@ impl Verb {
         ("version", Verb::Version),
     ];
 
+    /// As it is typed.
+    pub(super) fn name(self) -> &'static str {
+        let found = Verb::ALL.iter().find(|(_, verb)| *verb == self);
+        found.map_or("", |(name, _)| name)
+    }
+
     /// What the command is about, if anything.
     pub(super) fn operand(self) -> Option<&'static str> {
         match self {
@@ -143,8 +149,7 @@ impl Verb {
 
 impl fmt::Display for Verb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let found = Verb::ALL.iter().find(|(_, verb)| verb == self);
-        f.write_str(found.map_or("", |(name, _)| name))
+        f.write_str(self.name())
     }
 }
 
