@@ -52,11 +52,11 @@ fn check(variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
 fn a_good_environment_is_shown_and_nothing_is_changed() {
     let folder = Folder::new();
     let state = folder.0.join("state").display().to_string();
-    // Not even looked at: neither the interface nor etcd need to be there, and the port may be taken.
+    // Not even looked at: etcd need not be there, and the port may be taken.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let (code, out, err) = check(&[
-        ("INTERFACE", "eth0"),
+        ("INTERFACE", "lo"),
         ("HOSTNAME", "h1"),
         ("PORT", &port),
         ("ETCD_HOSTS", "http://127.0.0.1:1,"),
@@ -65,10 +65,7 @@ fn a_good_environment_is_shown_and_nothing_is_changed() {
         ("NOTIFY_SOCKET", "/nonexistent/notify"),
     ]);
     assert_eq!((code, err.as_str()), (Some(0), ""));
-    assert!(
-        out.starts_with(&format!("linkd {}: host h1, interface eth0, ", link::VERSION)),
-        "{out}"
-    );
+    assert!(out.starts_with(&format!("linkd {}: host h1, interface lo, ", link::VERSION)), "{out}");
     assert!(!out.contains("sesame"), "{out}");
     assert_eq!(out.lines().count(), 1);
     assert_eq!(folder.names(), [""; 0], "the state folder is not made");
@@ -110,7 +107,7 @@ fn what_stops_no_start_is_a_warning() {
     let folder = Folder::new();
     let file = folder.file("state", b"");
     let (code, out, err) = check(&[
-        ("INTERFACE", "eth0"),
+        ("INTERFACE", "nosuch0"),
         ("ETCD_HOST", "http://10.0.0.5:2379"),
         ("KEEPALIVE_\u{1b}[2J", "1"),
         ("RUST_LOG", "nonsense=loud"),
@@ -121,6 +118,7 @@ fn what_stops_no_start_is_a_warning() {
     for shown in [
         "linkd: warning: variables that LinK does not know: ",
         "linkd: warning: RUST_LOG=nonsense=loud ",
+        "linkd: warning: INTERFACE=nosuch0: no such interface; until it can be used, its IPs are FAILING",
         &format!("linkd: warning: local copy in {file}: Not a directory"),
     ] {
         assert!(err.lines().any(|line| line.starts_with(shown)), "{shown} is not in:\n{err}");

@@ -78,12 +78,19 @@ fn checked() -> Result<String, ExitCode> {
     warn_of(local_copy::trouble(read.state_dir()));
     let read = read.config().map(|config| {
         warn_of(config.hooks.trouble());
+        warn_of(unusable(&config.interface));
         config.to_string()
     });
     read.map_err(|mistakes| {
         complain(&mistakes.to_string());
         ExitCode::from(BAD_CONFIGURATION)
     })
+}
+
+/// Why IPs would fail on the interface. It may be away for a moment: an agent starts, and waits for it.
+fn unusable(interface: &str) -> Option<String> {
+    let why = net::carrier(interface).err()?;
+    Some(format!("INTERFACE={interface}: {why}; until it can be used, its IPs are FAILING here"))
 }
 
 /// The environment of the next start is looked at here, that of the running agent by itself.

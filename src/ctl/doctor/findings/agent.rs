@@ -1,7 +1,7 @@
 //! The agent's process, its unit, and its next start.
 
 use super::Findings;
-use crate::ctl::doctor::facts::{Facts, NextStart, Process, Unit};
+use crate::ctl::doctor::facts::{Facts, Process, Unit};
 use crate::ctl::failure::Kind;
 
 /// Bits of capabilities (include/uapi/linux/capability.h), and what the agent needs them for.
@@ -18,7 +18,7 @@ pub(super) fn look(facts: &Facts, found: &mut Findings) {
     if let Some(unit) = &facts.unit {
         service(unit, facts.process.is_some(), found);
     }
-    next_start(&facts.next_start, found);
+    next_start(facts, found);
 }
 
 fn answers(facts: &Facts, found: &mut Findings) {
@@ -66,13 +66,18 @@ fn service(unit: &Unit, runs: bool, found: &mut Findings) {
     }
 }
 
-fn next_start(next: &NextStart, found: &mut Findings) {
+fn next_start(facts: &Facts, found: &mut Findings) {
+    let next = &facts.next_start;
     let file = &next.file;
+    // That an interface cannot be used is a finding of its own.
+    let is_said = |warning: &str| {
+        facts.interfaces.iter().any(|it| warning.starts_with(&format!("INTERFACE={}: ", it.name)))
+    };
     for mistake in &next.mistakes {
         let text = format!("the next start would fail: {mistake}");
         found.error("environment", text, format!("mend it in {file}, then linkd --check"));
     }
-    for warning in &next.warnings {
+    for warning in next.warnings.iter().filter(|warning| !is_said(warning)) {
         found.warning("environment", warning.clone(), format!("correct or remove it in {file}"));
     }
     if !next.changed.is_empty() {

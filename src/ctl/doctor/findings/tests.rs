@@ -167,6 +167,11 @@ fn mistakes_of_the_agent_and_its_unit_are_named() {
         (Warning, "ETCD_HOST (is ETCD_HOSTS meant?)", "correct or remove", |it| {
             it.next_start.warnings.push("variables: ETCD_HOST (is ETCD_HOSTS meant?)".into());
         }),
+        (Warning, "INTERFACE=eth7: no such interface", "correct or remove", |it| {
+            let said = |name: &str| format!("INTERFACE={name}: no such interface; IPs");
+            // Of the one that the agent has it is said elsewhere.
+            it.next_start.warnings = vec![said("eth0"), said("eth7")];
+        }),
         (Warning, "says otherwise of ETCD_HOSTS, PORT", "restart the agent", |it| {
             it.next_start.changed = vec!["ETCD_HOSTS".into(), "PORT".into()];
         }),
