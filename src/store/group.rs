@@ -236,8 +236,8 @@ impl Regroup {
         let found = reply.kvs(0).first();
         let revision = match (self.value(), found) {
             (Some(_), _) if reply.succeeded => reply.revision,
-            (None, _) if reply.succeeded => 0,
             (Some(value), Some(kv)) if kv.value == value => kv.mod_revision,
+            // It is gone: just now, or was before.
             (None, None) => 0,
             (Some(_) | None, _) => return None,
         };

@@ -128,6 +128,23 @@ fn without_etcd_nobody_is_replaced_for_being_missed() {
 }
 
 #[test]
+fn the_last_that_was_heard_of_an_owner_before_etcd_was_lost_is_no_sign_that_it_is_back() {
+    // Its agent is a candidate anew, and need not have the IP; a Go LinK was one before.
+    for (newer, lease) in [(1, 9), (0, 0)] {
+        let mut story = Story::standby();
+        story.written = story.revision + 1;
+        story.see(Some(("h2", 9)));
+        story.feed(Input::Lease(Lease::Lost));
+        story.feed(Input::Bound(true));
+        story.feed(Input::Lease(Lease::Held(LEASE)));
+        let candidate = Candidate { written: story.written + newer, lease, ..h2() };
+        story.revision += 5;
+        assert!(!story.find(Some(("h2", 9)), &[candidate]).contains(&demoted()));
+        assert_eq!(story.core().reason(), Reason::OwnerNotHeard("h2"));
+    }
+}
+
+#[test]
 fn a_transfer_whose_answer_was_lost_is_waited_for_as_any_other() {
     let mut story = Story::owner();
     story.feed(failover());
