@@ -7,26 +7,26 @@ use crate::lock::Holder;
 use crate::store::{Group, GroupView, IpView, Regroup, Right};
 use crate::vip::{ElectionKey, GroupName};
 
-fn gw() -> GroupName {
+pub(super) fn gw() -> GroupName {
     "gw".parse().unwrap()
 }
 
 /// The record of an IP that is to belong to the group.
-fn grouped(number: u8) -> Record {
+pub(super) fn grouped(number: u8) -> Record {
     Record { group: Some(gw()), ..record(number, 60) }
 }
 
-fn group(numbers: &[u8], revision: i64) -> Group {
+pub(super) fn group(numbers: &[u8], revision: i64) -> Group {
     let members = numbers.iter().map(|number| grouped(*number).cidr).collect();
     Group { members, revision }
 }
 
-fn holder(host: &str, lease: i64) -> Holder {
+pub(super) fn holder(host: &str, lease: i64) -> Holder {
     Holder { host: host.to_owned(), lease, written: 5 }
 }
 
 /// What etcd has: the group, its owner, and IPs by themselves, which two hosts offer.
-fn view(group: Group, owner: Option<(&str, i64)>, ips: &[(u8, &str, i64)]) -> GroupView {
+pub(super) fn view(group: Group, owner: Option<(&str, i64)>, ips: &[(u8, &str, i64)]) -> GroupView {
     let ip = |(number, host, lease): &(u8, &str, i64)| IpView {
         cidr: grouped(*number).cidr,
         lock: Some(holder(host, *lease)),
@@ -42,7 +42,7 @@ fn view(group: Group, owner: Option<(&str, i64)>, ips: &[(u8, &str, i64)]) -> Gr
 
 impl Story {
     /// A host that holds its lease and has these IPs of a group, of which those belong to it that etcd says.
-    fn of_group(records: &[Record], group: &Group) -> Story {
+    pub(super) fn of_group(records: &[Record], group: &Group) -> Story {
         let mut story = Story::begin(None);
         let groups = vec![(gw(), group.clone())];
         story.answer_load(Found { groups, ..found(records) });

@@ -319,3 +319,47 @@ fn an_ip_beyond_the_limit_can_be_deleted_and_is_served_when_there_is_room() {
     assert_eq!(story.listed(), ["10.0.0.3/32"]);
     assert_eq!(story.problems(), [""; 0]);
 }
+
+#[test]
+fn what_etcd_tells_an_agent_that_stops_starts_nothing() {
+    let mut story = Story::begin(None);
+    story.feed(Event::Stop(StopPolicy::Release));
+    story.answer_load(found(&[record(1, 5)]));
+    assert!(!story.did(|it| matches!(it, Action::Start { .. })));
+}
+
+#[test]
+fn a_first_start_takes_over_from_a_go_link_and_one_with_a_copy_from_its_own_former_life() {
+    let go = HostKey { lease: None, instance: None, revision: 50 };
+    for (host, copy, origin) in [
+        (Some(go), None, Origin::Go),
+        (None, None, Origin::Go),
+        (None, Some(copy_of(&[record(1, 5)])), Origin::Before),
+        (found(&[]).host, None, Origin::Before),
+    ] {
+        let mut story = Story::begin(copy);
+        story.answer_load(Found { host, ..found(&[record(1, 5)]) });
+        let is_it = |it: &Action| matches!(it, Action::Start { origin: it, .. } if *it == origin);
+        assert!(story.did(is_it), "{origin:?} {:#?}", story.done);
+    }
+}
+
+#[test]
+fn a_host_whose_name_is_taken_goes_on_looking_and_frees_what_it_had_before() {
+    let mut story = Story::begin(Some(copy_of(&[record(1, 5)])));
+    let host = HostKey { lease: Some(99), instance: Some(machine(2)), revision: 50 };
+    story.answer_load(Found { host: Some(host), ..found(&[]) });
+    story.expect(&Action::ReadLease(99));
+    // What is left of another lease says nothing; nothing is left of one that ends this second.
+    story.feed(Event::LeaseLeft(98, Some((4, 5))));
+    assert_eq!(story.problems().len(), 1, "etcd was not read");
+    story.feed(Event::LeaseLeft(99, Some((0, 5))));
+    story.expect(&Action::RemoveLeftOvers(vec![(record(1, 0).cidr, "eth0".to_owned())]));
+    story.expect_problem("is in use by");
+    for _ in 0..3 {
+        story.done.retain(|action| matches!(action, Action::Arm(Timer::NameCheck, _)));
+        story.timer(Timer::NameCheck);
+        story.expect(&Action::ReadLease(99));
+        story.feed(Event::LeaseLeft(99, Some((4, 5))));
+    }
+}

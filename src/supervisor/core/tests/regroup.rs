@@ -1,0 +1,149 @@
+//! When a group is read, and what is done about one that nobody has, that is elsewhere, or that was read too early.
+
+use super::groups::{group, grouped, gw, holder, view};
+use super::*;
+use crate::store::{Group, GroupView, Right};
+
+/// Between two looks at a group that is not as it should be.
+const AGAIN: Duration = Duration::from_secs(3);
+
+impl Story {
+    fn reads_group(&mut self) -> Option<Request> {
+        self.take_ask(|request| matches!(request, Request::Group(..)))
+    }
+
+    /// Answers the read of the group that is under way, at this revision.
+    #[track_caller]
+    fn is_read_at(&mut self, view: &GroupView, revision: i64) {
+        let read = self.reads_group().expect("the group is read");
+        let answer = store::Answer::Group(Box::new(view.clone()));
+        self.feed(Event::Answered(read, Ok((answer, at(revision)))));
+    }
+
+    fn looks_again(&mut self) -> bool {
+        self.did(|action| *action == Action::Arm(Timer::Groups, AGAIN))
+    }
+
+    fn changes_group(&mut self) -> Option<store::Regroup> {
+        let asked = self.take_ask(|request| matches!(request, Request::Regroup(_)))?;
+        if let Request::Regroup(regroup) = asked { Some(*regroup) } else { None }
+    }
+}
+
+/// A group that has this host as its owner and is as it should be.
+fn own() -> GroupView {
+    view(group(&[1, 2], 70), Some(("h1", LEASE)), &[(1, "group:gw", 0), (2, "group:gw", 0)])
+}
+
+fn whole() -> Story {
+    let mut story = Story::of_group(&[grouped(1), grouped(2)], &group(&[1, 2], 70));
+    while story.reads_group().is_some() {
+        story.done.push_front(Action::Ask(Request::Group(gw(), Vec::new())));
+        story.is_read_at(&own(), 101);
+    }
+    story.done.clear();
+    story
+}
+
+#[test]
+fn a_group_that_is_as_it_should_be_is_not_looked_at_again_and_again() {
+    let mut story = whole();
+    story.core.group_changed(gw());
+    story.feed(Event::Timer(Timer::Presence));
+    story.is_read_at(&own(), 102);
+    assert!(!story.looks_again() && story.changes_group().is_none());
+    // After a while all are looked at, for what the watch did not tell.
+    story.feed(Event::Timer(Timer::Groups));
+    assert!(story.reads_group().is_some());
+}
+
+#[test]
+fn a_group_is_read_once_at_a_time() {
+    let mut story = whole();
+    story.feed(Event::Timer(Timer::Groups));
+    story.core.group_changed(gw());
+    story.feed(Event::Timer(Timer::Presence));
+    story.is_read_at(&own(), 102);
+    story.is_read_at(&own(), 103);
+    assert_eq!(story.reads_group(), None);
+}
+
+#[test]
+fn what_was_read_of_a_group_before_what_is_known_is_read_again_once() {
+    let mut story = whole();
+    story.feed(Event::Timer(Timer::Groups));
+    story.is_read_at(&own(), 110);
+    story.feed(Event::Timer(Timer::Groups));
+    let old = view(Group::default(), None, &[]);
+    story.is_read_at(&old, 109);
+    assert!(story.changes_group().is_none() && !story.did(|it| matches!(it, Action::Start { .. })));
+    // etcd itself has gone back if it says so again.
+    story.is_read_at(&own(), 109);
+    assert_eq!(story.reads_group(), None);
+}
+
+#[test]
+fn a_group_that_nobody_has_or_stands_for_is_freed_after_a_while() {
+    let abandoned = view(group(&[1, 2], 70), None, &[(1, "group:gw", 0)]);
+    let offered = GroupView { is_offered: true, ..abandoned.clone() };
+    let owned = GroupView { owner: Some(holder("h2", 9)), ..abandoned.clone() };
+    for (seen, frees) in [(&abandoned, true), (&offered, false), (&owned, false)] {
+        let mut story = Story::of_group(&[grouped(1)], &group(&[1, 2], 70));
+        story.is_read_at(seen, 101);
+        assert!(story.changes_group().is_none(), "its hosts may be starting");
+        assert!(story.looks_again());
+        story.now += AGAIN;
+        while story.reads_group().is_some() {}
+        story.core.table.known(&gw()).asked = false;
+        story.feed(Event::Timer(Timer::Groups));
+        story.is_read_at(seen, 102);
+        let right = story.changes_group().map(|regroup| regroup.right);
+        assert_eq!(right, frees.then_some(Right::Orphan), "{seen:?}");
+    }
+}
+
+#[test]
+fn a_change_of_a_group_that_was_refused_ends_nothing_and_one_that_was_made_is_told() {
+    let records = [grouped(1), grouped(2)];
+    let mut story = Story::of_group(&records, &Group::default());
+    let found = view(Group::default(), None, &[(1, "h1", LEASE), (2, "h1", LEASE)]);
+    story.is_read_at(&found, 101);
+    let regroup = story.changes_group().expect("it founds the group");
+    let request = Request::Regroup(Box::new(regroup));
+    story.answer(request.clone(), store::Answer::Regrouped(None));
+    assert!(!story.did(|it| matches!(it, Action::Tell(_, Order::Leave))));
+    story.done.clear();
+    story.answer(request, store::Answer::Regrouped(Some(group(&[1, 2], 102))));
+    let told = story.done.iter().filter(|action| {
+        matches!(action, Action::Happened(_, it) if it.to_string().contains("it belongs to group gw now"))
+    });
+    assert_eq!(told.count(), 2);
+}
+
+#[test]
+fn an_ip_of_a_group_that_another_host_owns_is_handed_there_once_in_a_while() {
+    let mut story = Story::of_group(&[grouped(1), grouped(2)], &group(&[1], 70));
+    let second = story.slot(2);
+    let elsewhere = view(group(&[1], 70), Some(("h2", 9)), &[(1, "group:gw", 0), (2, "h1", LEASE)]);
+    let hands = |story: &mut Story| {
+        while story.reads_group().is_some() {
+            story.done.push_front(Action::Ask(Request::Group(gw(), Vec::new())));
+            story.is_read_at(&elsewhere, 101);
+        }
+        story.did(|it| *it == Action::Tell(second, Order::Failover(Some("h2".to_owned()))))
+    };
+    assert!(hands(&mut story));
+    story.core.group_changed(gw());
+    story.feed(Event::Timer(Timer::Presence));
+    assert!(!hands(&mut story), "it is on its way");
+    story.feed(Event::Timer(Timer::Groups));
+    assert!(hands(&mut story));
+}
+
+#[test]
+fn the_lock_of_a_group_that_another_host_owns_is_not_released() {
+    let mut story = Story::of_group(&[grouped(1)], &group(&[1, 2], 70));
+    let now = view(group(&[1, 2], 70), Some(("h2", 9)), &[(1, "group:gw", 0)]);
+    story.is_read_at(&now, 101);
+    assert_eq!(story.take_ask(|request| matches!(request, Request::Release { .. })), None);
+}
