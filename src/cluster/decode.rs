@@ -14,6 +14,9 @@ use crate::vip::{Cidr, ElectionKey, GroupName};
 /// How much is shown of a key that cannot be understood.
 const SHOWN: usize = 200;
 
+/// Seconds by which a lease may seem to be older than it is: etcd tells whole ones.
+const SLACK: i64 = 1;
+
 /// Hosts and IPs.
 #[derive(Debug, Default)]
 pub(super) struct Cluster {
@@ -36,6 +39,8 @@ pub(super) struct Host {
     pub(super) started: Option<u64>,
     pub(super) drained: bool,
     pub(super) lease: Option<TimeToLive>,
+    /// It has not answered for so many seconds, though its lease lives.
+    pub(super) away: Option<u64>,
 }
 
 /// An IP.
@@ -43,6 +48,8 @@ pub(super) struct Host {
 pub(super) struct Vip {
     /// Who holds its lock, and on which lease.
     pub(super) owner: Option<(String, i64)>,
+    /// Without etcd: who did last, and how many seconds ago.
+    pub(super) last: Option<(String, u64)>,
     /// The key of its lock, if that is not spelled as ours: the hosts behind the two know nothing of each other.
     pub(super) misspelled: Option<String>,
     pub(super) candidates: BTreeMap<String, Candidate>,
@@ -77,6 +84,21 @@ impl Cluster {
         cluster
     }
 
+    /// A host does not answer for so many seconds. One that has renewed its lease since lives.
+    pub(super) fn is_away(&mut self, name: &str, since: u64) {
+        let Some(host) = self.hosts.get_mut(name).filter(|it| it.alive == Some(true)) else {
+            return;
+        };
+        let renewed = host.lease.map(|lease| lease.granted - lease.left);
+        if renewed.is_some_and(|renewed| renewed + SLACK < i64::try_from(since).unwrap_or(i64::MAX))
+        {
+            return;
+        }
+        host.away = Some(since);
+        let candidates = self.ips.values_mut().filter_map(|vip| vip.candidates.get_mut(name));
+        candidates.for_each(|candidate| candidate.alive = Some(false));
+    }
+
     /// What hosts are elected for all IPs of a group together.
     pub(super) fn group(&self, name: &GroupName) -> Option<&Vip> {
         group_in(&self.groups, name)
@@ -104,7 +126,7 @@ impl Cluster {
         // The key ends with its lease, but etcd may still be about to remove it.
         let alive = Some(presence.lease != 0 && lease.is_none_or(|lease| lease.left >= 0));
         let Presence { host, version, started, drained, .. } = presence;
-        self.hosts.insert(host, Host { alive, version, started, drained, lease });
+        self.hosts.insert(host, Host { alive, version, started, drained, lease, away: None });
     }
 
     /// A host that shows no agent may have one of another kind.

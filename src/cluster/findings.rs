@@ -211,16 +211,25 @@ impl Findings {
         let dead = dead.map(|(name, _)| name.as_str()).filter(|name| offered.contains_key(name));
         let is_back = |name: &str| cluster.hosts.get(name).is_some_and(|it| it.alive == Some(true));
         let gone = ages.keys().copied().filter(|name| !is_back(name));
+        let count = |name: &str| match offered.get(name).copied().unwrap_or(0) {
+            0 => String::new(),
+            1 => "; it offers 1 IP".to_owned(),
+            count => format!("; it offers {count} IPs"),
+        };
         for name in set_of(dead.chain(gone)) {
-            let ips = match offered.get(name).copied().unwrap_or(0) {
-                0 => String::new(),
-                1 => "; it offers 1 IP".to_owned(),
-                count => format!("; it offers {count} IPs"),
-            };
-            self.add(Kind::Host, name, format!("the host is gone{ips}"));
-            if let Some((_, finding)) = self.0.last_mut() {
-                finding.since = ages.get(name).copied();
-            }
+            let text = format!("the host is gone{}", count(name));
+            self.add_since(Kind::Host, name, text, ages.get(name).copied());
+        }
+        for (name, host) in cluster.hosts.iter().filter(|(_, host)| host.away.is_some()) {
+            let text = format!("the host does not answer{}", count(name));
+            self.add_since(Kind::Host, name, text, host.away);
+        }
+    }
+
+    fn add_since(&mut self, kind: Kind, about: &str, text: String, since: Option<u64>) {
+        self.add(kind, about, text);
+        if let Some((_, finding)) = self.0.last_mut() {
+            finding.since = since;
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::etcd::{Kv, Op, Reply, TimeToLive, Txn};
 use crate::lock;
 use crate::sorted::{map_of, set_of};
 use crate::store;
+use crate::vip::Cidr;
 use crate::wire;
 
 /// For how many hosts etcd is asked for the lease, and for the records of hosts that are not there.
@@ -45,6 +46,10 @@ pub struct Own {
     pub agents: Vec<String>,
     /// Hosts that it has seen go, and how many seconds ago.
     pub gone: Vec<(String, u64)>,
+    /// Hosts that do not answer it, though etcd may have their leases yet, and for how many seconds.
+    pub away: Vec<(String, u64)>,
+    /// Without etcd: the last known owners of IPs, and how many seconds ago that was.
+    pub owners: Vec<(Cidr, String, u64)>,
 }
 
 impl Own {

@@ -6,7 +6,7 @@ use super::decode::{Candidate, Cluster, Host, Vip};
 use super::{Facts, findings};
 use crate::sorted::{map_of, sort_by};
 use crate::vip::GroupName;
-use crate::wire::{ClusterCandidate, ClusterHost, ClusterIp, Status};
+use crate::wire::{ClusterCandidate, ClusterHost, ClusterIp, LastOwner, Status};
 
 /// Bytes of the IPs that are shown, about: 20 hosts with 1000 IPs are 1.4 MB.
 const IPS: usize = 4 << 20;
@@ -20,7 +20,11 @@ const HOSTS: usize = 1000;
 /// The answer to `GET /status`.
 pub fn status(facts: &Facts) -> Status {
     let cluster = match &facts.etcd {
-        Ok(read) => Cluster::of(read),
+        Ok(read) => {
+            let mut cluster = Cluster::of(read);
+            facts.own.away.iter().for_each(|(host, since)| cluster.is_away(host, *since));
+            cluster
+        }
         Err(_) => alone(facts),
     };
     let mut findings = findings::all(facts, &cluster);
@@ -53,8 +57,12 @@ fn alone(facts: &Facts) -> Cluster {
         let Ok(cidr) = ip.ip.parse() else { continue };
         let candidate = Candidate { alive: Some(true), available: ip.status != "FAILING" };
         let candidates = map_of([(own.host.clone(), candidate)]);
-        let owner = ip.owner.clone().map(|owner| (owner, 0));
-        cluster.ips.insert(cidr, Vip { owner, candidates, ..Vip::default() });
+        // What this host has it has, whoever else has taken it as well.
+        let here = (ip.bound || ip.status == "ACTIVATED").then_some(&own.host);
+        let owner = ip.owner.as_ref().or(here).map(|owner| (owner.clone(), 0));
+        let last = own.owners.iter().find(|(of, ..)| *of == cidr && owner.is_none());
+        let last = last.map(|(_, host, ago)| (host.clone(), *ago));
+        cluster.ips.insert(cidr, Vip { owner, last, candidates, ..Vip::default() });
     }
     cluster
 }
@@ -87,6 +95,7 @@ fn hosts(facts: &Facts, cluster: &Cluster) -> Vec<ClusterHost> {
             owns,
             gone,
             drained: host.drained,
+            away: host.away,
         })
     });
     let mut shown: Vec<ClusterHost> = shown.take(HOSTS).collect();
@@ -115,6 +124,10 @@ fn ips(cluster: &Cluster) -> Vec<ClusterIp> {
             owner: vip.owner.as_ref().map(|(owner, _)| owner.clone()),
             candidates: candidates.collect(),
             group: vip.group.as_ref().map(GroupName::to_string),
+            last_owner: vip
+                .last
+                .as_ref()
+                .map(|(host, ago)| LastOwner { host: host.clone(), ago: *ago }),
         });
     }
     shown

@@ -35,6 +35,9 @@ pub(super) fn page(status: &Status) -> String {
         text += "\n";
         text += &ips(&status.ips, &status.hosts);
     }
+    if status.ips.iter().any(|ip| ip.last_owner.is_some()) {
+        text += "(ago): who had it when etcd was last heard\n";
+    }
     if status.more_ips > 0 {
         text += &format!("and {} more IPs\n", status.more_ips);
     }
@@ -46,6 +49,10 @@ pub(super) fn timeless(status: &Status) -> Status {
     let mut status = status.clone();
     for host in &mut status.hosts {
         (host.up, host.lease_left, host.gone) = (None, None, host.gone.map(|_| 0));
+        host.away = host.away.map(|_| 0);
+    }
+    for last in status.ips.iter_mut().filter_map(|ip| ip.last_owner.as_mut()) {
+        last.ago = 0;
     }
     status.findings.iter_mut().for_each(|finding| finding.since = None);
     status
@@ -78,6 +85,9 @@ fn hosts(hosts: &[ClusterHost]) -> String {
     table.set_header(["HOST", "STATE", "VERSION", "UP", "LEASE", "OFFERS", "OWNS"]);
     for host in hosts {
         let state = match (host.alive, host.gone) {
+            (Some(true), _) if host.away.is_some() => {
+                format!("silent {}", host.away.map(duration).unwrap_or_default())
+            }
             (Some(true), _) if host.drained => "drained".to_owned(),
             (Some(true), _) => "up".to_owned(),
             (_, Some(gone)) => format!("gone {} ago", duration(gone)),
@@ -105,7 +115,14 @@ fn ips(ips: &[ClusterIp], hosts: &[ClusterHost]) -> String {
     let drained: BTreeSet<&str> =
         hosts.iter().filter(|host| host.drained).map(|host| host.hostname.as_str()).collect();
     let owner = |ip: &ClusterIp| {
-        let owner = ip.owner.as_deref().map_or("-".to_owned(), |it| cut(&clean(it), NAME));
+        let owner = match (&ip.owner, &ip.last_owner) {
+            (Some(owner), _) => cut(&clean(owner), NAME),
+            (None, Some(last)) => {
+                let ago = format!(" ({} ago)", duration(last.ago));
+                cut(&clean(&last.host), NAME.saturating_sub(ago.len()).max(2)) + &ago
+            }
+            (None, None) => "-".to_owned(),
+        };
         let group = ip.group.as_ref().map(|group| format!(" ({})", clean(group)));
         cut(&(owner + &group.unwrap_or_default()), NAME)
     };
@@ -150,6 +167,7 @@ fn candidates(all: &[ClusterCandidate], drained: &BTreeSet<&str>, room: usize) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::LastOwner;
 
     fn host(name: &str, alive: Option<bool>, gone: Option<u64>) -> ClusterHost {
         ClusterHost {
@@ -163,6 +181,7 @@ mod tests {
             owns: 1,
             gone,
             drained: false,
+            away: None,
         }
     }
 
@@ -183,9 +202,9 @@ mod tests {
             candidate("h3", false, false),
         ];
         let (ip, group) = ("10.0.0.2/32".to_owned(), Some("gw".to_owned()));
-        let free = ClusterIp { ip, owner: None, candidates: Vec::new(), group };
+        let free = ClusterIp { ip, owner: None, candidates: Vec::new(), group, last_owner: None };
         let (ip, owner) = ("10.0.0.1/32".to_owned(), Some("h1".to_owned()));
-        let ip = ClusterIp { ip, owner, candidates, group: None };
+        let ip = ClusterIp { ip, owner, candidates, group: None, last_owner: None };
         Status {
             host: "h1".to_owned(),
             ok: false,
@@ -230,6 +249,26 @@ IP           OWNER   CANDIDATES
     }
 
     #[test]
+    fn a_host_that_does_not_answer_and_the_last_known_owner_are_told_with_their_age() {
+        let mut status = status();
+        status.hosts[0].away = Some(3);
+        (status.ips[0].owner, status.ips[1].group) = (None, None);
+        status.ips[0].last_owner = Some(LastOwner { host: "h2".to_owned(), ago: 63 });
+        let text = page(&status);
+        assert!(text.contains("h1    silent 3s       v1.2.3"), "{text}");
+        assert!(text.contains("10.0.0.1/32  h2 (1m3s ago)  1 of 3:"), "{text}");
+        assert!(text.ends_with("(ago): who had it when etcd was last heard\n"), "{text}");
+        status.ips[0].last_owner = Some(LastOwner { host: "x".repeat(64), ago: 86_399_999 });
+        status.ips[0].ip = "1111:2222:3333:4444:5555:6666:7777:8888/128".to_owned();
+        let text = page(&status);
+        assert!(
+            text.contains(" xxxx… (999d23h ago)") || text.contains("… (999d23h ago)"),
+            "{text}"
+        );
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    }
+
+    #[test]
     fn nothing_is_wider_than_a_terminal_or_obeyed_by_it() {
         let mut status = status();
         let evil = "a\x1b]0;x\x07\n\u{9b}2J".repeat(9);
@@ -256,6 +295,9 @@ IP           OWNER   CANDIDATES
         (now.hosts[0].up, now.hosts[0].lease_left, now.hosts[2].gone) =
             (Some(7202), Some(3), Some(72));
         now.findings[0].since = Some(72);
+        let (mut before, last) = (before, |ago| Some(LastOwner { host: "h2".to_owned(), ago }));
+        (before.hosts[0].away, now.hosts[0].away) = (Some(1), Some(2));
+        (before.ips[1].last_owner, now.ips[1].last_owner) = (last(1), last(2));
         assert_eq!(timeless(&before), timeless(&now));
         now.hosts[2].gone = None;
         assert_ne!(timeless(&before), timeless(&now));

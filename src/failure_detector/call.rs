@@ -142,6 +142,11 @@ impl Call {
         self.news = true;
     }
 
+    /// Whether the host has answered.
+    pub(super) fn is_answered(&self) -> bool {
+        matches!(self.progress, Progress::Answered(_))
+    }
+
     /// When the host is asked again that has been silent on the network since then.
     pub(super) fn again_at(&self, silent_since: Instant) -> Instant {
         let long = self.sent.saturating_duration_since(silent_since) > SOON && !self.news;

@@ -27,6 +27,14 @@ impl FailureDetector {
         if self.timing.alone { interval / 2 } else { interval * 7 / 8 }
     }
 
+    /// The hosts that do not answer, and since when: owners for which this host is a standby, and those that were until
+    /// another host took their last IP. Etcd may have their leases yet.
+    pub fn away(&self) -> Vec<(&str, Instant)> {
+        let owners = self.owners.values();
+        let owners = owners.filter_map(|owner| Some((&*owner.host, owner.is_away_since()?)));
+        owners.chain(self.away.iter().map(|(host, since)| (&**host, *since))).collect()
+    }
+
     fn owner_of(&self, ip: Slot) -> Option<&Owner> {
         self.owners.get(self.awaited.get(&ip)?)
     }

@@ -55,6 +55,8 @@ pub struct FailureDetector {
     awaited: HashMap<Slot, i64>,
     agents: BTreeMap<String, Agent>,
     deaths: HashMap<String, Death>,
+    /// Hosts that did not answer when they lost their last IP, and have said nothing in etcd since.
+    away: BTreeMap<String, Instant>,
     /// What was last said of owners that are missed.
     missed: Option<Missed>,
     /// When there is something to do without being told.
@@ -83,6 +85,7 @@ impl FailureDetector {
             awaited: HashMap::new(),
             agents: BTreeMap::new(),
             deaths: HashMap::new(),
+            away: BTreeMap::new(),
             missed: None,
             due: BTreeMap::new(),
             calls: 0,
@@ -143,8 +146,10 @@ impl FailureDetector {
     fn awaits_no_more(&mut self, ip: Slot, now: Instant, steps: &mut Vec<Step>) {
         let Some(lease) = self.awaited.remove(&ip) else { return };
         let Some(owner) = self.owners.get_mut(&lease) else { return };
+        let away = owner.is_away_since();
         owner.loses(ip, self.timing.alone, now, steps);
         if owner.ips.is_empty() {
+            self.away.extend(away.map(|since| (owner.host.clone(), since)));
             let called = owner.call.is_some();
             steps.extend(called.then(|| Step::EndCall(owner.host.clone())));
             self.owners.remove(&lease);
@@ -181,8 +186,12 @@ impl FailureDetector {
         let mut steps = Vec::new();
         if lease == 0 {
             self.agents.remove(&host);
+            self.away.remove(&host);
         } else {
             let before = self.agents.get(&host).copied();
+            if before.is_none_or(|it| (it.lease, it.revision) != (lease, revision)) {
+                self.away.remove(&host);
+            }
             let since = before.filter(|it| it.lease == lease).map_or(now, |it| it.since);
             self.agents.insert(host.clone(), Agent { lease, since, revision });
             // It may have come to hear nobody, and was asked long ago.
@@ -345,6 +354,7 @@ impl FailureDetector {
     /// This process did not run for a while: what was heard before it counts no more.
     pub fn forget(&mut self, now: Instant) -> Vec<Step> {
         let mut steps = Vec::new();
+        self.away.clear();
         let leases: Vec<i64> = self.owners.keys().copied().collect();
         for lease in leases {
             self.owners.get_mut(&lease).into_iter().for_each(|it| it.forget(now));

@@ -227,6 +227,12 @@ impl Owner {
         self.doubted
     }
 
+    /// Since when it does not answer, on the network or in etcd, as far as is known.
+    pub(super) fn is_away_since(&self) -> Option<Instant> {
+        let answers = self.call.is_some_and(|call| call.is_answered()) || self.said.is_some();
+        self.silent_since().filter(|_| !answers)
+    }
+
     fn silent_since(&self) -> Option<Instant> {
         match self.sight {
             Sight::Silent { since, .. } => Some(since),

@@ -273,6 +273,10 @@ pub struct ClusterHost {
     /// Whether it is drained.
     #[serde(default)]
     pub drained: bool,
+    /// For how many seconds it has not answered the host that was asked, though its lease lives: then it has most likely
+    /// died.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub away: Option<u64>,
 }
 
 /// An IP that some host of the cluster offers.
@@ -280,13 +284,25 @@ pub struct ClusterHost {
 pub struct ClusterIp {
     /// `10.0.0.1/32`.
     pub ip: String,
-    /// The host that holds the lock in etcd; null when nobody does.
+    /// The host that holds the lock in etcd; null when nobody does. Without etcd, the asked host if it has the address.
     pub owner: Option<String>,
     /// The hosts that offer it, by name; of an IP that belongs to a group, those that offer all of the group.
     pub candidates: Vec<ClusterCandidate>,
     /// The group to which it belongs, if to one: all IPs of the group have one owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Without etcd, of an IP that the asked host does not have: who had it when etcd was last heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_owner: Option<LastOwner>,
+}
+
+/// The last known owner of an IP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastOwner {
+    /// Its name in etcd.
+    pub host: String,
+    /// How many seconds ago that was known.
+    pub ago: u64,
 }
 
 /// A host that offers an IP.

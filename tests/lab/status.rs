@@ -1,5 +1,7 @@
 //! The cluster at a glance, from any host.
 
+use std::time::{Duration, Instant};
+
 use link::wire::{Finding, Status};
 
 use crate::harness::*;
@@ -22,6 +24,29 @@ fn found(lab: &Lab, host: HostId, kind: &str, about: &str) -> Finding {
 fn told(lab: &Lab, host: HostId) -> (Option<i32>, String) {
     let output = lab.run_on(host, &Program::new(linkctl()).args(["status"]));
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A host has just died: that is known from the network, and before its lease ends.
+fn expect_silence(lab: &Lab, asked: HostId, dead: HostId) {
+    let (died, name) = (Instant::now(), lab[dead].name());
+    let silent = found(lab, asked, "host", &name);
+    let known = died.elapsed();
+    assert!(silent.text.starts_with("the host does not answer; it offers 1 IP"), "{silent:?}");
+    assert!(known < Duration::from_secs(3), "{known:?}");
+    let (code, text) = told(lab, asked);
+    assert_eq!(code, Some(8), "{text}");
+    assert!(text.contains(" silent "), "{text}");
+    eventually("its lease has ended", || found(lab, asked, "host", &name).text.contains("is gone"));
+}
+
+/// What a host has it has; who had the rest is remembered.
+fn expect_owners_without_etcd(lab: &Lab, asked: HostId) {
+    let (code, text) = told(lab, asked);
+    assert_eq!(code, Some(8));
+    let line = |ip: &str| text.lines().find(|line| line.starts_with(ip)).unwrap_or_default();
+    let name = lab[asked].name();
+    assert!(line("10.0.1.2/32").split_whitespace().nth(1) == Some(&name), "it has it:\n{text}");
+    assert!(!line("10.0.1.1/32").contains(" - "), "somebody has it:\n{text}");
 }
 
 #[test]
@@ -49,6 +74,7 @@ fn each_host_tells_of_the_cluster_what_needs_a_person() {
 
     let (asked, dead) = (lab.other_than(owner), owner);
     lab.power_off(dead);
+    expect_silence(&lab, asked, dead);
     let gone = found(&lab, asked, "host", &lab[dead].name());
     assert!(gone.since.is_some() && gone.text.contains("1 IP"), "{gone:?}");
     let (code, text) = told(&lab, asked);
@@ -70,7 +96,7 @@ fn each_host_tells_of_the_cluster_what_needs_a_person() {
     let alone = status(&lab, asked);
     assert_eq!(alone.ips.len(), 2, "{alone:?}");
     assert!(alone.etcd != "ok" && alone.hosts.len() >= 2, "{alone:?}");
-    assert_eq!(told(&lab, asked).0, Some(8));
+    expect_owners_without_etcd(&lab, asked);
 }
 
 #[test]

@@ -289,7 +289,51 @@ fn without_etcd_the_host_tells_what_it_knows() {
     let hosts: Vec<_> = status.hosts.iter().map(|it| (it.hostname.as_str(), it.alive)).collect();
     assert_eq!(hosts, [("h1", Some(true)), ("h2", None)]);
     let ips: Vec<_> = status.ips.iter().map(|it| (it.ip.as_str(), it.owner.as_deref())).collect();
-    assert_eq!(ips, [("10.0.0.1/32", None), ("10.0.0.2/32", Some("h2"))]);
+    assert_eq!(ips, [("10.0.0.1/32", Some("h1")), ("10.0.0.2/32", Some("h2"))]);
+}
+
+#[test]
+fn without_etcd_the_last_known_owner_is_told_with_its_age() {
+    let mut own = well().own;
+    let standby = |ip: &str| wire::Ip { status: "STANDBY".to_owned(), ..own_ip(ip, None, false) };
+    own.ips =
+        vec![own_ip("10.0.0.1/32", None, true), standby("10.0.0.2/32"), standby("10.0.0.3/32")];
+    let last = |ip: &str| (ip.parse().unwrap(), "h2".to_owned(), 63);
+    own.owners = vec![last("10.0.0.1/32"), last("10.0.0.2/32")];
+    let status = status(&Facts { own, now: 0, etcd: Err("etcd is lost".to_owned()) });
+    let told = status.ips.iter().map(|it| {
+        (it.owner.as_deref(), it.last_owner.as_ref().map(|last| (last.host.as_str(), last.ago)))
+    });
+    let expected = [(Some("h1"), None), (None, Some(("h2", 63))), (None, None)];
+    assert_eq!(told.collect::<Vec<_>>(), expected, "it was taken, it was another's, nobody knows");
+    let owns: Vec<u64> = status.hosts.iter().map(|host| host.owns).collect();
+    assert_eq!(owns, [1]);
+}
+
+#[test]
+fn a_host_that_does_not_answer_is_told_before_its_lease_ends() {
+    let silent = |since: u64, left: i64| {
+        let mut story = well();
+        story.own.away = vec![("h2".to_owned(), since), ("h9".to_owned(), since)];
+        story.leases[1].1.left = left;
+        story
+    };
+    let story = silent(1, 4);
+    let status = story.status();
+    assert_eq!((status.hosts[1].alive, status.hosts[1].away), (Some(true), Some(1)));
+    let alive: Vec<_> = status.ips[0].candidates.iter().map(|it| it.alive).collect();
+    assert_eq!(alive, [Some(true), Some(false), Some(true)]);
+    assert_eq!(status.findings[0].since, Some(1));
+    let expected = [("host", "h2", "the host does not answer; it offers 1 IP")];
+    silent(0, 5).finds(&expected);
+    silent(4, 1).finds(&expected);
+    // It has renewed its lease since.
+    silent(4, 3).finds(&[]);
+    silent(600, 4).finds(&[]);
+    // Etcd has ended it.
+    let mut story = silent(5, 0).gone(2, "10.0.0.1/32");
+    story.own.gone = vec![("h2".to_owned(), 0)];
+    story.finds(&[("host", "h2", "the host is gone; it offers 1 IP")]);
 }
 
 #[test]

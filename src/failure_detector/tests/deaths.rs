@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::failure_detector::death::HOLD_DOWN;
+use crate::network::Heard;
 
 #[test]
 fn a_host_that_is_silent_where_others_are_heard_is_dead_without_a_word_of_etcd_if_so_configured() {
@@ -148,4 +149,34 @@ fn it_is_the_last_who_lost_the_ip_that_yields() {
     assert_eq!(detector.acknowledged(id(2), now), [], "that is another IP");
     let lives = "host h3 was declared dead and lives: it is not declared dead again for 60s";
     assert_eq!(detector.acknowledged(id(1), now), [Step::Log(lives.to_owned())]);
+}
+
+#[test]
+fn a_host_that_is_dead_is_known_not_to_answer_also_when_its_ips_have_moved() {
+    let away = |detector: &FailureDetector| {
+        let away = detector.away();
+        away.into_iter().map(|(host, since)| (host.to_owned(), since)).collect::<Vec<_>>()
+    };
+    let (detector, _) = doubting();
+    assert_eq!(away(&detector), [], "one question that was lost says nothing");
+    let (mut detector, sent) = silent();
+    let expected = [("h2".to_owned(), sent + ms(100))];
+    assert_eq!(away(&detector), expected);
+    detector.awaits(id(1), Route::Taken, None, sent + ms(300));
+    assert_eq!(away(&detector), expected, "this host has its IP");
+    // The same is told anew by another watch.
+    detector.agent("h2".to_owned(), LEASE, 5, sent + ms(400));
+    assert_eq!(away(&detector), expected);
+    for (lease, revision) in [(LEASE, 6), (LEASE + 1, 5), (0, 7)] {
+        let mut detector = detector.clone();
+        detector.agent("h2".to_owned(), lease, revision, sent + ms(500));
+        assert_eq!(away(&detector), [], "its agent lives, or etcd tells itself that it has gone");
+    }
+    detector.forget(sent + ms(600));
+    assert_eq!(away(&detector), [], "this process stood still");
+    // It answers in etcd: this host is deaf.
+    let (mut detector, sent) = silent();
+    let heard = Heard { hearing: Hearing::Others, has_address: true };
+    detector.call_news("h2", 1, CallNews::Answered(heard), sent + ms(110));
+    assert_eq!(away(&detector), []);
 }

@@ -23,6 +23,13 @@ pub(super) struct Moves {
     begun: Option<Box<(Instant, String)>>,
 }
 
+impl Moves {
+    /// The last owner that etcd has told.
+    pub(super) fn last(&self) -> Option<&String> {
+        self.owner.as_ref()
+    }
+}
+
 impl Core {
     /// The owner of these IPs is dead: they, and all of their groups, are away since it fell silent, if it did.
     pub(super) fn move_begins<'a>(

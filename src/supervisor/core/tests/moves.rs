@@ -95,3 +95,15 @@ fn what_is_not_known_while_etcd_is_lost_is_no_move() {
     story.owned(5, Some("h2"), true);
     assert_eq!(story.moves(), []);
 }
+
+#[test]
+fn the_last_known_owner_is_told_without_etcd() {
+    let mut story = Story::running(&[record(1, 5)]);
+    story.owned(0, Some("h2"), false);
+    story.feed(Event::EtcdLost { why: "no answer".to_owned(), revision: 60 });
+    story.owned(0, None, false);
+    let token = story.command(Command::Status);
+    let Ok(Answer::Cluster(facts)) = story.reply(token) else { panic!("no answer") };
+    let [(cidr, owner, _)] = &facts.own.owners[..] else { panic!("{facts:?}") };
+    assert_eq!((*cidr, owner.as_str()), (record(1, 5).cidr, "h2"));
+}

@@ -299,4 +299,5 @@ fn an_etcd_that_is_lost_is_not_asked_for_the_cluster() {
     let Ok(Answer::Cluster(facts)) = story.reply(token) else { panic!("no answer") };
     assert_eq!(facts.etcd, Err("etcd is lost: no answer".to_owned()));
     assert_eq!(facts.own.ips.len(), 1);
+    assert_eq!(facts.own.owners, [], "nobody has told who has it");
 }
