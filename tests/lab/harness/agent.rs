@@ -109,6 +109,7 @@ impl Host {
     pub(crate) fn reload(&mut self) {
         let starts = |agent: &Process| agent.log().matches("LinK v").count();
         let before = starts(self.agent());
+        self.lives += 1;
         wait::eventually("the agent can be told so", || self.agent_awaits(Signal::SIGHUP));
         self.agent().signal(Signal::SIGHUP);
         let api = self.api();
@@ -122,6 +123,7 @@ impl Host {
     /// Starts the agent again, as it was started before, and waits for nothing.
     pub(crate) fn spawn(&mut self) {
         self.agent = None;
+        self.lives += 1;
         let agent = linkd().display().to_string();
         let mut words = self.wrapper.iter().cloned().chain([agent]);
         let program = Program::new(words.next().unwrap_or_default()).args(words);

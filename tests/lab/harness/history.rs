@@ -24,9 +24,14 @@ impl Etcd {
         self.another.store(true, Ordering::Relaxed);
     }
 
+    /// Tells that the test itself writes or deletes a key of an agent.
+    pub(super) fn changes_by_hand(&self, key: &str) {
+        self.by_hand.lock().expect("no test has panicked").push(key.to_owned());
+    }
+
     /// Deletes a key; true when it existed.
     pub(crate) fn delete(&self, key: &str) -> bool {
-        self.by_hand.lock().expect("no test has panicked").push(key.to_owned());
+        self.changes_by_hand(key);
         self.ctl(&["del", key]).trim() == "1"
     }
 
@@ -67,7 +72,7 @@ impl Etcd {
         let mut changes = self.try_call(options, read).ok().flatten()?;
         let by_hand = self.by_hand.lock().expect("no test has panicked");
         for change in &mut changes {
-            change.by_hand = change.put.is_none() && by_hand.contains(&change.key);
+            change.by_hand = by_hand.contains(&change.key);
         }
         Some(changes)
     }

@@ -47,6 +47,8 @@ pub(crate) struct Host {
     /// What executes the agent, if not the lab itself.
     pub(super) wrapper: Vec<String>,
     pub(super) agent: Option<Process>,
+    /// How often an agent began to run here, by a start or a reload.
+    pub(super) lives: usize,
 }
 
 impl Host {
@@ -69,6 +71,7 @@ impl Host {
             environment: Environment::new(),
             wrapper: Vec::new(),
             agent: None,
+            lives: 0,
         };
         host.plug_in();
         host

@@ -3,7 +3,7 @@
 use std::ops::{Index, IndexMut};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::agent::writes_traces;
 use super::builder::{self, Builder};
@@ -324,10 +324,13 @@ impl Lab {
     fn replay_all(&self) -> Result<Accepted, String> {
         self.replay()?;
         let mut replay = self.replay.lock().expect("no test has panicked");
-        for host in self.hosts.iter().filter(|_| writes_traces()) {
+        for host in self.hosts.iter().filter(|host| host.lives > 0) {
             let moved = process::tail(&host.log(), usize::MAX).contains("-> ACTIVATED (");
-            if moved && !replay.has_elections(&host.name()) {
+            if moved && writes_traces() && !replay.has_elections(&host.name()) {
                 return Err(format!("{} has written no trace", host.name()));
+            }
+            if host.lives > 1 {
+                replay.lives_again(&host.name());
             }
         }
         if replay.accepted().steps > 0 {
@@ -373,8 +376,9 @@ impl Drop for Lab {
             return;
         }
         self.hosts.iter_mut().for_each(Host::kill);
+        let begun = Instant::now();
         match self.replay_all() {
-            Ok(accepted) => eprintln!("the model accepts {accepted:?}"),
+            Ok(accepted) => eprintln!("the model accepts {accepted:?} in {:?}", begun.elapsed()),
             Err(refused) => panic!("the model does not do this: {refused}\n{}", self.report()),
         }
     }

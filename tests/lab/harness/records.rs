@@ -53,6 +53,7 @@ impl Lab {
 
     /// Attaches a key to a lease.
     pub(crate) fn put_leased(&self, lease: i64, key: &str, value: &str) {
+        self.etcd.changes_by_hand(key);
         self.etcd.ctl(&["put", &format!("--lease={lease:x}"), "--", key, value]);
     }
 

@@ -32,6 +32,10 @@ pub(super) struct Facts {
     told: BTreeMap<String, Vec<(String, LockView)>>,
     /// The leases of the agents, with their hosts.
     leases: BTreeSet<(String, i64)>,
+    /// The hosts and the locks of elections that have left.
+    left: BTreeSet<(String, String)>,
+    /// The hosts on which more than one agent has run.
+    lived_before: BTreeSet<String>,
 }
 
 struct Asked {
@@ -49,6 +53,11 @@ struct Held {
 }
 
 impl Facts {
+    /// Takes note that an agent has run on a host before the present one.
+    pub(super) fn lives_again(&mut self, host: &str) {
+        self.lived_before.insert(host.to_owned());
+    }
+
     /// Takes note of a step.
     pub(super) fn note(&mut self, host: &str, key: &str, step: &Step) {
         let lock = format!("{PREFIX}{key}");
@@ -59,6 +68,9 @@ impl Facts {
             &step.input
         {
             self.told.entry(lock.clone()).or_default().push((host.to_owned(), view.clone()));
+        }
+        if step.actions.contains(&Action::Left) {
+            self.left.insert((host.to_owned(), lock.clone()));
         }
         for action in &step.actions {
             if let Action::Ask(request) = action {
@@ -147,9 +159,12 @@ impl Facts {
         })
     }
 
-    /// Whether the owner has asked to give the lock up. That of a group is deleted with the group.
+    /// Whether the owner has asked to give the lock up. That of a group is deleted with the group. What no election
+    /// of a host has any more, its supervisor gives up: after a restart, or if the election could not make sure.
     fn resigns(&mut self, key: &str, before: &Held) -> bool {
         !self.is_ours(before)
+            || self.lived_before.contains(&before.host)
+            || self.left.contains(&(before.host.clone(), key.to_owned()))
             || key.starts_with(&format!("{PREFIX}{}", ElectionKey::GROUP))
             || self.carry_out(key, |host, request| {
                 host == before.host

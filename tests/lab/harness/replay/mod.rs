@@ -112,6 +112,11 @@ impl Replay {
         }
     }
 
+    /// More than one agent has run on a host, one after the other.
+    pub(crate) fn lives_again(&mut self, host: &str) {
+        self.facts.lives_again(host);
+    }
+
     /// Compares what the elections have asked and what they were told with the history of the locks.
     pub(crate) fn judge_locks(&mut self, history: &[Change]) -> Result<(), String> {
         if self.refused {
