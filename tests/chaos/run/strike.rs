@@ -126,6 +126,7 @@ impl Stage {
         match kind {
             OnLock::Delete => {
                 let key = format!("/link/default/{}", vip.election_key());
+                self.lab.etcd.changes_by_hand(&key);
                 self.lab.etcd.try_ctl(&["del", &key]).is_ok()
             }
             OnLock::Revoke => self.revoke_lease(host),

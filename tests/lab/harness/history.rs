@@ -25,7 +25,7 @@ impl Etcd {
     }
 
     /// Tells that the test itself writes or deletes a key of an agent.
-    pub(super) fn changes_by_hand(&self, key: &str) {
+    pub(crate) fn changes_by_hand(&self, key: &str) {
         self.by_hand.lock().expect("no test has panicked").push(key.to_owned());
     }
 
