@@ -122,8 +122,10 @@ fn a_host_that_offers_a_part_of_a_group_is_no_candidate_and_has_it_when_the_othe
     }
     assert_eq!(await_together(&lab, &[VIP, VIP2]), H1);
     lab[H2].api().create(&json!({ "ip": VIP.to_string(), "group": "gw" }));
-    let status = lab[H2].api().get("/status").expect(200).body;
-    assert!(status.contains("does not offer all of the group"), "{status}");
+    eventually("the status tells why it is no candidate", || {
+        let status = lab[H2].api().get("/status").expect(200).body;
+        status.contains("does not offer all of the group")
+    });
     let refused = lab[H1].api().failover(VIP).expect(409).error();
     assert!(refused.contains("candidate"), "{refused}");
     // Who stops hands the part over as any other IP.
