@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::decode::{Cluster, Vip};
-use super::{Facts, Own};
+use super::{Facts, Own, remedy};
 use crate::sorted::{set_of, sort_by};
 use crate::store::MOST_MEMBERS;
 use crate::text::first_of;
@@ -16,7 +16,7 @@ const NAMES: usize = 5;
 
 /// The kinds, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+pub(super) enum Kind {
     Etcd,
     Conflict,
     NoOwner,
@@ -27,7 +27,18 @@ enum Kind {
 }
 
 impl Kind {
-    fn word(self) -> &'static str {
+    #[cfg(test)]
+    pub(super) const ALL: [Kind; 7] = [
+        Kind::Etcd,
+        Kind::Conflict,
+        Kind::NoOwner,
+        Kind::Redundancy,
+        Kind::Host,
+        Kind::Problem,
+        Kind::BadValue,
+    ];
+
+    pub(super) fn word(self) -> &'static str {
         match self {
             Kind::Etcd => "etcd",
             Kind::Conflict => "conflict",
@@ -101,7 +112,8 @@ struct Findings(Vec<(Kind, Finding)>);
 impl Findings {
     fn add(&mut self, kind: Kind, about: impl ToString, text: String) {
         let (about, word) = (about.to_string(), kind.word().to_owned());
-        self.0.push((kind, Finding { kind: word, about, text, since: None }));
+        let remedy = remedy::of(kind, &text).to_owned();
+        self.0.push((kind, Finding { kind: word, about, text, since: None, remedy }));
     }
 
     /// Where two may have an IP.

@@ -6,6 +6,7 @@
 
 mod decode;
 mod findings;
+mod remedy;
 mod report;
 
 use std::collections::BTreeMap;

@@ -23,7 +23,7 @@ pub(super) fn page(status: &Status) -> String {
         // Of several things about which the same is to be done, that is said once.
         let advice = remedy::of(finding);
         if left.peek().is_none_or(|next| remedy::of(next) != advice) {
-            text += &wrapped(advice, "  -> ", "     ", WIDTH);
+            text += &wrapped(&advice, "  -> ", "     ", WIDTH);
         }
     }
     if status.more_findings > 0 {
@@ -195,6 +195,8 @@ mod tests {
             about: "h3".to_owned(),
             text: "the host is gone; it offers 2 IPs".to_owned(),
             since: Some(70),
+            remedy: "start its agent; if it is gone for good, remove what etcd has of it (docs/uninstall.md)"
+                .to_owned(),
         };
         let candidates = vec![
             candidate("h1", true, true),
@@ -274,6 +276,7 @@ IP           OWNER   CANDIDATES
         let evil = "a\x1b]0;x\x07\n\u{9b}2J".repeat(9);
         status.findings[0].text = "word ".repeat(40) + &evil;
         status.findings[0].about = evil.clone();
+        status.findings[0].remedy = evil.clone();
         status.host = evil.clone();
         status.hosts[0].hostname = evil.clone();
         status.hosts[0].version = Some(evil.clone());

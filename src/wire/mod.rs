@@ -247,6 +247,9 @@ pub struct Finding {
     /// Seconds since it began, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub remedy: String,
 }
 
 /// A host of the cluster.

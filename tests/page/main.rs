@@ -141,6 +141,7 @@ mod tests {
         a_question_can_be_left_and_a_refusal_is_told(&mut stage);
         a_failover_by_keyboard_is_shown_to_all(&mut stage);
         a_host_is_drained_and_undrained(&mut stage);
+        a_problem_of_an_ip_is_shown_in_its_line(&mut stage);
         a_dead_host_is_shown(&mut stage);
         what_others_wrote_is_text(&mut stage);
         an_ip_of_a_group_is_shown_with_it(&mut stage);
@@ -234,7 +235,32 @@ mod tests {
         stage.await_shown(
             "document.querySelector('#findings').innerText.includes('the host is gone')",
         );
+        stage.await_shown(
+            "[...document.querySelectorAll('#findings li')].some(it => it.innerText.includes('the host is gone') \
+             && it.querySelector('p').innerText.startsWith('start its agent'))",
+        );
         stage.await_shown("!document.body?.innerText.includes('All is well')");
+    }
+
+    /// What the asked host has against an IP stands in the line of the IP, and what to do among the findings.
+    fn a_problem_of_an_ip_is_shown_in_its_line(stage: &mut Stage) {
+        let (tab, other) = (stage.first.clone(), stage.lab[H3].api());
+        let other = other.with_credentials("admin", PASSWORD);
+        stage.lab[H2].api().add(VIP2);
+        other.add(VIP2);
+        let ip = json!({ "ip": VIP2.to_string(), "interface": "nosuch0" });
+        stage.lab[H1].api().create(&ip);
+        let state = "[...document.querySelectorAll('#ips tbody tr')] \
+             .find(it => it.cells[0].innerText.includes('10.0.1.2'))?.cells[1].innerText";
+        stage.browser.await_true(&tab, &format!("{state}.includes('▲ problem')"));
+        let todo = "[...document.querySelectorAll('#findings li')].some(it => \
+            it.innerText.includes('no such interface') && it.querySelector('p').innerText.includes('ip link set'))";
+        stage.browser.await_true(&tab, todo);
+        stage.lab[H1].api().delete(&stage.lab[H1].api().path(VIP2)).expect(204);
+        stage.browser.await_true(&tab, &format!("{state}.includes('well')"));
+        other.delete(&other.path(VIP2)).expect(204);
+        stage.lab[H2].api().delete(&stage.lab[H2].api().path(VIP2)).expect(204);
+        stage.browser.await_true(&tab, &format!("{state} === undefined"));
     }
 
     fn what_others_wrote_is_text(stage: &mut Stage) {

@@ -22,10 +22,12 @@ pub(super) fn look(facts: &Facts, found: &mut Findings) {
         if !is_said(facts, finding) {
             let level = if is_warning(finding) { Level::Warning } else { Level::Error };
             let remedy = match finding.kind.as_str() {
-                "etcd" => "see what is said of the endpoints of etcd, and the agent's log",
+                "etcd" if finding.text.contains("etcd") => {
+                    "see what is said of the endpoints of etcd, and the agent's log".into()
+                }
                 _ => remedy::of(finding),
             };
-            found.add(level, &finding.about, finding.text.clone(), remedy.to_owned());
+            found.add(level, &finding.about, finding.text.clone(), remedy.into_owned());
         }
     }
     hosts(status, found);

@@ -103,6 +103,7 @@ fn told(facts: &mut Facts, kind: &str, text: &str) {
         about: "10.0.0.100/32".to_owned(),
         text: text.to_owned(),
         since: None,
+        remedy: "as the agent says".to_owned(),
     };
     facts.told.status.as_mut().unwrap().findings.push(finding);
 }
@@ -284,27 +285,29 @@ fn mistakes_in_the_cluster_are_named() {
             // What the agent says of the same machine is said already.
             told(it, "problem", "another machine has it, too: hardware address 02:00:00:00:00:09");
         }),
-        (Error, "another machine has 10.0.0.100", "the switch", |it| {
+        (Error, "another machine has 10.0.0.100", "as the agent says", |it| {
             told(
                 it,
                 "problem",
                 "another machine has 10.0.0.100, too: hardware address 02:00:00:00:00:09",
             );
         }),
-        (Error, "another machine starts under this name", "another HOSTNAME", |it| {
+        (Error, "another machine starts under this name", "as the agent says", |it| {
             told(it, "conflict", "another machine starts under this name");
         }),
-        (Error, "offered with two masks", "choose one mask", |it| {
+        (Error, "offered with two masks", "as the agent says", |it| {
             told(it, "conflict", "offered with two masks: /24 (h1) and /32 (h2)");
         }),
-        (Warning, "the host is gone", "start its agent", |it| {
+        (Warning, "the host is gone", "as the agent says", |it| {
             told(it, "host", "the host is gone; it offers 2 IPs");
         }),
-        (Warning, "h1 is the only candidate", "linkctl add", |it| {
+        (Warning, "h1 is the only candidate", "as the agent says", |it| {
             told(it, "redundancy", "h1 is the only candidate");
         }),
-        (Error, "no host owns it", "linkctl show", |it| told(it, "no_owner", "no host owns it")),
-        (Error, "isolated on eth0", "VLAN", |it| {
+        (Error, "no host owns it", "as the agent says", |it| {
+            told(it, "no_owner", "no host owns it")
+        }),
+        (Error, "isolated on eth0", "as the agent says", |it| {
             told(it, "problem", "10.0.0.100/32: isolated on eth0: nobody is heard there");
         }),
         (Warning, "h2: the host is drained", "linkctl undrain", |it| {
