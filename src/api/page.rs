@@ -10,7 +10,7 @@ const PAGE: &str = include_str!("page.html");
 
 /// The hashes are those of the page's script and style; a test compares them.
 const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src data:; \
-     script-src 'sha256-5EQluRguMMPUKUbBzAt7evUiDZuJ2VlKV66H+Qd1Tpo='; \
+     script-src 'sha256-1MBXt76duZFUsP9GMGAx322kTBddxoaxzcImuCUxa5A='; \
      style-src 'sha256-EPwcm7srjS+tuqxcbMM+xTVKgkoPWRKaMDQifgAu44w='; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";

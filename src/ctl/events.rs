@@ -79,6 +79,9 @@ fn line_of(event: &wire::Event, width: usize) -> String {
     if event.kind == "refused" && event.by.is_some() {
         line.push_str(" refused");
     }
+    if let Some(times) = event.times {
+        let _ = write!(line, " ({times} times)");
+    }
     if let Some(took) = event.took_ms {
         let _ = write!(line, " ({took} ms)");
     }
@@ -114,6 +117,7 @@ mod tests {
             why: "the lock was free".to_owned(),
             took_ms: Some(12),
             by: None,
+            times: None,
         };
         let refused = wire::Event {
             time: "now\u{1b}[2J".to_owned(),
@@ -124,6 +128,8 @@ mod tests {
             by: Some("10.0.0.7 (admin)".to_owned()),
             ..moved.clone()
         };
+        let often = wire::Event { times: Some(7), took_ms: None, ..moved.clone() };
+        assert!(lines(&[often], 80).contains(" owner h1 -> h2 (7 times): the lock"));
         let long = wire::Event { why: "é".repeat(80), took_ms: None, ..moved.clone() };
         let shown = lines(&[moved, refused, long], 80);
         let lines: Vec<&str> = shown.lines().collect();

@@ -1,8 +1,12 @@
 //! What happened on this host, and why: the last thousand events, each with a number.
 //!
-//! Pure: who records an event says what time it is. Numbers begin with 1 and have no gaps, and a history
+//! Pure: who records an event says what time it is. Numbers begin with 1, and a history
 //! has an id: who has read up to a number asks for what came after it, and is told when it has missed
 //! something, because it was too late, or because a new history has begun.
+//!
+//! What happens again and again within seconds is one event: the last one, which says how often. Else a fact that is
+//! repeated for many IPs would drive everything else out. What changes who has an IP, and what a client asks for, is each
+//! an event of its own.
 
 mod happening;
 
@@ -15,6 +19,9 @@ use crate::wire;
 /// How many events are kept.
 pub const KEPT: usize = 1000;
 
+/// For how long after an event the same is counted with it.
+const AGAIN: Duration = Duration::from_secs(10);
+
 /// Characters of a text that are kept.
 const LONGEST: usize = 400;
 
@@ -26,6 +33,10 @@ pub struct History {
     /// The number of the newest event, 0 before the first.
     last: u64,
     events: VecDeque<wire::Event>,
+    /// When the newest events were, of those that may be counted, oldest first.
+    newest: VecDeque<(u64, Instant)>,
+    /// The newest number that is kept no more, of those that were not counted with a newer one.
+    left_out: u64,
     /// Since when etcd is lost, if it is.
     lost: Option<Instant>,
 }
@@ -42,19 +53,22 @@ pub struct After {
 impl History {
     /// An empty history of this host, with an id that no other history has.
     pub fn new(id: String, host: String) -> History {
-        History { id, host, last: 0, events: VecDeque::new(), lost: None }
+        let (events, newest) = (VecDeque::new(), VecDeque::new());
+        History { id, host, last: 0, events, newest, left_out: 0, lost: None }
     }
 
     /// The history that an earlier life of the agent has left ([`History::to_bytes`]); none if that cannot
     /// be read, or its numbers are wrong.
     pub fn restored(bytes: &[u8], host: String) -> Option<History> {
         let wire::Events { history, last, events, .. } = serde_json::from_slice(bytes).ok()?;
-        let newest_first = events.iter().rev().map(|event| event.seq);
-        let in_order = newest_first.zip((1..=last).rev()).all(|(seq, expected)| seq == expected);
-        let fits = events.len() <= KEPT && events.len() as u64 <= last;
-        (in_order && fits && !history.is_empty()).then(|| History {
+        let numbers = || events.iter().map(|event| event.seq);
+        let in_order = numbers().zip(numbers().skip(1)).all(|(one, next)| one < next);
+        let ends = numbers().next() != Some(0) && numbers().next_back().unwrap_or(last) == last;
+        let left_out = numbers().next().map_or(last, |first| first.saturating_sub(1));
+        (in_order && ends && events.len() <= KEPT && !history.is_empty()).then(|| History {
             id: history,
             last,
+            left_out,
             events: events.into(),
             ..History::new(String::new(), host)
         })
@@ -97,11 +111,17 @@ impl History {
     pub fn record(&mut self, happening: &Happening, time: String, now: Instant) {
         let took = happening.took.or_else(|| self.loss(happening.kind, now));
         self.last += 1;
+        let times = self.take_same(happening, now);
         if self.events.len() >= KEPT {
-            self.events.pop_front();
+            let oldest = self.events.pop_front();
+            self.left_out = oldest.map_or(self.left_out, |event| event.seq);
+        }
+        if is_counted(happening) {
+            self.newest.push_back((self.last, now));
         }
         self.events.push_back(wire::Event {
             seq: self.last,
+            times,
             time,
             host: self.host.clone(),
             ip: happening.ip.map(|ip| ip.to_string()),
@@ -111,6 +131,29 @@ impl History {
             took_ms: took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
             by: happening.by.as_deref().map(shortened),
         });
+    }
+
+    /// Takes the same event out, if it was a moment ago; how often it has happened with this one.
+    fn take_same(&mut self, happening: &Happening, now: Instant) -> Option<u64> {
+        while self.newest.front().is_some_and(|(_, at)| now.saturating_duration_since(*at) > AGAIN)
+        {
+            self.newest.pop_front();
+        }
+        if !is_counted(happening) {
+            return None;
+        }
+        let (kind, ip) = (happening.kind.to_string(), happening.ip.map(|ip| ip.to_string()));
+        let (what, why) = (shortened(&happening.what), shortened(&happening.why));
+        let found = self.newest.iter().enumerate().rev().find_map(|(place, (seq, _))| {
+            let at = self.events.binary_search_by_key(seq, |event| event.seq).ok()?;
+            let event = self.events.get(at)?;
+            let same =
+                event.kind == kind && event.ip == ip && event.what == what && event.why == why;
+            same.then_some((place, at))
+        });
+        let (place, at) = found?;
+        self.newest.remove(place);
+        Some(self.events.remove(at)?.times.unwrap_or(1) + 1)
     }
 
     /// How long etcd was lost, when it is back.
@@ -136,13 +179,19 @@ impl History {
     pub fn after(&self, after: &After) -> wire::Events {
         let is_other = after.history.as_ref().is_some_and(|id| *id != self.id)
             || after.seq.is_some_and(|seq| seq > self.last);
-        let first = self.events.front().map_or(self.last + 1, |event| event.seq);
         let read = after.seq.filter(|_| !is_other).unwrap_or(0);
-        let missed = is_other || after.seq.is_some_and(|seq| seq + 1 < first);
-        let skipped = usize::try_from((read + 1).saturating_sub(first)).unwrap_or(usize::MAX);
+        let missed = is_other || after.seq.is_some_and(|seq| seq < self.left_out);
+        let skipped = self.events.partition_point(|event| event.seq <= read);
         let events = self.events.iter().skip(skipped).cloned().collect();
         wire::Events { history: self.id.clone(), last: self.last, missed, events }
     }
+}
+
+/// Whether what is repeated is counted: a fact, not a change of what is, and nobody's request.
+fn is_counted(happening: &Happening) -> bool {
+    matches!(happening.kind, Kind::Conflict | Kind::Host | Kind::Refused | Kind::Trouble)
+        && happening.by.is_none()
+        && happening.took.is_none()
 }
 
 fn shortened(text: &str) -> String {
@@ -214,7 +263,9 @@ mod tests {
             String::new(),
             "{}".to_owned(),
             text.replace("\"seq\":2", "\"seq\":7"),
+            text.replace("\"seq\":1", "\"seq\":0"),
             text.replace("\"last\":3", "\"last\":2"),
+            text.replace("\"last\":3", "\"last\":4"),
             text.replace("\"history\":\"a\"", "\"history\":\"\""),
         ] {
             assert!(History::restored(wrong.as_bytes(), String::new()).is_none(), "{wrong}");
@@ -238,6 +289,46 @@ mod tests {
             r#"{"seq":3,"time":"t3","host":"h1","ip":"10.0.0.1/32","kind":"change","what":"delete","why":"","by":"::1"}]}"#,
         );
         assert_eq!(String::from_utf8(history.to_bytes()).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_repeated_within_seconds_is_counted_and_drives_nothing_else_out() {
+        let (mut history, mut now) = (history_of(2), Instant::now());
+        let ips: Vec<_> = (1..=50).map(|n| format!("10.0.0.{n}/32").parse().unwrap()).collect();
+        for _ in 0..40 {
+            for ip in &ips {
+                let same = Kind::Conflict.of("this host has the IP").because("elected").to(*ip);
+                history.record(&same, now.elapsed().as_nanos().to_string(), now);
+            }
+            now += Duration::from_secs(1);
+        }
+        let found = history.after(&After::default());
+        assert_eq!((found.events.len(), found.last, found.missed), (52, 2002, false));
+        assert_eq!((found.events[1].times, found.events[2].times), (None, Some(40)));
+        let numbers: Vec<u64> = found.events.iter().map(|event| event.seq).collect();
+        assert_eq!((numbers[1], numbers[2], numbers[51]), (2, 1953, 2002), "each is the last one");
+        assert_eq!(ask(&history, Some("a"), Some(1990)).1.len(), 12);
+        assert!(!ask(&history, Some("a"), Some(5)).0, "what was counted is not missed");
+        let mut next = History::restored(&history.to_bytes(), "h1".to_owned()).unwrap();
+        assert_eq!(next.after(&After::default()), found);
+        // Another life, another reason, another IP, or a while later.
+        let same = Kind::Conflict.of("this host has the IP").because("elected").to(ips[0]);
+        next.record(&same, "t".to_owned(), now);
+        assert_eq!(next.events.len(), 53);
+        for other in
+            [same.clone().because("x"), Kind::Trouble.of("x").to(ips[1]), Kind::Host.of("x")]
+        {
+            next.record(&other, "t".to_owned(), now);
+        }
+        next.record(&same, "t".to_owned(), now + AGAIN + Duration::from_secs(1));
+        assert_eq!((next.events.len(), next.events.back().unwrap().times), (57, None));
+        // Each is told that changes who has an IP, or that somebody has asked for.
+        let asked = Happening { by: Some("::1".to_owned()), ..Kind::Refused.of("failover") };
+        for told in [Kind::Move.of("h1 -> h2"), Kind::Transition.of("x"), asked] {
+            let before = next.events.len();
+            (0..2).for_each(|_| next.record(&told, "t".to_owned(), now));
+            assert_eq!(next.events.len(), before + 2, "{told:?}");
+        }
     }
 
     #[test]

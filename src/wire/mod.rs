@@ -358,6 +358,9 @@ pub struct Event {
     /// Who asked for it: the address of a client of the API, and its user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// How often it has happened within seconds of each other, if more than once; this is the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u64>,
 }
 
 /// The body of every answer that is not a success.

@@ -158,6 +158,7 @@ pub(crate) fn events(known: Option<u64>, last: u64) -> Answer {
         why: String::new(),
         took_ms: None,
         by: None,
+        times: None,
     };
     let events = (known.unwrap_or(0) + 1..=last).map(event).collect();
     Answer::Events(Box::new(wire::Events { history: "a".to_owned(), last, missed: false, events }))

@@ -46,8 +46,9 @@ fn a_failover_a_refusal_a_crash_and_a_loss_of_etcd_are_told_in_order_and_after_a
 
     let before = told(&lab, first, "");
     assert!(before.events.iter().all(|it| it.host == first_name && it.time.ends_with('Z')));
-    let numbers = before.events.iter().map(|it| it.seq);
-    assert!(numbers.eq(1..=before.last), "{before:#?}");
+    // What is repeated is told once, by the last number.
+    let numbers: Vec<u64> = before.events.iter().map(|it| it.seq).collect();
+    assert!(numbers.is_sorted() && numbers.last() == Some(&before.last), "{before:#?}");
     let vip = VIP.to_string();
     let events = &mut before.events.as_slice();
     find(events, ["agent", "starts", ""]);
