@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::decode::{Cluster, Vip};
+use super::kind::Kind;
 use super::{Facts, Own, remedy};
 use crate::sorted::{set_of, sort_by};
 use crate::store::MOST_MEMBERS;
@@ -13,43 +14,6 @@ use crate::wire::Finding;
 
 /// How many names a text has.
 const NAMES: usize = 5;
-
-/// The kinds, worst first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    Etcd,
-    Conflict,
-    NoOwner,
-    Redundancy,
-    Host,
-    Problem,
-    BadValue,
-}
-
-impl Kind {
-    #[cfg(test)]
-    pub(super) const ALL: [Kind; 7] = [
-        Kind::Etcd,
-        Kind::Conflict,
-        Kind::NoOwner,
-        Kind::Redundancy,
-        Kind::Host,
-        Kind::Problem,
-        Kind::BadValue,
-    ];
-
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Kind::Etcd => "etcd",
-            Kind::Conflict => "conflict",
-            Kind::NoOwner => "no_owner",
-            Kind::Redundancy => "redundancy",
-            Kind::Host => "host",
-            Kind::Problem => "problem",
-            Kind::BadValue => "bad_value",
-        }
-    }
-}
 
 /// All findings, worst first.
 pub(super) fn all(facts: &Facts, cluster: &Cluster) -> Vec<Finding> {

@@ -6,6 +6,7 @@
 
 mod decode;
 mod findings;
+mod kind;
 mod remedy;
 mod report;
 

@@ -1,6 +1,6 @@
 //! What to do about each thing of the cluster that needs a person: by its kind, and by the words that the agent has for it.
 
-use super::findings::Kind;
+use super::kind::Kind;
 
 /// About a machine that claims an IP and does not offer it.
 const STRANGER: &str = "find it by that address (the switch knows its port) and take the IP off it, or delete the IP here \
