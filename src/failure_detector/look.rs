@@ -31,8 +31,8 @@ impl FailureDetector {
     /// another host took their last IP. Etcd may have their leases yet.
     pub fn away(&self) -> Vec<(&str, Instant)> {
         let owners = self.owners.values();
-        let owners = owners.filter_map(|owner| Some((&*owner.host, owner.is_away_since()?)));
-        owners.chain(self.away.iter().map(|(host, since)| (&**host, *since))).collect()
+        let owners = owners.filter_map(|owner| Some((owner.host.as_str(), owner.is_away_since()?)));
+        owners.chain(self.away.iter().map(|(host, since)| (host.as_str(), *since))).collect()
     }
 
     fn owner_of(&self, ip: Slot) -> Option<&Owner> {

@@ -56,7 +56,7 @@ pub struct FailureDetector {
     agents: BTreeMap<String, Agent>,
     deaths: HashMap<String, Death>,
     /// Hosts that did not answer when they lost their last IP, and have said nothing in etcd since.
-    away: BTreeMap<String, Instant>,
+    away: Vec<(String, Instant)>,
     /// What was last said of owners that are missed.
     missed: Option<Missed>,
     /// When there is something to do without being told.
@@ -85,7 +85,7 @@ impl FailureDetector {
             awaited: HashMap::new(),
             agents: BTreeMap::new(),
             deaths: HashMap::new(),
-            away: BTreeMap::new(),
+            away: Vec::new(),
             missed: None,
             due: BTreeMap::new(),
             calls: 0,
@@ -149,7 +149,9 @@ impl FailureDetector {
         let away = owner.is_away_since();
         owner.loses(ip, self.timing.alone, now, steps);
         if owner.ips.is_empty() {
-            self.away.extend(away.map(|since| (owner.host.clone(), since)));
+            let host = owner.host.clone();
+            self.away.retain(|(other, _)| *other != host);
+            self.away.extend(away.map(|since| (host, since)));
             let called = owner.call.is_some();
             steps.extend(called.then(|| Step::EndCall(owner.host.clone())));
             self.owners.remove(&lease);
@@ -184,14 +186,13 @@ impl FailureDetector {
     /// revision of etcd; or it has gone, if the lease is 0.
     pub fn agent(&mut self, host: String, lease: i64, revision: i64, now: Instant) -> Vec<Step> {
         let mut steps = Vec::new();
+        let before = self.agents.get(&host).copied();
+        if before.is_none_or(|it| (it.lease, it.revision) != (lease, revision)) {
+            self.away.retain(|(other, _)| *other != host);
+        }
         if lease == 0 {
             self.agents.remove(&host);
-            self.away.remove(&host);
         } else {
-            let before = self.agents.get(&host).copied();
-            if before.is_none_or(|it| (it.lease, it.revision) != (lease, revision)) {
-                self.away.remove(&host);
-            }
             let since = before.filter(|it| it.lease == lease).map_or(now, |it| it.since);
             self.agents.insert(host.clone(), Agent { lease, since, revision });
             // It may have come to hear nobody, and was asked long ago.

@@ -34,7 +34,7 @@ pub struct History {
     last: u64,
     events: VecDeque<wire::Event>,
     /// When the newest events were, of those that may be counted, oldest first.
-    newest: VecDeque<(u64, Instant)>,
+    newest: Vec<(u64, Instant)>,
     /// The newest number that is kept no more, of those that were not counted with a newer one.
     left_out: u64,
     /// Since when etcd is lost, if it is.
@@ -53,7 +53,7 @@ pub struct After {
 impl History {
     /// An empty history of this host, with an id that no other history has.
     pub fn new(id: String, host: String) -> History {
-        let (events, newest) = (VecDeque::new(), VecDeque::new());
+        let (events, newest) = (VecDeque::new(), Vec::new());
         History { id, host, last: 0, events, newest, left_out: 0, lost: None }
     }
 
@@ -117,7 +117,7 @@ impl History {
             self.left_out = oldest.map_or(self.left_out, |event| event.seq);
         }
         if is_counted(happening) {
-            self.newest.push_back((self.last, now));
+            self.newest.push((self.last, now));
         }
         self.events.push_back(wire::Event {
             seq: self.last,
@@ -135,25 +135,27 @@ impl History {
 
     /// Takes the same event out, if it was a moment ago; how often it has happened with this one.
     fn take_same(&mut self, happening: &Happening, now: Instant) -> Option<u64> {
-        while self.newest.front().is_some_and(|(_, at)| now.saturating_duration_since(*at) > AGAIN)
-        {
-            self.newest.pop_front();
-        }
+        let oldest = self.events.front().map_or(0, |event| event.seq);
+        let counts = |at| now.saturating_duration_since(at) <= AGAIN;
+        self.newest.retain(|(seq, at)| *seq >= oldest && counts(*at));
         if !is_counted(happening) {
             return None;
         }
         let (kind, ip) = (happening.kind.to_string(), happening.ip.map(|ip| ip.to_string()));
         let (what, why) = (shortened(&happening.what), shortened(&happening.why));
-        let found = self.newest.iter().enumerate().rev().find_map(|(place, (seq, _))| {
-            let at = self.events.binary_search_by_key(seq, |event| event.seq).ok()?;
-            let event = self.events.get(at)?;
-            let same =
-                event.kind == kind && event.ip == ip && event.what == what && event.why == why;
-            same.then_some((place, at))
-        });
-        let (place, at) = found?;
-        self.newest.remove(place);
-        Some(self.events.remove(at)?.times.unwrap_or(1) + 1)
+        let newest = &self.newest;
+        let same = |event: &wire::Event| {
+            event.kind == kind
+                && event.ip == ip
+                && event.what == what
+                && event.why == why
+                && newest.iter().any(|(seq, _)| *seq == event.seq)
+        };
+        let before = self.events.iter().find(|event| same(event))?;
+        let (seq, times) = (before.seq, before.times.unwrap_or(1));
+        self.newest.retain(|(other, _)| *other != seq);
+        self.events.retain(|event| event.seq != seq);
+        Some(times + 1)
     }
 
     /// How long etcd was lost, when it is back.
