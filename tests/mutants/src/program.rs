@@ -5,7 +5,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use crate::list::{Genre, Mutant, Place};
+use crate::list::{Mutant, Place};
 use crate::sites::{Site, sites};
 
 /// What the sources get: `MUTANT` in the environment is the number of the mutant.
@@ -218,6 +218,7 @@ fn wrapped(code: &str, mut wraps: Vec<Wrap>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::list::Genre;
 
     fn mutant(genre: Genre, start: Place, end: Place, replacement: &str) -> Mutant {
         let (name, file) = (String::new(), String::new());

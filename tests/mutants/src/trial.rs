@@ -1,6 +1,7 @@
 //! Running tests on a mutant.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -23,14 +24,22 @@ pub(crate) struct Trial {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
     pub(crate) folder: PathBuf,
+    /// The processor time that they may take.
     pub(crate) limit: Duration,
 }
 
-/// Bytes of address space, in KiB: a mutant may fill the memory.
-const MOST_MEMORY: &str = "ulimit -v 8000000; exec \"$@\"";
+/// The most address space, in KiB: a mutant may fill the memory. The most processor time, in seconds: it may go round for
+/// ever. The time on the clock would say something of the machine.
+const LIMITS: &str = "ulimit -v 8000000; ulimit -t \"$1\"; shift; exec \"$@\"";
+
+/// Tests that wait for what does not come take no processor time.
+const HANGS: Duration = Duration::from_secs(600);
+
+/// How the kernel ends who has taken too much processor time (`RLIMIT_CPU`, setrlimit(2)).
+const ENDED: [i32; 2] = [9, 24];
 
 impl Trial {
-    /// All tests of a program, with time for ten times what they take on what is no mutant.
+    /// All tests of a program, with ten times the time that they take on what is no mutant, for two processors.
     pub(crate) fn new(program: &Path, folder: &Path, arguments: &[&str]) -> Result<Self, String> {
         let mut trial = Self {
             program: program.to_owned(),
@@ -44,24 +53,28 @@ impl Trial {
             return Err(format!("{} fails without a mutant: {verdict:?}", program.display()));
         }
         println!("{}: {:.1} s", program.display(), begin.elapsed().as_secs_f64());
-        trial.limit = begin.elapsed() * 10 + Duration::from_secs(20);
+        trial.limit = begin.elapsed() * 20 + Duration::from_secs(20);
         Ok(trial)
     }
 
     /// Runs them on one mutant; 0 is none.
     pub(crate) fn run(&self, mutant: usize) -> Result<Verdict, String> {
         let mut command = Command::new("sh");
-        command.args(["-c", MOST_MEMORY, "sh"]).arg(&self.program).args(&self.arguments);
+        command.args(["-c", LIMITS, "sh", &self.limit.as_secs().to_string()]);
+        command.arg(&self.program).args(&self.arguments);
         command.env("MUTANT", mutant.to_string());
         // The stack of each test that fails costs more than all tests.
         command.env("RUST_BACKTRACE", "0");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let failed = |error| format!("{}: {error}", self.program.display());
         let mut child = command.current_dir(&self.folder).spawn().map_err(failed)?;
-        let end = Instant::now() + self.limit;
+        let end = Instant::now() + HANGS;
         loop {
             match child.try_wait().map_err(failed)? {
                 Some(status) if status.success() => return Ok(Verdict::Missed),
+                Some(status) if status.signal().is_some_and(|it| ENDED.contains(&it)) => {
+                    return Ok(Verdict::Timeout);
+                }
                 Some(_) => return Ok(Verdict::Caught),
                 None if Instant::now() > end => {
                     child.kill().and_then(|()| child.wait()).map_err(failed)?;
