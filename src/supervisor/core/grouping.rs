@@ -54,7 +54,9 @@ impl Core {
         }
         let Lease::Held(_) = self.lease.told else {
             if self.life == Life::Stopping {
-                self.group_names().iter().for_each(|name| self.withdraw(name));
+                // Those of this host are among them. Its IPs are not looked through: it stops with each of thousands.
+                let names: Vec<GroupName> = self.table.groups.keys().cloned().collect();
+                names.iter().for_each(|name| self.withdraw(name));
             }
             return;
         };
