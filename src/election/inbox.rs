@@ -1,8 +1,8 @@
 //! What wakes the thread of an election: orders from its handle, and events from etcd, the actuator
 //! and the checks.
 //!
-//! The way to the thread has no limit: to send must never block, and what is sent are changes. A channel of
-//! crossbeam's would do, but takes a kilobyte and a half of memory, and there may be thousands of elections.
+//! The way to the thread has no limit: who sends never waits for room or for the reader, and what is sent are changes.
+//! A channel of crossbeam's would do, but takes a kilobyte and a half of memory, and there may be thousands of elections.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
