@@ -2,9 +2,11 @@
 //! minute.
 //!
 //! `cargo bench --features lab --bench chaos [-- [--minutes N] [--seed N] [--policy POLICY]
-//! [--detection WORD] [--only TEXT,…]]`, as root. The same seed draws the same faults, and whether etcd
-//! asks for passwords; with `--only`, those faults whose names contain one of the texts. `LINKD` names
-//! another agent than the one that cargo builds. The exit code is 1 when a bound was broken.
+//! [--detection WORD] [--only TEXT,…] [--soak]]`, as root. The same seed draws the same faults, and whether
+//! etcd asks for passwords; with `--only`, those faults whose names contain one of the texts. The policy
+//! `each` gives the IPs each policy in turn. `--soak` has that policy and 20 IPs, leaves one agent its
+//! process, and tells at the end what has grown. `LINKD` names another agent than the one that cargo
+//! builds. The exit code is 1 when a bound was broken or something has grown.
 
 #![allow(clippy::print_stdout, reason = "a report on stdout is what this program is for")]
 
@@ -41,6 +43,7 @@ fn settings() -> Settings {
             "--policy" => settings.policy = value(),
             "--detection" => settings.detection = value(),
             "--only" => settings.only = value(),
+            "--soak" => (settings.soak, settings.policy) = (true, "each".to_owned()),
             other => panic!("there is no argument {other}"),
         }
     }

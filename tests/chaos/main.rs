@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod around;
 #[cfg(test)]
+mod growing;
+#[cfg(test)]
 #[allow(dead_code, unused_imports, reason = "the scenarios use the rest of the lab")]
 #[path = "../lab/harness/mod.rs"]
 mod harness;

@@ -8,6 +8,7 @@
 pub(crate) mod audit;
 pub(crate) mod bounds;
 pub(crate) mod calls;
+pub(crate) mod growth;
 mod noise;
 mod outcome;
 pub(crate) mod plan;
@@ -37,12 +38,14 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
     /// How long new rounds begin.
     pub(crate) time: Duration,
-    /// `ETCD_LOSS_POLICY` of the agents.
+    /// `ETCD_LOSS_POLICY` of the agents, or `each`: the IPs have each of them in turn.
     pub(crate) policy: String,
     /// `CRASH_DETECTION` of the agents.
     pub(crate) detection: String,
     /// Only faults in whose names one of these texts is; they are separated by commas.
     pub(crate) only: String,
+    /// Whether 20 IPs are shared, and what grows is looked at.
+    pub(crate) soak: bool,
 }
 
 impl Settings {
@@ -50,7 +53,7 @@ impl Settings {
     pub(crate) fn new(seed: u64) -> Settings {
         let time = Duration::from_secs(600);
         let (policy, detection) = ("take".to_owned(), "strict".to_owned());
-        Settings { seed, time, policy, detection, only: String::new() }
+        Settings { seed, time, policy, detection, only: String::new(), soak: false }
     }
 }
 
@@ -71,9 +74,15 @@ pub(crate) fn run(settings: &Settings, tell: &mut dyn FnMut(&str)) -> usize {
     });
     let until = Instant::now() + settings.time;
     let mut table = Table::default();
-    let mut stage = None;
+    let mut lab = None;
+    let mut grown = 0;
+    let begin = || {
+        let mut stage = Stage::new(policy, detection, passwords);
+        let growth = settings.soak.then(|| stage.soak());
+        (stage, growth)
+    };
     while Instant::now() < until {
-        let here = stage.get_or_insert_with(|| Stage::new(policy, detection, passwords));
+        let (here, growth) = lab.get_or_insert_with(begin);
         here.seed = random.between(0, u64::from(u32::MAX));
         let faults = plan::round(&mut random, HOSTS.len(), &kinds);
         let outcome = Round::begin(here).play(&faults);
@@ -83,11 +92,15 @@ pub(crate) fn run(settings: &Settings, tell: &mut dyn FnMut(&str)) -> usize {
             tell(&outcome.story);
         }
         if !outcome.is_well {
+            grown += growth.as_ref().map_or(0, |growth| growth.judge(tell));
             tell("the next round begins in a new lab");
-            stage = None;
+            lab = None;
+        } else if let Some(growth) = growth {
+            growth.look(here);
         }
     }
+    grown += lab.and_then(|(_, growth)| growth).map_or(0, |growth| growth.judge(tell));
     tell(&table.to_string());
     assert!(table.compared_enough(), "nobody was scraped");
-    table.violations()
+    table.violations() + grown
 }

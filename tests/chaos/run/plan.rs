@@ -177,6 +177,16 @@ impl Kind {
         !matches!(self, Kind::Around(_))
     }
 
+    /// True when the agent is another process afterwards, or executes its program again.
+    pub(crate) fn ends_an_agent(self) -> bool {
+        match self {
+            Kind::Agent(kind) => !matches!(kind, OnAgent::FreezeBriefly | OnAgent::Freeze),
+            Kind::Host(kind) => kind == OnHost::PowerOff,
+            Kind::Around(kind) => matches!(kind, Around::PortTaken | Around::PortTakenReload),
+            Kind::Etcd(_) | Kind::Lock(_) | Kind::Service(_) | Kind::Calls => false,
+        }
+    }
+
     /// All of them.
     pub(crate) const ALL: [Kind; 39] = [
         Kind::Agent(OnAgent::KillBriefly),

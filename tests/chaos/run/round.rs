@@ -199,7 +199,7 @@ fn effects(done: &[Done], vip: usize, stage: &Stage) -> Vec<Effect> {
         lasted: done.healed - done.struck.at,
         on_owner: done.struck.host.is_some_and(|host| done.binders[vip].contains(&host)),
         about: done.struck.fault.vip == vip,
-        loss: stage.loss(),
+        loss: stage.loss(vip),
         token: stage.token(),
     };
     done.iter().map(effect).collect()

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use link::policy::LossPolicy;
 use link::wire::{Ip, IpList};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::calls::{Caller, Ledger};
+use super::growth::Growth;
 use super::scrapes::{Scraped, Scrapes};
 use super::surroundings::Surroundings;
 use super::watch::Watch;
@@ -27,6 +28,15 @@ pub(crate) const CHECKED: usize = 1;
 
 /// The hosts.
 pub(crate) const HOSTS: [HostId; 3] = [H1, H2, H3];
+
+/// The IPs of a soak besides: with them there are 20. Nobody pings them.
+pub(super) const COMPANIONS: std::ops::RangeInclusive<u16> = 201..=217;
+
+/// The host whose agent is never ended in a soak.
+pub(super) const SPARED: HostId = H3;
+
+/// What each IP of a [`Stage`] has as its policy in turn, where the policy is called `each`.
+const EACH: [LossPolicy; VIPS.len()] = [LossPolicy::Take, LossPolicy::Probe, LossPolicy::Hold];
 
 /// The port of the service, on each host's loopback.
 const PORT: u16 = 8080;
@@ -55,7 +65,12 @@ pub(crate) struct Stage {
     /// The addresses of each host without the IPs: they must stay as they are.
     pub(super) own: BTreeMap<HostId, Vec<IpAddr>>,
     pub(super) surroundings: Surroundings,
-    loss: LossPolicy,
+    /// What is done with each IP without etcd; that of the first is what the agents do by default.
+    losses: [LossPolicy; VIPS.len()],
+    /// The IPs of a soak besides.
+    pub(super) companions: Vec<Vip>,
+    /// The host whose agent must not be ended.
+    pub(super) spared: Option<HostId>,
     passwords: bool,
     /// How long a look at what etcd has took at most in this round.
     pub(super) longest_look: Cell<Duration>,
@@ -72,7 +87,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Three hosts with agents that share the IPs, a client, and etcd on a network of its own, which
-    /// may ask for passwords.
+    /// may ask for passwords. The policy is a word of `ETCD_LOSS_POLICY`, or `each`.
     pub(crate) fn new(policy: &str, detection: &str, passwords: bool) -> Stage {
         let builder = Lab::builder(3).etcd_members(3).management_network();
         let builder = if passwords { builder.password().etcd_flags(SLOW) } else { builder };
@@ -89,9 +104,11 @@ impl Stage {
         let scrapes = Scrapes::start(HOSTS.map(scraped));
         let services = HOSTS.map(|host| (host, listen(&lab, host)));
         let own = HOSTS.map(|host| (host, lasting_addresses(&lab, host)));
+        let losses = if policy == "each" { EACH } else { [policy.parse().expect("a policy"); 3] };
+        let policy = losses[0].to_string();
         for host in HOSTS {
             let chosen = [
-                ("ETCD_LOSS_POLICY", policy),
+                ("ETCD_LOSS_POLICY", policy.as_str()),
                 ("CRASH_DETECTION", detection),
                 ("ETCD_HOSTS", &endpoints),
             ];
@@ -107,7 +124,9 @@ impl Stage {
             surroundings,
             passwords,
             longest_look: Cell::default(),
-            loss: policy.parse().expect("a policy"),
+            losses,
+            companions: Vec::new(),
+            spared: None,
             struck: Vec::new(),
             snapshot,
             ledger: Ledger::default(),
@@ -128,16 +147,38 @@ impl Stage {
     fn offer(&mut self, host: HostId, number: usize, vip: Vip) {
         let check = json!({ "type": "TCP", "host": "127.0.0.1", "port": PORT });
         let checks = if number == CHECKED { json!([check]) } else { json!([]) };
-        self.lab[host].api().create(&json!({ "ip": vip.to_string(), "checks": checks }));
+        self.register(host, vip, self.loss(number), json!({ "checks": checks }));
         eventually("somebody owns it", || {
             self.serve();
             self.lab.owner(vip).is_some()
         });
     }
 
-    /// What the agents do without etcd.
-    pub(crate) fn loss(&self) -> LossPolicy {
-        self.loss
+    /// Has the hosts share 20 IPs, which have each of the policies in turn, and has the agent run all the time of
+    /// which it gives the growth.
+    pub(crate) fn soak(&mut self) -> Growth {
+        self.companions = COMPANIONS.map(Vip::v4).collect();
+        for (number, vip) in self.companions.iter().enumerate() {
+            for host in HOSTS {
+                self.register(host, *vip, self.loss(number), json!({}));
+            }
+        }
+        self.spared = Some(SPARED);
+        Growth::begin(self, SPARED)
+    }
+
+    /// Registers an IP, with its policy where that is not what the agents do by default.
+    fn register(&self, host: HostId, vip: Vip, loss: LossPolicy, mut record: Value) {
+        record["ip"] = json!(vip.to_string());
+        if loss != self.losses[0] {
+            record["etcd_loss_policy"] = json!(loss);
+        }
+        self.lab[host].api().create(&record);
+    }
+
+    /// What is done without etcd with the IP that has this number.
+    pub(crate) fn loss(&self, number: usize) -> LossPolicy {
+        self.losses[number % self.losses.len()]
     }
 
     /// How long it may take until every agent has a token: each needs a check of its password, and so

@@ -29,6 +29,9 @@ impl Stage {
         if fault.kind.is_alone() && host.is_some_and(|host| self.struck.contains(&host)) {
             return None;
         }
+        if fault.kind.ends_an_agent() && host.is_some_and(|host| self.spared == Some(host)) {
+            return None;
+        }
         let at = Instant::now();
         let done = match (fault.kind, host) {
             (Kind::Agent(kind), Some(host)) => self.strike_agent(kind, host),

@@ -31,7 +31,13 @@ impl Stage {
             stored.has_lock(vip, *owner)?;
             stored.all_offer(vip)?;
         }
-        let extras = self.extra_owners(&shown, &stored)?;
+        let mut extras = self.extra_owners(&shown, &stored)?;
+        for vip in &self.companions {
+            let owner = self.binder(*vip)?;
+            stored.has_lock(*vip, owner)?;
+            stored.all_offer(*vip)?;
+            extras.push((*vip, owner));
+        }
         self.addresses_are_right(&owners, &extras)?;
         Ok(owners)
     }

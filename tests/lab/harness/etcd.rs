@@ -175,7 +175,7 @@ impl Etcd {
     }
 
     /// The present revision, or 0 if no member tells it.
-    pub(super) fn revision(&self) -> i64 {
+    pub(crate) fn revision(&self) -> i64 {
         let status = self.status().unwrap_or_default();
         status.iter().map(|status| status.revision).max().unwrap_or_default()
     }
