@@ -134,7 +134,7 @@ impl Search {
         if let Some(first) = first.take_if(|_| world.state.faults_left == 0) {
             return Ok(vec![(first.step, first.next)]);
         }
-        let heals = world.state.lasting.iter().map(|fault| Step::Heal(*fault));
+        let heals = world.endings();
         // The end of a fault is a long time to come, compared with a message.
         let (heals, early) = match enabled.messages.is_empty() {
             true => (heals.collect(), Vec::new()),

@@ -5,7 +5,7 @@ use link::fsm::State as Fsm;
 use link::lock::{self, Gap};
 
 use crate::host::{Exchange, HostId, Life};
-use crate::step::Fault;
+use crate::step::{Fault, Step};
 use crate::world::{World, cidr};
 
 impl World {
@@ -43,6 +43,7 @@ impl World {
             }
             Fault::Missed(id) => self.missed_or_not(id).is_some_and(|(_, truly)| !truly),
             Fault::LockDeleted => self.state.etcd_is_up && self.holder().is_some(),
+            Fault::GoLink => self.state.etcd_is_up && !self.state.etcd_refuses,
             Fault::EtcdDown | Fault::EtcdWiped | Fault::EtcdRestored | Fault::EtcdRefuses => {
                 self.state.etcd_is_up
             }
@@ -93,6 +94,7 @@ impl World {
             Fault::Mistaken(id) => self.mistake_for_dead(id),
             Fault::Missed(id) => self.miss_by_mistake(id),
             Fault::LockDeleted => self.delete_lock(),
+            Fault::GoLink => self.begin_go(),
             Fault::EtcdDown => self.stop_etcd(),
             Fault::EtcdWiped => {
                 // That it is another one is told by the watches.
@@ -106,6 +108,13 @@ impl World {
             }
             Fault::EtcdRefuses => self.state.etcd_refuses = true,
         }
+    }
+
+    /// The faults that can end now. What a Go LinK leaves in etcd is removed with it.
+    pub(crate) fn endings(&self) -> impl Iterator<Item = Step> {
+        let writes = self.state.etcd_is_up && !self.state.etcd_refuses;
+        let all = self.state.lasting.iter().copied();
+        all.filter(move |fault| writes || *fault != Fault::GoLink).map(Step::Heal)
     }
 
     pub(crate) fn heal(&mut self, fault: Fault) {
@@ -146,6 +155,7 @@ impl World {
                     self.tell(id, Input::Bound(true));
                 }
             }
+            Fault::GoLink => self.end_go(),
             Fault::EtcdRefuses => self.state.etcd_refuses = false,
             Fault::Revoke(_)
             | Fault::Failover(_)
@@ -243,6 +253,7 @@ fn leaves_no_gap(fault: Fault) -> bool {
         | Fault::Mistaken(_)
         | Fault::Missed(_)
         | Fault::LockDeleted
+        | Fault::GoLink
         | Fault::Kill(_)
         | Fault::PowerOff(_)
         | Fault::LeaderOff(_)
@@ -272,6 +283,7 @@ fn lasts(fault: Fault) -> bool {
         | Fault::CheckFails(_)
         | Fault::InterfaceDown(_)
         | Fault::BindFails(_)
+        | Fault::GoLink
         | Fault::EtcdDown
         | Fault::EtcdRefuses => true,
         Fault::Revoke(_)

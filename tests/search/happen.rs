@@ -6,6 +6,7 @@ use link::lock::{self, Advertisement, Candidacy, Gap, Lease, Request};
 use link::network::{Missed, ProbeResult};
 
 use crate::bugs::Bug;
+use crate::golink::GO;
 use crate::host::{Exchange, HostId, Life, Told, mac};
 use crate::step::Step;
 use crate::world::{World, cidr};
@@ -49,6 +50,7 @@ impl Enabled {
 impl World {
     pub(crate) fn enabled(&self) -> Enabled {
         let mut enabled = Enabled::default();
+        self.go_steps(&mut enabled.messages, &mut enabled.later);
         for id in self.ids() {
             self.messages(id, &mut enabled);
             self.etcd_times(id, &mut enabled);
@@ -75,7 +77,7 @@ impl World {
         add(answered && host.runs(), Step::Answered(id));
         add(host.runs() && !host.views.is_empty(), Step::Watched(id));
         add(host.runs() && connected && !host.watches, Step::WatchOpens(id));
-        for from in self.ids() {
+        for from in self.ids().chain([GO]) {
             add(host.runs() && host.claims & 1 << from != 0, Step::Claimed { to: id, from });
         }
         let news = host.probing.is_some_and(|told| told != Some(self.probe(id)));
@@ -273,6 +275,8 @@ impl World {
             Step::Neighbours(id) => self.neighbours(id),
             Step::CleansUp(id) => self.clean_up(id),
             Step::Timer(id, timer) => self.tell(id, Input::Timer(timer)),
+            Step::GoTries => self.go_tries(),
+            Step::GoLeaseEnds => self.go_lease_ends(),
             Step::Fault(fault) => self.begin(fault),
             Step::Heal(fault) => self.heal(fault),
         }

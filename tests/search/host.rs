@@ -10,6 +10,8 @@ use link::network::{Hearing, Mac, ProbeResult};
 use link::policy::{AllFailingPolicy, LossPolicy};
 use link::preference::Preference;
 
+use crate::golink::GO;
+
 /// Hosts are numbered from 0.
 pub(crate) type HostId = usize;
 
@@ -218,7 +220,7 @@ pub(crate) fn core(id: HostId, policies: Policies) -> Core {
 }
 
 pub(crate) fn name(id: HostId) -> String {
-    format!("h{id}")
+    if id == GO { "go".to_owned() } else { format!("h{id}") }
 }
 
 pub(crate) fn mac(id: HostId) -> Mac {

@@ -5,6 +5,7 @@ use link::fsm::State as Fsm;
 use link::lock;
 use link::policy::{AllFailingPolicy, LossPolicy};
 
+use crate::golink::GO;
 use crate::host::{Exchange, HostId, Life, Told, name};
 use crate::world::{World, cidr};
 
@@ -21,6 +22,7 @@ impl World {
         let heard: Vec<_> = able.iter().copied().filter(|id| !self.host(*id).deaf).collect();
         let owners = if heard.is_empty() { &able } else { &heard };
         match bound.as_slice() {
+            [] if self.state.go.bound => self.judge_go()?,
             [] if able.is_empty() => self.judge_nobody(&members)?,
             [owner] if owners.contains(owner) => self.judge_owner(*owner)?,
             [owner] if able.is_empty() => self.judge_last_one(*owner)?,
@@ -65,8 +67,11 @@ impl World {
         if !held || !self.state.etcd_is_up || self.state.etcd_refuses {
             return Ok(());
         }
-        match self.bound_of(&self.ids().collect::<Vec<_>>()).as_slice() {
-            [] => Ok(()),
+        let mut owners = self.bound_of(&self.ids().collect::<Vec<_>>());
+        // What it has lost it finds out by its poll.
+        owners.extend((self.state.go.bound && self.go_owns()).then_some(GO));
+        match owners.as_slice() {
+            [] | [GO] => Ok(()),
             [owner] if self.may_be_slow_to_announce(*owner) => Ok(()),
             [owner] => self.judge_neighbours(*owner),
             // An owner that hears nobody listens for more than a second before it says so to the host that has the
@@ -97,6 +102,18 @@ impl World {
         ids.iter().copied().filter(bound).collect()
     }
 
+    /// A Go LinK has the IP, and no other host that etcd can tell. It announces it once: a host that announced it after
+    /// that does so for the Go LinK.
+    fn judge_go(&self) -> Result<(), String> {
+        match self.state.neighbours_send_to {
+            _ if !self.go_owns() => Err("a Go LinK has the IP without its lock".to_owned()),
+            Some(other) if other != GO && !self.host(other).bound => {
+                Err(format!("a Go LinK has the IP, and the neighbours send to {}", name(other)))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn judge_owner(&self, owner: HostId) -> Result<(), String> {
         let state = self.host(owner).core.state();
         if state != Fsm::Activated {
@@ -112,7 +129,7 @@ impl World {
         if self.host(owner).deaf {
             return Ok(());
         }
-        let others = self.ids().any(|id| id != owner && self.host(id).bound);
+        let others = self.state.go.bound || self.ids().any(|id| id != owner && self.host(id).bound);
         match self.state.neighbours_send_to {
             Some(other) if other != owner && !others => Err(format!(
                 "{} has the IP, and the neighbours send to {}",
@@ -199,7 +216,7 @@ impl World {
 
     /// Some kernel has it, whether its agent runs or not.
     fn is_somewhere(&self) -> bool {
-        self.state.hosts.iter().any(|host| host.bound)
+        self.state.go.bound || self.state.hosts.iter().any(|host| host.bound)
     }
 }
 

@@ -24,6 +24,7 @@ mod explore;
 mod faults;
 mod found;
 mod full;
+mod golink;
 mod happen;
 mod host;
 mod judge;

@@ -60,6 +60,7 @@ impl First {
             | Fault::LeaderOff(_)
             | Fault::Revoke(_)
             | Fault::LockDeleted
+            | Fault::GoLink
             | Fault::EtcdDown
             | Fault::EtcdWiped
             | Fault::EtcdRestored

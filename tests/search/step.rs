@@ -61,6 +61,10 @@ pub(crate) enum Step {
     CleansUp(HostId),
     /// A timer of the core comes due.
     Timer(HostId, Timer),
+    /// A Go LinK tries for the lock, and looks whether it has it.
+    GoTries,
+    /// etcd ends the lease of a Go LinK that was stopped.
+    GoLeaseEnds,
     Fault(Fault),
     Heal(Fault),
 }
@@ -91,6 +95,8 @@ pub(crate) enum Fault {
     /// The same while etcd is silent, with all that wait for the owner as well: they miss it by mistake.
     Missed(HostId),
     LockDeleted,
+    /// A Go LinK shares the IP, until it is stopped.
+    GoLink,
     EtcdDown,
     EtcdWiped,
     EtcdRestored,
@@ -123,6 +129,7 @@ impl Fault {
         ];
         let global = [
             Fault::LockDeleted,
+            Fault::GoLink,
             Fault::EtcdDown,
             Fault::EtcdWiped,
             Fault::EtcdRestored,
@@ -153,6 +160,7 @@ impl Fault {
             Fault::Mistaken(_) => "owner taken for dead",
             Fault::Missed(_) => "owner missed by mistake",
             Fault::LockDeleted => "lock deleted",
+            Fault::GoLink => "Go LinK",
             Fault::EtcdDown => "etcd down",
             Fault::EtcdWiped => "etcd wiped",
             Fault::EtcdRestored => "etcd restored",
@@ -181,6 +189,7 @@ impl Fault {
             | Fault::Mistaken(host)
             | Fault::Missed(host) => Some(host),
             Fault::LockDeleted
+            | Fault::GoLink
             | Fault::EtcdDown
             | Fault::EtcdWiped
             | Fault::EtcdRestored
@@ -225,6 +234,8 @@ impl fmt::Display for Step {
             Step::Hears(host) => (host, " finds out whether it hears anybody"),
             Step::Neighbours(host) => (host, " knows whether its neighbours answer"),
             Step::CleansUp(host) => (host, " releases what its election has left behind"),
+            Step::GoTries => return f.write_str("the Go LinK tries for the lock"),
+            Step::GoLeaseEnds => return f.write_str("the lease of the Go LinK ends"),
             Step::Timer(host, timer) => return write!(f, "{}: {timer:?} is due", name(host)),
             Step::Fault(fault) => return write!(f, "FAULT {fault}"),
             Step::Heal(fault) => return write!(f, "END OF {fault}"),

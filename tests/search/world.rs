@@ -13,13 +13,14 @@ use link::vip::Cidr;
 
 use crate::bugs::Bug;
 use crate::canon::{self, Print};
+use crate::golink::{GO, GoLink};
 use crate::host::{Exchange, Host, HostId, Life, Policies, Told, mac, name};
 use crate::memory_etcd::{Change, MemoryEtcd};
 use crate::shared::Shared;
 use crate::step::Fault;
 
 /// How long a lease lives. The world has no clock: leases end when a step says so.
-const TTL: u32 = 5;
+pub(crate) const TTL: u32 = 5;
 
 #[derive(Clone, Debug)]
 pub(crate) struct World {
@@ -42,6 +43,7 @@ pub(crate) struct World {
 pub(crate) struct State {
     pub(crate) hosts: Vec<Shared<Host>>,
     pub(crate) etcd: Shared<MemoryEtcd>,
+    pub(crate) go: GoLink,
     /// Who held the lock last.
     pub(crate) last_holder: Option<String>,
     /// The host to which the neighbours send what is meant for the IP: it was the last to announce it.
@@ -60,11 +62,11 @@ pub(crate) struct State {
 impl State {
     /// Worlds with the same one behave alike; see [`crate::canon`].
     pub(crate) fn fingerprint(&self, gap: i64) -> u128 {
-        let State { hosts, etcd, last_holder, neighbours_send_to, .. } = self;
+        let State { hosts, etcd, go, last_holder, neighbours_send_to, .. } = self;
         let State { etcd_is_up, etcd_refuses, delays_left, gaps_are_allowed, .. } = self;
         let flags = (etcd_is_up, etcd_refuses, delays_left, gaps_are_allowed);
         let faults = (self.faults_left, &self.lasting);
-        let rest = Print::of(&(last_holder, neighbours_send_to, flags, faults));
+        let rest = Print::of(&(go, last_holder, neighbours_send_to, flags, faults));
         let parts = hosts.iter().map(Shared::print).chain([etcd.print(), &rest]);
         canon::fingerprint(parts, gap)
     }
@@ -77,6 +79,7 @@ impl World {
         let state = State {
             hosts: (0..hosts).map(|id| Shared::new(Host::new(id, policies))).collect(),
             etcd: Shared::new(etcd.clone()),
+            go: GoLink::default(),
             last_holder: None,
             neighbours_send_to: None,
             etcd_is_up: true,
@@ -173,7 +176,8 @@ impl World {
             }
             Action::Announce if self.bug == Some(Bug::NobodyAnnouncesAgain) => {}
             Action::Announce => self.announce(id),
-            // There is no Go LinK here.
+            // A Go LinK does not do it itself.
+            Action::AnnounceOwner if self.hears_go(id) => self.state.neighbours_send_to = Some(GO),
             Action::AnnounceOwner => {}
             Action::Probe(on) => self.host_mut(id).probing = on.then_some(None),
             // Only that nobody answers makes a difference.
@@ -229,6 +233,7 @@ impl World {
         };
         match self.ids().find(answers) {
             Some(other) => ProbeResult::Answered { wins_tie_break: other < id },
+            None if self.hears_go(id) => ProbeResult::Answered { wins_tie_break: false },
             None => ProbeResult::Silent,
         }
     }
@@ -236,7 +241,9 @@ impl World {
     /// Another host that answers for what the kernel of this one has, too.
     pub(crate) fn claimant(&self, id: HostId) -> Option<HostId> {
         let has_it = self.host(id).bound;
-        self.ids().find(|other| has_it && self.hears(id, *other) && self.host(*other).bound)
+        let other =
+            self.ids().find(|other| has_it && self.hears(id, *other) && self.host(*other).bound);
+        other.or_else(|| (has_it && self.hears_go(id)).then_some(GO))
     }
 
     /// The lock, as a read or a watch shows it now.
@@ -266,6 +273,7 @@ impl World {
     }
 
     pub(crate) fn tell_watches(&mut self, changes: &[Change]) {
+        self.tell_go(changes);
         if let Some(holder) = self.holder() {
             self.state.last_holder = Some(holder.host);
         }

@@ -98,10 +98,13 @@ impl Core {
         }
     }
 
+    /// A Go LinK has a candidacy without a lease, or none any more: it writes that once, and an agent with each lock.
     fn owner_is_go_link(&self) -> bool {
         let holder = self.etcd.lock.known_holder();
-        let mut others = self.etcd.candidates.last_known().unwrap_or_default().iter();
-        others.any(|it| it.lease == 0 && holder.is_some_and(|holder| holder.host == it.host))
+        self.etcd.candidates.last_known().is_some_and(|known| {
+            let mut agents = known.iter().filter(|it| it.lease != 0);
+            !agents.any(|it| holder.is_some_and(|holder| holder.host == it.host))
+        })
     }
 
     pub(super) fn on_owner_heard_again(&mut self) {
