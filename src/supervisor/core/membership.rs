@@ -287,6 +287,12 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_wanted_in_the_group_any_more_is_not_handed_to_its_owner() {
+        let story = Story::new(&[1], Some(("h2", 9)), &[1]).candidates(&["h1", "h2"]);
+        assert_eq!(story.single(2, ("h1", LEASE), &["h1", "h2"]).step(), Step::None);
+    }
+
+    #[test]
     fn what_is_not_wanted_any_more_leaves_in_the_hands_of_the_owner_and_stays_there() {
         let mut story = Story::new(&[1, 2], Some(("h1", LEASE)), &[1]).candidates(&["h1", "h2"]);
         story.offered = cidrs(&[1, 2]);
@@ -323,7 +329,10 @@ mod tests {
     fn an_owner_that_stops_leaves_the_parts_to_hosts_that_offer_no_more() {
         let owner = Some(("h1", LEASE));
         let story = || Story::new(&[1, 2], owner, &[1, 2]).candidates(&["h1"]);
-        assert_eq!(story().moment().last_step(), Step::Withdraw, "nobody else offers anything");
+        let own = story().single(2, ("group:gw", 0), &["h1"]);
+        for alone in [story(), own] {
+            assert_eq!(alone.moment().last_step(), Step::Withdraw, "nobody else offers anything");
+        }
         let part = || story().single(2, ("group:gw", 0), &["h1", "h2"]);
         let all = leaves(Right::Owner, &[(1, Left::Kept), (2, Left::Kept)]);
         assert_eq!(part().moment().last_step(), all);

@@ -278,7 +278,9 @@ fn what_goes_on_without_one_of_its_ips_is_not_on_its_way_to_another_host() {
 
 #[test]
 fn of_a_group_the_first_ip_says_what_holds_for_all() {
-    let mut story = Story::running(&[Record { priority: Some(7), ..grouped(1) }]);
+    let of_no_group = Record { priority: Some(3), ..record(0, 60) };
+    let first = Record { priority: Some(7), ..grouped(1) };
+    let mut story = Story::running(&[of_no_group, first]);
     let new = |priority| crate::command::NewVip {
         cidr: record(2, 0).cidr,
         checks: Vec::new(),

@@ -55,6 +55,37 @@ fn a_replaced_machine_takes_the_name_when_the_old_lease_has_ended() {
 }
 
 #[test]
+fn another_machine_with_the_name_is_told_so_each_ten_seconds() {
+    let mut story = Story::begin(None);
+    story.answer_load(theirs(&[]));
+    let claims = (0..20).filter(|_| {
+        story.feed(alive());
+        story.timer(Timer::NameCheck);
+        story.did(|it| *it == Action::Ask(Request::ClaimName { lease: THEIRS }))
+    });
+    assert_eq!(claims.count(), 2, "it is looked each second");
+}
+
+#[test]
+fn the_end_of_a_former_lease_of_another_machine_does_not_free_the_name() {
+    let records = [record(1, 5)];
+    let mut story = Story::running(&records);
+    for (lease, revision) in [(98, 60), (THEIRS, 61)] {
+        story.feed(Event::WatchOpened(Gap::Reconnected));
+        story.expect_ask(&Request::Load);
+        let host = HostKey { lease: Some(lease), instance: Some(machine(2)), revision };
+        story.answer_load(Found { host: Some(host), ..found(&records) });
+        story.expect(&Action::ReadLease(lease));
+        story.settle_comparison(&records);
+    }
+    story.feed(Event::LeaseLeft(98, Some((-1, 0))));
+    let writes = |it: &Request| matches!(it, Request::WriteHost { .. });
+    assert_eq!(story.take_ask(writes), None, "the key of a host that may be alive");
+    story.feed(alive());
+    story.expect_problem("is in use by");
+}
+
+#[test]
 fn a_cloned_image_that_boots_without_etcd_does_not_resume_the_lease_of_the_other() {
     let copy = LocalCopy { instance: Some(machine(2)), ..copy_of(&[record(1, 5)]) };
     let mut story = Story::begin(Some(copy));
@@ -67,6 +98,17 @@ fn a_cloned_image_that_boots_without_etcd_does_not_resume_the_lease_of_the_other
     story.expect_tell(Slot(1), Order::Leave);
     story.notice(Slot(1), Notice::Left { cleanup_pending: true });
     story.expect_problem("is in use by");
+}
+
+#[test]
+fn a_host_does_not_write_its_name_into_an_etcd_that_it_has_not_read() {
+    let mut story = Story::begin(Some(copy_of(&[record(1, 5)])));
+    story.fail(Request::Load, not_sent());
+    story.held();
+    let writes = |it: &Request| matches!(it, Request::WriteHost { .. });
+    assert_eq!(story.take_ask(writes), None, "another machine may have it");
+    story.answer_load(found(&[record(1, 5)]));
+    story.expect_tell(Slot(1), Order::Lease(Lease::Held(LEASE)));
 }
 
 #[test]
@@ -115,6 +157,28 @@ fn the_first_machine_goes_on_and_says_that_there_is_a_second() {
     story.timer(Timer::ClaimsEnd);
     story.expect_ask(&Request::DropClaims);
     assert_eq!(story.problems(), [""; 0]);
+}
+
+#[test]
+fn a_claim_lasts_as_long_as_it_is_renewed_and_each_machine_is_warned_of_once() {
+    let records = [record(1, 5)];
+    let mut story = Story::running(&records);
+    for (last, revision, lasts, warns) in [
+        (2, 101, true, true),
+        // It is found again as it was.
+        (2, 101, false, false),
+        (2, 111, true, false),
+        (3, 112, true, true),
+    ] {
+        story.feed(Event::WatchOpened(Gap::Reconnected));
+        story.expect_ask(&Request::Load);
+        let claims = vec![Claim { instance: machine(last), revision }];
+        story.answer_load(Found { claims, ..found(&records) });
+        let put_off = Action::Arm(Timer::ClaimsEnd, Duration::from_secs(60));
+        assert_eq!(story.did(|it| *it == put_off), lasts, "{last} at {revision}");
+        assert_eq!(story.warnings().len(), usize::from(warns), "{last} at {revision}");
+        story.settle_comparison(&records);
+    }
 }
 
 #[test]

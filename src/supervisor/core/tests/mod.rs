@@ -13,6 +13,7 @@ mod lease;
 mod leave;
 mod many;
 mod measure;
+mod mending;
 mod moves;
 mod noticed;
 mod presence;

@@ -215,6 +215,29 @@ fn the_candidates_are_read_a_while_after_the_first_change_however_many_follow() 
 }
 
 #[test]
+fn the_hosts_do_not_all_read_the_candidates_at_the_same_moment() {
+    let reads_after = |host: u32| {
+        let mut story = Story::begin_with(|config| config.host = format!("host{host}"), None);
+        story.load(&[record(1, 5)]);
+        story.feed(Event::Agent { host: "h2".to_owned(), lease: 9, revision: 60 });
+        let after = story.done.iter().find_map(|it| {
+            let Action::Arm(Timer::Candidates, after) = it else { return None };
+            Some(*after)
+        });
+        after.expect("they are read")
+    };
+    let mut after: Vec<Duration> = (0..30).map(reads_after).collect();
+    after.sort_unstable();
+    after.dedup();
+    assert!(after.len() > 20, "few read at the same moment: {after:?}");
+    let [first, last] = [3, 6].map(Duration::from_secs);
+    assert!(after.iter().all(|it| (first..last).contains(it)), "{after:?}");
+    let all: Vec<Duration> = [first].into_iter().chain(after).chain([last]).collect();
+    let is_spread = |pair: &[Duration]| pair[1].saturating_sub(pair[0]) < Duration::from_secs(1);
+    assert!(all.windows(2).all(is_spread), "{all:?}");
+}
+
+#[test]
 fn an_owner_in_whose_place_this_host_has_the_ip_is_called_also_where_nobody_else_is() {
     for detects in [true, false] {
         let off = |config: &mut CoreConfig| config.detection = config.detection.filter(|_| detects);

@@ -2,6 +2,7 @@
 
 use super::groups::{group, grouped, gw, holder, view};
 use super::*;
+use crate::fsm::State;
 use crate::store::{Group, GroupView, Right};
 
 /// Between two looks at a group that is not as it should be.
@@ -138,6 +139,56 @@ fn an_ip_of_a_group_that_another_host_owns_is_handed_there_once_in_a_while() {
     assert!(!hands(&mut story), "it is on its way");
     story.feed(Event::Timer(Timer::Groups));
     assert!(hands(&mut story));
+}
+
+#[test]
+fn what_an_election_of_a_group_has_in_etcd_is_deleted_when_another_has_taken_its_place() {
+    let candidacy = "/link/ips/group:gw@70/h1".to_owned();
+    let lock = "/link/default/group:gw".to_owned();
+    let smaller = view(group(&[1], 71), Some(("h1", LEASE)), &[(1, "group:gw", 0)]);
+    let dissolved = view(Group::default(), None, &[]);
+    // The next election of the group has the same lock, and of no group nobody is the owner.
+    for (now, keys) in [(smaller, vec![candidacy.clone()]), (dissolved, vec![candidacy, lock])] {
+        let mut story = whole();
+        story.feed(Event::Timer(Timer::Groups));
+        story.is_read_at(&now, 102);
+        story.expect_ask(&Request::Release { lease: LEASE, keys });
+    }
+}
+
+#[test]
+fn an_ip_of_a_group_that_is_deleted_while_etcd_is_lost_is_given_up_at_once() {
+    let mut story = whole();
+    let (first, second) = (story.slot(1), story.slot(2));
+    story.feed(Event::EtcdLost { why: "silent".to_owned(), revision: 101 });
+    let token = story.command(Command::Delete(id(1)));
+    story.expect_tell(first, Order::Leave);
+    story.notice(first, Notice::Left { cleanup_pending: true });
+    assert_eq!(story.reply(token), Ok(Answer::Done));
+    let goes_on = story.core.table.seat_of(&gw()).map(|(leader, seat)| (leader, seat.leaves));
+    assert_eq!(goes_on, Some((second, false)), "the other has the group without it");
+}
+
+#[test]
+fn the_owner_of_a_group_that_falls_silent_is_called_also_when_another_host_is_next() {
+    let mut story = whole();
+    let first = story.slot(1);
+    story.feed(Event::Agent { host: "h2".to_owned(), lease: 9, revision: 60 });
+    for next in [true, false] {
+        let status = Status {
+            state: State::Standby,
+            owner: Some("h2".to_owned()),
+            awaited: Some(("h2".to_owned(), 9)),
+            interface_usable: true,
+            next,
+            ..Status::starting()
+        };
+        story.notice(first, Notice::Status(Arc::new(status)));
+    }
+    // The election hears the owner through the first IP, whichever the detector would like.
+    story.notice(first, Notice::Owner(Liveness::Alive));
+    story.notice(first, Notice::Owner(Liveness::Doubted));
+    assert!(story.did(|it| matches!(it, Action::Call { host, .. } if host == "h2")));
 }
 
 #[test]
