@@ -261,3 +261,34 @@ fn a_stop_in_the_middle_leaves_what_was_stored_to_the_next_life() {
     }
     story.expect(&Action::Revoke(LEASE));
 }
+
+#[test]
+fn nothing_is_forgotten_before_etcd_has_none_of_it() {
+    let (mut story, token, mut writes) = started();
+    let last = writes.pop().unwrap();
+    writes.into_iter().for_each(|write| story.stored(write, 120));
+    story.fail(last, refused());
+    let deletes = story.take_deletes();
+    assert_eq!(deletes.len(), TRANSACTIONS - 1);
+    story.slices();
+    assert!(!story.replied(token));
+    for delete in &deletes {
+        story.fail(delete.clone(), unknown());
+    }
+    story.slices();
+    story.timer(Timer::Retry);
+    assert_eq!(story.take_deletes(), deletes, "what may be there is looked after");
+    deletes.into_iter().for_each(|delete| story.answer(delete, store::Answer::Done));
+    expect_nothing(&mut story, token, "permission denied");
+}
+
+#[test]
+fn when_another_machine_gets_the_name_of_the_host_the_client_is_told_that_the_outcome_is_open() {
+    let (mut story, token, _) = started();
+    story.feed(Event::WatchOpened(Gap::Reconnected));
+    let host = HostKey { lease: Some(99), instance: Some(machine(2)), revision: 60 };
+    story.answer_load(Found { host: Some(host), ..found(&[]) });
+    story.feed(Event::LeaseLeft(99, Some((4, 5))));
+    let Err(Refusal::OutcomeUnknown(text)) = story.reply(token) else { panic!("not told so") };
+    assert!(text.contains("another machine has the name of this host"), "{text}");
+}
