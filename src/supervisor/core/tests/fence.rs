@@ -285,3 +285,65 @@ fn a_question_to_a_host_that_is_to_be_fenced_is_no_left_over() {
     assert!(!story.core.is_left_of_calls("/link/agents/h2/.fence:h1"));
     assert!(story.core.is_left_of_calls("/link/agents/h3/.fence:h1"));
 }
+
+#[test]
+fn where_one_way_to_ask_a_host_is_missing_the_other_tells_whether_it_lives() {
+    let calls = |it: &Action| matches!(it, Action::Call { .. });
+    // This host offers none of its IPs.
+    let mut story = Story::standby();
+    let token = story.order("h2", false);
+    let mut elsewhere = of_h2();
+    elsewhere.owned[0].cidr = record(9, 0).cidr;
+    story.footprint(elsewhere);
+    assert!(story.did(calls));
+    story.feed(answered(token.0 * 2));
+    story.expect_refused(token, "h2 lives: its agent answers in etcd");
+    // Its agent answers no calls.
+    let mut story = Story::standby();
+    let token = story.order("h2", false);
+    let mute = Footprint { presence: None, ..of_h2() };
+    story.footprint(mute.clone());
+    assert!(!story.did(calls));
+    story.feed(Event::Answers(token, record(1, 0).cidr, None));
+    story.footprint(mute);
+    story.expect(&Action::Fence(token, 20));
+}
+
+#[test]
+fn an_ip_for_which_no_answer_would_be_heard_says_nothing_of_its_host() {
+    // The interface is down, or this host has the address itself.
+    let own = Status { interface_usable: true, bound: true, ..Status::starting() };
+    for status in [Status::starting(), own] {
+        let mut story = Story::running(&[record(1, 5)]);
+        story.notice(story.slot(1), Notice::Status(Arc::new(status)));
+        let token = story.order("h2", false);
+        story.footprint(Footprint { presence: None, ..of_h2() });
+        story.expect_refused(token, "cannot be told from here");
+    }
+}
+
+#[test]
+fn a_question_that_etcd_does_not_show_is_not_taken_for_the_one_before() {
+    let mut story = Story::standby();
+    let token = story.asking();
+    story.feed(Event::Answers(token, record(1, 0).cidr, None));
+    story.feed(news(token.0 * 2, CallNews::CameBack));
+    story.feed(Event::Timer(Timer::Fence(token)));
+    story.expect_call(token.0 * 2 + 1);
+    // It tells of the first once more.
+    story.feed(news(token.0 * 2, CallNews::CameBack));
+    story.feed(Event::Timer(Timer::Fence(token)));
+    story.expect_refused(token, "etcd does not show the question");
+}
+
+#[test]
+fn to_whoever_names_no_host_of_the_cluster_twenty_are_named_and_that_there_are_others() {
+    for (count, end) in [(20, "a19"), (21, "a19 and others")] {
+        let mut story = Story::standby();
+        let token = story.order("h2", false);
+        let hosts = (0..count).map(|number| format!("a{number:02}")).collect();
+        story.footprint(Footprint { hosts, ..of_h2() });
+        let refusal = story.reply(token).expect_err("it is no host").to_string();
+        assert!(refusal.ends_with(end), "{refusal}");
+    }
+}
