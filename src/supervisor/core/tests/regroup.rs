@@ -198,3 +198,110 @@ fn the_lock_of_a_group_that_another_host_owns_is_not_released() {
     story.is_read_at(&now, 101);
     assert_eq!(story.take_ask(|request| matches!(request, Request::Release { .. })), None);
 }
+
+#[test]
+fn a_group_is_read_when_the_owner_of_an_ip_is_another_and_not_when_that_is_told_again() {
+    let mut story = whole();
+    for (owner, reads) in [("h1", true), ("h1", false), ("h2", true), ("h2", false)] {
+        let status = Status { owner: Some(owner.to_owned()), ..Status::starting() };
+        story.notice(story.slot(1), Notice::Status(Arc::new(status)));
+        let asks = |it: &Action| matches!(it, Action::Ask(Request::Group(..)));
+        assert_eq!(story.done.iter().any(asks), reads, "{owner}");
+        if reads {
+            story.is_read_at(&own(), 110);
+        }
+    }
+}
+
+#[test]
+fn a_machine_that_has_lost_the_name_of_the_host_or_revokes_its_lease_reads_no_group() {
+    let mut story = whole();
+    story.feed(Event::WatchOpened(Gap::Reconnected));
+    story.is_read_at(&own(), 102);
+    let host = HostKey { lease: Some(99), instance: Some(machine(2)), revision: 60 };
+    story.answer_load(Found { host: Some(host), ..found(&[grouped(1), grouped(2)]) });
+    story.feed(Event::LeaseLeft(99, Some((4, 5))));
+    story.feed(Event::Timer(Timer::Groups));
+    assert_eq!(story.reads_group(), None);
+
+    let mut story = whole();
+    story.feed(Event::Stop(StopPolicy::Release));
+    story.is_read_at(&own(), 102);
+    let change = story.changes_group().expect("its IPs are freed");
+    story.answer(Request::Regroup(Box::new(change)), store::Answer::Regrouped(None));
+    story.timer(Timer::StopAtLast);
+    story.expect(&Action::Revoke(LEASE));
+    story.feed(Event::Timer(Timer::Groups));
+    assert_eq!(story.reads_group(), None);
+}
+
+/// A host that wants these IPs in a group to which those belong; and what it reads of that.
+fn wants(numbers: std::ops::RangeInclusive<u8>, members: &[u8]) -> (Story, Request) {
+    let records: Vec<Record> = numbers.map(grouped).collect();
+    let mut story = Story::begin_with(|config| config.permits.max_ips = None, None);
+    let groups = vec![(gw(), group(members, 70))];
+    story.answer_load(Found { groups, ..found(&records) });
+    story.held();
+    let read = story.reads_group().expect("it is read");
+    (story, read)
+}
+
+#[test]
+fn what_is_to_join_a_group_is_read_with_it_and_no_more_than_etcd_takes_in_a_transaction() {
+    let members: Vec<u8> = (1..=32).collect();
+    let (mut story, read) = wants(21..=48, &members[..20]);
+    let Request::Group(_, asked) = &read else { panic!("{read:?}") };
+    let all = view(group(&members[..20], 70), Some(("h2", 9)), &[(48, "h1", LEASE)]);
+    let ips = all.ips.into_iter().filter(|ip| asked.contains(&ip.cidr)).collect();
+    story.answer(read, store::Answer::Group(Box::new(GroupView { ips, ..all })));
+    story.expect_tell(story.slot(48), Order::Failover(Some("h2".to_owned())));
+
+    let (_, read) = wants(33..=64, &members);
+    let operations = store::txn_of(&read, "h1", &machine(1), HISTORY).then.len();
+    assert!(operations <= 128, "{operations}");
+}
+
+#[test]
+fn a_change_that_was_refused_lets_who_runs_go_on_and_who_stops_give_the_group_up() {
+    let refuse = |story: &mut Story| {
+        let request = Request::Regroup(Box::new(story.changes_group().expect("a change")));
+        story.answer(request, store::Answer::Regrouped(None));
+        let first = story.slot(1);
+        story.did(|it| *it == Action::Tell(first, Order::Leave))
+    };
+    let records = [grouped(1), grouped(2), grouped(3)];
+    let mut story = Story::of_group(&records, &group(&[1, 2], 70));
+    let mut joins = own();
+    joins.ips.extend(view(Group::default(), None, &[(3, "h1", LEASE)]).ips);
+    story.is_read_at(&joins, 101);
+    assert!(!refuse(&mut story));
+
+    let mut story = whole();
+    story.feed(Event::Stop(StopPolicy::Release));
+    story.is_read_at(&own(), 102);
+    assert!(refuse(&mut story));
+}
+
+#[test]
+fn a_group_that_is_complete_is_looked_at_again_while_it_has_no_owner_or_another_has_a_lock_of_it() {
+    let free = GroupView { owner: None, ..own() };
+    let locks = [(1, "group:gw", 0), (2, "h3", 11)];
+    let taken = view(group(&[1, 2], 70), Some(("h1", LEASE)), &locks);
+    for seen in [free, taken] {
+        let mut story = whole();
+        story.feed(Event::Timer(Timer::Groups));
+        story.is_read_at(&seen, 102);
+        assert!(story.looks_again(), "{seen:?}");
+    }
+}
+
+#[test]
+fn who_gives_a_group_up_keeps_its_lock_until_the_addresses_are_gone() {
+    let mut story = whole();
+    story.command(Command::Delete(id(1)));
+    story.answer(Request::DeleteRecord(id(1), 60), store::Answer::Deleted(Ok(())));
+    let candidates = vec!["h1".to_owned(), "h2".to_owned()];
+    story.is_read_at(&GroupView { candidates, is_offered: true, ..own() }, 102);
+    story.expect_tell(story.slot(1), Order::Leave);
+    assert_eq!(story.take_ask(|request| matches!(request, Request::Release { .. })), None);
+}
