@@ -12,6 +12,7 @@ mod identity;
 mod lease;
 mod leave;
 mod many;
+mod mark;
 mod measure;
 mod mending;
 mod moves;
