@@ -205,3 +205,27 @@ fn a_command_that_came_before_the_name_was_found_taken_is_refused_and_not_kept()
     story.answer_load(other);
     assert!(!story.did(|action| matches!(action, Action::Start { .. })));
 }
+
+#[test]
+fn what_was_deleted_since_the_start_does_not_come_back_with_the_name() {
+    let records = [record(1, 5), record(2, 6)];
+    let mut story = Story::begin(Some(copy_of(&records)));
+    story.load(&records);
+    story.settle_comparison(&records);
+    story.command(Command::Delete(id(2)));
+    story.answer(Request::DeleteRecord(id(2), 6), store::Answer::Deleted(Ok(())));
+    story.notice(story.slot(2), Notice::Left { cleanup_pending: false });
+    story.done.clear();
+    // Another machine has the name for a while.
+    let host = HostKey { lease: Some(THEIRS), instance: Some(machine(2)), revision: 60 };
+    let theirs = Found { host: Some(host), ..found(&[record(1, 5)]) };
+    story.feed(Event::WatchOpened(Gap::Restored));
+    story.answer_load_at(theirs.clone(), 200);
+    story.feed(alive());
+    story.expect(&Action::RemoveLeftOvers(Vec::new()));
+    story.notice(story.slot(1), Notice::Left { cleanup_pending: true });
+    story.feed(ended());
+    // And etcd was restored meanwhile.
+    story.answer_load_at(Found { history: "another".to_owned(), ..theirs }, 300);
+    assert_eq!(story.listed(), ["10.0.0.1/32"]);
+}

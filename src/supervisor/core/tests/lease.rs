@@ -207,10 +207,12 @@ fn an_owner_that_is_heard_again_is_told() {
 }
 
 #[test]
-fn after_a_standstill_each_election_looks() {
+fn after_a_standstill_each_election_looks_and_an_event_tells_how_long_it_was() {
     let mut story = Story::running(&[record(1, 5)]);
-    story.feed(Event::Paused(Duration::from_secs(9)));
+    let nine = Duration::from_secs(9);
+    story.feed(Event::Paused(nine));
     story.expect_tell(Slot(1), Order::Paused);
+    assert!(story.did(|it| matches!(it, Action::Happened(_, it) if it.took == Some(nine))));
 }
 
 #[test]
