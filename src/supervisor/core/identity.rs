@@ -10,8 +10,9 @@ use log::Level;
 
 use super::start::{Start, names};
 use super::table::Stage;
-use super::{Action, Core, Failure, Order, Timer};
+use super::{Action, Core, Failure, Timer};
 use crate::history::Kind;
+use crate::lock::Lease;
 use crate::store::{self, At, Claim, HostKey, Instance, Request};
 
 /// Between two looks whether the other machine is alive.
@@ -132,9 +133,10 @@ impl Core {
         self.start = Start::Taken;
         self.out.push(Action::RemoveLeftOvers(self.formerly_managed()));
         self.abandon_batches("another machine has the name of this host, which gives all up");
+        // Also to elections that begin because an IP leaves its group.
+        self.tell_lease(Lease::None);
         for slot in self.table.slots() {
             if self.table.get(slot).is_some_and(|vip| !matches!(vip.stage, Stage::Leaving(_))) {
-                self.tell(slot, Order::Lease(crate::lock::Lease::None));
                 self.leave(slot, Vec::new());
             }
         }

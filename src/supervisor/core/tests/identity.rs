@@ -229,3 +229,20 @@ fn what_was_deleted_since_the_start_does_not_come_back_with_the_name() {
     story.answer_load_at(Found { history: "another".to_owned(), ..theirs }, 300);
     assert_eq!(story.listed(), ["10.0.0.1/32"]);
 }
+
+#[test]
+fn a_machine_that_loses_the_name_tells_no_election_that_it_has_the_lease() {
+    let grouped = super::groups::grouped;
+    // The elections of IPs that leave a group begin then.
+    for records in [[record(1, 60), record(2, 60)], [grouped(1), grouped(2)]] {
+        let mut story = Story::of_group(&records, &super::groups::group(&[1, 2], 70));
+        let host = HostKey { lease: Some(THEIRS), instance: Some(machine(2)), revision: 60 };
+        story.feed(Event::WatchOpened(Gap::Reconnected));
+        story.answer_load(Found { host: Some(host), ..found(&records) });
+        story.done.clear();
+        story.feed(alive());
+        let told = |lease| move |it: &Action| matches!(it, Action::Tell(_, Order::Lease(told)) if *told == lease);
+        assert!(!story.did(told(Lease::Held(LEASE))), "{:?}", story.done);
+        assert!(story.did(told(Lease::None)), "{:?}", story.done);
+    }
+}
