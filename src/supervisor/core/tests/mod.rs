@@ -17,11 +17,14 @@ mod measure;
 mod mending;
 mod moves;
 mod noticed;
+mod outcome;
 mod presence;
 mod priority;
 mod regroup;
 mod seen;
+mod serving;
 mod start;
+mod stop;
 mod told;
 mod without_etcd;
 

@@ -150,6 +150,19 @@ fn a_record_that_another_removes_or_adds_is_noticed_and_the_trace_of_an_own_requ
 }
 
 #[test]
+fn a_lock_in_another_spelling_is_warned_of_once_and_where_the_address_is_served() {
+    let mut story = Story::running(&[Record { cidr: "fd00::1".parse().unwrap(), ..record(1, 5) }]);
+    let mut warned = |number: u8, revision| {
+        let key = format!("/link/default/FD00::{number}_128");
+        story.feed(Event::KeyChanged { key, exists: true, revision });
+        story.warnings().len()
+    };
+    assert_eq!(warned(2, 700), 0, "this host has nothing to do with that address");
+    // Each of its owners writes it.
+    assert_eq!([warned(1, 701), warned(1, 702)], [1, 0]);
+}
+
+#[test]
 fn an_ip_that_was_deleted_without_etcd_and_is_registered_anew_is_not_deleted_by_the_next_life() {
     let mut story = Story::running(&[record(1, 5), record(2, 6)]);
     story.feed(Event::EtcdLost { why: "silent".to_owned(), revision: 100 });

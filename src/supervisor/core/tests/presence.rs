@@ -158,6 +158,20 @@ fn a_presence_that_is_missing_is_written_again() {
 }
 
 #[test]
+fn a_presence_that_has_ended_with_the_lease_is_not_said_to_be_missing() {
+    for event in [
+        Event::EtcdLost { why: "silent".to_owned(), revision: 120 },
+        Event::Stop(StopPolicy::Release),
+    ] {
+        let mut story = Story::present();
+        story.feed(event);
+        let _ = story.warnings();
+        story.feed(Event::Agent { host: "h1".to_owned(), lease: 0, revision: 130 });
+        assert_eq!(story.warnings(), [""; 0], "it is not written again");
+    }
+}
+
+#[test]
 fn what_a_former_life_has_left_of_its_calls_is_removed() {
     let mut story = Story::present();
     let within = Duration::from_millis(100);

@@ -2,6 +2,7 @@
 
 use super::groups::{group, grouped, gw, holder, view};
 use super::*;
+use crate::command::Change;
 use crate::fsm::State;
 use crate::store::{Group, GroupView, Right};
 
@@ -67,6 +68,33 @@ fn a_group_is_read_once_at_a_time() {
     story.is_read_at(&own(), 102);
     story.is_read_at(&own(), 103);
     assert_eq!(story.reads_group(), None);
+}
+
+#[test]
+fn an_ip_that_is_to_belong_to_another_group_has_both_read_and_another_change_none() {
+    let mut story = Story::of_group(&[grouped(1)], &Group::default());
+    let elsewhere = view(Group::default(), None, &[(1, "h2", 9)]);
+    let answers = |story: &mut Story| {
+        let mut names = Vec::new();
+        while let Some(Request::Group(name, ips)) = story.reads_group() {
+            names.push(name.to_string());
+            let answer = store::Answer::Group(Box::new(elsewhere.clone()));
+            story.answer(Request::Group(name, ips), answer);
+        }
+        names
+    };
+    assert!(!answers(&mut story).is_empty());
+    let lan = Some(Some("lan".parse().unwrap()));
+    for (change, read) in [
+        (Change { group: lan, ..Change::default() }, vec!["gw", "lan"]),
+        (Change { priority: Some(Some(7)), ..Change::default() }, vec![]),
+        (Change { group: Some(None), ..Change::default() }, vec!["lan"]),
+    ] {
+        story.command(Command::Change(id(1), change));
+        let write = story.take_ask(|it| matches!(it, Request::WriteRecord(_)));
+        story.answer(write.expect("it is stored"), written(102));
+        assert_eq!(answers(&mut story), read);
+    }
 }
 
 #[test]

@@ -52,6 +52,27 @@ fn an_ip_that_is_asked_for_is_shown_with_what_was_seen_of_it_and_when() {
 }
 
 #[test]
+fn since_when_the_kernel_has_an_ip_and_nobody_hears_its_owner_is_told_from_when_that_began() {
+    let mut story = Story::running(&[record(1, 5)]);
+    let slot = story.slot(1);
+    let now = std::time::Instant::now();
+    let hour = Duration::from_secs(3600);
+    for (hours_ago, bound, liveness) in
+        [(5, false, Liveness::Alive), (4, true, Liveness::Suspect), (3, true, Liveness::Suspect)]
+    {
+        story.now = now - hour * hours_ago;
+        let status = Status { owner: Some("h2".to_owned()), bound, ..Status::starting() };
+        story.notice(slot, Notice::Status(Arc::new(status)));
+        story.notice(slot, Notice::Owner(liveness));
+    }
+    let told = seen(&mut story);
+    let hours = |since: u64| since / hour.as_secs();
+    assert_eq!((told.owner_since.map(hours), told.bound_since.map(hours)), (Some(5), Some(4)));
+    let host = told.owners_host.map(|host| (host.network, hours(host.since)));
+    assert_eq!(host, Some(("silent".to_owned(), 4)));
+}
+
+#[test]
 fn of_an_election_with_several_addresses_each_is_shown_by_itself() {
     let mut story = Story::running(&[record(1, 5)]);
     let (own, other) = (record(1, 5).cidr, record(2, 6).cidr);

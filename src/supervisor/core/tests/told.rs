@@ -91,6 +91,40 @@ fn the_winner_of_a_conflict_is_told_again_when_it_is_over() {
 }
 
 #[test]
+fn that_another_lets_go_is_told_only_where_the_ip_is_in_etcd_and_in_the_kernel() {
+    let mut story = Story::running(&[record(1, 5)]);
+    let slot = story.slot(1);
+    story.shows(State::Standby, OTHER, false, true);
+    story.shows(State::Standby, OTHER, false, false);
+    assert_eq!(story.told(), ["STANDBY start"], "a conflict that another has won");
+    // It is elected, and the kernel has not got the address yet.
+    story.changes(State::Activated, fsm::Event::Elected);
+    story.shows(State::Activated, OWN, false, false);
+    story.notice(slot, Notice::Acknowledged);
+    assert_eq!(story.told(), ["-"]);
+    story.shows(State::Activated, OWN, true, false);
+    assert_eq!(story.told(), ["ACTIVATED elected"]);
+    // Another host has taken it in etcd, and this one has not given it up yet.
+    story.now += Duration::from_secs(10);
+    story.shows(State::Activated, OTHER, true, false);
+    story.notice(slot, Notice::Acknowledged);
+    assert_eq!(story.told(), [""; 0]);
+}
+
+#[test]
+fn for_two_seconds_after_a_handover_it_is_the_former_owner_that_lets_go() {
+    for (after, told) in [(1999, vec![]), (2000, vec!["-", "ACTIVATED conflict_over"])] {
+        let mut story = Story::running(&[record(1, 5)]);
+        story.changes(State::Activated, fsm::Event::Elected);
+        story.shows(State::Activated, OWN, true, false);
+        let _ = story.told();
+        story.now += Duration::from_millis(after);
+        story.notice(story.slot(1), Notice::Acknowledged);
+        assert_eq!(story.told(), told);
+    }
+}
+
+#[test]
 fn who_took_it_without_etcd_and_keeps_it_is_told_at_once_when_another_lets_go() {
     let mut story = Story::running(&[record(1, 5)]);
     story.changes(State::Activated, fsm::Event::Fault);
