@@ -44,7 +44,6 @@ impl Core {
         match result {
             Ok((store::Answer::Written(written), at)) => {
                 self.wrote(at, written.as_ref().copied().unwrap_or(0));
-                self.table.look_at(slot);
                 self.record_is(slot, record, written);
             }
             Ok(_) => self.compare_soon(),
@@ -85,7 +84,8 @@ impl Core {
         Some(was_unknown)
     }
 
-    /// A record was written, or found in the way of the write.
+    /// A record was written, or found in the way of the write. What is missing then is asked for at once, unless only another
+    /// host can make room.
     fn record_is(&mut self, slot: Slot, record: Record, written: Result<i64, Obstacle>) {
         let Some(vip) = self.table.get_mut(slot) else { return };
         match (written, &vip.stage) {
@@ -109,11 +109,12 @@ impl Core {
             (Err(Obstacle::OtherPrefix(other)), Stage::Registered) => {
                 let new = self.note_other_prefix(slot, Some(other));
                 self.warn_of_prefixes(new.as_slice());
-                self.try_again_later(slot);
+                return self.try_again_later(slot);
             }
             (_, Stage::Starting(_) | Stage::Joining(_) | Stage::Leaving(_))
             | (Err(Obstacle::OtherPrefix(_)), Stage::Deleting(_)) => {}
         }
+        self.table.look_at(slot);
     }
 
     /// A new IP is registered.

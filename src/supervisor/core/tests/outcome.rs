@@ -3,6 +3,8 @@
 use super::commands::new;
 use super::*;
 use crate::command::Change;
+use crate::lock::OtherPrefix;
+use crate::store::Obstacle;
 
 fn hold(number: u8) -> Command {
     let loss = Some(Some(LossPolicy::Hold));
@@ -52,4 +54,34 @@ fn a_client_that_has_waited_long_enough_hears_what_goes_on_with_its_own_ip_and_n
             assert!(!story.replied(token), "it was answered");
         }
     }
+}
+
+#[test]
+fn a_client_whose_change_etcd_did_not_take_is_not_told_by_a_stop_that_it_may_have_been_made() {
+    let mut story = Story::running(&[record(1, 5)]);
+    let (token, write) = story.begins(hold(1));
+    let other = OtherPrefix { cidr: "10.0.0.1/24".to_owned(), host: "h2".to_owned() };
+    story.answer(write, store::Answer::Written(Err(Obstacle::OtherPrefix(other))));
+    assert!(!story.replied(token), "it is tried again");
+    story.feed(Event::Stop(StopPolicy::Release));
+    let Err(Refusal::Conflict(why)) = story.reply(token) else { panic!("it may have been made") };
+    assert!(why.contains("is being given up"), "{why}");
+}
+
+#[test]
+fn a_lost_record_whose_address_is_offered_with_another_mask_is_written_again_after_a_while() {
+    let mut story = Story::running(&[record(1, 5)]);
+    story.feed(Event::WatchOpened(Gap::Restored));
+    story.expect_ask(&Request::Load);
+    story.answer_load_at(found(&[]), 102);
+    let write = Request::WriteRecord(record(1, 0));
+    story.expect_ask(&write);
+    let other = OtherPrefix { cidr: "10.0.0.1/24".to_owned(), host: "h2".to_owned() };
+    let in_the_way = Obstacle::OtherPrefix(other);
+    story.answer(write.clone(), store::Answer::Written(Err(in_the_way)));
+    story.expect(&Action::Arm(Timer::Retry, Duration::from_millis(500)));
+    let at_once = story.take_ask(|it| matches!(it, Request::WriteRecord(_)));
+    assert_eq!(at_once, None, "as fast as etcd says no");
+    story.feed(Event::Timer(Timer::Retry));
+    story.expect_ask(&write);
 }
