@@ -47,6 +47,8 @@ pub(super) struct Keeper {
     lost: bool,
     /// After a standstill of this process: until when every member is asked before the loss is reported.
     last_round_until: Option<Instant>,
+    /// A renewal was refused for its token, or for having none: some versions of etcd (3.5.30) demand one.
+    needs_token: bool,
 }
 
 impl Keeper {
@@ -68,6 +70,7 @@ impl Keeper {
             heard: false,
             lost: false,
             last_round_until: None,
+            needs_token: false,
         }
     }
 
@@ -114,10 +117,10 @@ impl Keeper {
     /// Renews the lease through the member in use until that fails or another member is in use.
     async fn session(&mut self, round: &mut Round) -> Result<(), Error> {
         let (member, until) = (round.member(&self.pool), self.attempt_deadline());
-        // To renew a lease needs no token.
+        // To renew a lease need not wait for a token, where it needs none.
         let client = match self.id {
-            Some(_) => self.pool.reach(member, until).await?,
-            None => self.pool.connect(member, until).await?,
+            Some(_) if !self.needs_token => self.pool.reach(member, until).await?,
+            Some(_) | None => self.pool.connect(member, until).await?,
         };
         let result = self.renew(client, member, round).await;
         result.map_err(|error| self.pool.failed(member, error))
@@ -209,9 +212,17 @@ impl Keeper {
     ) -> Result<(LeaseKeeper, LeaseKeepAliveStream), Error> {
         let sent = Instant::now();
         let opened = timeout_at(until, client.lease_keep_alive(id)).await;
-        let opened = opened.map_err(|_| Error::deadline("renew the lease"))??;
+        let opened = opened.map_err(|_| Error::deadline("renew the lease"))?;
+        let opened = opened.map_err(|error| self.not_renewed(error))?;
         self.acknowledged(sent, ttl, Event::Held { id, ttl });
         Ok(opened)
+    }
+
+    /// Takes note of why the lease was not renewed.
+    fn not_renewed(&mut self, error: etcd_client::Error) -> Error {
+        let error = Error::from(error);
+        self.needs_token |= error.kind == ErrorKind::Auth || error.is_denied();
+        error
     }
 
     async fn renew_once(
@@ -224,8 +235,8 @@ impl Keeper {
             keeper.keep_alive().await?;
             answers.message().await
         });
-        let answer = renewal.await.map_err(|_| Error::deadline("renew the lease"))??;
-        match answer {
+        let answer = renewal.await.map_err(|_| Error::deadline("renew the lease"))?;
+        match answer.map_err(|error| self.not_renewed(error))? {
             Some(answer) if answer.ttl() > 0 => {
                 self.pool.check(answer.header())?;
                 let (id, ttl) = (keeper.id(), seconds(answer.ttl()));
