@@ -98,3 +98,18 @@ fn slow_passwords_give_time_to_whoever_needs_a_token_and_to_nobody_else() {
         assert_eq!(peace(kind, SLOW), peace(kind, Duration::ZERO), "{kind}");
     }
 }
+
+#[test]
+fn what_was_undone_too_late_for_the_lease_is_what_lasts_longer_than_that() {
+    let bound = |kind, lasted| {
+        let lasted = Duration::from_millis(lasted);
+        Bound::of(0, &[Effect { lasted, ..effect(Kind::Agent(kind), Duration::ZERO) }])
+    };
+    for (brief, long) in
+        [(OnAgent::KillBriefly, OnAgent::Kill), (OnAgent::FreezeBriefly, OnAgent::Freeze)]
+    {
+        assert!(!bound(brief, 1_200).moves, "{brief:?}");
+        assert_eq!(bound(brief, 3_600), bound(long, 3_600));
+        assert!(bound(brief, 3_600).moves, "{brief:?}");
+    }
+}

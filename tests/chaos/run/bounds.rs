@@ -229,7 +229,11 @@ impl Effect {
         // not even yield a lock that it has won just before.
         let nothing = Bound { delay: self.lasted.min(CRASH) + START, ..NOTHING };
         let moves = self.on_owner;
+        // A machine that is busy may undo it too late for the lease.
+        let in_time = self.lasted + START < LEASE;
         match kind {
+            OnAgent::KillBriefly if !in_time => self.on_agent(OnAgent::Kill),
+            OnAgent::FreezeBriefly if !in_time => self.on_agent(OnAgent::Freeze),
             OnAgent::KillBriefly | OnAgent::Reload => Bound { peace: START, ..nothing },
             OnAgent::FreezeBriefly => Bound { peace: PROMISE, ..nothing },
             OnAgent::Terminate if self.on_owner => {

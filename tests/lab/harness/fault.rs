@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use nix::sys::signal::Signal;
+
 use super::host::Host;
 
 /// Which way packets are dropped, seen from the host that drops them.
@@ -23,10 +25,14 @@ impl Host {
         for nic in &self.nics {
             self.ip(&format!("link set {} down", nic.name));
         }
-        self.kill();
+        // Nothing acts any more; the end itself takes its time.
+        if let Some(agent) = &self.agent {
+            agent.signal(Signal::SIGKILL);
+        }
         for nic in &self.nics {
             self.ip(&format!("addr flush dev {}", nic.name));
         }
+        self.kill();
     }
 
     /// Powers the host on again, without an agent.
