@@ -58,11 +58,6 @@ impl Candidates {
         self.are_current().then_some(self.read_at)
     }
 
-    /// They were read at that revision or later, whatever has become of them since.
-    pub(super) fn were_read_since(&self, revision: i64) -> bool {
-        self.last_read.is_some() && self.read_at >= revision
-    }
-
     /// Those that were read last, whatever has become of them; nothing if none were ever read.
     pub(super) fn last_known(&self) -> Option<&[Candidate]> {
         self.last_read.as_deref()

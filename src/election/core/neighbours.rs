@@ -98,16 +98,10 @@ impl Core {
         }
     }
 
-    /// A Go LinK has a candidacy without a lease, or none any more: it writes that once. An agent has one whenever it takes
-    /// a lock.
     fn owner_is_go_link(&self) -> bool {
-        let Some(holder) = self.etcd.lock.known_holder() else { return false };
-        let candidates = &self.etcd.candidates;
-        let mut known = candidates.last_known().unwrap_or_default().iter();
-        match known.find(|it| it.host == holder.host) {
-            Some(candidate) => candidate.lease == 0,
-            None => candidates.were_read_since(holder.written),
-        }
+        let holder = self.etcd.lock.known_holder();
+        let mut others = self.etcd.candidates.last_known().unwrap_or_default().iter();
+        others.any(|it| it.lease == 0 && holder.is_some_and(|holder| holder.host == it.host))
     }
 
     pub(super) fn on_owner_heard_again(&mut self) {

@@ -337,22 +337,3 @@ fn who_lets_go_for_a_go_link_announces_the_ip_for_it() {
     assert_eq!(story.unbound(), [story.yields()]);
     assert_eq!(story.answer(Some(("h4", 13))), [Action::AnnounceOwner]);
 }
-
-#[test]
-fn who_lets_go_for_an_owner_without_a_candidacy_announces_the_ip_for_it() {
-    let lets_go_for = |owner: (&str, i64)| {
-        let mut story = handing_over(None);
-        let nobody = [handed_over(NotHandedOver::NoCandidate)];
-        assert_eq!(story.find(Some(("h1", LEASE)), &[other("h2", 9, false)]), nobody);
-        // Another host announces the IP, and has its lock.
-        story.feed(Input::Claimed { from: [2, 0, 0, 0, 0, 9], wins_tie_break: false });
-        story.see(Some(owner));
-        assert_eq!(story.unbound(), []);
-        assert_eq!(story.answer(Some(owner)), [story.yields()]);
-        story.answer(Some(owner))
-    };
-    // An etcd that was wiped has lost the candidacy of a Go LinK, which writes that at its start only.
-    assert_eq!(lets_go_for(("h4", 13)), [Action::AnnounceOwner]);
-    // Of an agent the watch tells that its lock is written again, and it announces the IP itself.
-    assert!(!lets_go_for(("h2", 9)).contains(&Action::AnnounceOwner));
-}
