@@ -3,9 +3,9 @@
 //! A password is slow to check, and meant to be (bcrypt). etcd goes on with a check for which nobody
 //! waits any longer, so one that is abandoned and begun anew on another member only makes all of them
 //! slower. So the question for a token is a task of its own, with a deadline of its own; requests wait
-//! for it, each for as long as it has. The lease is renewed meanwhile: that needs no token but for some versions (3.5.30). etcd makes a
-//! token known to all members, so to lose one does not make a new token necessary; a member that was
-//! started anew has forgotten it, and then another one is asked first.
+//! for it, each for as long as it has. The lease is renewed meanwhile: that needs no token but for some
+//! versions (3.5.30). etcd makes a token known to all members, so to lose one does not make a new token
+//! necessary; a member that was started anew has forgotten it, and then another one is asked first.
 //!
 //! The password is sent when a member demands a token, so that an etcd without authentication can be
 //! used with a user configured, before it is turned on and after it is turned off. Where clients show certificates,
