@@ -31,7 +31,9 @@ pub(super) fn exactly_one(
         [] if holder == Some(setup::name(GO).as_str()) => facts.go,
         [one] => {
             let fine = facts.hosts[*one].serves || !anybody_healthy || unheard;
-            holder == Some(names[0]) && serving.contains(one) && fine
+            let lets_go = !facts.hosts[*one].serves && is_left_to_go(world, ip);
+            let has_lock = holder == Some(names[0]) || holder.is_none() && lets_go;
+            has_lock && serving.contains(one) && fine
         }
         // Whoever had it when all became sick may have died. A drained host has what is nobody's; from an
         // owner that fails it takes nothing.
@@ -51,6 +53,13 @@ pub(super) fn exactly_one(
         }
     }
     Ok(())
+}
+
+/// A Go LinK offers the IP, or once did: its candidacy has no end, and comes back with a backup of etcd. Who is to
+/// let go leaves the lock to it now and then, and has the address meanwhile.
+fn is_left_to_go(world: &World, ip: IpId) -> bool {
+    let key = lock::candidacy_key(&world.elected(ip), &setup::name(GO));
+    world.cluster.data.get(&key).is_some()
 }
 
 fn is_candidate(world: &World, host: HostId, ip: IpId) -> bool {
