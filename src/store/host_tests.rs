@@ -81,3 +81,18 @@ fn a_mark_names_its_history_if_that_can_be_a_name() {
         assert_eq!(history(odd), "", "{odd:?}");
     }
 }
+
+#[test]
+fn a_dry_run_is_never_carried_out_and_has_room_in_a_transaction() {
+    let addresses = (1..=30).map(|number| format!("10.0.0.{number}/32"));
+    let keys = addresses.map(|text| text.parse::<crate::vip::Cidr>().unwrap().into());
+    let dry_run = txn_of(&Request::DryRun(keys.collect()), "h1", &machine("i1"), "history");
+    // etcd counts from 1.
+    assert_eq!(dry_run.when, [Compare::ModRevision("/link/config/h1".to_owned(), -1)]);
+    assert!(dry_run.then.len() <= 100, "{}", dry_run.then.len());
+    let puts = |key: &str| {
+        dry_run.then.iter().any(|op| matches!(op, Op::Put { key: put, .. } if put == key))
+    };
+    assert!(puts("/link/default/10.0.0.1_32") && puts("/link/ips/10.0.0.1_32/h1"));
+    assert!(puts("/link/config/h1"));
+}

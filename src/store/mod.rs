@@ -38,7 +38,7 @@ pub use self::local::LocalCopy;
 pub use self::many::RECORDS_AT_ONCE;
 pub use self::mark::Mark;
 pub use self::record::{Obstacle, Record};
-pub use self::request::{Answer, At, Request, answer_of, txn_of};
+pub use self::request::{Answer, At, DRY_AT_ONCE, Request, answer_of, txn_of};
 
 /// The records of a host. The slash at its end keeps `h1` from matching `h10`.
 pub fn records_prefix(host: &str) -> String {

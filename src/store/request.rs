@@ -42,6 +42,9 @@ pub enum Request {
         /// The revision.
         revision: i64,
     },
+    /// Ask whether etcd takes what this host writes, and what these elections write: nothing is written. Of the
+    /// elections, [`DRY_AT_ONCE`] at most.
+    DryRun(Vec<ElectionKey>),
     /// Say that the agent of this host answers calls, as long as this lease lives.
     WritePresence {
         /// The lease.
@@ -88,6 +91,10 @@ pub enum Request {
     Regroup(Box<Regroup>),
 }
 
+/// So many elections, with two writes and two reads each, are less than the 128 operations that etcd allows in a
+/// transaction (`--max-txn-ops`).
+pub const DRY_AT_ONCE: usize = 20;
+
 /// What a request has found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -133,14 +140,7 @@ pub struct At {
 /// The transaction of a request, for this host, in the history that it believes in.
 pub fn txn_of(request: &Request, host: &str, instance: &Instance, history: &str) -> Txn {
     match request {
-        Request::Load => Txn::unconditional(vec![
-            Op::Get(host_key(host)),
-            Op::GetPrefix(claims_prefix(host)),
-            Op::GetPrefix(records_prefix(host)),
-            Op::Get(mark_key(host)),
-            Op::GetPrefix(GROUPS.to_owned()),
-            others_op(host),
-        ]),
+        Request::Load => Txn::unconditional(load_ops(host)),
         Request::WriteRecord(record) => write_record(host, record, history),
         Request::DeleteRecord(id, revision) => {
             let key = record_key(host, id);
@@ -156,6 +156,7 @@ pub fn txn_of(request: &Request, host: &str, instance: &Instance, history: &str)
             let value = host_value(host, *lease, instance);
             guarded_write(mark(host, history), host_key(host), *revision, value)
         }
+        Request::DryRun(keys) => dry_run(host, keys),
         Request::Release { lease, keys } => {
             let release = |key: &String| {
                 let when = vec![Compare::Lease(key.clone(), *lease)];
@@ -205,6 +206,7 @@ pub fn answer_of(request: &Request, host: &str, instance: &Instance, reply: &Rep
             Answer::Written(written(&host_value(host, *lease, instance), reply))
         }
         Request::DeleteRecords(_)
+        | Request::DryRun(_)
         | Request::WritePresence { .. }
         | Request::Release { .. }
         | Request::ClaimName { .. }
@@ -233,6 +235,35 @@ pub fn answer_of(request: &Request, host: &str, instance: &Instance, reply: &Rep
         Request::Group(name, ips) => Answer::Group(Box::new(group::view(name, ips, reply))),
         Request::Regroup(regroup) => Answer::Regrouped(regroup.done(reply)),
     }
+}
+
+fn load_ops(host: &str) -> Vec<Op> {
+    vec![
+        Op::Get(host_key(host)),
+        Op::GetPrefix(claims_prefix(host)),
+        Op::GetPrefix(records_prefix(host)),
+        Op::Get(mark_key(host)),
+        Op::GetPrefix(GROUPS.to_owned()),
+        others_op(host),
+    ]
+}
+
+/// A transaction that is never carried out. etcd looks at the permissions, the alarms and the room for each of its
+/// operations all the same (server/etcdserver/apply.go: checkTxnAuth, applierV3Capped).
+fn dry_run(host: &str, elections: &[ElectionKey]) -> Txn {
+    let mut then = load_ops(host);
+    let mut keys = vec![host_key(host), mark_key(host), format!("{}-", records_prefix(host))];
+    for key in elections.iter().take(DRY_AT_ONCE) {
+        then.push(Op::Get(lock::key(key.clone())));
+        then.push(Op::GetPrefix(lock::candidacy_key(key.clone(), "")));
+        keys.push(lock::key(key.clone()));
+        keys.push(lock::candidacy_key(key.clone(), host));
+    }
+    for key in keys {
+        then.push(Op::Put { key, value: Vec::new(), lease: 0 });
+    }
+    // No key is at this revision.
+    Txn { when: vec![Compare::ModRevision(host_key(host), -1)], then, otherwise: Vec::new() }
 }
 
 /// Reads who offers the address of an IP with another prefix length, if anybody does.

@@ -98,6 +98,25 @@ fn an_etcd_that_lets_nobody_write_is_lost_until_it_does() {
 }
 
 #[test]
+fn an_etcd_that_takes_all_but_what_elections_write_is_lost_until_it_takes_that() {
+    let mut lab = Lab::builder(2).password().management_network().build();
+    sharing(&mut lab);
+    lab.etcd.forbid("/link/");
+    lab.etcd.permit("read", "/link/");
+    for prefix in ["/link/config/", "/link/hosts/", "/link/agents/"] {
+        lab.etcd.permit("readwrite", prefix);
+    }
+    await_loss(&mut lab, "permission denied");
+    let before = lab[H2].agent().log().matches("etcd serves again").count();
+    holds_for(Duration::from_secs(5), "etcd is lost", || {
+        lab[H2].agent().log().matches("etcd serves again").count() == before
+    });
+    lab.etcd.forbid("/link/");
+    lab.etcd.permit("readwrite", "/link/");
+    await_end_of_loss(&mut lab);
+}
+
+#[test]
 fn an_etcd_that_begins_to_ask_for_passwords_is_lost_until_it_does_not() {
     let mut lab = Lab::builder(2).management_network().build();
     sharing(&mut lab);

@@ -102,13 +102,6 @@ impl Core {
         }
     }
 
-    /// Writes the key of the host once more as it is, which shows whether etcd takes writes.
-    pub(super) fn write_host_again(&mut self) {
-        if let Some(id) = self.lease.current {
-            self.save(id);
-        }
-    }
-
     pub(super) fn on_host_written(
         &mut self,
         lease: i64,

@@ -273,7 +273,7 @@ impl Core {
             Request::Group(name, _) => self.on_group(&name, result, now),
             Request::Regroup(regroup) => self.on_regrouped(&regroup, result),
             // The next look repeats them where that is needed.
-            Request::ClaimName { .. } | Request::DropClaims => {}
+            Request::ClaimName { .. } | Request::DropClaims | Request::DryRun(_) => {}
             Request::ForgetHost(_) => self.on_forgotten(result.map(drop)),
         }
     }

@@ -2,8 +2,8 @@
 //! NOSPACE or CORRUPT, a role without permission, a quota).
 //!
 //! A renewal is no proof that etcd serves. When requests of an IP's election are refused for as long as
-//! an etcd that is silent counts as lost, etcd counts as lost for that IP. Meanwhile the key of the host
-//! is written again and again: when that succeeds, etcd serves.
+//! an etcd that is silent counts as lost, etcd counts as lost for that IP. Meanwhile etcd is asked again and again
+//! whether it would take what was refused: a role may let a host write its own key, and no lock.
 
 use log::Level;
 
@@ -11,8 +11,8 @@ use super::table::Service;
 use super::{Core, Failure, Order, Outcome, Timer};
 use crate::history::Kind;
 use crate::lock::Lease;
-use crate::store::Request;
-use crate::vip::Slot;
+use crate::store::{DRY_AT_ONCE, Request};
+use crate::vip::{ElectionKey, Slot};
 
 /// Whether etcd carries out what it is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,9 @@ impl Core {
     pub(super) fn on_served(&mut self, request: &Request) {
         let writes = match request {
             Request::WriteRecord(_) | Request::WriteRecords(_) | Request::WriteHost { .. } => true,
-            Request::Load
+            Request::DryRun(_) if self.serving != Serving::Yes => return self.serves_again(),
+            Request::DryRun(_)
+            | Request::Load
             | Request::DeleteRecord(..)
             | Request::DeleteRecords(_)
             | Request::WritePresence { .. }
@@ -60,7 +62,6 @@ impl Core {
         let refuses = || self.table.iter().any(|(_, vip)| vip.service == Service::Refused);
         match &self.serving {
             Serving::Doubted(_) if writes && !refuses() => self.serves_again(),
-            Serving::No(_) if writes => self.serves_again(),
             Serving::Yes | Serving::Doubted(_) | Serving::No(_) => {}
         }
     }
@@ -99,7 +100,14 @@ impl Core {
     pub(super) fn check_service(&mut self) {
         if self.serving != Serving::Yes {
             self.arm(Timer::ServeCheck, self.config.renewal);
-            self.write_host_again();
+            let mut keys: Vec<ElectionKey> = Vec::new();
+            for (slot, vip) in self.table.iter().filter(|(_, vip)| vip.service != Service::Served) {
+                let key = self.table.whole_key(slot, vip.record.cidr);
+                if keys.len() < DRY_AT_ONCE && !keys.contains(&key) {
+                    keys.push(key);
+                }
+            }
+            self.ask(Request::DryRun(keys));
         }
     }
 

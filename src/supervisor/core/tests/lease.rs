@@ -93,13 +93,13 @@ fn an_etcd_that_refuses_for_too_long_is_lost_for_the_ips_that_it_refuses() {
     story.notice(second, Notice::Refused("mvcc: database space exceeded".to_owned()));
     story.expect_tell(second, Order::Lease(Lease::Lost));
     // It is found out when that ends.
-    let write = Request::WriteHost { lease: LEASE, revision: 50 };
+    let write = Request::DryRun([1, 2].map(|number| record(number, 5).cidr.into()).into());
     story.timer(Timer::ServeCheck);
     story.expect_ask(&write);
     story.fail(write.clone(), refused());
     story.timer(Timer::ServeCheck);
     story.expect_ask(&write);
-    story.answer(write, written(101));
+    story.answer(write, store::Answer::Done);
     story.expect_tell(first, Order::Lease(Lease::Held(LEASE)));
     story.expect_tell(second, Order::Lease(Lease::Held(LEASE)));
     assert_eq!(story.problems(), [""; 0]);
@@ -112,9 +112,9 @@ fn a_refusal_that_is_over_soon_is_no_loss() {
     story.notice(slot, Notice::Refused("no".to_owned()));
     story.notice(slot, Notice::Served);
     story.timer(Timer::ServeCheck);
-    let write = Request::WriteHost { lease: LEASE, revision: 50 };
+    let write = Request::DryRun(Vec::new());
     story.expect_ask(&write);
-    story.answer(write, written(101));
+    story.answer(write, store::Answer::Done);
     story.expect(&Action::Disarm(Timer::Refused));
     assert_eq!(story.problems(), [""; 0]);
 }
@@ -124,7 +124,7 @@ fn a_lease_that_is_renewed_while_etcd_refuses_is_not_told_of_again_and_again() {
     let mut story = Story::running(&[record(1, 5)]);
     story.feed(Event::WatchOpened(Gap::Reconnected));
     story.fail(Request::Load, refused());
-    let write = Request::WriteHost { lease: LEASE, revision: 50 };
+    let write = Request::DryRun(Vec::new());
     for _ in 0..3 {
         story.timer(Timer::ServeCheck);
         story.expect_ask(&write);

@@ -61,3 +61,23 @@ fn that_etcd_refuses_is_said_of_the_first_ip_and_not_of_each() {
         assert_eq!(story.warnings(), [""; 0], "10.0.0.{number}");
     }
 }
+
+#[test]
+fn an_etcd_that_is_lost_for_an_ip_serves_again_when_it_would_take_what_it_has_refused() {
+    let (mut story, slot) = Story::refusing();
+    story.timer(Timer::Refused);
+    story.expect_tell(slot, Order::Lease(Lease::Lost));
+    story.timer(Timer::ServeCheck);
+    // It is asked about what it has refused, and not about the other.
+    let dry_run = Request::DryRun(vec![record(1, 5).cidr.into()]);
+    story.expect_ask(&dry_run);
+    // That it takes the key of the host says nothing of that.
+    story.answer(Request::WriteHost { lease: LEASE, revision: 50 }, written(101));
+    story.expect_problem("etcd is lost: it answers, and refuses");
+    story.fail(dry_run.clone(), refused());
+    story.expect_problem("etcd is lost: it answers, and refuses");
+    story.timer(Timer::ServeCheck);
+    story.answer(dry_run, store::Answer::Done);
+    story.expect_tell(slot, Order::Lease(Lease::Held(LEASE)));
+    assert_eq!(story.problems(), [""; 0]);
+}
