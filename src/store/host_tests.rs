@@ -1,6 +1,6 @@
 //! What a host has in etcd beside its records, and how it goes.
 
-use super::super::{Answer, Instance, Request, answer_of, txn_of};
+use super::super::{Answer, DRY_AT_ONCE, Instance, Request, answer_of, txn_of};
 use super::*;
 use crate::etcd::Reply;
 
@@ -84,7 +84,7 @@ fn a_mark_names_its_history_if_that_can_be_a_name() {
 
 #[test]
 fn a_dry_run_is_never_carried_out_and_has_room_in_a_transaction() {
-    let addresses = (1..=30).map(|number| format!("10.0.0.{number}/32"));
+    let addresses = (1..=DRY_AT_ONCE).map(|number| format!("10.0.0.{number}/32"));
     let keys = addresses.map(|text| text.parse::<crate::vip::Cidr>().unwrap().into());
     let dry_run = txn_of(&Request::DryRun(keys.collect()), "h1", &machine("i1"), "history");
     // etcd counts from 1.

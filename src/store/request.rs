@@ -253,7 +253,7 @@ fn load_ops(host: &str) -> Vec<Op> {
 fn dry_run(host: &str, elections: &[ElectionKey]) -> Txn {
     let mut then = load_ops(host);
     let mut keys = vec![host_key(host), mark_key(host), format!("{}-", records_prefix(host))];
-    for key in elections.iter().take(DRY_AT_ONCE) {
+    for key in elections {
         then.push(Op::Get(lock::key(key.clone())));
         then.push(Op::GetPrefix(lock::candidacy_key(key.clone(), "")));
         keys.push(lock::key(key.clone()));

@@ -269,8 +269,9 @@ impl Actor {
     fn ask(&self, request: store::Request) {
         let (host, instance) = (self.params.host.clone(), self.instance.clone());
         let txn = store::txn_of(&request, &host, &instance, self.core.history());
-        // They write the same mark, so that the client would not send them together.
-        let is_of_many = matches!(request, store::Request::WriteRecords(_));
+        // Records that are written at the same time write the same mark, so that the client would not send them
+        // together. Within a batch of others, etcd does not look at all permissions.
+        let alone = matches!(request, store::Request::WriteRecords(_) | store::Request::DryRun(_));
         let event_tx = self.inbox.event_tx.clone();
         let reply = move |result: Result<etcd::Reply, etcd::Error>| {
             let outcome = result.map_err(|error| failure(&error)).map(|reply| {
@@ -279,7 +280,7 @@ impl Actor {
             });
             let _ = event_tx.send(Box::new(Event::Answered(request, outcome)));
         };
-        let submit = if is_of_many { etcd::Client::submit_at_once } else { etcd::Client::submit };
+        let submit = if alone { etcd::Client::submit_at_once } else { etcd::Client::submit };
         submit(&self.params.etcd, txn, STORE, Box::new(reply));
     }
 

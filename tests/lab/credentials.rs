@@ -161,6 +161,19 @@ fn files_that_cannot_be_used_end_the_start_and_are_named() {
 }
 
 #[test]
+fn authentication_lets_an_agent_that_was_killed_resume_its_lease() {
+    let mut lab = Lab::builder(2).password().build();
+    lab.start_all();
+    lab.offer_in_order(VIP);
+    let (lease, lock) = (lab.lease_of(H1), lab.lock(VIP));
+    lab[H1].kill();
+    lab[H1].restart();
+    lab[H1].api().await_well();
+    assert_eq!(lab.lease_of(H1), lease, "the lease is resumed");
+    assert_eq!(lab.lock(VIP), lock, "nothing has moved");
+}
+
+#[test]
 fn authentication_that_is_turned_on_and_off_moves_nothing() {
     let mut lab = Lab::new(2);
     lab.start_all_with(&[QUICK[0], ("ETCD_USER", "link"), ("ETCD_PASSWORD", ETCD_PASSWORD)]);

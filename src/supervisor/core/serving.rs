@@ -103,8 +103,11 @@ impl Core {
             let mut keys: Vec<ElectionKey> = Vec::new();
             for (slot, vip) in self.table.iter().filter(|(_, vip)| vip.service != Service::Served) {
                 let key = self.table.whole_key(slot, vip.record.cidr);
-                if keys.len() < DRY_AT_ONCE && !keys.contains(&key) {
+                if !keys.contains(&key) {
                     keys.push(key);
+                }
+                if keys.len() == DRY_AT_ONCE {
+                    break;
                 }
             }
             self.ask(Request::DryRun(keys));
