@@ -103,3 +103,16 @@ fn a_thousand_ips_fit_the_place_that_is_made_for_them() {
     assert!(text.len() < BYTES_PER_IP * 1008, "{}", text.len());
     assert!(text.lines().count() > 14_000);
 }
+
+#[test]
+fn the_handbook_has_every_family_and_its_labels() {
+    let page = include_str!("../../docs/metrics.md");
+    let (_, all) = page.split_once("## All families").unwrap();
+    for Family { name, labels, .. } in FAMILIES {
+        let row = all.lines().find(|row| row.contains(&format!("`{name}`")));
+        let row = row.unwrap_or_else(|| panic!("{name} is not on the page"));
+        for label in *labels {
+            assert!(row.contains(&format!("`{label}`")), "{name} has the label {label}");
+        }
+    }
+}
