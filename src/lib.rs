@@ -58,6 +58,7 @@ mod duration;
 pub mod election;
 pub mod etcd;
 pub mod failure_detector;
+mod few;
 pub mod fsm;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

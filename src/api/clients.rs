@@ -1,7 +1,6 @@
 //! The clients that are connected: their sockets, who goes when there are too many, and whose
 //! turn it is.
 
-use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use super::connection::{Connection, EvictionRank};
 use super::reply::Reply;
 use super::request::Request;
 use super::transport::{Heard, Transport};
+use crate::few::Few;
 use crate::sorted::sort_by;
 use crate::tls::Acceptor;
 
@@ -47,7 +47,7 @@ pub(crate) struct Client {
 /// All clients, by a number that is never used again.
 #[derive(Debug)]
 pub(crate) struct Clients {
-    by_number: BTreeMap<u64, Client>,
+    by_number: Few<u64, Client>,
     next: u64,
     /// The agent's.
     names: Names,
@@ -177,7 +177,7 @@ impl Client {
 
 impl Clients {
     pub(crate) fn new(names: Names) -> Clients {
-        Clients { by_number: BTreeMap::new(), next: 0, names }
+        Clients { by_number: Few::default(), next: 0, names }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -24,7 +24,7 @@ mod look;
 mod owner;
 mod words;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use self::call::Call;
@@ -32,6 +32,7 @@ pub use self::call::CallNews;
 use self::death::{DECLARED, Death};
 use self::owner::{Owner, Verdict};
 pub use self::words::{Route, Step, Timing};
+use crate::few::Few;
 use crate::network::{Liveness, Mac, Missed};
 use crate::sorted::set_of;
 use crate::vip::Slot;
@@ -51,16 +52,16 @@ const NOT_BACK: &str = "is back without its IPs";
 #[derive(Clone, Debug)]
 pub struct FailureDetector {
     timing: Timing,
-    owners: BTreeMap<i64, Owner>,
+    owners: Few<i64, Owner>,
     awaited: HashMap<Slot, i64>,
-    agents: BTreeMap<String, Agent>,
+    agents: Few<String, Agent>,
     deaths: HashMap<String, Death>,
     /// Hosts that did not answer when they lost their last IP, and have said nothing in etcd since.
     away: Vec<(String, Instant)>,
     /// What was last said of owners that are missed.
     missed: Option<Missed>,
     /// When there is something to do without being told.
-    due: BTreeMap<i64, Instant>,
+    due: Few<i64, Instant>,
     calls: u64,
     /// IPs that are registered no more, which was not seen to yet.
     gone: Vec<Slot>,
@@ -81,13 +82,13 @@ impl FailureDetector {
     pub fn new(timing: Timing) -> FailureDetector {
         FailureDetector {
             timing,
-            owners: BTreeMap::new(),
+            owners: Few::default(),
             awaited: HashMap::new(),
-            agents: BTreeMap::new(),
+            agents: Few::default(),
             deaths: HashMap::new(),
             away: Vec::new(),
             missed: None,
-            due: BTreeMap::new(),
+            due: Few::default(),
             calls: 0,
             gone: Vec::new(),
         }
@@ -113,7 +114,7 @@ impl FailureDetector {
                 death.ips.remove(&ip);
             }
             self.awaited.insert(ip, lease);
-            let owner = self.owners.entry(lease).or_insert_with(|| Owner::new(host, now));
+            let owner = self.owners.get_or_insert(lease, || Owner::new(host, now));
             if owner.ips.insert(ip, route) != Some(route) {
                 owner.monitor(now, &mut steps);
                 self.judge(lease, now, &mut steps);
@@ -232,15 +233,17 @@ impl FailureDetector {
         now: Instant,
     ) -> Vec<Step> {
         let mut steps = Vec::new();
-        let called = self.owners.iter_mut().filter(|(_, owner)| owner.host == host);
-        let mut called = called.filter_map(|(lease, owner)| Some((*lease, owner.call.as_mut()?)));
-        let lease = called.find_map(|(lease, call)| call.note(number, news, now).then_some(lease));
+        let lease = self.owners.iter_mut().find_map(|(lease, owner)| {
+            let call = owner.call.as_mut().filter(|_| owner.host == host)?;
+            call.note(number, news, now).then_some(*lease)
+        });
         if let Some(lease) = lease {
             let answered = matches!(news, CallNews::Answered(_));
             let owner = self.owners.get_mut(&lease).filter(|_| answered);
             owner.into_iter().for_each(|owner| owner.has_answered(now));
             self.judge(lease, now, &mut steps);
-            let taken: Vec<Slot> = self.owners[&lease].taken().collect();
+            let taken = self.owners.get(&lease).into_iter().flat_map(Owner::taken);
+            let taken: Vec<Slot> = taken.collect();
             self.say_lives(lease, taken, now, &mut steps);
         }
         steps

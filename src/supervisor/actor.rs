@@ -3,7 +3,7 @@
 //! Owns: the core, the handles of the elections, the timers, and the channels of the API's requests
 //! that were not answered yet.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
@@ -21,6 +21,7 @@ use crate::clock;
 use crate::command::{Command, Request};
 use crate::election::Election;
 use crate::etcd;
+use crate::few::Few;
 use crate::network::Mac;
 use crate::ping::Ping;
 use crate::policy::StopPolicy;
@@ -44,7 +45,7 @@ pub(super) struct Actor {
     instance: Instance,
     inbox: Inbox,
     elections: HashMap<Slot, Election>,
-    timers: BTreeMap<Timer, Instant>,
+    timers: Few<Timer, Instant>,
     replies: HashMap<Token, Reply>,
     chronicle: Chronicle,
     status_line: StatusLine,
@@ -105,7 +106,7 @@ impl Actor {
             instance,
             inbox: Inbox { requests_rx, told_rx, stop_rx, event_tx, event_rx },
             elections: HashMap::new(),
-            timers: BTreeMap::new(),
+            timers: Few::default(),
             replies: HashMap::new(),
             chronicle,
             status_line: StatusLine::default(),
@@ -255,7 +256,7 @@ impl Actor {
                 copies::append(&self.params, bytes, self.inbox.event_tx.clone());
             }
             Action::RemoveLeftOvers(unmarked) => self.params.net.remove_left_overs(unmarked),
-            Action::Arm(timer, after) => drop(self.timers.insert(timer, Instant::now() + after)),
+            Action::Arm(timer, after) => self.timers.insert(timer, Instant::now() + after),
             Action::Disarm(timer) => drop(self.timers.remove(&timer)),
             Action::Happened(level, happening) => self.chronicle.tell(level, &happening),
             Action::Log(level, text) => log!(level, "{text}"),
@@ -269,8 +270,7 @@ impl Actor {
     fn ask(&self, request: store::Request) {
         let (host, instance) = (self.params.host.clone(), self.instance.clone());
         let txn = store::txn_of(&request, &host, &instance, self.core.history());
-        // Records that are written at the same time write the same mark, so that the client would not send them
-        // together. Within a batch of others, etcd does not look at all permissions.
+        // Many records write the same mark; of what is in a batch, etcd does not look at all permissions (#21689).
         let alone = matches!(request, store::Request::WriteRecords(_) | store::Request::DryRun(_));
         let event_tx = self.inbox.event_tx.clone();
         let reply = move |result: Result<etcd::Reply, etcd::Error>| {

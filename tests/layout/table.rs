@@ -17,6 +17,7 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("fsm", ""),
     ("fuzzing", ""),
     ("http", ""),
+    ("few", ""),
     ("interface_name", ""),
     ("network", ""),
     ("ping", ""),
@@ -31,11 +32,11 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("metrics", "fsm text vip"),
     ("tls", "carrier metrics"),
     ("etcd", "clock metrics secret tcp thread tls"),
-    ("failure_detector", "network sorted vip"),
+    ("failure_detector", "few network sorted vip"),
     ("call", "etcd failure_detector network text vip"),
     ("local_copy", "thread"),
     ("logging", "text thread"),
-    ("net", "clock metrics network ping policy sorted thread vip"),
+    ("net", "clock few metrics network ping policy sorted thread vip"),
     ("checks", "net tcp text thread tls vip"),
     ("systemd", "ping text"),
     ("wire", "vip"),
@@ -52,7 +53,7 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("command", "cluster history metrics policy sorted vip wire"),
     (
         "api",
-        "bell carrier cluster command history http interface_name metrics ping policy secret sorted text thread tls vip wire",
+        "bell carrier cluster command few history http interface_name metrics ping policy secret sorted text thread tls vip wire",
     ),
     (
         "config",
@@ -61,7 +62,7 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("machine", "metrics network store"),
     (
         "supervisor",
-        "bell call checks clock cluster command election etcd failure_detector fsm history hooks \
+        "bell call checks clock cluster command election etcd failure_detector few fsm history hooks \
          local_copy lock machine metrics net network ping policy sorted store systemd text thread vip \
          wire",
     ),
@@ -113,6 +114,7 @@ pub(crate) const PURE: &[&str] = &[
     "src/policy.rs",
     "src/preference.rs",
     "src/secret.rs",
+    "src/few.rs",
     "src/sorted.rs",
     "src/store/",
     "src/supervisor/core/",

@@ -3,8 +3,7 @@
 //! They are known by name only. Index and hardware address are those of the last look, and a look
 //! follows each notice about a link: an interface may be deleted and come back with others.
 
-use std::collections::BTreeMap;
-
+use crate::few::Few;
 use crate::net::codec::rtnetlink::{Change, Link};
 use crate::network::{Hearing, Mac, Unusable};
 
@@ -12,7 +11,7 @@ use crate::network::{Hearing, Mac, Unusable};
 #[derive(Debug, Default)]
 pub(super) struct Interfaces {
     /// A name without a link is an interface that does not exist.
-    links: BTreeMap<String, Option<Link>>,
+    links: Few<String, Option<Link>>,
     /// Whether others are heard, by the indexes of those of which that is known.
     hearing: Vec<(u32, Hearing)>,
 }

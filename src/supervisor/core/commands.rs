@@ -1,6 +1,5 @@
 //! The commands of the API: each is checked against the table, stored in etcd, and only then done.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use log::Level;
@@ -12,6 +11,7 @@ use super::stop::Life;
 use super::table::{Stage, Vip};
 use super::{Core, Order, Origin, Timer, Token};
 use crate::command::{Answer, Change, Command, NewVip, Refusal};
+use crate::few::Few;
 use crate::fsm::State;
 use crate::history::Kind;
 use crate::lock::Lease;
@@ -30,9 +30,9 @@ pub(super) struct Clients {
     /// Which hosts offer an IP is being read.
     pub(super) asking_hosts: Vec<(ElectionKey, Token)>,
     /// IPs that are being registered together.
-    pub(super) batches: BTreeMap<Token, Batch>,
+    pub(super) batches: Few<Token, Batch>,
     /// Hosts that are being fenced.
-    pub(super) fences: BTreeMap<Token, Fence>,
+    pub(super) fences: Few<Token, Fence>,
 }
 
 impl Core {

@@ -104,8 +104,8 @@ impl Core {
         result: Result<(store::Answer, At), Failure>,
         now: Instant,
     ) {
-        let mut all = self.clients.fences.iter();
-        let Some((&token, fence)) = all.find(|(_, fence)| fence.host == host) else { return };
+        let found = self.clients.fences.iter().find(|(_, fence)| fence.host == host);
+        let Some((&token, fence)) = found else { return };
         let found = match result {
             Ok((store::Answer::Footprint(found), _)) => found,
             Ok(_) => return,

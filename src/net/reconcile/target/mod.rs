@@ -2,13 +2,14 @@
 //!
 //! Pure but for the reports, which are handed out as values.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::is_ours;
 use super::repeats::Repeats;
 use super::route::keeps_marks;
+use crate::few::Few;
 use crate::net::bucket::Bucket;
 use crate::net::codec::rtnetlink::AddressInfo;
 use crate::net::error::OrderError;
@@ -123,8 +124,8 @@ struct Told {
     bound: Option<bool>,
     failure: Option<OrderError>,
     hearing: Option<Hearing>,
-    claims: BTreeMap<Mac, Instant>,
-    misses: BTreeMap<Mac, Instant>,
+    claims: Few<Mac, Instant>,
+    misses: Few<Mac, Instant>,
 }
 
 impl Target {
@@ -251,7 +252,7 @@ impl Target {
 }
 
 /// Whether a host has not said the same just before; one of a few at most.
-fn is_new(said: &mut BTreeMap<Mac, Instant>, by: Mac, gap: Duration, now: Instant) -> bool {
+fn is_new(said: &mut Few<Mac, Instant>, by: Mac, gap: Duration, now: Instant) -> bool {
     said.retain(|_, at| now.saturating_duration_since(*at) < gap);
     let new = !said.contains_key(&by) && said.len() < CLAIMANTS;
     if new {

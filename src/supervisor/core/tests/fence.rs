@@ -86,7 +86,7 @@ impl Story {
         let refusal = self.reply(token).expect_err("it is refused");
         assert!(refusal.to_string().contains(part), "{refusal:?}");
         let takes = |it: &Action| matches!(it, Action::Fence(..));
-        assert!(!self.did(takes) && self.core.clients.fences.is_empty());
+        assert!(!self.did(takes) && self.core.clients.fences.len() == 0);
     }
 
     #[track_caller]
