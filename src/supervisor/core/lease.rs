@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use log::Level;
 
+use super::identity::Name;
 use super::presence::Presence;
 use super::start::Start;
 use super::stop::Life;
@@ -96,7 +97,9 @@ impl Core {
     /// Writes a lease down, so that the next life of this host can resume it. Nothing is attached to
     /// it before, or a crash in between would leave locks that nobody renews or releases.
     fn save(&mut self, id: i64) {
-        let ready = self.start == Start::Loaded && self.life == Life::Running;
+        // What another machine has written, which may be alive, is not written over.
+        let named = self.start == Start::Loaded && self.identity.name == Name::Own;
+        let ready = named && self.life == Life::Running;
         if ready && !std::mem::replace(&mut self.lease.saving, true) {
             self.ask(Request::WriteHost { lease: id, revision: self.lease.revision });
         }

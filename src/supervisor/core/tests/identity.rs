@@ -77,6 +77,7 @@ fn the_end_of_a_former_lease_of_another_machine_does_not_free_the_name() {
         story.answer_load(Found { host: Some(host), ..found(&records) });
         story.expect(&Action::ReadLease(lease));
         story.settle_comparison(&records);
+        story.held();
     }
     story.feed(Event::LeaseLeft(98, Some((-1, 0))));
     let writes = |it: &Request| matches!(it, Request::WriteHost { .. });
