@@ -11,6 +11,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
+use super::identity::Name;
 use super::start::Start;
 use super::stop::Life;
 use super::table::{RecordRequest, Stage};
@@ -173,8 +174,10 @@ impl Core {
                 }
                 self.note_mark(&found, at);
                 self.found_host(found.host.as_ref(), &found.claims);
-                if self.start == Start::Loaded {
-                    self.found_records(&found);
+                match self.identity.name {
+                    Name::Own => self.found_records(&found),
+                    // The records may be those of a machine that is alive.
+                    Name::Disputed(_) | Name::Taken(_) => self.comparison_failed(),
                 }
             }
             Ok(_) => {}

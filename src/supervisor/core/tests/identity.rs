@@ -11,6 +11,12 @@ fn theirs(records: &[Record]) -> Found {
     Found { host: Some(host), ..found(records) }
 }
 
+/// The same, written after this machine has written it.
+fn theirs_since(records: &[Record]) -> Found {
+    let host = HostKey { lease: Some(THEIRS), instance: Some(machine(2)), revision: 60 };
+    Found { host: Some(host), ..found(records) }
+}
+
 fn alive() -> Event {
     Event::LeaseLeft(THEIRS, Some((4, 5)))
 }
@@ -84,6 +90,29 @@ fn the_end_of_a_former_lease_of_another_machine_does_not_free_the_name() {
     assert_eq!(story.take_ask(writes), None, "the key of a host that may be alive");
     story.feed(alive());
     story.expect_problem("is in use by");
+}
+
+#[test]
+fn what_etcd_has_of_the_host_stays_as_it_is_until_it_is_known_whose_name_it_is() {
+    let mut story = Story::running(&[record(1, 5), record(2, 6)]);
+    story.feed(Event::WatchOpened(Gap::Reconnected));
+    story.expect_ask(&Request::Load);
+    // The machine that took the place of this one has deleted an IP, registered another, and changed one.
+    let changed = Record { loss: Some(LossPolicy::Hold), ..record(1, 70) };
+    let there = theirs_since(&[changed, record(3, 71)]);
+    story.answer_load(there.clone());
+    story.expect(&Action::ReadLease(THEIRS));
+    story.held();
+    let writes = story.take_ask(|it| !matches!(it, Request::Load));
+    assert_eq!(writes, None);
+    story.expect(&Action::Arm(Timer::Compare, Duration::from_millis(500)));
+    // It is gone for good.
+    story.feed(ended());
+    story.expect_ask(&Request::WriteHost { lease: LEASE, revision: 60 });
+    story.feed(Event::Timer(Timer::Compare));
+    story.expect_ask(&Request::Load);
+    story.answer_load(there);
+    story.expect_ask(&Request::WriteRecord(record(2, 0)));
 }
 
 #[test]
