@@ -20,7 +20,7 @@ use crate::store::Record;
 use crate::vip::{Check, Cidr, ElectionKey, Slot, Target, VipId};
 
 /// Why an IP is not served that is one too many.
-const BEYOND_LIMIT: &str = "MAX_NUMBER_OF_ENDPOINTS is too small for it";
+pub(super) const BEYOND_LIMIT: &str = "MAX_NUMBER_OF_ENDPOINTS is too small for it";
 
 /// Clients whose commands wait for something but a record.
 #[derive(Clone, Debug, Default)]
@@ -290,6 +290,14 @@ impl Core {
         self.wait_for_unknown(slot, token);
         self.table.look_at(slot);
         Ok(())
+    }
+
+    /// An IP that is one too many was not deleted. There may be room for it by now.
+    pub(super) fn is_beyond_limit_still(&mut self, slot: Slot) {
+        let Some(Vip { record, .. }) = self.table.remove(slot) else { return };
+        self.copy.ip_changed(&record.id);
+        self.table.beyond_limit.insert(record.id.clone(), record);
+        self.fill_up();
     }
 
     /// The address may be what keeps etcd away. The record is removed when etcd is there again.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use log::Level;
 
+use super::commands::BEYOND_LIMIT;
 use super::table::{RecordRequest, Stage, Vip};
 use super::{Action, Core, Failure, Order, Timer, Token};
 use crate::command::{Answer, Change, Refusal};
@@ -238,7 +239,11 @@ impl Core {
             Stage::Deleting(tokens) => {
                 let tokens = std::mem::take(tokens);
                 vip.stage = Stage::Registered;
+                let beyond = vip.election.not_started.as_deref() == Some(BEYOND_LIMIT);
                 self.refuse(tokens, &refusal);
+                if beyond {
+                    self.is_beyond_limit_still(slot);
+                }
             }
             Stage::Registered => match vip.changes.pop_front() {
                 Some((_, token)) => {

@@ -321,6 +321,28 @@ fn an_ip_beyond_the_limit_can_be_deleted_and_is_served_when_there_is_room() {
 }
 
 #[test]
+fn an_ip_beyond_the_limit_that_etcd_did_not_delete_is_served_when_there_is_room() {
+    let mut story = Story::begin_with(|config| config.permits.max_ips = Some(1), None);
+    story.load(&[record(1, 5), record(2, 6)]);
+    let slot = story.slot(1);
+    for room in [false, true] {
+        let token = story.command(Command::Delete(id(2)));
+        if room {
+            story.command(Command::Delete(id(1)));
+            story.answer(Request::DeleteRecord(id(1), 5), store::Answer::Deleted(Ok(())));
+            story.notice(slot, Notice::Left { cleanup_pending: false });
+        }
+        story.fail(Request::DeleteRecord(id(2), 6), refused());
+        assert!(story.reply(token).is_err());
+        assert_eq!(story.listed(), [format!("10.0.0.{}/32", 1 + u8::from(room))]);
+        let why = "IPs are registered and not served";
+        assert_eq!(story.problems().iter().any(|text| text.contains(why)), !room);
+    }
+    let served = story.slot(2);
+    story.expect_tell(served, Order::Lease(Lease::Held(LEASE)));
+}
+
+#[test]
 fn what_etcd_tells_an_agent_that_stops_starts_nothing() {
     let mut story = Story::begin(None);
     story.feed(Event::Stop(StopPolicy::Release));
