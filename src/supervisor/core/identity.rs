@@ -132,11 +132,13 @@ impl Core {
     fn serve_nothing(&mut self) {
         self.start = Start::Taken;
         self.out.push(Action::RemoveLeftOvers(self.formerly_managed()));
-        self.abandon_batches("another machine has the name of this host, which gives all up");
+        let why = "another machine has the name of this host, which gives all up";
+        self.abandon_batches(why);
         // Also to elections that begin because an IP leaves its group.
         self.tell_lease(Lease::None);
         for slot in self.table.slots() {
             if self.table.get(slot).is_some_and(|vip| !matches!(vip.stage, Stage::Leaving(_))) {
+                self.leave_outcome_open(slot, why);
                 self.leave(slot, Vec::new());
             }
         }

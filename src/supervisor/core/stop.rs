@@ -37,7 +37,8 @@ impl Core {
         }
         let changes = std::mem::take(&mut vip.changes);
         let failover = vip.failover.take();
-        let runs = vip.election.not_started.is_none();
+        // Of many that are registered together some may not have been begun.
+        let runs = vip.election.not_started.is_none() && vip.election.serial.is_some();
         vip.stage = Stage::Leaving(tokens);
         self.copy.ip_changed(&vip.record.id);
         let why = "the IP is being given up on this host".to_owned();
@@ -95,27 +96,24 @@ impl Core {
             | None => false,
         };
         if leaves && self.life != Life::Running {
-            self.leave_outcome_open(slot);
+            self.leave_outcome_open(slot, "etcd had not answered when this agent was stopped");
             self.leave(slot, Vec::new());
         }
     }
 
     /// Whether a request that is under way is carried out, the next life finds in etcd.
-    fn leave_outcome_open(&mut self, slot: Slot) {
+    pub(super) fn leave_outcome_open(&mut self, slot: Slot, why: &str) {
         let Some(vip) = self.table.get_mut(slot) else { return };
         let open = match &mut vip.stage {
             Stage::Deleting(tokens) => std::mem::take(tokens),
             Stage::Registered if vip.request != RecordRequest::None => {
                 vip.changes.front_mut().and_then(|(_, token)| token.take()).into_iter().collect()
             }
-            Stage::Registered
-            | Stage::Starting(_)
-            | Stage::Joining(_)
-            | Stage::Storing(_)
-            | Stage::Leaving(_) => Vec::new(),
+            Stage::Starting(token) => vec![*token],
+            Stage::Storing(token) => token.take().into_iter().collect(),
+            Stage::Registered | Stage::Joining(_) | Stage::Leaving(_) => Vec::new(),
         };
-        let why = "etcd had not answered when this agent was stopped".to_owned();
-        self.refuse(open, &Refusal::OutcomeUnknown(why));
+        self.refuse(open, &Refusal::OutcomeUnknown(why.to_owned()));
     }
 
     /// Revokes the lease when all elections have left.

@@ -292,3 +292,21 @@ fn when_another_machine_gets_the_name_of_the_host_the_client_is_told_that_the_ou
     let Err(Refusal::OutcomeUnknown(text)) = story.reply(token) else { panic!("not told so") };
     assert!(text.contains("another machine has the name of this host"), "{text}");
 }
+
+#[test]
+fn ips_whose_elections_were_not_begun_when_the_name_was_lost_can_be_registered_again() {
+    let mut story = running();
+    story.command(all(MANY));
+    let begun = story.done.iter().filter(|it| matches!(it, Action::Start { .. })).count();
+    assert!(begun < MANY.len());
+    story.feed(Event::WatchOpened(Gap::Reconnected));
+    let host = HostKey { lease: Some(99), instance: Some(machine(2)), revision: 60 };
+    story.answer_load(Found { host: Some(host), ..found(&[]) });
+    story.feed(Event::LeaseLeft(99, Some((4, 5))));
+    assert_eq!(story.core.table.len(), begun, "nobody would say of the others that they have left");
+    for slot in story.core.table.slots() {
+        story.expect_tell(slot, Order::Leave);
+        story.notice(slot, Notice::Left { cleanup_pending: false });
+    }
+    assert!(story.core.table.is_empty());
+}

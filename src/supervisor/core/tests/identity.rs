@@ -116,6 +116,26 @@ fn what_etcd_has_of_the_host_stays_as_it_is_until_it_is_known_whose_name_it_is()
 }
 
 #[test]
+fn clients_whose_ips_are_given_up_with_the_name_hear_that_their_outcome_is_open() {
+    let mut story = Story::running(&[record(1, 5)]);
+    let deletes = [(); 2].map(|()| story.command(Command::Delete(id(1))));
+    let stores = story.command(super::commands::new(2));
+    // Its address is being looked for on the network.
+    let slot = story.slot(2);
+    let record = story.core.table.get(slot).map(|vip| vip.record.clone()).unwrap();
+    let starts = Token(77);
+    let cidr = "10.0.0.3".parse().unwrap();
+    story.core.table.insert(Record { id: id(3), cidr, ..record }, table::Stage::Starting(starts));
+    story.feed(Event::WatchOpened(Gap::Reconnected));
+    story.answer_load(theirs_since(&[]));
+    story.feed(alive());
+    for token in deletes.into_iter().chain([stores, starts]) {
+        let Err(Refusal::OutcomeUnknown(why)) = story.reply(token) else { panic!("not told so") };
+        assert!(why.contains("another machine has the name"), "{why}");
+    }
+}
+
+#[test]
 fn a_cloned_image_that_boots_without_etcd_does_not_resume_the_lease_of_the_other() {
     let copy = LocalCopy { instance: Some(machine(2)), ..copy_of(&[record(1, 5)]) };
     let mut story = Story::begin(Some(copy));
