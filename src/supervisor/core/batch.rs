@@ -57,19 +57,20 @@ enum Part {
 
 impl Core {
     pub(super) fn create_many(&mut self, all: Vec<NewVip>, token: Token) -> Result<(), Refusal> {
-        for (index, new) in all.iter().enumerate() {
+        let mut origins = Vec::with_capacity(all.len());
+        let mut records = Vec::with_capacity(all.len());
+        for (index, new) in all.into_iter().enumerate() {
             let checked = self.check_commands(&new.checks);
             let checked = checked.and_then(|()| self.check_new(new.cidr, index));
-            checked.map_err(|refusal| of_one(index, refusal))?;
-        }
-        self.reachable()?;
-        let mut origins = Vec::with_capacity(all.len());
-        let mut slots = Vec::with_capacity(all.len());
-        for new in all {
             origins.push(if new.force { Origin::Forced } else { Origin::New });
             let record = self.record_of(new);
-            slots.push(self.table.insert(record, Stage::Joining(token)));
+            let checked = checked.and_then(|()| self.check_group(&record, &records));
+            checked.map_err(|refusal| of_one(index, refusal))?;
+            records.push(record);
         }
+        self.reachable()?;
+        let insert = |record| self.table.insert(record, Stage::Joining(token));
+        let slots: Vec<Slot> = records.into_iter().map(insert).collect();
         let parts = vec![Part::Due(false); slots.len().div_ceil(RECORDS_AT_ONCE)];
         let batch = Batch {
             token: Some(token),

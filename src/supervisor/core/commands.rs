@@ -168,7 +168,7 @@ impl Core {
         self.reachable()?;
         let origin = if new.force { Origin::Forced } else { Origin::New };
         let record = self.record_of(new);
-        self.check_group(&record)?;
+        self.check_group(&record, &[])?;
         // The election comes first: when there can be no more, nothing is stored.
         let slot = self.table.insert(record.clone(), Stage::Starting(token));
         self.start_election(slot, record, origin);
@@ -256,7 +256,7 @@ impl Core {
             self.reply(token, Ok(Answer::One(Box::new(shown))));
             return Ok(());
         }
-        self.check_group(&super::records::changed(&vip.record, &change))?;
+        self.check_group(&super::records::changed(&vip.record, &change), &[])?;
         self.reachable()?;
         if let Some(vip) = self.table.get_mut(slot) {
             vip.changes.push_back((change, Some(token)));

@@ -239,10 +239,10 @@ impl Core {
         }
     }
 
-    /// Whether an IP with this record fits to those of its group that are on this host.
-    pub(super) fn check_group(&self, record: &Record) -> Result<(), Refusal> {
+    /// Whether an IP with this record fits to those of its group that are on this host, and to these new ones.
+    pub(super) fn check_group(&self, record: &Record, new: &[Record]) -> Result<(), Refusal> {
         let Some(name) = &record.group else { return Ok(()) };
-        let others = self.table.iter().map(|(_, vip)| &vip.record);
+        let others = self.table.iter().map(|(_, vip)| &vip.record).chain(new);
         let others = others.filter(|it| it.group.as_ref() == Some(name) && it.cidr != record.cidr);
         let others: Vec<&Record> = others.collect();
         if others.len() >= MOST_MEMBERS {

@@ -310,3 +310,29 @@ fn ips_whose_elections_were_not_begun_when_the_name_was_lost_can_be_registered_a
     }
     assert!(story.core.table.is_empty());
 }
+
+#[test]
+fn ips_of_a_group_fit_to_those_before_them_in_the_same_request() {
+    let of_group = |numbers: std::ops::Range<u8>| {
+        let Command::CreateMany(mut all) = all(numbers) else { panic!("another command") };
+        all.iter_mut().for_each(|new| new.group = Some(super::groups::gw()));
+        all
+    };
+    let mut other = of_group(100..103);
+    other[2].priority = Some(9);
+    for (all, expected) in [
+        (of_group(100..133), "[32].group: gw has 32 IPs on this host"),
+        (other, "[2].priority: 9 is not that of 10.0.0.100/32, 100, which holds for group gw"),
+    ] {
+        let mut story = running();
+        let token = story.command(Command::CreateMany(all));
+        let refusal = story.reply(token).expect_err("it is refused").to_string();
+        assert!(refusal.starts_with(expected), "{refusal}");
+        assert!(story.core.table.is_empty());
+    }
+    let mut story = running();
+    let token = story.command(Command::CreateMany(of_group(100..132)));
+    story.slices();
+    story.take_writes().into_iter().for_each(|write| story.stored(write, 120));
+    assert!(story.reply(token).is_ok());
+}
