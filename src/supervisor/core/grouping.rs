@@ -116,7 +116,8 @@ impl Core {
     }
 
     fn group_is_answered(&mut self, name: &GroupName) {
-        self.table.known(name).asked = false;
+        let known = self.table.known(name);
+        (known.asked, known.changing) = (false, false);
     }
 
     /// Whether an answer is older than what is known. That is so once at most: after that, etcd itself has gone back.
@@ -198,7 +199,8 @@ impl Core {
                 if slots.into_iter().any(|(_, vip)| vip.failover.is_some()) {
                     return;
                 }
-                self.table.known(name).asked = true;
+                let known = self.table.known(name);
+                (known.asked, known.changing) = (true, true);
                 let before = view.group.clone();
                 let name = name.clone();
                 let regroup = Regroup { name, lease, right, before, joins, leaves };

@@ -98,9 +98,11 @@ impl Table {
         has_any.map(|(name, known)| (name.clone(), known.group.clone())).collect()
     }
 
-    /// The names of all that elections of groups have in etcd.
+    /// The names of all that elections of groups have in etcd. One may be given to this host by a change that is under way.
     pub(super) fn seat_names(&self) -> impl Iterator<Item = String> {
         let seats = self.iter().filter_map(|(slot, _)| self.seat(slot));
-        seats.flat_map(|seat| [seat.key().text(), seat.key().candidacies()])
+        let changed = self.groups.iter().filter(|(_, known)| known.changing);
+        let changed = changed.map(|(name, _)| ElectionKey::Group(name.clone(), 0).text());
+        seats.flat_map(|seat| [seat.key().text(), seat.key().candidacies()]).chain(changed)
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Known {
     pub(super) due: bool,
     /// It is being read, or changed.
     pub(super) asked: bool,
+    /// It is being changed.
+    pub(super) changing: bool,
     /// Since when nobody owns it or is a candidate.
     pub(super) orphan_since: Option<Instant>,
     /// IPs that were handed to its owner lately.

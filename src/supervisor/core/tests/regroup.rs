@@ -333,3 +333,22 @@ fn who_gives_a_group_up_keeps_its_lock_until_the_addresses_are_gone() {
     story.expect_tell(story.slot(1), Order::Leave);
     assert_eq!(story.take_ask(|request| matches!(request, Request::Release { .. })), None);
 }
+
+#[test]
+fn the_lock_of_a_group_that_is_being_founded_is_not_released() {
+    let mut story = Story::of_group(&[grouped(1)], &Group::default());
+    story.is_read_at(&view(Group::default(), None, &[(1, "h1", LEASE)]), 101);
+    let founds = Request::Regroup(Box::new(story.changes_group().expect("it founds the group")));
+    story.feed(Event::Timer(Timer::CompareKeys));
+    story.expect(&Action::ReadLeaseKeys(LEASE));
+    // etcd has done it, and its answer is late.
+    let keys = vec!["/link/default/group:gw".to_owned()];
+    let releases = |story: &mut Story| {
+        story.feed(Event::LeaseKeys(LEASE, Ok(keys.clone())));
+        story.take_ask(|request| matches!(request, Request::Release { .. }))
+    };
+    assert_eq!(releases(&mut story), None);
+    story.answer(founds, store::Answer::Regrouped(None));
+    story.feed(Event::Timer(Timer::CompareKeys));
+    assert!(releases(&mut story).is_some(), "it was left by another life");
+}
