@@ -102,6 +102,7 @@ impl Core {
         result: Result<(store::Answer, At), Failure>,
     ) {
         self.group_is_answered(&regroup.name);
+        let failed = result.is_err();
         // What was not done is decided about again in a while, or when the watch tells what was in the way.
         if let Ok((store::Answer::Regrouped(Some(group)), at)) = result {
             self.groups_due([regroup.name.clone()]);
@@ -112,6 +113,8 @@ impl Core {
             self.group_is(&regroup.name, group);
         } else if self.life != Life::Running {
             self.withdraw(&regroup.name);
+        } else if failed {
+            self.leave_unchanged(&regroup.name);
         }
     }
 

@@ -11,7 +11,7 @@ use super::membership::fits;
 use super::seats::Seat;
 use super::start::Start;
 use super::stop::Life;
-use super::table::Stage;
+use super::table::{Stage, Vip};
 use super::{Action, Core, Order, Origin, Serial, Subject};
 use crate::command::Refusal;
 use crate::election::Notice;
@@ -179,10 +179,41 @@ impl Core {
             (Life::Running, false) => {}
             (_, false) => return self.withdraw(&name),
         }
+        self.leave_alone(slot);
+    }
+
+    fn leave_alone(&mut self, slot: Slot) {
         self.take_from_seat(slot);
         self.start_again_for(slot, Origin::Before);
         self.introduce(slot);
         self.out.push(Action::Tell(slot, Order::Leave));
+    }
+
+    /// The IPs in elections of groups that are being given up, where the whole is not.
+    fn leaving(&self, slots: Vec<Slot>) -> Vec<Slot> {
+        let leaves = |slot: &Slot| {
+            let seat = self.table.seat(self.table.election_of(*slot));
+            let is_leaving = |vip: &Vip| matches!(vip.stage, Stage::Leaving(_));
+            seat.is_some_and(|seat| !seat.leaves) && self.table.get(*slot).is_some_and(is_leaving)
+        };
+        slots.into_iter().filter(leaves).collect()
+    }
+
+    /// What is being given up does not wait for an etcd that is lost.
+    pub(super) fn leave_groups(&mut self) {
+        for slot in self.leaving(self.table.slots()) {
+            self.leave_group(slot);
+        }
+    }
+
+    /// etcd does not change the group: what is being given up goes without that.
+    pub(super) fn leave_unchanged(&mut self, name: &GroupName) {
+        let Some((_, seat)) = self.table.seat_of(name) else { return };
+        let (slots, leaving) = (seat.slots.len(), self.leaving(seat.slots.clone()));
+        if leaving.len() == slots {
+            return self.withdraw(name);
+        }
+        leaving.into_iter().for_each(|slot| self.leave_alone(slot));
     }
 
     /// The election of a group goes on without this IP.

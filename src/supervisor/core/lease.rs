@@ -181,6 +181,9 @@ impl Core {
                 self.tell(slot, Order::Lease(lease));
             }
         }
+        if !matches!(lease, Lease::Held(_)) {
+            self.leave_groups();
+        }
     }
 
     /// Takes note of why etcd cannot be used. A refusal is logged, once; of members that do not answer

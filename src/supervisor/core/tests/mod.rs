@@ -26,6 +26,7 @@ mod serving;
 mod start;
 mod stop;
 mod told;
+mod ungroup;
 mod without_etcd;
 
 use std::collections::VecDeque;

@@ -7,37 +7,37 @@ use crate::fsm::State;
 use crate::store::{Group, GroupView, Right};
 
 /// Between two looks at a group that is not as it should be.
-const AGAIN: Duration = Duration::from_secs(3);
+pub(super) const AGAIN: Duration = Duration::from_secs(3);
 
 impl Story {
-    fn reads_group(&mut self) -> Option<Request> {
+    pub(super) fn reads_group(&mut self) -> Option<Request> {
         self.take_ask(|request| matches!(request, Request::Group(..)))
     }
 
     /// Answers the read of the group that is under way, at this revision.
     #[track_caller]
-    fn is_read_at(&mut self, view: &GroupView, revision: i64) {
+    pub(super) fn is_read_at(&mut self, view: &GroupView, revision: i64) {
         let read = self.reads_group().expect("the group is read");
         let answer = store::Answer::Group(Box::new(view.clone()));
         self.feed(Event::Answered(read, Ok((answer, at(revision)))));
     }
 
-    fn looks_again(&mut self) -> bool {
+    pub(super) fn looks_again(&mut self) -> bool {
         self.did(|action| *action == Action::Arm(Timer::Groups, AGAIN))
     }
 
-    fn changes_group(&mut self) -> Option<store::Regroup> {
+    pub(super) fn changes_group(&mut self) -> Option<store::Regroup> {
         let asked = self.take_ask(|request| matches!(request, Request::Regroup(_)))?;
         if let Request::Regroup(regroup) = asked { Some(*regroup) } else { None }
     }
 }
 
 /// A group that has this host as its owner and is as it should be.
-fn own() -> GroupView {
+pub(super) fn own() -> GroupView {
     view(group(&[1, 2], 70), Some(("h1", LEASE)), &[(1, "group:gw", 0), (2, "group:gw", 0)])
 }
 
-fn whole() -> Story {
+pub(super) fn whole() -> Story {
     let mut story = Story::of_group(&[grouped(1), grouped(2)], &group(&[1, 2], 70));
     while story.reads_group().is_some() {
         story.done.push_front(Action::Ask(Request::Group(gw(), Vec::new())));
