@@ -20,7 +20,7 @@ use super::private_socket::PrivateSocket;
 use super::reply::{Form, Reply};
 use super::request::{FORWARDED, forwarded_for};
 use super::route::{self, Action, LARGEST_BODY};
-use super::upstream::UPSTREAMS;
+use super::upstream::{MAX_ANSWER, UPSTREAMS};
 use crate::command::{self, Answer, Command};
 use crate::secret::Credentials;
 use crate::thread;
@@ -37,7 +37,7 @@ pub(crate) struct Pool {
     server: Option<Arc<tiny_http::Server>>,
     stop: Option<Sender<Infallible>>,
     threads: Vec<JoinHandle<()>>,
-    socket: PrivateSocket,
+    socket: Arc<PrivateSocket>,
 }
 
 /// What a thread needs to answer.
@@ -70,7 +70,7 @@ impl Pool {
             server: Some(Arc::clone(&server)),
             stop: Some(stop),
             threads: Vec::with_capacity(UPSTREAMS),
-            socket,
+            socket: Arc::new(socket),
         };
         // As many as there are connections, so that no request waits for a thread.
         for number in 0..UPSTREAMS {
@@ -82,8 +82,8 @@ impl Pool {
     }
 
     /// The only way to the server.
-    pub(crate) fn socket(&self) -> &PrivateSocket {
-        &self.socket
+    pub(crate) fn socket(&self) -> Arc<PrivateSocket> {
+        Arc::clone(&self.socket)
     }
 
     /// From now on requests are answered 503, those too that are with the supervisor.
@@ -132,7 +132,12 @@ impl Worker {
     }
 
     fn serve(&self, mut request: tiny_http::Request) {
-        let reply = self.reply(&mut request);
+        let mut reply = self.reply(&mut request);
+        let length = reply.body.len();
+        if length > MAX_ANSWER {
+            let error = format!("the answer has {length} bytes, more than {MAX_ANSWER}");
+            reply = Reply::unavailable(&error);
+        }
         if let Err(error) = request.respond(response(reply)) {
             log::warn!("api: cannot answer: {error}");
         }

@@ -2,12 +2,13 @@
 //!
 //! Each is used for one request at a time, so there are never more requests behind the gate than
 //! connections. They are opened at the start; from then on the gate's loop polls them with everything
-//! else, and none can make it wait.
+//! else, and none can make it wait. One that is lost is opened again.
 
 use std::cmp::Ordering;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags};
@@ -23,10 +24,12 @@ use crate::ping::Ping;
 pub(crate) const UPSTREAMS: usize = 16;
 /// Above the longest that the server waits for the supervisor, so that its answer wins.
 const PATIENCE: Duration = Duration::from_secs(40);
-/// For a server that has nothing to do but to refuse an empty request.
+/// For a server that has nothing to do but to refuse an empty request; and before connections that are lost are
+/// opened once more.
 const OPENING: Duration = Duration::from_secs(2);
-/// Bytes of an answer: the list of well over 10 000 IPs.
-const MAX_ANSWER: usize = 8 * 1024 * 1024;
+/// Bytes of an answer's body: the list, or the metrics, of well over 10 000 IPs with a check or two. The server sends no
+/// longer one.
+pub(crate) const MAX_ANSWER: usize = 16 * 1024 * 1024;
 /// Bytes read from a connection in one turn.
 const READ_SIZE: usize = 16 * 1024;
 /// The request by whose answer the server shows that it has given a new connection a thread.
@@ -52,7 +55,13 @@ pub(crate) struct Served {
 
 /// All connections to the server.
 #[derive(Debug)]
-pub(crate) struct Upstreams(Vec<Upstream>);
+pub(crate) struct Upstreams {
+    all: Vec<Upstream>,
+    /// The way to the server.
+    socket: Arc<PrivateSocket>,
+    /// Connections that are lost are not opened again before.
+    reopen_after: Instant,
+}
 
 #[derive(Debug)]
 struct Upstream {
@@ -76,33 +85,35 @@ struct Exchange {
 impl Upstreams {
     /// Connects, and returns when the server has given each connection a thread. tiny_http needs
     /// descriptors for that, and panics without: no client may take them meanwhile.
-    pub(crate) fn open(socket: &PrivateSocket) -> io::Result<Upstreams> {
-        (0..UPSTREAMS).map(|_| Upstream::open(socket)).collect::<io::Result<_>>().map(Upstreams)
+    pub(crate) fn open(socket: Arc<PrivateSocket>) -> io::Result<Upstreams> {
+        let all = (0..UPSTREAMS).map(|_| Upstream::open(&socket)).collect::<io::Result<_>>()?;
+        Ok(Upstreams { all, socket, reopen_after: Instant::now() })
     }
 
     /// What to poll and for what, in the order in which `turn` expects the events.
     pub(crate) fn polled(&self) -> impl Iterator<Item = PollFd<'_>> {
-        self.0.iter().map(|upstream| PollFd::new(upstream.stream.as_fd(), upstream.interest()))
+        self.all.iter().map(|upstream| PollFd::new(upstream.stream.as_fd(), upstream.interest()))
     }
 
-    /// When the time for the next answer is over.
+    /// When the time for the next answer is over, or a lost connection is opened again.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let exchanges = self.0.iter().filter_map(|upstream| upstream.exchange.as_ref());
+        let reopening = (self.all.len() < UPSTREAMS).then_some(self.reopen_after);
+        let exchanges = self.all.iter().filter_map(|upstream| upstream.exchange.as_ref());
         let awaited = exchanges.filter(|exchange| exchange.asker.is_some());
-        awaited.map(|exchange| exchange.deadline).min()
+        awaited.map(|exchange| exchange.deadline).chain(reopening).min()
     }
 
     /// Whether another request can be sent. One that may wait for etcd or for another host leaves a
     /// connection for what is answered at once: when all changes hang, the list and the health are
     /// still to be seen.
     pub(crate) fn has_room(&self, waits: bool) -> bool {
-        let free = self.0.iter().filter(|upstream| upstream.exchange.is_none()).count();
+        let free = self.all.iter().filter(|upstream| upstream.exchange.is_none()).count();
         free > usize::from(waits)
     }
 
     /// Sends a request on a connection that is free, for which there has to be room.
     pub(crate) fn send(&mut self, asker: Asker, request: Request, now: Instant) {
-        let free = self.0.iter_mut().find(|upstream| upstream.exchange.is_none());
+        let free = self.all.iter_mut().find(|upstream| upstream.exchange.is_none());
         let exchange = Exchange::new(Some(asker), request.bytes, now + PATIENCE);
         free.expect("there is room for it").exchange = Some(exchange);
     }
@@ -111,12 +122,27 @@ impl Upstreams {
     /// instead of the ones that did not come.
     pub(crate) fn turn(&mut self, events: &[PollFlags], now: Instant) -> Vec<Served> {
         let mut served = Vec::new();
-        for (upstream, events) in self.0.iter_mut().zip(events) {
+        for (upstream, events) in self.all.iter_mut().zip(events) {
             served.extend(upstream.proceed(*events));
         }
-        self.0.retain(|upstream| !upstream.is_lost);
-        served.extend(self.0.iter_mut().filter_map(|upstream| upstream.expire(now)));
+        self.all.retain(|upstream| !upstream.is_lost);
+        self.reopen(now);
+        served.extend(self.all.iter_mut().filter_map(|upstream| upstream.expire(now)));
         served
+    }
+
+    /// Opens again what is lost. Each connection is taken until the server has greeted on it.
+    fn reopen(&mut self, now: Instant) {
+        if self.all.len() == UPSTREAMS || now < self.reopen_after {
+            return;
+        }
+        self.reopen_after = now + OPENING;
+        while self.all.len() < UPSTREAMS
+            && let Ok(stream) = self.socket.connect()
+            && stream.set_nonblocking(true).is_ok()
+        {
+            self.all.push(Upstream { stream, exchange: Some(Exchange::hello()), is_lost: false });
+        }
     }
 }
 
@@ -124,8 +150,8 @@ impl Upstream {
     fn open(socket: &PrivateSocket) -> io::Result<Upstream> {
         let mut stream = socket.connect()?;
         stream.set_read_timeout(Some(OPENING))?;
-        let deadline = Instant::now() + OPENING;
-        let mut hello = Exchange::new(None, HELLO.to_vec(), deadline);
+        let mut hello = Exchange::hello();
+        let deadline = hello.deadline;
         while hello.proceed(&mut stream)?.is_none() {
             if Instant::now() >= deadline {
                 return Err(ErrorKind::TimedOut.into());
@@ -154,30 +180,38 @@ impl Upstream {
             Some(exchange) => exchange.proceed(&mut self.stream),
             None => Err(ErrorKind::UnexpectedEof.into()),
         };
-        let (reply, is_answer) = match result {
-            Ok(reply) => (reply?, true),
+        let answer = match result {
+            Ok(reply) => Some(reply?),
             Err(error) => {
                 log::error!("api: a connection to the server behind the gate is lost: {error}");
                 self.is_lost = true;
-                (unanswered(), false)
+                None
             }
         };
-        let asker = self.exchange.take()?.asker?;
-        Some(Served { asker, reply, is_answer })
+        self.exchange.take()?.end(answer)
     }
 
     /// Gives an answer up. The connection stays taken until it comes: it must not be taken for the
     /// next one.
     fn expire(&mut self, now: Instant) -> Option<Served> {
-        let exchange = self.exchange.as_mut().filter(|exchange| now >= exchange.deadline)?;
-        let asker = exchange.asker.take()?;
-        Some(Served { asker, reply: unanswered(), is_answer: false })
+        self.exchange.as_mut().filter(|exchange| now >= exchange.deadline)?.end(None)
     }
 }
 
 impl Exchange {
     fn new(asker: Option<Asker>, request: Vec<u8>, deadline: Instant) -> Exchange {
         Exchange { asker, request, sent: 0, answer: Vec::new(), deadline }
+    }
+
+    fn hello() -> Exchange {
+        Exchange::new(None, HELLO.to_vec(), Instant::now() + OPENING)
+    }
+
+    /// What who asked is told: the answer, or that there is none.
+    fn end(&mut self, answer: Option<Reply>) -> Option<Served> {
+        let (asker, is_answer) = (self.asker.take()?, answer.is_some());
+        let reply = answer.unwrap_or_else(|| unanswered(&self.request));
+        Some(Served { asker, reply, is_answer })
     }
 
     /// Writes and reads as far as that goes at once; the answer when it is complete.
@@ -195,7 +229,11 @@ impl Exchange {
     }
 }
 
-fn unanswered() -> Reply {
+/// Of a request that only reads nothing is left to be known.
+fn unanswered(request: &[u8]) -> Reply {
+    if request.starts_with(b"GET ") || request.starts_with(b"HEAD ") {
+        return Reply::unavailable("the API does not answer");
+    }
     Reply::outcome_unknown("the API does not answer; a change may still be made")
 }
 

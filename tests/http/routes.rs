@@ -344,3 +344,20 @@ fn without_a_supervisor_everything_is_unavailable() {
     assert_eq!(client.get("/health").status, 503);
     assert_eq!(client.get("/version").status, 200);
 }
+
+#[test]
+fn an_answer_that_is_too_long_is_refused_and_costs_nothing() {
+    let long = || wire::Ip { reason: "x".repeat(17_000_000), ..ip("10.0.0.1/32") };
+    let server = Server::start(None, move |command| match command {
+        Command::List => Some(Ok(link::command::Answer::List(vec![long()]))),
+        other => Some(Ok(oblige(&other))),
+    });
+    let mut client = server.client();
+    let answer = client.get("/ips");
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("2")));
+    let error = json_of(&answer);
+    let told = error["error"].as_str().unwrap();
+    assert!(told.starts_with("the answer has 170003"), "{told}");
+    assert_eq!(error.get("outcome"), None);
+    assert_eq!(client.get("/health").status, 200);
+}
