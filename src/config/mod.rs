@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::help::VARIABLES;
+pub(crate) use self::names::NAMES;
 pub use self::names::unknown as unknown_names;
 use self::reader::Reader;
 use crate::checks::CheckDefaults;

@@ -1,6 +1,8 @@
 //! `linkctl doctor` on a host of the lab.
 
+use std::io::Read;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -79,10 +81,24 @@ fn misconfigure(host: &Namespace) {
     host.nft("add rule arp doctor in arp operation 9 drop");
 }
 
+/// A process of another user that calls itself `linkd`, and has settings as an agent has.
+fn impostor(host: &Namespace) -> Child {
+    let script = "printf linkd > /proc/$$/comm; echo; read line";
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=54321", "--clear-groups", "--", "sh", "-c", script]);
+    command.env("ETCD_HOSTS", "http://10.0.0.90:1").env("INTERFACE", "lo");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = host.start(command).expect("start a process");
+    child.stdout.take().unwrap().read_exact(&mut [0]).expect("it has its name");
+    child
+}
+
 /// etcd's version is what it is; everything else is seeded here.
 #[test]
 fn twenty_mistakes_on_one_host_are_named_within_seconds_and_none_on_one_that_is_well() {
     let mut lab = Lab::builder(2).etcd_members(3).build();
+    // What it has in its environment is none of ours. It is there before the agent, so that it is met first.
+    let mut impostor = impostor(lab[H1].namespace());
     lab.start_all();
     lab.offer_in_order(VIP);
     lab.await_calm(VIP);
@@ -93,6 +109,9 @@ fn twenty_mistakes_on_one_host_are_named_within_seconds_and_none_on_one_that_is_
         well = took;
         found.iter().all(is_version)
     });
+
+    drop(impostor.stdin.take());
+    impostor.wait().unwrap();
 
     let another = lab.another_etcd();
     let endpoints = [&lab.etcd.endpoints(), "http://10.0.0.89:2379", &another.endpoints()];

@@ -42,7 +42,6 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("wire", "vip"),
     ("history", "fsm vip wire"),
     ("hooks", "checks fsm history metrics secret thread vip"),
-    ("ctl", "carrier duration http policy secret tcp text thread vip wire"),
     ("lock", "etcd network preference sorted text vip"),
     (
         "election",
@@ -59,6 +58,8 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
         "config",
         "call checks duration etcd hooks interface_name lock net policy preference secret store text tls vip",
     ),
+    // Of config only which variables there are.
+    ("ctl", "carrier config duration http policy secret tcp text thread vip wire"),
     ("machine", "metrics network store"),
     (
         "supervisor",

@@ -13,6 +13,7 @@ mod told;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +23,9 @@ use super::facts::{Certificate, Environment, Facts, Told};
 use crate::ctl::agent::Agent;
 use crate::ctl::failure::{Failure, Next};
 use crate::ctl::server::Server;
+
+/// Bytes of a file that the environment names.
+const MAX_FILE: u64 = 1 << 20;
 
 /// For everything.
 const PATIENCE: Duration = Duration::from_millis(4500);
@@ -101,10 +105,19 @@ fn variables(text: &str) -> Environment {
 fn certificates(settings: &Environment) -> Vec<Certificate> {
     let of = |variable: &'static str| {
         let path = settings.get(variable).filter(|path| !path.is_empty())?.clone();
-        let ends = certificate::end(&fs::read_to_string(&path).ok()?)?;
+        let ends = certificate::end(&beginning(&path)?)?;
         Some(Certificate { variable, path, ends })
     };
     ["ETCD_TLS_CERT", "ETCD_CACERT", "API_TLS_CERT"].into_iter().filter_map(of).collect()
+}
+
+/// What a file begins with. Neither a pipe nor a device is one: it may have no end.
+fn beginning(path: &str) -> Option<String> {
+    let is_file = fs::metadata(path).is_ok_and(|it| it.is_file());
+    let file = is_file.then(|| fs::File::open(path).ok()).flatten()?;
+    let mut text = String::new();
+    file.take(MAX_FILE).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 #[cfg(test)]
@@ -118,6 +131,16 @@ mod tests {
         let expected = [("INTERFACE", "eth0"), ("PASSWORD", "a=b c"), ("USER", "u")];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(variables(text), BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn of_a_file_the_beginning_is_read_and_of_a_device_nothing() {
+        assert_eq!(beginning("/dev/zero"), None);
+        let path = std::env::temp_dir().join(format!("link-large-{}", uuid::Uuid::new_v4()));
+        fs::write(&path, "x".repeat(3 << 20)).unwrap();
+        let read = beginning(&path.display().to_string());
+        fs::remove_file(&path).unwrap();
+        assert_eq!(read.map(|text| text.len()), Some(1 << 20));
     }
 
     #[test]

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use nix::unistd::{Uid, User, geteuid};
+
 use super::program::{self, Said};
+use crate::config::{NAMES, unknown_names};
 use crate::ctl::doctor::facts::{Environment, NextStart, Process, Unit};
 
 /// Where systemd looks for units.
@@ -17,6 +20,9 @@ const UNITS: [&str; 5] = [
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 ];
+
+/// The user of the agent where nothing but its name tells it (packaging/openrc), and how the names of its units begin.
+const LINK: &str = "link";
 
 /// For `linkd --check`, which opens nothing.
 const CHECK: Duration = Duration::from_secs(2);
@@ -40,7 +46,9 @@ pub(super) fn named(name: &str) -> Vec<u32> {
 
 /// The agent whose API has this port.
 pub(super) fn find(port: u16) -> Option<Process> {
-    let all = named("linkd").into_iter().map(process);
+    let link = User::from_name(LINK).ok().flatten().map(|user| user.uid);
+    let users: Vec<Uid> = [Uid::from_raw(0), geteuid()].into_iter().chain(link).collect();
+    let all = named("linkd").into_iter().filter_map(|pid| process(pid, &users));
     let mut all = all.filter(|process| match &process.environment {
         Some(environment) => match environment.get("PORT").filter(|port| !port.is_empty()) {
             Some(own) => own.parse() == Ok(port),
@@ -51,15 +59,35 @@ pub(super) fn find(port: u16) -> Option<Process> {
     all.next()
 }
 
-fn process(pid: u32) -> Process {
+/// What is known of a process, if it may be the agent.
+fn process(pid: u32, users: &[Uid]) -> Option<Process> {
     let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).ok();
     let text = |name: &str| Some(String::from_utf8_lossy(&read(name)?).into_owned());
-    Process {
+    let (status, cgroup) = (text("status")?, text("cgroup").unwrap_or_default());
+    (is_of(&status, users) || is_of_the_unit(&cgroup)).then(|| Process {
         pid,
         environment: read("environ").map(|bytes| environment(&bytes)),
-        capabilities: text("status").and_then(|status| capabilities(&status)),
-        service: text("cgroup").and_then(|cgroup| service(&cgroup)),
-    }
+        capabilities: capabilities(&status),
+        service: service(&cgroup),
+    })
+}
+
+/// By `/proc/PID/status`, whether a process is one of these users, and can become none but these. Any user of the host can
+/// run a program with the agent's name, and what that has in its environment is not believed.
+fn is_of(status: &str, users: &[Uid]) -> bool {
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+    let is_one = |id: &str| id.parse().is_ok_and(|id| users.contains(&Uid::from_raw(id)));
+    !ids.is_empty() && ids.split_whitespace().all(is_one)
+}
+
+/// By `/proc/PID/cgroup`, whether systemd has started a process for a unit of the agent, whoever its user is
+/// (`DynamicUser=`): nobody but root can put one there.
+fn is_of_the_unit(cgroup: &str) -> bool {
+    let mut paths = cgroup.lines().filter_map(|line| line.split_once(":/system.slice/"));
+    paths.any(|(_, path)| {
+        let unit = path.rsplit('/').next().unwrap_or_default();
+        unit.starts_with(LINK) && unit.ends_with(".service")
+    })
 }
 
 /// What execve(2) has left: `NAME=value` with a NUL behind each.
@@ -104,21 +132,20 @@ pub(super) fn unit(process: Option<&Process>) -> Option<Unit> {
 pub(super) fn next_start(process: Option<&Process>, path: &Path, file: &Environment) -> NextStart {
     let mut next = NextStart { file: path.display().to_string(), ..NextStart::default() };
     let running = process.and_then(|process| process.environment.as_ref());
-    let linkd = match process {
-        Some(process) => PathBuf::from(format!("/proc/{}/exe", process.pid)),
-        None => beside_this().unwrap_or_default(),
-    };
     let mut all = running.cloned().unwrap_or_default();
     if running.is_some() {
         let differs = |(name, value): &(&String, &String)| all.get(*name) != Some(*value);
         next.changed = file.iter().filter(differs).map(|(name, _)| name.clone()).collect();
     }
     all.extend(file.clone());
-    if all.is_empty() || !linkd.exists() {
+    // Never the program that runs, and nothing in its environment that is not the agent's: this may be root.
+    let Some(linkd) = beside_this().filter(|linkd| !all.is_empty() && linkd.exists()) else {
         return next;
-    }
+    };
+    next.warnings.extend(unknown_names(all.keys().cloned()));
+    all.retain(|name, _| NAMES.split(' ').any(|known| known == name));
     let mut command = Command::new(linkd);
-    command.arg("--check").env_clear().envs(&all).env_remove("NOTIFY_SOCKET");
+    command.arg("--check").env_clear().envs(&all);
     if let Ok(said) = program::run(command, CHECK) {
         judge(&said, &mut next);
     }
@@ -158,6 +185,33 @@ mod tests {
         let unit = service("0::/system.slice/link.service\n");
         assert_eq!(unit.as_deref(), Some("link.service"));
         assert_eq!(service("0::/user.slice/session-1.scope\n"), None);
+    }
+
+    #[test]
+    fn a_process_counts_by_its_users_or_its_unit() {
+        let users = [0, 7].map(Uid::from_raw);
+        for (ids, counts) in [
+            ("0\t0\t0\t0", true),
+            ("7\t0\t0\t7", true),
+            ("8\t0\t0\t0", false),
+            ("7\t7\t8\t7", false),
+            ("x", false),
+        ] {
+            let status = format!("Name:\tlinkd\nUid:\t{ids}\nGid:\t8\t8\t8\t8\n");
+            assert_eq!(is_of(&status, &users), counts, "{ids}");
+        }
+        assert!(!is_of("Name:\tUid:\n", &users));
+        for (cgroup, counts) in [
+            ("0::/system.slice/link.service\n", true),
+            ("0::/system.slice/system-link.slice/link@eth1.service\n", true),
+            ("4:pids:/x\n1:name=systemd:/system.slice/link.service\n", true),
+            ("0::/system.slice/cron.service\n", false),
+            ("0::/user.slice/user-7.slice/user@7.service/app.slice/link.service\n", false),
+            ("0::/user.slice/user-7.slice/user@7.service/system.slice/link.service\n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_of_the_unit(cgroup), counts, "{cgroup}");
+        }
     }
 
     #[test]
