@@ -15,7 +15,7 @@ use crate::interface_name;
 use crate::policy::LossPolicy;
 use crate::text::is_host_name;
 use crate::vip::{
-    Check, Cidr, Fault as CheckFault, GroupName, LONGEST_INTERVAL, check_of, is_integer,
+    Check, Cidr, Fault as CheckFault, GroupName, LONGEST_INTERVAL, MAX_CHECKS, check_of, is_integer,
 };
 use crate::wire;
 
@@ -28,8 +28,6 @@ const LOSS: &str = "etcd_loss_policy";
 const PRIORITY: &str = "priority";
 /// The group to which an IP belongs.
 const GROUP: &str = "group";
-/// How many health checks an IP may have: each has a thread.
-const MAX_CHECKS: usize = 32;
 /// Characters of a value that are repeated in an error.
 const MAX_SHOWN: usize = 64;
 /// Seconds for which a host can be drained: a year.

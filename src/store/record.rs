@@ -10,7 +10,7 @@ use super::{json, records_prefix};
 use crate::interface_name;
 use crate::lock::OtherPrefix;
 use crate::policy::LossPolicy;
-use crate::vip::{Check, Cidr, GroupName, LONGEST_INTERVAL, VipId};
+use crate::vip::{Check, Cidr, GroupName, LONGEST_INTERVAL, MAX_CHECKS, VipId};
 
 /// An IP that is registered on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +121,14 @@ impl RecordValue {
                 Err(error) => skipped.push(format!("more_checks: {error}")),
             }
         }
+        let mut checks = Check::in_order(checks);
+        if checks.len() > MAX_CHECKS {
+            skipped.push(format!(
+                "{} checks are too many, {MAX_CHECKS} are made; the others are lost with the next change of the IP",
+                checks.len()
+            ));
+            checks.truncate(MAX_CHECKS);
+        }
         let loss = self.etcd_loss_policy.as_ref().map(loss_policy).transpose();
         let priority = self.priority.as_ref().map(priority).transpose();
         let group = self.group.as_ref().map(group).transpose();
@@ -129,7 +137,7 @@ impl RecordValue {
         let record = Record {
             id,
             cidr,
-            checks: Check::in_order(checks),
+            checks,
             healthcheck_interval: self.healthcheck_interval.min(LONGEST_INTERVAL),
             interface: self.interface,
             loss: loss.unwrap_or_default(),
@@ -198,3 +206,7 @@ pub(super) fn record_key(host: &str, id: &VipId) -> String {
 pub(super) fn record_value(record: &Record) -> Vec<u8> {
     json(&RecordValue::from(record))
 }
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

@@ -26,6 +26,9 @@ use crate::text::with_room;
 /// The longest time between two health checks that an IP may ask for, in seconds.
 pub const LONGEST_INTERVAL: u64 = 3600;
 
+/// How many health checks an IP may have: each has a thread.
+pub const MAX_CHECKS: usize = 32;
+
 /// Bytes of the longest election key: an IPv6 address (`INET6_ADDRSTRLEN`, 46 with its NUL) and `_128`.
 const LONGEST_KEY: usize = 49;
 
