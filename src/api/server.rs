@@ -145,7 +145,8 @@ impl Worker {
 
     fn reply(&self, request: &mut tiny_http::Request) -> Reply {
         let target = request.url().to_owned();
-        if !route::is_public(&target) && !self.admits(request) {
+        let is_public = route::is_public(&target);
+        if !is_public && !self.admits(request) {
             return Reply::unauthorized();
         }
         let body = match body(request) {
@@ -153,7 +154,7 @@ impl Worker {
             Err(error) => return Reply::error(400, &format!("the body cannot be read: {error}")),
         };
         let method = request.method().as_str();
-        let caller = self.caller(request);
+        let caller = self.caller(request, is_public);
         let (command, reply) = match route::route(method, &target, body.as_deref()) {
             Ok(Action::Command(command, form)) => {
                 (Some(command.clone()), self.ask(command, form, caller))
@@ -163,7 +164,8 @@ impl Worker {
             Err(reply) => (None, reply),
         };
         let line = audit::line((method, &target), command.as_ref(), caller, &reply);
-        if let Some(line) = line {
+        // There is nothing to change where everybody may ask.
+        if let Some(line) = line.filter(|_| !is_public) {
             log::info!("{line}");
         }
         reply
@@ -182,9 +184,11 @@ impl Worker {
         answer
     }
 
-    fn caller<'a>(&'a self, request: &'a tiny_http::Request) -> Caller<'a> {
+    /// Who asks for what is public was not asked who that is.
+    fn caller<'a>(&'a self, request: &'a tiny_http::Request, is_public: bool) -> Caller<'a> {
         let address = field(request, FORWARDED).and_then(forwarded_for).unwrap_or("the agent");
-        Caller { address, user: self.credentials.as_ref().map(Credentials::user) }
+        let credentials = self.credentials.as_ref().filter(|_| !is_public);
+        Caller { address, user: credentials.map(Credentials::user) }
     }
 
     /// Lets the supervisor answer; says why if it does not.

@@ -45,6 +45,11 @@ fn a_change_is_logged_once_with_its_caller_and_its_outcome() {
     assert_eq!(locked.client().ask("POST", &path, "", &body).status, 401);
     assert_eq!(locked.client().ask("POST", &path, right, &body).status, 409);
 
+    // Nobody logs in for the health, so nobody is named, and nobody fills the log.
+    let public = format!("/health?{MARK}");
+    assert_eq!(locked.client().ask("DELETE", &public, "", "").status, 405);
+    assert_eq!(locked.client().ask("DELETE", &public, right, "").status, 405);
+
     let to = format!("INFO POST {path} to {MARK}\\n\\u{{1b}} from 127.0.0.1");
     let expected =
         [format!("{to}: done"), format!("{to} (admin): refused with 409: it is not the owner")];
