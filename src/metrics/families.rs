@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use super::family::{Family, Kind, Samples};
-use super::snapshot::Snapshot;
+use super::snapshot::{CertificateExpiry, Snapshot};
 use crate::fsm::{Event, State};
 
 /// Bytes that an IP takes, about; the text is written into a place that has room for it.
@@ -231,11 +231,7 @@ pub const FAMILIES: &[Family] = &[
         help: "When the first certificate in a file for etcd or the API ends, since 1970 (UTC).",
         kind: Kind::Gauge,
         labels: &["file"],
-        samples: |all, out| {
-            for it in all.etcd.certificates.iter().chain(&all.certificates) {
-                out.add(&[&it.file], it.ends);
-            }
-        },
+        samples: certificates,
     },
     Family {
         name: "linkd_threads",
@@ -332,6 +328,19 @@ fn etcd_errors(all: &Snapshot, out: &mut Samples<'_>) {
         (&"refused", etcd.refused),
     ];
     kinds.into_iter().for_each(|(kind, count)| out.add(&[kind], count));
+}
+
+/// A file may serve several roles, each of which has read it in its own time: the earliest end is told.
+fn certificates(all: &Snapshot, out: &mut Samples<'_>) {
+    let files = || all.etcd.certificates.iter().chain(&all.certificates).enumerate();
+    for (place, it) in files() {
+        let is_before = |(other_place, other): (usize, &CertificateExpiry)| {
+            other.file == it.file && (other.ends, other_place) < (it.ends, place)
+        };
+        if !files().any(is_before) {
+            out.add(&[&it.file], it.ends);
+        }
+    }
 }
 
 /// A sample for each IP of which this is known.

@@ -76,6 +76,21 @@ fn every_family_is_told_and_no_series_twice() {
 }
 
 #[test]
+fn a_certificate_file_with_several_roles_is_told_once_with_the_earlier_end() {
+    let mut snapshot = snapshot(0);
+    let of = |file: &str, seconds| CertificateExpiry {
+        file: file.to_owned(),
+        ends: Duration::from_secs(seconds),
+    };
+    snapshot.etcd.certificates = vec![of("/a.pem", 8), of("/b.pem", 7), of("/a.pem", 8)];
+    snapshot.certificates = vec![of("/a.pem", 9), of("/b.pem", 6)];
+    let text = text(&snapshot);
+    let name = "linkd_certificate_expiry_timestamp_seconds{";
+    let told: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix(name)).collect();
+    assert_eq!(told, ["file=\"/a.pem\"} 8.000000", "file=\"/b.pem\"} 6.000000"]);
+}
+
+#[test]
 fn what_is_not_known_is_not_told() {
     let text = text(&Snapshot::default());
     for family in ["linkd_lease_remaining_seconds", "linkd_check_up", "linkd_vip_owner_heard"] {
