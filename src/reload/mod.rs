@@ -1,6 +1,7 @@
 //! The end of one life of the agent and the beginning of the next, in the same process: the program is
 //! executed again, with the sockets on which the API listens.
 
+use std::borrow::Cow;
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -32,7 +33,7 @@ pub(crate) const HISTORY: &str = "LINK_HISTORY";
 /// How long a program may take to tell whether it would start before it replaces this one.
 pub(crate) const TRY_OUT: Duration = Duration::from_secs(3);
 
-/// How many bytes are kept of what it says.
+/// How many bytes are kept of what it says, and of what it complains of.
 const MOST_SAID: usize = 2048;
 
 /// The sockets that the process was executed with, by the value of [`SOCKETS`]. What is no listening
@@ -156,44 +157,85 @@ pub(crate) enum NotUsable {
 /// IPs.
 pub(crate) fn try_out(program: &Path, patience: Duration) -> Result<(), NotUsable> {
     let because = |error: io::Error| NotUsable::Because(error.to_string());
-    let (success, said) = ask(program, "--check", patience).map_err(because)?;
+    let mut said = ask(program, "--check", patience).map_err(because)?;
     // Of a version that has no such option: it names what it does not take.
-    if !success && said.contains("no argument \"--check\"") {
-        let (success, said) = ask(program, "--version", patience).map_err(because)?;
-        return Err(if success && is_linkds(&said) { NotUsable::TooOld } else { refusal(&said) });
+    let is_too_old = !said.success && said.all().contains("no argument \"--check\"");
+    if is_too_old {
+        said = ask(program, "--version", patience).map_err(because)?;
     }
-    if success && is_linkds(&said) { Ok(()) } else { Err(refusal(&said)) }
+    match (said.success && said.is_linkds(), is_too_old) {
+        (true, true) => Err(NotUsable::TooOld),
+        (true, false) => Ok(()),
+        (false, _) => Err(said.refusal()),
+    }
 }
 
-fn is_linkds(said: &str) -> bool {
-    said.lines().any(|line| line.starts_with("linkd "))
+/// What a program has said.
+struct Said {
+    success: bool,
+    stdout: Heard,
+    stderr: Heard,
 }
 
-fn refusal(said: &str) -> NotUsable {
-    NotUsable::Because(format!("it says: {}", said.trim_end().replace('\n', "; ")))
+impl Said {
+    fn is_linkds(&self) -> bool {
+        self.stdout.text().lines().any(|line| line.starts_with("linkd "))
+    }
+
+    fn all(&self) -> String {
+        self.stderr.text().into_owned() + &self.stdout.text()
+    }
+
+    fn refusal(&self) -> NotUsable {
+        NotUsable::Because(format!("it says: {}", self.all().trim_end().replace('\n', "; ")))
+    }
+}
+
+/// The first of what comes through a socket.
+struct Heard {
+    socket: UnixStream,
+    bytes: [u8; MOST_SAID],
+    length: usize,
+}
+
+impl Heard {
+    /// With the other end, for the program.
+    fn pair() -> io::Result<(Heard, OwnedFd)> {
+        let (socket, theirs) = UnixStream::pair()?;
+        socket.set_nonblocking(true)?;
+        Ok((Heard { socket, bytes: [0; MOST_SAID], length: 0 }, theirs.into()))
+    }
+
+    /// Takes what is there. With no room left, nothing is read.
+    fn hear(&mut self) {
+        while let Ok(more @ 1..) = self.socket.read(&mut self.bytes[self.length..]) {
+            self.length += more;
+        }
+    }
+
+    fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.bytes[..self.length])
+    }
 }
 
 /// Runs a program with one argument: whether it succeeds, and the first of what it says. One that hangs is
 /// killed; nobody waits for what it has left behind.
-fn ask(program: &Path, argument: &str, patience: Duration) -> io::Result<(bool, String)> {
-    let (mut ours, theirs) = UnixStream::pair()?;
+fn ask(program: &Path, argument: &str, patience: Duration) -> io::Result<Said> {
+    let ((stdout, out), (stderr, err)) = (Heard::pair()?, Heard::pair()?);
     let mut command = Command::new(program);
-    command.arg(argument).stdin(Stdio::null());
-    command.stdout(OwnedFd::from(theirs.try_clone()?)).stderr(OwnedFd::from(theirs));
+    command.arg(argument).stdin(Stdio::null()).stdout(out).stderr(err);
     let mut child = command.spawn()?;
-    // It has the other end to itself.
+    // It has the other ends to itself.
     drop(command);
-    ours.set_nonblocking(true)?;
     let until = Instant::now() + patience;
-    let (mut said, mut length) = ([0; MOST_SAID], 0);
+    let mut said = Said { success: false, stdout, stderr };
     loop {
         let status = child.try_wait()?;
-        // With no room left, nothing is read.
-        while let Ok(more @ 1..) = ours.read(&mut said[length..]) {
-            length += more;
-        }
+        said.stdout.hear();
+        said.stderr.hear();
         if let Some(status) = status {
-            return Ok((status.success(), String::from_utf8_lossy(&said[..length]).into_owned()));
+            said.success = status.success();
+            return Ok(said);
         }
         if Instant::now() >= until {
             child.kill()?;
@@ -287,6 +329,15 @@ mod tests {
             assert!(matches!(tried, Err(NotUsable::Because(_))), "{program}: {tried:?}");
         }
         assert_eq!(Script::new("echo linkd 1: host h1").tried(PATIENCE), Ok(()));
+    }
+
+    #[test]
+    fn a_program_that_warns_of_much_may_replace_this_one() {
+        let warns = "for i in 1 2 3 4 5; do printf \"linkd: warning: %01000d\\n\" $i >&2; done";
+        assert_eq!(Script::new(&format!("{warns}; echo linkd 1")).tried(PATIENCE), Ok(()));
+        // What it warns of does not make it linkd.
+        let script = Script::new("echo linkd 1 >&2");
+        assert_eq!(script.tried(PATIENCE), because("it says: linkd 1"));
     }
 
     #[test]
