@@ -87,20 +87,23 @@ impl Exec {
     pub(crate) fn finish(&mut self, mut running: Running, until: Instant) -> io::Result<()> {
         match running.watch(until) {
             Ok(true) => verdict(running.reap()?, &running.said),
-            Ok(false) => {
-                running.kill();
-                let ended = running.ends_by(Instant::now() + DYING)?;
-                let said = shown(&running.said);
-                self.dying =
-                    if ended { running.reap().map(|_| None)? } else { Some(running.child) };
-                Err(io::Error::new(ErrorKind::TimedOut, format!("did not end in time{said}")))
-            }
+            Ok(false) => Err(self.end(running)),
             Err(error) => {
                 running.kill();
                 self.dying = Some(running.child);
                 Err(error)
             }
         }
+    }
+
+    /// Ends what has not ended in time. What cannot be seen to end (no descriptor is left) is reaped before the next run.
+    fn end(&mut self, mut running: Running) -> io::Error {
+        running.kill();
+        let ended = running.ends_by(Instant::now() + DYING).unwrap_or(false);
+        let is_reaped = ended && running.reap().is_ok();
+        let said = shown(&running.said);
+        self.dying = (!is_reaped).then_some(running.child);
+        io::Error::new(ErrorKind::TimedOut, format!("did not end in time{said}"))
     }
 
     fn spawn(&self, path: &Path, until: Instant) -> io::Result<(OwnedFd, Child)> {

@@ -82,6 +82,18 @@ fn a_command_that_ends_with_0_is_a_success_and_gets_what_it_should_and_no_more()
     );
 }
 
+/// As without a descriptor, by which its end would be seen.
+#[test]
+fn a_command_whose_end_cannot_be_seen_is_told_as_late_and_not_lost() {
+    let mut stage = Stage::new("unseen", "#!/bin/sh\nexec sleep 600\n");
+    let running = stage.exec.start(Instant::now() + LONG).unwrap();
+    let pid = Pid::from_raw(i32::try_from(running.child.id()).unwrap());
+    running.kill();
+    waitpid(pid, None).unwrap();
+    assert_eq!(stage.exec.end(running).to_string(), "did not end in time");
+    assert!(stage.exec.dying.is_some());
+}
+
 #[test]
 fn a_command_that_fails_is_told_with_what_it_said() {
     let mut stage = Stage::new("fails", "#!/bin/sh\necho one\necho two >&2\nexit 7\n");
