@@ -22,5 +22,6 @@ mod others;
 mod prefixes;
 mod probing;
 mod restoring;
+mod signs;
 mod standstill;
 mod starting;

@@ -56,14 +56,19 @@ pub fn announcement(vip: Ipv4Addr, mac: Mac) -> [Vec<u8>; 2] {
 /// The frame by which the host at `mac` asks who has `vip`: a probe (RFC 5227, 2.1.1), from which
 /// nobody learns anything. Meant for everybody, or for the one host at `destination`.
 pub fn probe(vip: Ipv4Addr, mac: Mac, destination: Mac) -> Vec<u8> {
-    let probe = Packet {
+    question(vip, Ipv4Addr::UNSPECIFIED, mac, destination)
+}
+
+/// An ordinary request: the host at `mac` that has the address `from` asks the one at `destination` for `ip`.
+pub fn question(ip: Ipv4Addr, from: Ipv4Addr, mac: Mac, destination: Mac) -> Vec<u8> {
+    let question = Packet {
         operation: Operation::Request,
         sender_mac: mac,
-        sender_ip: Ipv4Addr::UNSPECIFIED,
+        sender_ip: from,
         target_mac: [0; 6],
-        target_ip: vip,
+        target_ip: ip,
     };
-    ethernet::encode(destination, mac, ethernet::ARP, &probe.encode())
+    ethernet::encode(destination, mac, ethernet::ARP, &question.encode())
 }
 
 /// The same, if it is asked only to hear anybody: whoever sends it neither wants the address nor misses

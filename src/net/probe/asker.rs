@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use nix::errno::Errno;
 
 use crate::net::codec::ethernet::{BROADCAST, Mac};
+use crate::net::codec::rtnetlink::Neighbour;
 use crate::net::codec::{arp, ethernet, ndp};
 use crate::net::error::words;
 use crate::net::sys::PacketSocket;
@@ -21,6 +22,15 @@ pub(crate) struct ProbeSource {
     pub(crate) index: u32,
     /// Its hardware address; none where nobody resolves addresses, and so nobody answers.
     pub(crate) mac: Option<Mac>,
+}
+
+/// A neighbour that can be asked whether it is there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reference {
+    /// The neighbour, with an address of its own.
+    pub(crate) neighbour: Neighbour,
+    /// From which address it is asked, one of the same family.
+    pub(crate) from: IpAddr,
 }
 
 /// Sends questions.
@@ -44,6 +54,26 @@ impl Asker {
         };
         let sent = self.send(cidr.addr(), source.index, mac, whom);
         self.has_left(sent, format_args!("who has {cidr}"))
+    }
+
+    /// Asks a neighbour for its own address, only to hear it; whether the question has left. It must not look
+    /// like duplicate address detection, as [`Asker::ask`] does: a neighbour that boots would give its address up.
+    pub(crate) fn ask_neighbour(&mut self, reference: &Reference, source: ProbeSource) -> bool {
+        let Some(mac) = source.mac else {
+            return false;
+        };
+        let Reference { neighbour: Neighbour { ip, mac: whom, .. }, from } = *reference;
+        let (protocol, frame) = match (ip, from) {
+            (IpAddr::V4(ip), IpAddr::V4(from)) => {
+                (ethernet::ARP, arp::question(ip, from, mac, whom))
+            }
+            (IpAddr::V6(ip), IpAddr::V6(from)) => {
+                (ethernet::IPV6, ndp::question(ip, from, mac, whom))
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return false,
+        };
+        let sent = self.socket.send(source.index, protocol, &frame);
+        self.has_left(sent, format_args!("who has {}", Cidr::single(ip)))
     }
 
     /// Asks all hosts for an address, only to hear somebody, or answers one that has asked so; whether

@@ -8,12 +8,11 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use super::asker::{Asker, ProbeSource};
+use super::asker::{Asker, ProbeSource, Reference};
 use super::hearing::Hearings;
 use super::reference_probes::NEIGHBOURS;
 use crate::net::bucket::Bucket;
 use crate::net::codec::ethernet;
-use crate::net::codec::rtnetlink::Neighbour;
 use crate::network::{Heard, Hearing, Mac};
 use crate::vip::Cidr;
 
@@ -45,7 +44,7 @@ pub(crate) struct Askable {
     /// From where.
     pub(crate) source: ProbeSource,
     /// The neighbours; the ones to be preferred come first.
-    pub(crate) neighbours: Vec<Neighbour>,
+    pub(crate) neighbours: Vec<Reference>,
     /// An address that another host may have.
     pub(crate) elsewhere: Option<Ipv4Addr>,
 }
@@ -195,10 +194,8 @@ impl Ears {
     /// has left.
     fn ask(&mut self, askable: Askable, times: u32) -> bool {
         let Askable { source, neighbours, elsewhere } = askable;
-        let asked = neighbours.iter().take(NEIGHBOURS).filter(|neighbour| {
-            self.asker.ask(Cidr::single(neighbour.ip), source, Some(neighbour.mac))
-        });
-        let asked = asked.count();
+        let first = neighbours.iter().take(NEIGHBOURS);
+        let asked = first.filter(|it| self.asker.ask_neighbour(it, source)).count();
         let everybody = elsewhere.filter(|_| times > 0 || asked == 0);
         let all_asked = everybody.is_some_and(|ip| self.asker.ask_for_a_sign(ip, source, None));
         asked > 0 || all_asked

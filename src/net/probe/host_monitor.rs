@@ -8,13 +8,12 @@ use std::collections::hash_map::RandomState;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::asker::{Asker, ProbeSource};
+use super::asker::{Asker, ProbeSource, Reference};
 use super::groups::Groups;
 use super::monitored::{MonitorTiming, Monitored};
 use super::reference_probes::{NEIGHBOURS, ReferenceProbes};
 use crate::net::codec::ethernet::Mac;
 use crate::net::codec::heard::{Heard, Kind};
-use crate::net::codec::rtnetlink::Neighbour;
 use crate::network::Liveness;
 use crate::vip::Cidr;
 
@@ -118,7 +117,7 @@ impl HostMonitor {
     /// `look` tells from where, and who they are; the ones to be preferred come first.
     pub(crate) fn ask_neighbours_due(
         &mut self,
-        mut look: impl FnMut(Cidr) -> Option<(ProbeSource, Vec<Neighbour>)>,
+        mut look: impl FnMut(Cidr) -> Option<(ProbeSource, Vec<Reference>)>,
     ) {
         let now = Instant::now();
         for (cidr, owner) in self.reference_probes.due(now) {
@@ -142,13 +141,11 @@ impl HostMonitor {
         &mut self,
         source: ProbeSource,
         owner: Mac,
-        neighbours: Vec<Neighbour>,
+        neighbours: Vec<Reference>,
     ) -> Vec<IpAddr> {
-        let others = neighbours.into_iter().filter(|neighbour| neighbour.mac != owner);
-        let asked = others.take(NEIGHBOURS).filter(|neighbour| {
-            self.asker.ask(Cidr::single(neighbour.ip), source, Some(neighbour.mac))
-        });
-        asked.map(|neighbour| neighbour.ip).collect()
+        let others = neighbours.into_iter().filter(|it| it.neighbour.mac != owner);
+        let asked = others.take(NEIGHBOURS).filter(|it| self.asker.ask_neighbour(it, source));
+        asked.map(|it| it.neighbour.ip).collect()
     }
 
     /// Asks whom it is time to ask; the addresses whose owners are doubted from now on. Just before each

@@ -18,7 +18,7 @@ mod prober;
 mod probes;
 mod reference_probes;
 
-pub(super) use asker::{Asker, ProbeSource};
+pub(super) use asker::{Asker, ProbeSource, Reference};
 pub(super) use duplicates::Duplicates;
 pub use duplicates::Found;
 pub use ears::Listened;

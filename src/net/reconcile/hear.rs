@@ -1,15 +1,16 @@
 //! Whom it concerns what another host says on the wire, or that others are heard at all.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use super::Reconciler;
+use super::{Reconciler, same_subnet};
 use crate::net::codec::ethernet;
 use crate::net::codec::ethernet::Mac;
 use crate::net::codec::heard::{Heard, Kind};
-use crate::net::probe::Askable;
+use crate::net::probe::{Askable, ProbeSource, Reference};
 use crate::network::Hearing;
+use crate::sorted::sort_by;
 use crate::vip::Cidr;
 
 /// How long the hardware addresses of this host are believed to be those that were read. They are
@@ -103,6 +104,25 @@ impl Reconciler {
         }
     }
 
+    /// From where to ask about an address, and the neighbours there who have addresses like this one and can be
+    /// asked: first those who were last known to be there, as are those with whom this host has to do, its
+    /// gateway above all.
+    pub(crate) fn neighbours_of(&mut self, cidr: Cidr) -> Option<(ProbeSource, Vec<Reference>)> {
+        let source = self.probe_source(cidr)?;
+        let known = self.know_all();
+        let found = known.and_then(|()| self.route.neighbours(source.index, cidr.addr()));
+        let mut neighbours = found.unwrap_or_else(|error| {
+            log::debug!("read the neighbours: {error}");
+            Vec::new()
+        });
+        sort_by(&mut neighbours, |a, b| a.confirmed.cmp(&b.confirmed));
+        let here = self.host.own(source.index, cidr.addr()).filter(|own| !self.has_added(own));
+        let own: Vec<Cidr> = here.map(|own| own.cidr).collect();
+        let can_be_asked =
+            |neighbour| Some(Reference { neighbour, from: near(&own, neighbour.ip)? });
+        Some((source, neighbours.into_iter().filter_map(can_be_asked).collect()))
+    }
+
     /// Whom one can ask on the interface with this index whether anybody is there.
     pub(crate) fn askable(&mut self, index: u32) -> Option<Askable> {
         let name = self.interfaces.name_of(index)?;
@@ -126,5 +146,43 @@ impl Reconciler {
             }
         }
         askable
+    }
+}
+
+/// From which of this host's own addresses on an interface a neighbour is asked: the one of the link, or one
+/// in its subnet, if there is one.
+///
+/// LinK's are none of them: another host may have one by now, and a neighbour believes the sender of a question.
+///
+/// Without one of IPv4 the question names none, and a neighbour that boots may take it for a conflict (RFC 5227,
+/// 2.1.1). But where nobody is asked, a host is deaf for 18 s before it knows, and calls no silent owner dead.
+/// Without one of IPv6 nobody is asked: a neighbour that boots would lose its address until a person mends that,
+/// and this host has one of the link a second or two after IPv6 is on.
+fn near(own: &[Cidr], ip: IpAddr) -> Option<IpAddr> {
+    let is_near = |own: &&Cidr| match own.addr() {
+        IpAddr::V4(_) => Cidr::new(ip, own.prefix()).is_ok_and(|it| same_subnet(**own, it)),
+        IpAddr::V6(own) => own.is_unicast_link_local(),
+    };
+    let found = own.iter().find(is_near).or(own.first()).map(Cidr::addr);
+    found.or(ip.is_ipv4().then_some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_neighbour_is_asked_from_its_subnet_or_the_link_if_there_is_one_and_from_none_of_ipv4() {
+        let from = |own: &[&str], ip: &str| {
+            let own: Vec<Cidr> = own.iter().map(|text| text.parse().unwrap()).collect();
+            near(&own, ip.parse().unwrap()).map(|from| from.to_string())
+        };
+        let is = |from: &str| Some(from.to_owned());
+        assert_eq!(from(&["192.0.2.5/24", "10.0.0.5/24"], "10.0.0.9"), is("10.0.0.5"));
+        assert_eq!(from(&["192.0.2.5/24", "10.0.0.5/32"], "10.0.0.9"), is("192.0.2.5"));
+        assert_eq!(from(&[], "10.0.0.9"), is("0.0.0.0"));
+        assert_eq!(from(&["fd00::5/64", "fe80::5/64"], "fd00::9"), is("fe80::5"));
+        assert_eq!(from(&["fd00::5/64"], "fe80::9"), is("fd00::5"));
+        assert_eq!(from(&[], "fe80::9"), None);
     }
 }

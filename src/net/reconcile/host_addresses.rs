@@ -21,6 +21,8 @@ use crate::vip::Cidr;
 pub(super) struct HostAddresses {
     /// An address may be on several interfaces, and on each with several prefix lengths.
     by_ip: HashMap<IpAddr, Vec<AddressInfo>>,
+    /// Those without LinK's mark, in the order in which the kernel told them: they are few where it keeps marks.
+    unmarked: Vec<AddressInfo>,
     known: bool,
 }
 
@@ -80,7 +82,18 @@ impl HostAddresses {
         self.by_ip.get(&ip)?.iter().find(|address| !is_ours(address))
     }
 
+    /// Those of an interface without LinK's mark from which this host may speak, of the family of this one.
+    pub(super) fn own(&self, index: u32, like: IpAddr) -> impl Iterator<Item = &AddressInfo> {
+        let fits = move |it: &&AddressInfo| {
+            it.index == index && it.cidr.addr().is_ipv4() == like.is_ipv4() && it.is_settled()
+        };
+        self.unmarked.iter().filter(fits)
+    }
+
     fn add(&mut self, address: &AddressInfo) {
+        if !is_ours(address) {
+            self.unmarked.push(address.clone());
+        }
         let ip = address.cidr.addr();
         match self.by_ip.get_mut(&ip) {
             Some(same) => same.push(address.clone()),
@@ -91,7 +104,10 @@ impl HostAddresses {
     fn remove(&mut self, address: &AddressInfo) {
         let ip = address.cidr.addr();
         let Some(same) = self.by_ip.get_mut(&ip) else { return };
-        same.retain(|it| (it.index, it.cidr) != (address.index, address.cidr) || it.has_peer);
+        let stays =
+            |it: &AddressInfo| (it.index, it.cidr) != (address.index, address.cidr) || it.has_peer;
+        same.retain(stays);
+        self.unmarked.retain(stays);
         if same.is_empty() {
             self.by_ip.remove(&ip);
         }
@@ -148,6 +164,25 @@ mod tests {
         assert_eq!(host.at(2, cidr("10.0.0.1/24")), Some(&changed));
         assert_eq!(host.by_ip.values().map(Vec::len).sum::<usize>(), 2);
         assert!(host.are_known());
+    }
+
+    #[test]
+    fn this_host_speaks_from_what_is_its_own_there_and_detected_as_no_duplicate() {
+        let mut host = host();
+        let own = |host: &HostAddresses, like: &str| {
+            let found = host.own(2, like.parse().unwrap()).map(|own| own.cidr.to_string());
+            found.collect::<Vec<_>>()
+        };
+        assert_eq!(own(&host, "10.9.9.9"), ["10.0.0.1/24"]);
+        let with = |flags| AddressInfo { flags, ..on(2, "fe80::1/64", 0) };
+        // Tentative, optimistic, and failed, as `linux/if_addr.h` has them.
+        for (flags, is_fit) in [(0xc0, false), (0xc4, false), (0x88, false), (0x80, true)] {
+            host.note(&Change::Address(with(flags)));
+            assert_eq!(own(&host, "fd00::1").len(), usize::from(is_fit), "{flags:x}");
+        }
+        host.note(&Change::AddressGone(with(0x80)));
+        host.note(&Change::AddressGone(on(2, "10.0.0.1/24", 0)));
+        assert!(own(&host, "fd00::1").is_empty() && own(&host, "10.9.9.9").is_empty());
     }
 
     /// What is read after a look may be older than the look.

@@ -35,13 +35,12 @@ pub use self::route::keeps_marks;
 use self::secondaries::{lacks_connected_route, same_subnet};
 use self::target::{Found, Target};
 use crate::net::announce::{AnnounceSource, Cause, Extent};
-use crate::net::codec::rtnetlink::{AddressInfo, Change, MARK, Neighbour};
+use crate::net::codec::rtnetlink::{AddressInfo, Change, MARK};
 use crate::net::error::RouteError;
 use crate::net::order::{Question, Token};
 use crate::net::probe::ProbeSource;
 use crate::net::{Desired, Looked, NetError, Report, Reports};
 use crate::policy::Connections;
-use crate::sorted::sort_by;
 use crate::vip::Cidr;
 
 /// The managed addresses.
@@ -310,19 +309,6 @@ impl Reconciler {
         Some(ProbeSource { index: link.index, mac: link.announces_from() })
     }
 
-    /// The same, and the neighbours there who have addresses like this one: first those who were
-    /// last known to be there, as are those with whom this host has to do, its gateway above all.
-    pub(super) fn neighbours_of(&mut self, cidr: Cidr) -> Option<(ProbeSource, Vec<Neighbour>)> {
-        let source = self.probe_source(cidr)?;
-        let neighbours = self.route.neighbours(source.index, cidr.addr());
-        let mut neighbours = neighbours.unwrap_or_else(|error| {
-            log::debug!("read the neighbours: {error}");
-            Vec::new()
-        });
-        sort_by(&mut neighbours, |a, b| a.confirmed.cmp(&b.confirmed));
-        Some((source, neighbours))
-    }
-
     /// Answers a question.
     pub(super) fn look_at(&mut self, question: &Question) -> Result<Looked, NetError> {
         let found = match question {
@@ -342,14 +328,28 @@ impl Reconciler {
 
     /// Has the host's addresses looked at, unless it is known whether this one is there.
     fn know(&mut self, ip: IpAddr) -> Result<(), RouteError> {
-        if !self.host.are_known() {
-            let all = self.route.addresses()?;
-            self.host.see(&all);
-        } else if ip.is_ipv6() && !self.host.has(ip) {
+        self.know_all()?;
+        if ip.is_ipv6() && !self.host.has(ip) {
             let found = self.route.address(ip)?;
             found.into_iter().for_each(|it| self.host.note(&Change::Address(it)));
         }
         Ok(())
+    }
+
+    /// Has the host's addresses looked at, unless all of them are known.
+    fn know_all(&mut self) -> Result<(), RouteError> {
+        if !self.host.are_known() {
+            let all = self.route.addresses()?;
+            self.host.see(&all);
+        }
+        Ok(())
+    }
+
+    /// Whether LinK has added an address: it carries the mark or, where the kernel keeps none, this process has
+    /// put it there.
+    fn has_added(&self, address: &AddressInfo) -> bool {
+        let is_here = |it: &Box<Target>| it.places.contains(&address.index) && !address.has_peer;
+        is_ours(address) || !keeps_marks() && self.targets.get(&address.cidr).is_some_and(is_here)
     }
 
     /// Has left-overs removed that are not managed.

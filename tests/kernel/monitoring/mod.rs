@@ -46,6 +46,8 @@ const fn every(millis: u64, count: u32) -> MonitorTiming {
 fn run_bridged(test: impl FnOnce() + Send + 'static) {
     run_without_links(|| {
         ip("link set lo up");
+        // A neighbour is not asked from an address that may be a duplicate.
+        sysctl("net/ipv6/conf/default/accept_dad", "0");
         ip("link add b0 type bridge mcast_snooping 0");
         ip("link set b0 up");
         for n in 0..2 {

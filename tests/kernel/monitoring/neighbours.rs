@@ -1,7 +1,10 @@
 //! Whether others are heard where the host that has an address is silent.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime};
 
+use link::net::codec::ethernet::Mac;
+use link::net::codec::ndp;
 use link::net::{MonitorTiming, Report};
 use link::network::Liveness;
 use link::vip::Cidr;
@@ -10,7 +13,7 @@ use super::{
     BOTH, PRESENT, SILENT, STRICT, TIMING, expect_nothing, monitor_present, question, run_bridged,
 };
 use crate::capture::Capture;
-use crate::lab::{Managed, PATIENCE, cidr, ip, ip_json, mac};
+use crate::lab::{Managed, PATIENCE, cidr, ip, ip_json, mac, sysctl};
 use crate::neighbour::{Neighbour, ip_there};
 
 const GONE: Report = Report::Owner(Liveness::Dead);
@@ -26,8 +29,13 @@ fn router(text: &str) -> Cidr {
     cidr(if text.contains(':') { "fd00::fe/128" } else { "10.0.0.254/32" })
 }
 
-/// The bridge is the router from now on, or is it no more.
+/// The bridge is the router from now on, or is it no more: then it does not speak IPv6, for by IPv6 it would
+/// say that it has no way to the address for which it is asked.
 fn route(verb: &str, text: &str) {
+    if verb == "del" && text.contains(':') {
+        return sysctl("net/ipv6/conf/b0/disable_ipv6", "1");
+    }
+    sysctl("net/ipv6/conf/b0/disable_ipv6", "0");
     let nodad = if verb == "add" && text.contains(':') { "nodad" } else { "" };
     ip(&format!("addr {verb} {} dev b0 {nodad}", router(text)));
 }
@@ -35,6 +43,16 @@ fn route(verb: &str, text: &str) {
 /// This host has had to do with whoever has that hardware address, and takes him for the router.
 fn know(text: &str, mac: &str) {
     ip(&format!("neigh replace {} lladdr {mac} dev v0 nud stale", router(text).addr()));
+}
+
+/// The question whether a neighbour is there. This host has an address of its own of IPv6.
+fn question_to(neighbour: Cidr, whom: Mac) -> Vec<u8> {
+    let IpAddr::V6(ip) = neighbour.addr() else {
+        return question(&neighbour.to_string(), Some(whom));
+    };
+    let shown = ip_json("addr show dev v0 scope link");
+    let own = shown[0]["addr_info"][0]["local"].as_str().unwrap().parse();
+    ndp::question(ip, own.unwrap(), mac("v0"), whom)
 }
 
 fn mac_of(interface: &str) -> String {
@@ -76,8 +94,7 @@ fn a_silent_host_is_asked_again_just_after_its_neighbours() {
             let capture = Capture::on("b0");
             know(text, &mac_of("b0"));
             let _vip = silent(&neighbour, text);
-            let router = router(text).to_string();
-            let of_router = question(&router, Some(mac("b0")));
+            let of_router = question_to(router(text), mac("b0"));
             let of_owner = question(text, None);
             // By then it is asked once a second otherwise.
             std::thread::sleep(Duration::from_millis(5500));
@@ -101,6 +118,7 @@ fn nobody_is_gone_where_no_neighbour_answers_until_one_does() {
     for text in BOTH {
         run_bridged(move || {
             let neighbour = Neighbour::start();
+            sysctl("net/ipv6/conf/b0/disable_ipv6", "1");
             know(text, &mac_of("b0"));
             let vip = silent(&neighbour, text);
             expect_nothing(&vip);

@@ -10,7 +10,7 @@ use std::net::Ipv6Addr;
 use super::ethernet;
 use super::ethernet::Mac;
 
-pub use solicitation::{Solicitation, probe, solicited_node, solicited_node_mac};
+pub use solicitation::{Solicitation, probe, question, solicited_node, solicited_node_mac};
 
 /// All nodes of the link (RFC 4291, 2.7.1), and where Ethernet sends that (RFC 2464, 7).
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);

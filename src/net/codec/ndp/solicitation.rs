@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::{FIXED, checksum, decode_packet, encode_packet, link_address};
+use super::{FIXED, ONE_UNIT, checksum, decode_packet, encode_packet, link_address};
 use crate::net::codec::ethernet;
 use crate::net::codec::ethernet::Mac;
 
@@ -29,6 +29,16 @@ pub fn probe(vip: Ipv6Addr, mac: Mac, destination: Mac) -> Vec<u8> {
     let message = solicitation.encode();
     let packet = encode_packet(solicitation.source, solicited_node(vip), &message);
     ethernet::encode(destination, mac, ethernet::IPV6, &packet)
+}
+
+/// The frame by which the host at `mac`, which has the address `from`, asks the one at `destination` whether it
+/// is still there (RFC 4861, 7.3.3): a host that has the address `ip` answers, and one that wants it, and
+/// looks for duplicates, takes no notice (RFC 4862, 5.4.3).
+pub fn question(ip: Ipv6Addr, from: Ipv6Addr, mac: Mac, destination: Mac) -> Vec<u8> {
+    let mut message = Solicitation { source: from, target: ip }.encode();
+    message.extend([SOURCE_LINK_ADDRESS, ONE_UNIT]);
+    message.extend(mac);
+    ethernet::encode(destination, mac, ethernet::IPV6, &encode_packet(from, ip, &message))
 }
 
 /// The multicast address to which all listen that have this address (RFC 4291, 2.7.1).
@@ -122,6 +132,19 @@ mod tests {
         assert_eq!((icmp.type_u8(), icmp.code_u8()), (135, 0));
         assert_eq!((ipv6.hop_limit(), ipv6.source_addr()), (255, Ipv6Addr::UNSPECIFIED));
         assert_eq!(ipv6.destination_addr(), solicited_node(vip()));
+    }
+
+    #[test]
+    fn a_question_names_the_asker_by_both_addresses_and_is_for_one_host() {
+        let from = "fe80::9".parse().unwrap();
+        let there = [0x02, 0, 0, 0, 0, 9];
+        let asked = question(vip(), from, MAC, there);
+        let mut expected =
+            frame("fe80::9", "fd00::12:3440", "fd00::12:3440", &[1, 1, 2, 0, 0, 0, 0, 0x2a]);
+        expected[..6].copy_from_slice(&there);
+        assert_eq!(asked, expected);
+        let read = Solicitation { source: from, target: vip() };
+        assert_eq!(Solicitation::from_frame(&asked), Some(read));
     }
 
     #[test]

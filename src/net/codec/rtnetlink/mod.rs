@@ -77,6 +77,11 @@ impl AddressInfo {
         self.cidr.addr().is_ipv4() || !tentative && self.flags & IFA_F_DADFAILED == 0
     }
 
+    /// This host may speak from it: duplicate address detection is over, and has found none.
+    pub fn is_settled(&self) -> bool {
+        self.flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED) == 0
+    }
+
     /// An IPv4 address whose subnet another address of the interface represents.
     pub fn is_secondary(&self) -> bool {
         self.cidr.addr().is_ipv4() && self.flags & IFA_F_SECONDARY != 0
