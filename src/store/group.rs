@@ -89,6 +89,9 @@ pub enum Left {
     Free,
     /// Somebody else has taken it: it stays as it is.
     Taken,
+    /// It says that the IP belongs to the group, which does not have it, and was written at this revision: the owner of the
+    /// group has it from now on, and where there is none it is free.
+    Stray(i64),
 }
 
 /// With which right a group is changed.
@@ -168,6 +171,19 @@ pub(super) fn view(name: &GroupName, ips: &[Cidr], reply: &Reply) -> GroupView {
     }
 }
 
+impl GroupView {
+    /// The IPs whose own locks say that they belong to this group, and which it does not have: its key was deleted, or
+    /// cannot be read.
+    pub fn strays(&self, name: &GroupName) -> Vec<Leaver> {
+        let ips = self.ips.iter().filter(|ip| !self.group.members.contains(&ip.cidr));
+        let stray = ips.filter_map(|ip| {
+            let lock = ip.lock.as_ref().filter(|lock| lock.group().as_ref() == Some(name))?;
+            Some(Leaver { cidr: ip.cidr, lock: Left::Stray(lock.written) })
+        });
+        stray.collect()
+    }
+}
+
 impl Regroup {
     /// What belongs to the group afterwards.
     pub fn members(&self) -> Vec<Cidr> {
@@ -198,8 +214,11 @@ impl Regroup {
         }
         let owned = self.joins.iter().map(|cidr| Compare::Lease(lock::key(*cidr), self.lease));
         // A lock that says that an IP belongs to a group has no lease, and one that is gone has none.
-        let freed = self.leaves.iter().filter(|it| it.lock != Left::Taken);
-        let freed = freed.map(|it| Compare::Lease(lock::key(it.cidr), 0));
+        let freed = self.leaves.iter().filter_map(|it| match it.lock {
+            Left::Taken => None,
+            Left::Stray(written) => Some(Compare::ModRevision(lock::key(it.cidr), written)),
+            Left::Kept | Left::Free => Some(Compare::Lease(lock::key(it.cidr), 0)),
+        });
         when.extend(owned.chain(freed));
         when
     }
@@ -223,10 +242,12 @@ impl Regroup {
         }
         let says = of_group.text();
         then.extend(self.joins.iter().map(|cidr| put(lock::key(*cidr), says.clone().into(), 0)));
+        let owns = self.right == Right::Owner;
         then.extend(self.leaves.iter().filter_map(|it| match it.lock {
-            Left::Kept => Some(put(lock::key(it.cidr), host.into(), self.lease)),
-            Left::Free => Some(Op::Delete(lock::key(it.cidr))),
             Left::Taken => None,
+            Left::Stray(_) if !owns => Some(Op::Delete(lock::key(it.cidr))),
+            Left::Kept | Left::Stray(_) => Some(put(lock::key(it.cidr), host.into(), self.lease)),
+            Left::Free => Some(Op::Delete(lock::key(it.cidr))),
         }));
         Txn { when, then, otherwise: vec![Op::Get(key)] }
     }
@@ -309,6 +330,22 @@ mod tests {
         // What another has taken stays as it is.
         let txn = regroup(Right::Owner, &[], &[(1, Left::Taken)]).txn("h1");
         assert_eq!((txn.when.len(), &txn.then[..]), (2, &gone[..]));
+    }
+
+    #[test]
+    fn the_lock_of_an_ip_that_a_group_does_not_have_is_taken_by_its_owner_or_freed_as_it_was_read()
+    {
+        let lock = "/link/default/10.0.0.2_32";
+        for (right, becomes) in
+            [(Right::Owner, put(lock, "h1", 7)), (Right::Orphan, Op::Delete(lock.to_owned()))]
+        {
+            let before = Group { members: Vec::new(), revision: 0 };
+            let change = Regroup { before, ..regroup(right, &[], &[(2, Left::Stray(6))]) };
+            let txn = change.txn("h1");
+            assert_eq!(txn.when[0], Compare::ModRevision(KEY.to_owned(), 0));
+            assert_eq!(txn.when.last(), Some(&Compare::ModRevision(lock.to_owned(), 6)));
+            assert_eq!(txn.then.last(), Some(&becomes));
+        }
     }
 
     #[test]

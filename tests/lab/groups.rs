@@ -175,3 +175,38 @@ fn without_etcd_a_group_is_one_from_the_local_copy_and_linkctl_tells_of_it() {
     let was_away = |change: &AddressChange| matches!(change, AddressChange::Removed(_));
     assert!(!addresses.changes().iter().any(was_away), "they stayed all the time");
 }
+
+#[test]
+fn a_group_whose_key_somebody_has_deleted_or_garbled_is_founded_again() {
+    const KEY: &str = "/link/config/.groups/gw";
+    let mut lab = Lab::new(2);
+    lab.start_all();
+    lab.offer_in_order(VIP);
+    lab.offer_in_order(VIP2);
+    group_all(&lab, &[VIP, VIP2]);
+    let owner = await_together(&lab, &[VIP, VIP2]);
+    let mut addresses = lab[owner].monitor_addresses();
+    let is_founded = |lab: &Lab| {
+        let is_there = || lab.etcd.get(KEY).is_some_and(|it| it.value.contains(&VIP2.to_string()));
+        eventually("the group has its IPs", is_there);
+        await_together(lab, &[VIP, VIP2])
+    };
+    for garbled in [false, true] {
+        await_candidates(&lab);
+        if garbled {
+            lab.etcd.put(KEY, "{");
+        } else {
+            assert!(lab.etcd.delete(KEY));
+        }
+        assert_eq!(is_founded(&lab), owner);
+    }
+    let was_away = |change: &AddressChange| matches!(change, AddressChange::Removed(_));
+    assert!(!addresses.changes().iter().any(was_away), "its owner keeps what it has");
+    // Nobody has the group when its key goes.
+    lab.ids().into_iter().for_each(|id| lab[id].kill());
+    let has_ended = || lab.etcd.get("/link/default/group:gw").is_none();
+    eventually("the leases have ended", has_ended);
+    assert!(lab.etcd.delete(KEY));
+    lab.ids().into_iter().for_each(|id| lab[id].restart());
+    is_founded(&lab);
+}

@@ -69,6 +69,8 @@ impl Core {
         for name in names {
             let mut ips = self.table.known(&name).group.members.clone();
             ips.extend(self.wanted_in(&name).into_iter().map(|(cidr, _)| cidr));
+            let marked = self.table.iter().filter(|it| it.1.status.group.as_ref() == Some(&name));
+            ips.extend(marked.map(|(_, vip)| vip.record.cidr));
             sort_by(&mut ips, Cidr::cmp);
             ips.dedup();
             ips.truncate(MOST_MEMBERS + MOST_MEMBERS / 2);
@@ -87,7 +89,11 @@ impl Core {
             if self.is_old(name, at) {
                 return self.groups_due([name.clone()]);
             }
-            self.group_is(name, view.group.clone());
+            // An owner goes on with what it has until etcd says that this is its own.
+            let owns = view.owner.as_ref().map(|owner| Lease::Held(owner.lease));
+            if owns != Some(self.lease.told) || view.strays(name).is_empty() {
+                self.group_is(name, view.group.clone());
+            }
             self.decide_about(name, &view, now);
         } else if self.life == Life::Running {
             self.arm(Timer::Groups, AGAIN);
@@ -160,7 +166,7 @@ impl Core {
         let Lease::Held(lease) = self.lease.told else { return };
         let stops = self.life != Life::Running;
         let wanted: Vec<Cidr> = self.wanted_in(name).into_iter().map(|(cidr, _)| cidr).collect();
-        let orphan = view.owner.is_none() && !view.is_offered && !view.group.members.is_empty();
+        let orphan = view.owner.is_none() && !view.is_offered;
         let Some(known) = self.table.groups.get_mut(name) else { return };
         let since = if orphan { Some(known.orphan_since.unwrap_or(now)) } else { None };
         known.orphan_since = since;
@@ -172,6 +178,7 @@ impl Core {
             return;
         }
         let moment = Moment {
+            name,
             host: &self.config.host,
             lease,
             wanted: &wanted,

@@ -9,14 +9,18 @@
 //!   candidates is lost by a join: all have to offer the IP.
 //! - An IP leaves a group in the hands of the owner, when that does not want it there any more.
 //! - What belongs to a group that nobody owns, and for which nobody is a candidate, is freed by whoever offers it.
+//! - So is an IP whose own lock names a group that does not have it: somebody has deleted or garbled the key of the group.
+//!   A host that owns the group keeps it.
 
 use crate::lock::Holder;
 use crate::store::{Group, GroupView, IpView, Leaver, Left, MOST_MEMBERS, Right};
-use crate::vip::Cidr;
+use crate::vip::{Cidr, GroupName};
 
 /// What a host knows of a group.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment<'a> {
+    /// The group.
+    pub(super) name: &'a GroupName,
     /// This host.
     pub(super) host: &'a str,
     /// Its lease.
@@ -53,8 +57,16 @@ pub(super) fn fits(group: &Group, wanted: &[Cidr]) -> bool {
 
 impl Moment<'_> {
     pub(super) fn step(&self) -> Step {
+        let mut leaves = self.view.strays(self.name);
+        leaves.retain(|it| self.offered.contains(&it.cidr));
+        let owner = self.view.owner.as_ref();
+        let is_free = owner.is_none() && self.is_orphan && !self.view.is_offered;
+        if !leaves.is_empty() && (self.is_mine(owner) || is_free) {
+            let right = if is_free { Right::Orphan } else { Right::Owner };
+            return Step::Change { right, joins: Vec::new(), leaves };
+        }
         // The lock of a group to which nothing belongs is what an election has left that did not know yet.
-        let owner = self.view.owner.as_ref().filter(|_| !self.view.group.members.is_empty());
+        let owner = owner.filter(|_| !self.view.group.members.is_empty());
         match owner {
             Some(owner) if owner.lease == self.lease => self.step_of_owner(),
             Some(_) if self.stands && !self.fits() => Step::Withdraw,
@@ -162,7 +174,9 @@ impl Moment<'_> {
             .filter(|cidr| self.offered.contains(cidr))
             .map(|cidr| match self.leaver(cidr) {
                 taken @ Leaver { lock: Left::Taken, .. } => taken,
-                Leaver { cidr, lock: Left::Kept | Left::Free } => Leaver { cidr, lock: Left::Free },
+                Leaver { cidr, lock: Left::Kept | Left::Free | Left::Stray(_) } => {
+                    Leaver { cidr, lock: Left::Free }
+                }
             })
             .collect();
         match offered.is_empty() {
@@ -192,6 +206,7 @@ mod tests {
 
     /// What etcd has, and what h1 wants.
     struct Story {
+        name: GroupName,
         wanted: Vec<Cidr>,
         offered: Vec<Cidr>,
         stands: bool,
@@ -209,7 +224,8 @@ mod tests {
             let ips = cidrs(members).into_iter().map(marked).collect();
             let view = GroupView { group, owner, ips, ..GroupView::default() };
             let (wanted, offered) = (cidrs(wanted), cidrs(wanted));
-            Story { wanted, offered, stands: false, is_orphan: false, view }
+            let name = "gw".parse().unwrap();
+            Story { name, wanted, offered, stands: false, is_orphan: false, view }
         }
 
         fn candidates(mut self, hosts: &[&str]) -> Story {
@@ -229,9 +245,9 @@ mod tests {
         }
 
         fn moment(&self) -> Moment<'_> {
-            let Story { wanted, offered, stands, is_orphan, view } = self;
+            let Story { name, wanted, offered, stands, is_orphan, view } = self;
             let (stands, is_orphan) = (*stands, *is_orphan);
-            Moment { host: "h1", lease: LEASE, wanted, offered, stands, view, is_orphan }
+            Moment { name, host: "h1", lease: LEASE, wanted, offered, stands, view, is_orphan }
         }
 
         fn step(&self) -> Step {
@@ -323,6 +339,23 @@ mod tests {
         assert_eq!(story.step(), Step::None);
         let all = Story { is_orphan: true, ..Story::new(&[1, 2], None, &[1, 2]) };
         assert_eq!(all.step(), Step::None, "this host stands for it");
+    }
+
+    #[test]
+    fn what_says_that_it_belongs_to_a_group_that_does_not_have_it_is_kept_by_the_owner_or_freed() {
+        let story = |owner| Story::new(&[], owner, &[1]).single(1, ("group:gw", 0), &["h1", "h2"]);
+        let stray = |right| leaves(right, &[(1, Left::Stray(5))]);
+        assert_eq!(story(Some(("h1", LEASE))).step(), stray(Right::Owner));
+        assert_eq!(story(Some(("h2", 9))).step(), Step::None, "h2 keeps it");
+        let mut nobodys = story(None);
+        assert_eq!(nobodys.step(), Step::None, "the owner may be about to look");
+        nobodys.is_orphan = true;
+        assert_eq!(nobodys.step(), stray(Right::Orphan));
+        nobodys.offered = Vec::new();
+        assert_eq!(nobodys.step(), Step::None);
+        let mut other = Story::new(&[], None, &[1]).single(1, ("group:lan", 0), &["h1"]);
+        other.is_orphan = true;
+        assert_eq!(other.step(), Step::None);
     }
 
     #[test]

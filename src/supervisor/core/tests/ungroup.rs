@@ -1,9 +1,9 @@
 //! What of a group is given up, and what nobody is to have by itself any more, when the group is not changed.
 
-use super::groups::gw;
-use super::regroup::{own, whole};
+use super::groups::{group, gw, view};
+use super::regroup::{AGAIN, own, whole};
 use super::*;
-use crate::store::GroupView;
+use crate::store::{Group, GroupView, Left, Right};
 
 /// The first of two IPs of a group is deleted, and etcd is asked to take it from the group.
 fn deleting() -> (Story, Token, Request) {
@@ -64,4 +64,50 @@ fn an_ip_of_a_group_that_was_deleted_is_given_up_also_when_the_name_of_the_host_
         story.notice(slot, Notice::Left { cleanup_pending: true });
     }
     assert!(story.reply(token).is_ok() && story.core.table.is_empty());
+}
+
+#[test]
+fn an_owner_whose_group_is_deleted_in_etcd_keeps_its_ips_and_only_then_has_an_election_for_each() {
+    let mut story = whole();
+    story.feed(Event::Timer(Timer::Groups));
+    let deleted = GroupView { group: Group::default(), ..own() };
+    story.is_read_at(&deleted, 102);
+    let change = story.changes_group().expect("it keeps them");
+    assert_eq!((change.right, change.leaves.len()), (Right::Owner, 2));
+    assert!(!story.did(|it| matches!(it, Action::Start { .. })), "that would find foreign locks");
+    let answer = store::Answer::Regrouped(Some(Group::default()));
+    story.feed(Event::Answered(Request::Regroup(Box::new(change)), Ok((answer, at(103)))));
+    assert_eq!(story.done.iter().filter(|it| matches!(it, Action::Start { .. })).count(), 2);
+    // The group is founded again.
+    let singles = view(Group::default(), None, &[(1, "h1", LEASE), (2, "h1", LEASE)]);
+    story.is_read_at(&singles, 104);
+    assert_eq!(story.changes_group().map(|change| change.right), Some(Right::Founder));
+}
+
+#[test]
+fn an_ip_whose_group_is_gone_from_etcd_is_freed_by_who_offers_it_by_itself() {
+    let records = [record(1, 60)];
+    let mut story = Story::of_group(&records, &group(&[1, 2], 70));
+    let status = Status { group: Some(gw()), ..Status::starting() };
+    story.notice(story.slot(1), Notice::Status(Arc::new(status)));
+    let gone = view(Group::default(), None, &[(1, "group:gw", 0)]);
+    for revision in [101, 102] {
+        assert_eq!(story.changes_group(), None);
+        story.is_read_at(&gone, revision);
+        assert!(story.looks_again());
+        story.now += AGAIN;
+        story.feed(Event::Timer(Timer::Groups));
+    }
+    let change = story.changes_group().expect("it is freed");
+    let leaver = store::Leaver { cidr: records[0].cidr, lock: Left::Stray(5) };
+    assert_eq!((change.right, change.leaves), (Right::Orphan, vec![leaver]));
+}
+
+#[test]
+fn what_says_that_it_belongs_to_a_group_is_read_with_the_group() {
+    let mut story = Story::of_group(&[record(1, 60)], &Group::default());
+    let status = Status { group: Some(gw()), ..Status::starting() };
+    story.notice(story.slot(1), Notice::Status(Arc::new(status)));
+    let Some(Request::Group(_, ips)) = story.reads_group() else { panic!("it is not read") };
+    assert_eq!(ips, [record(1, 60).cidr]);
 }
