@@ -3,15 +3,20 @@
 //!
 //! A signal carries the id of the process that has sent it. That process listens at a socket whose abstract
 //! name (unix(7)) has this id; the agent sends a line there, and does not care whether anybody listens: SIGHUP
-//! may come from kill(1). The id goes with the agent into its next life, which tells when it is ready.
+//! may come from kill(1). What another process sends there does not count: the kernel tells who has sent what. The id
+//! goes with the agent into its next life, which tells when it is ready.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, IoSliceMut};
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, setsockopt, sockopt,
+};
 use nix::unistd::Pid;
 
 use crate::text::clean;
@@ -79,20 +84,40 @@ fn address(pid: u32) -> io::Result<SocketAddr> {
 ///
 /// Why it does not, or that nothing was heard within `patience`.
 pub(crate) fn request(agent: i32, patience: Duration) -> Result<(), String> {
-    let text = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
     let socket = address(std::process::id()).and_then(|address| UnixDatagram::bind_addr(&address));
-    let socket = socket.map_err(text("make a socket for the agent's answer"))?;
-    socket.set_read_timeout(Some(LOOK)).map_err(text("set a time limit"))?;
+    let socket = socket
+        .and_then(with_senders)
+        .map_err(|error| format!("make a socket for the agent's answer: {error}"))?;
     let agent = Pid::from_raw(agent);
     kill(agent, Signal::SIGHUP).map_err(|errno| format!("send SIGHUP to {agent}: {errno}"))?;
+    await_answer(&socket, agent, patience)
+}
+
+/// Has the kernel tell who sends what the socket hears, which is given up after [`LOOK`].
+fn with_senders(socket: UnixDatagram) -> io::Result<UnixDatagram> {
+    socket.set_read_timeout(Some(LOOK))?;
+    setsockopt(&socket, sockopt::PassCred, &true)?;
+    Ok(socket)
+}
+
+/// Hears one line: how long it is, and whether this process has sent it. The name of the socket is known to everybody.
+fn hear(socket: &UnixDatagram, line: &mut [u8], agent: Pid) -> nix::Result<(usize, bool)> {
+    let mut space = nix::cmsg_space!(UnixCredentials);
+    let mut place = [IoSliceMut::new(line)];
+    let (fd, flags) = (socket.as_raw_fd(), MsgFlags::empty());
+    let heard = recvmsg::<()>(fd, &mut place, Some(&mut space), flags)?;
+    let is_agents = |it: ControlMessageOwned| matches!(it, ControlMessageOwned::ScmCredentials(sender) if sender.pid() == agent.as_raw());
+    Ok((heard.bytes, heard.cmsgs()?.any(is_agents)))
+}
+
+fn await_answer(socket: &UnixDatagram, agent: Pid, patience: Duration) -> Result<(), String> {
     let until = Instant::now() + patience;
     let mut line = [0; 2048];
     while Instant::now() < until {
-        match socket.recv(&mut line) {
-            Ok(length) if line[..length] == *READY.as_bytes() => return Ok(()),
-            Ok(length) => return Err(clean(&String::from_utf8_lossy(&line[..length]))),
-            Err(error)
-                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+        match hear(socket, &mut line, agent) {
+            Ok((length, true)) if line[..length] == *READY.as_bytes() => return Ok(()),
+            Ok((length, true)) => return Err(clean(&String::from_utf8_lossy(&line[..length]))),
+            Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(error) => return Err(format!("hear the agent's answer: {error}")),
         }
         if kill(agent, None) == Err(Errno::ESRCH) {
@@ -115,6 +140,24 @@ mod tests {
         // Nobody listens, and nothing happens.
         Requester(0).tell_ready();
         Requester(u32::MAX).tell_refusal("no");
+    }
+
+    #[test]
+    fn only_the_agent_tells_that_it_is_ready() {
+        let (ours, theirs) = UnixDatagram::pair().unwrap();
+        let ours = with_senders(ours).unwrap();
+        let mut other = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(other.id()).unwrap());
+        // This process is not the one that is asked.
+        theirs.send(READY.as_bytes()).unwrap();
+        other.kill().unwrap();
+        other.wait().unwrap();
+        let told = await_answer(&ours, pid, PATIENCE).unwrap_err();
+        assert!(told.contains("has ended"), "{told}");
+        theirs.send(READY.as_bytes()).unwrap();
+        assert_eq!(await_answer(&ours, Pid::this(), PATIENCE), Ok(()));
+        theirs.send(b"no").unwrap();
+        assert_eq!(await_answer(&ours, Pid::this(), PATIENCE), Err("no".to_owned()));
     }
 
     #[test]
