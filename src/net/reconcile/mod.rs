@@ -348,8 +348,9 @@ impl Reconciler {
     /// Whether LinK has added an address: it carries the mark or, where the kernel keeps none, this process has
     /// put it there.
     fn has_added(&self, address: &AddressInfo) -> bool {
-        let is_here = |it: &Box<Target>| it.places.contains(&address.index) && !address.has_peer;
-        is_ours(address) || !keeps_marks() && self.targets.get(&address.cidr).is_some_and(is_here)
+        let target =
+            self.targets.get(&address.cidr).filter(|_| !keeps_marks() && !address.has_peer);
+        is_ours(address) || target.is_some_and(|it| it.places.contains(&address.index))
     }
 
     /// Has left-overs removed that are not managed.
