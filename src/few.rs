@@ -117,7 +117,7 @@ mod tests {
             let mut digits = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             for turn in 0..20 {
                 let (key, what) = (digits % 5, digits / 5 % 4);
-                digits = digits / 20 ^ digits << 40;
+                digits = (digits / 20) ^ (digits << 40);
                 match what {
                     0 | 1 => {
                         few.insert(key, turn);

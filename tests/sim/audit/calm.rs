@@ -58,7 +58,7 @@ pub(super) fn exactly_one(
 /// A Go LinK offers the IP, or once did: its candidacy has no end, and comes back with a backup of etcd. Who is to
 /// let go leaves the lock to it now and then, and has the address meanwhile.
 fn is_left_to_go(world: &World, ip: IpId) -> bool {
-    let key = lock::candidacy_key(&world.elected(ip), &setup::name(GO));
+    let key = lock::candidacy_key(world.elected(ip), &setup::name(GO));
     world.cluster.data.get(&key).is_some()
 }
 
