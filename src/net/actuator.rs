@@ -97,7 +97,7 @@ impl Actuator {
             listener: Listener::new(),
             prober: Prober::new(Asker::new(PacketSocket::open()?)),
             monitor: HostMonitor::new(Asker::new(PacketSocket::open()?)),
-            duplicates: Duplicates::new(Asker::new(PacketSocket::open()?)),
+            duplicates: Duplicates::new(Asker::new(PacketSocket::open()?), announce.rate),
             ears: Ears::new(Asker::new(PacketSocket::open()?)),
             questions: Vec::new(),
             scrapes: Vec::new(),
@@ -379,7 +379,7 @@ impl Actuator {
             announcement.map(|due| due.min(now + LONGEST_WAIT)),
             self.prober.probes.next_due(now),
             self.monitor.next_due(now),
-            self.duplicates.next_due(),
+            self.duplicates.next_due(now),
             self.ears.next_due(),
         ];
         let due = due.into_iter().flatten().min()?;

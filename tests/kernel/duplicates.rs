@@ -1,11 +1,14 @@
 //! Looking for a machine that has an address already.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::bounded;
+use link::net::{Announce, Net};
 use link::network::Mac;
+use link::policy::Connections;
 
-use super::lab::{Managed, PATIENCE, cidr, ip, mac, manage, run};
+use super::capture::Capture;
+use super::lab::{Managed, PATIENCE, cidr, ip, mac, manage, run, settle};
 use super::neighbour::{Neighbour, ip_there};
 
 const BOTH: [&str; 2] = ["10.0.0.1/32", "fd00::1/128"];
@@ -59,5 +62,43 @@ fn many_addresses_are_looked_for_at_the_same_time() {
                 .take(100)
                 .collect();
         assert_eq!(found, vec![Some(neighbour.run(|| mac("v1"))); 100]);
+    });
+}
+
+/// However many addresses are looked for at once, a switch that throttles ARP is not flooded.
+#[test]
+fn questions_about_many_addresses_do_not_leave_all_at_once() {
+    run(|| {
+        const MANY: u16 = 600;
+        let net = Net::start(Announce::default(), Connections::Reset).unwrap();
+        let client = net.client();
+        let text = |n: u16| format!("10.1.{}.{}/32", n / 250, n % 250 + 1);
+        let managed: Vec<_> = (0..MANY)
+            .map(|n| client.manage(cidr(&text(n)), "v0", false, Box::new(|_| {})))
+            .collect();
+        settle(&client);
+        let capture = Capture::on("v1");
+        let (found_tx, found_rx) = bounded(usize::from(MANY));
+        for n in 0..MANY {
+            let found_tx = found_tx.clone();
+            client.look_for(cidr(&text(n)), Box::new(move |mac| found_tx.send(mac).unwrap()));
+        }
+        for _ in 0..MANY {
+            assert_eq!(found_rx.recv_timeout(PATIENCE), Ok(None));
+        }
+        // Others look who is there: these do not name the sender as target.
+        let is_question = |frame: &[u8]| frame[28..38] == [0; 10] && frame[38..40] == [10, 1];
+        let frames = capture.frames.try_iter().filter(|(_, frame)| is_question(frame));
+        let times: Vec<_> = frames.map(|(at, _)| at).collect();
+        assert_eq!(times.len(), usize::from(MANY) * 2);
+        // At once, and 2000 a second; the time is that of the arrival.
+        let window = Duration::from_millis(50);
+        let in_window = |from: &SystemTime| {
+            let is_in = |at: &&SystemTime| (*from..*from + window).contains(*at);
+            times.iter().filter(is_in).count()
+        };
+        let most = times.iter().map(in_window).max();
+        assert!(most < Some(50 + 100 + 50), "{most:?} in {window:?}");
+        drop(managed);
     });
 }
