@@ -37,6 +37,26 @@ pub(crate) fn run_without_links(test: impl FnOnce() + Send + 'static) {
     }
 }
 
+/// Set in the child that takes the kernel for one of Linux 2.6.
+const OLD_KERNEL: &str = "LINK_TEST_OLD_KERNEL";
+
+/// The same, but for the test of that name the kernel calls itself Linux 2.6, which keeps no marks: it runs
+/// itself again as a program.
+pub(crate) fn on_an_old_kernel(name: &str, test: impl FnOnce() + Send + 'static) {
+    if std::env::var_os(OLD_KERNEL).is_some() {
+        return run(test);
+    }
+    let output = Command::new("setarch")
+        .arg("--uname-2.6")
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(OLD_KERNEL, "yes")
+        .output()
+        .expect("setarch of util-linux");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
 /// Makes the pair. The other end, `v1`, does not speak by itself.
 pub(crate) fn make_pair() {
     // Addresses in the middle: some tests speak as a host that wins_tie_break, or comes after.

@@ -1,15 +1,10 @@
 //! What a former life of this host left behind on a kernel that keeps no marks.
 
-use std::process::Command;
-
 use crossbeam_channel::bounded;
 use link::net::{Announce, Net, agent_runs_here};
 use link::policy::Connections;
 
-use super::lab::{PATIENCE, cidr, eventually, has, ip, manage, run, settle};
-
-/// Set in the child that takes the kernel for one of Linux 2.6.
-const OLD_KERNEL: &str = "LINK_TEST_OLD_KERNEL";
+use super::lab::{PATIENCE, cidr, eventually, has, ip, manage, on_an_old_kernel, run, settle};
 
 /// Addresses without a mark on two interfaces, two of which are said to be left over.
 fn remove_two_that_have_no_mark() -> Net {
@@ -79,27 +74,13 @@ fn what_is_given_up_before_the_left_overs_are_looked_for_stays() {
     });
 }
 
-/// This test runs itself again as a program for which the kernel calls itself Linux 2.6.
 #[test]
 fn a_kernel_that_keeps_no_marks_loses_the_addresses_that_are_listed() {
-    if std::env::var_os(OLD_KERNEL).is_some() {
-        return run(|| {
-            let net = remove_two_that_have_no_mark();
-            eventually("they are gone", || !has("v0", "10.0.0.1/32") && !has("v0", "fd00::1/128"));
-            settle(&net.client());
-            assert_that_the_others_stay();
-        });
-    }
-    let output = Command::new("setarch")
-        .arg("--uname-2.6")
-        .arg(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "left_overs::a_kernel_that_keeps_no_marks_loses_the_addresses_that_are_listed",
-        ])
-        .env(OLD_KERNEL, "yes")
-        .output()
-        .expect("setarch of util-linux");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    let name = "left_overs::a_kernel_that_keeps_no_marks_loses_the_addresses_that_are_listed";
+    on_an_old_kernel(name, || {
+        let net = remove_two_that_have_no_mark();
+        eventually("they are gone", || !has("v0", "10.0.0.1/32") && !has("v0", "fd00::1/128"));
+        settle(&net.client());
+        assert_that_the_others_stay();
+    });
 }

@@ -5,7 +5,8 @@ use link::net::{Desired, Report};
 use link::network::Unusable;
 
 use super::lab::{
-    address, eventually, has, ip, ip_json, manage, read_sysctl, run, sysctl, unusable,
+    Managed, address, eventually, has, ip, ip_json, manage, on_an_old_kernel, read_sysctl, run,
+    sysctl, unusable,
 };
 
 /// The host's own address, whatever its prefix length, is not LinK's to move.
@@ -75,17 +76,38 @@ fn neighbours_stay_when_a_primary_is_removed_and_the_kernel_promotes_secondaries
     run(|| removal_of_a_primary("1"));
 }
 
+/// The VIP was there first, and makes way for the host's own address.
+fn cede_the_route(happens_before: impl FnOnce(&Managed)) {
+    let vip = manage("10.0.0.1/24");
+    vip.bind();
+    happens_before(&vip);
+    ip("addr add 10.0.0.2/24 dev v0");
+    let route = || ip_json("-4 route show 10.0.0.0/24")[0].clone();
+    eventually("the connected route", || route()["prefsrc"] == "10.0.0.2");
+    eventually("the VIP", || has("v0", "10.0.0.1/24"));
+    assert_eq!(address("v0", "10.0.0.1/24").unwrap()["secondary"], true);
+    vip.expect_silence();
+}
+
 #[test]
 fn an_address_of_the_hosts_own_has_its_route_though_the_vip_was_there_first() {
-    run(|| {
-        let vip = manage("10.0.0.1/24");
-        vip.bind();
-        ip("addr add 10.0.0.2/24 dev v0");
-        let route = || ip_json("-4 route show 10.0.0.0/24")[0].clone();
-        eventually("the connected route", || route()["prefsrc"] == "10.0.0.2");
-        eventually("the VIP", || has("v0", "10.0.0.1/24"));
-        assert_eq!(address("v0", "10.0.0.1/24").unwrap()["secondary"], true);
-        vip.expect_silence();
+    run(|| cede_the_route(|_| {}));
+}
+
+/// This kernel keeps marks: the VIP's is taken away. For what another agent has added nothing makes way.
+#[test]
+fn the_same_on_a_kernel_that_keeps_no_marks() {
+    let name = "prefixes::the_same_on_a_kernel_that_keeps_no_marks";
+    on_an_old_kernel(name, || {
+        cede_the_route(|vip| {
+            ip("addr replace 10.0.0.1/24 dev v0");
+            ip("addr add 10.0.0.3/24 dev v0 noprefixroute");
+            assert_eq!(address("v0", "10.0.0.3/24").unwrap()["secondary"], true);
+            vip.expect_silence();
+            let here = address("v0", "10.0.0.1/24").unwrap();
+            assert!(here["protocol"].is_null() && here["secondary"].is_null(), "{here}");
+            ip("addr del 10.0.0.3/24 dev v0");
+        });
     });
 }
 

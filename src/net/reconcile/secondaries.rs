@@ -10,7 +10,9 @@
 
 use std::net::IpAddr;
 
-use super::route::Route;
+use libc::IFA_F_NOPREFIXROUTE;
+
+use super::route::{Route, keeps_marks};
 use crate::net::codec::rtnetlink::{AddressInfo, MARK};
 use crate::net::error::RouteError;
 use crate::vip::Cidr;
@@ -34,21 +36,23 @@ pub(super) fn delete_alone(route: &mut Route, index: u32, cidr: Cidr) -> Result<
     deleted
 }
 
-/// Whether an address that LinK added keeps the host's own ones from having a connected route.
+/// Whether this address, which LinK has added, keeps the host's own ones from having a connected route.
 ///
-/// Only what carries LinK's mark can be that, and only for what does not: so of two addresses one
-/// makes way for the other, and never both in turn.
+/// Only LinK's can be that, and only for what is not: so of two addresses one makes way for the other, and
+/// never both in turn.
 pub(super) fn is_in_the_way(addresses: &[AddressInfo], index: u32, cidr: Cidr) -> bool {
     let here = || addresses.iter().filter(|address| address.index == index);
-    let primary = here().find(|address| address.cidr == cidr && !address.is_secondary());
     let deprived =
         |other: &AddressInfo| lacks_connected_route(other) && same_subnet(other.cidr, cidr);
-    primary.is_some_and(|primary| primary.protocol == MARK) && here().any(deprived)
+    here().any(|address| address.cidr == cidr && !address.is_secondary()) && here().any(deprived)
 }
 
-/// A secondary that LinK did not add: it may be without a connected route.
+/// A secondary that LinK did not add: it may be without a connected route. Where the kernel keeps no marks,
+/// those of all agents of this host are among the ones that are to be without.
 pub(super) fn lacks_connected_route(address: &AddressInfo) -> bool {
-    address.is_secondary() && address.protocol != MARK
+    let is_marked = address.protocol == MARK;
+    let wants_none = !keeps_marks() && address.flags & IFA_F_NOPREFIXROUTE != 0;
+    address.is_secondary() && !is_marked && !wants_none
 }
 
 /// Whether the kernel would remove other addresses together with this one.
@@ -95,13 +99,12 @@ mod tests {
     }
 
     #[test]
-    fn only_a_primary_of_ours_is_in_the_way_and_only_of_others() {
+    fn only_a_primary_is_in_the_way_and_only_of_others() {
         let vip = cidr("10.0.0.9/24");
         let ours = |text, secondary| AddressInfo { protocol: MARK, ..on(1, text, secondary) };
         let way = |vip_found: AddressInfo, other| is_in_the_way(&[vip_found, other], 1, vip);
         let secondary = on(1, "10.0.0.5/24", true);
-        assert!(way(ours("10.0.0.9/24", false), secondary.clone()));
-        assert!(!way(on(1, "10.0.0.9/24", false), secondary), "not ours");
+        assert!(way(ours("10.0.0.9/24", false), secondary));
         let primary = on(1, "10.0.0.5/24", false);
         assert!(!way(ours("10.0.0.9/24", true), primary));
         let both_ours = ours("10.0.0.5/24", true);
