@@ -2,7 +2,7 @@
 //! `unsafe`.
 //!
 //! It moves bytes and knows no format: what a message or a frame means is said elsewhere. nix's
-//! safe wrappers are used where they exist; what is left is two socket options, one address, and the beginning and
+//! safe wrappers are used where they exist; what is left is three socket options, one address, and the beginning and
 //! the end of a process.
 
 #![allow(unsafe_code)]
@@ -121,8 +121,7 @@ impl NetlinkSocket {
 
     /// Enlarges the receive buffer to `bytes`: beyond the system's limit where that is allowed.
     pub(super) fn set_receive_buffer(&self, bytes: usize) -> Result<(), Errno> {
-        setsockopt(&self.0, sockopt::RcvBufForce, &bytes)
-            .or_else(|_| setsockopt(&self.0, sockopt::RcvBuf, &bytes))
+        set_receive_buffer(&self.0, bytes)
     }
 
     /// Switches an option of level `SOL_NETLINK` on.
@@ -181,13 +180,15 @@ impl PacketSocket {
     }
 
     /// Opens a socket that receives, from all interfaces, the frames of one type that the filter
-    /// accepts. The filter is there before the first frame can be.
+    /// accepts, and has room for that much of them. The filter is there before the first frame can be.
     pub(super) fn listen(
         ethertype: u16,
         filter: &[libc::sock_filter],
+        bytes: usize,
     ) -> Result<PacketSocket, Errno> {
         let socket = PacketSocket::open()?;
         socket.attach(filter)?;
+        set_receive_buffer(&socket.0, bytes)?;
         bind(socket.0.as_raw_fd(), &packet_address(0, ethertype)?)?;
         Ok(socket)
     }
@@ -214,6 +215,26 @@ impl PacketSocket {
         Errno::result(result).map(drop)
     }
 
+    /// Whether frames that were to be received were lost for want of room, since this was asked last.
+    pub(super) fn has_lost(&self) -> bool {
+        // struct tpacket_stats: how many have come, and how many of these were lost.
+        let mut counts = [0_u32; 2];
+        // Two u32 are eight bytes.
+        let mut length: libc::socklen_t = 8;
+        // SAFETY: nix has no wrapper for this option. The descriptor is open; the pointers are to two live
+        // u32, into which the kernel writes no more than the stated length, and to that length.
+        let result = unsafe {
+            libc::getsockopt(
+                self.0.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_STATISTICS,
+                (&raw mut counts).cast(),
+                &raw mut length,
+            )
+        };
+        result == 0 && counts[1] > 0
+    }
+
     /// Receives a frame, as much of it as the buffer holds, with the index of its interface.
     pub(super) fn receive<'a>(&self, buffer: &'a mut [u8]) -> Result<(u32, &'a [u8]), Errno> {
         // Not a LinkAddr: kernels before 5.2 leave out the end of the address, which nix insists on.
@@ -233,6 +254,11 @@ impl AsFd for PacketSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+fn set_receive_buffer(fd: &OwnedFd, bytes: usize) -> Result<(), Errno> {
+    setsockopt(fd, sockopt::RcvBufForce, &bytes)
+        .or_else(|_| setsockopt(fd, sockopt::RcvBuf, &bytes))
 }
 
 /// Where a frame goes: the interface, and the protocol under which filters and taps see it.

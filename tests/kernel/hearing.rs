@@ -4,12 +4,15 @@ use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::bounded;
 use link::net::codec::ethernet::{BROADCAST, Mac};
 use link::net::codec::{arp, ndp};
 use link::net::{Announce, Desired, Report};
 
 use super::capture::Capture;
-use super::lab::{Managed, PATIENCE, UNASKED, eventually, ip, mac, manage, manage_with, run};
+use super::lab::{
+    Managed, PATIENCE, UNASKED, cidr, eventually, has, ip, mac, manage, manage_with, run,
+};
 use super::neighbour::{Neighbour, speak};
 
 const LOWER: Mac = [0x00, 0, 0, 0, 0, 9];
@@ -130,6 +133,37 @@ fn what_is_for_others_is_not_heard() {
         speak("v1", [&for_another, &in_a_vlan]);
         vip.expect_silence();
         speak("v1", [&reply]);
+        vip.expect(claimed(LOWER, true));
+    });
+}
+
+/// What others say while this thread does something else waits until it hears.
+#[test]
+fn a_claim_after_a_flood_that_nobody_reads_is_heard() {
+    run(|| {
+        let vip = manage("10.0.0.1/32");
+        vip.bind();
+        let (held_tx, held_rx) = bounded(1);
+        let (release, released) = bounded::<()>(0);
+        let hold = Box::new(move |report| {
+            if matches!(report, Report::Claimed { .. }) && held_tx.try_send(()).is_ok() {
+                let _ = released.recv_timeout(PATIENCE);
+            }
+        });
+        let other = vip.client.manage(cidr("10.0.0.2/32"), "v0", false, hold);
+        other.set(Desired::Bound);
+        eventually("it is bound", || has("v0", "10.0.0.2/32"));
+        let [_, claim] = arp::announcement(Ipv4Addr::new(10, 0, 0, 2), HIGHER);
+        eventually("it is held", || {
+            speak("v1", [&claim]);
+            held_rx.recv_timeout(Duration::from_millis(50)).is_ok()
+        });
+        // Each takes some 2 KiB of the kernel's.
+        let [_, of_nobody] = arp::announcement(Ipv4Addr::new(10, 0, 0, 3), HIGHER);
+        let long = [&of_nobody[..], &[0; 1400]].concat();
+        speak("v1", std::iter::repeat_n(&long, 250));
+        speak("v1", &arp::announcement(VIP, LOWER));
+        drop(release);
         vip.expect(claimed(LOWER, true));
     });
 }

@@ -19,6 +19,9 @@ use crate::net::sys::PacketSocket;
 
 /// How many frames are read from a socket before other work has its turn.
 const MAX_AT_ONCE: usize = 256;
+/// Room for what others say while the thread does something else: a frame costs 0.7 KiB or more. Memory is
+/// used only when it is filled.
+const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
 /// More than a neighbour message with all its options has.
 const BUFFER: usize = 2048;
 
@@ -58,7 +61,7 @@ impl Listener {
             IpAddr::V6(_) => (&mut self.ndp, ethernet::IPV6, filter::NDP),
         };
         if socket.is_none() {
-            match PacketSocket::listen(ethertype, &filter.program(&self.open)) {
+            match PacketSocket::listen(ethertype, &filter.program(&self.open), RECEIVE_BUFFER) {
                 Ok(open) => *socket = Some(open),
                 Err(errno) => log::warn!("listen to others that have {ip}: {}", words(errno)),
             }
@@ -93,8 +96,8 @@ impl Listener {
         all
     }
 
-    /// Whether `hear` left nothing behind the last time. If it did, so much has come that some of it
-    /// may be lost.
+    /// Whether `hear` left nothing behind the last time, and nothing was lost before. If so much has come,
+    /// some of it may be lost yet.
     pub(crate) fn has_heard_all(&self) -> bool {
         self.heard_all
     }
@@ -105,15 +108,16 @@ impl Listener {
     }
 }
 
-/// Reads what a socket has received, and tells whether that was all.
+/// Reads what a socket has received, and tells whether that was all that has come.
 fn drain(socket: &PacketSocket, buffer: &mut [u8], all: &mut Vec<Frame>) -> bool {
-    for _ in 0..MAX_AT_ONCE {
+    for read in 0..MAX_AT_ONCE {
         match socket.receive(buffer) {
             Ok((index, frame)) => {
                 let heard = Heard::from_frame(frame);
                 all.extend(ethernet::source(frame).map(|source| Frame { index, source, heard }));
             }
-            Err(Errno::EAGAIN) => return true,
+            // Nothing is lost while there is room for all.
+            Err(Errno::EAGAIN) => return read == 0 || !socket.has_lost(),
             Err(errno) => {
                 log::debug!("listen to others: {}", words(errno));
                 return false;

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use link::net::codec::ethernet::Mac;
 use link::net::codec::{arp, ndp};
-use link::net::{Announce, ManagedAddress, Net, Report};
+use link::net::{Announce, Desired, ManagedAddress, Net, Report};
 use link::network::Liveness;
 use link::policy::Connections;
 
-use super::{BOTH, PRESENT, SILENT, STRICT};
-use crate::lab::{PATIENCE, cidr, eventually, mac, run, sink_of, sysctl};
+use super::{BOTH, PRESENT, SILENT, STRICT, every, monitor_present};
+use crate::lab::{PATIENCE, cidr, eventually, has, ip, mac, run, sink_of, sysctl};
 use crate::neighbour::{Neighbour, ip_there, speak};
 
 /// A host that says that it has an address, and does not answer.
@@ -104,4 +104,34 @@ fn hosts_that_miss_an_owner_hear_each_other() {
             }
         });
     }
+}
+
+/// The answer may have been among what was lost.
+#[test]
+fn nobody_is_silent_while_more_is_said_than_there_is_room_for() {
+    run(|| {
+        // So long that the room is taken by fewer frames than are read at once.
+        ["v0", "v1"].map(|name| ip(&format!("link set {name} mtu 65535")));
+        let neighbour = Neighbour::start();
+        let vip = monitor_present(&neighbour, "10.0.0.1/32", every(400, 3));
+        let busy = Box::new(|report| {
+            if matches!(report, Report::Claimed { .. }) {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let other = vip.client.manage(cidr("10.0.0.2/32"), "v0", false, busy);
+        other.set(Desired::Bound);
+        eventually("it is bound", || has("v0", "10.0.0.2/32"));
+        ip_there(&neighbour, "del", "10.0.0.1/32");
+        let [_, claim] = arp::announcement([10, 0, 0, 2].into(), OWNER);
+        let long = [&claim[..], &[0; 60_000]].concat();
+        neighbour.run(move || {
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_secs(4) {
+                speak("v1", std::iter::repeat_n(&long, 50));
+            }
+        });
+        assert_eq!(vip.reports.try_iter().find(|told| *told == SILENT), None);
+        vip.expect(SILENT);
+    });
 }
