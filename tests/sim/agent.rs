@@ -46,7 +46,7 @@ pub(crate) struct Agent {
     pub(crate) hears: Option<(Hearing, Millis)>,
     /// It was told to stop.
     pub(crate) stopping: bool,
-    /// It has read its records from etcd: it has written a copy of them.
+    /// It has read its records from etcd.
     pub(crate) loaded: bool,
 }
 

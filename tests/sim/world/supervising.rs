@@ -2,7 +2,7 @@
 
 use link::election::message::Input;
 use link::policy::AllFailingPolicy;
-use link::store::LocalCopy;
+use link::store::{LocalCopy, Request};
 use link::supervisor::core::{
     Action, Copies, Event as SupervisorEvent, Order, Origin, Serial, StartError, Subject, Timer,
 };
@@ -100,6 +100,9 @@ impl World {
     }
 
     pub(super) fn feed_supervisor(&mut self, host: HostId, event: SupervisorEvent) {
+        if matches!(event, SupervisorEvent::Answered(Request::Load, Ok(_))) {
+            self.hosts[host].agent.iter_mut().for_each(|agent| agent.loaded = true);
+        }
         let compares = matches!(
             event,
             SupervisorEvent::KeyChanged { .. }
@@ -160,7 +163,6 @@ impl World {
                 let machine = &mut self.hosts[host];
                 machine.disk = Some(bytes);
                 machine.disk_at = self.now;
-                machine.agent.iter_mut().for_each(|agent| agent.loaded = true);
             }
             Action::AppendToCopy(bytes) => {
                 let machine = &mut self.hosts[host];
