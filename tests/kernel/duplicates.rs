@@ -3,12 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::bounded;
+use link::net::codec::ndp;
 use link::net::{Announce, Net};
 use link::network::Mac;
 use link::policy::Connections;
 
 use super::capture::Capture;
-use super::lab::{Managed, PATIENCE, cidr, ip, mac, manage, run, settle};
+use super::lab::{Managed, PATIENCE, cidr, ip, mac, manage, run, settle, sysctl};
 use super::neighbour::{Neighbour, ip_there};
 
 const BOTH: [&str; 2] = ["10.0.0.1/32", "fd00::1/128"];
@@ -63,6 +64,25 @@ fn many_addresses_are_looked_for_at_the_same_time() {
                 .collect();
         assert_eq!(found, vec![Some(neighbour.run(|| mac("v1"))); 100]);
     });
+}
+
+/// Clients drop their routes by a router that is said to be none.
+#[test]
+fn an_owner_that_is_a_router_is_announced_as_one() {
+    for (forwarding, router) in [("0", false), ("1", true)] {
+        run(move || {
+            let neighbour = Neighbour::start();
+            neighbour.run(move || sysctl("net/ipv6/conf/v1/forwarding", forwarding));
+            ip_there(&neighbour, "add", BOTH[1]);
+            let vip = manage(BOTH[1]);
+            vip.expect_start(false);
+            let (capture, there) = neighbour.run(|| (Capture::on("v1"), mac("v1")));
+            vip.address.announce_owner();
+            let mut expected = ndp::announcement("fd00::1".parse().unwrap(), there, router);
+            expected[6..12].copy_from_slice(&mac("v0"));
+            capture.await_frame(&expected);
+        });
+    }
 }
 
 /// However many addresses are looked for at once, a switch that throttles ARP is not flooded.

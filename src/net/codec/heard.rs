@@ -20,6 +20,8 @@ pub(crate) struct Heard {
     pub(crate) mac: Mac,
     /// Who sent the frame, which may be somebody who speaks for others.
     pub(crate) source: Mac,
+    /// Who claims the address is a router, by an advertisement.
+    pub(crate) router: bool,
 }
 
 /// The kinds of messages, in the words of RFC 5227.
@@ -37,7 +39,7 @@ impl Heard {
     /// Reads a frame; none if it says nothing of this kind.
     pub(crate) fn from_frame(frame: &[u8]) -> Option<Heard> {
         let source = ethernet::source(frame)?;
-        let heard = |ip, kind, mac| Heard { ip, kind, mac, source };
+        let heard = |ip, kind, mac| Heard { ip, kind, mac, source, router: false };
         // A question to one host is from another that monitors it, and knows that it has the address.
         let is_for_all = ethernet::is_for_many(frame);
         if let Some(packet) = arp::Packet::from_frame(frame) {
@@ -46,7 +48,8 @@ impl Heard {
             counts.then(|| heard(ip, kind, packet.sender_mac))
         } else if let Some(advertisement) = Advertisement::from_frame(frame) {
             let mac = advertisement.link_address.unwrap_or(source);
-            Some(heard(advertisement.target.into(), Kind::Claim, mac))
+            let heard = heard(advertisement.target.into(), Kind::Claim, mac);
+            Some(Heard { router: advertisement.router, ..heard })
         } else {
             let solicitation = Solicitation::from_frame(frame)?;
             let wants = solicitation.source.is_unspecified() && is_for_all;
@@ -78,7 +81,7 @@ mod tests {
     const MAC: Mac = [0x02, 0, 0, 0, 0, 0x2a];
 
     fn heard(ip: &str, kind: Kind) -> Option<Heard> {
-        Some(Heard { ip: ip.parse().unwrap(), kind, mac: MAC, source: MAC })
+        Some(Heard { ip: ip.parse().unwrap(), kind, mac: MAC, source: MAC, router: false })
     }
 
     #[test]

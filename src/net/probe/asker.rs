@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use nix::errno::Errno;
 
 use crate::net::codec::ethernet::{BROADCAST, Mac};
+use crate::net::codec::heard::Heard;
 use crate::net::codec::rtnetlink::Neighbour;
 use crate::net::codec::{arp, ethernet, ndp};
 use crate::net::error::words;
@@ -102,13 +103,15 @@ impl Asker {
         sent.is_ok()
     }
 
-    /// Announces an address for the machine at `owner`. A switch learns nothing from that: the frames
-    /// come from this host.
-    pub(crate) fn announce_for(&self, cidr: Cidr, owner: Mac, source: ProbeSource) {
+    /// Announces an address for the machine that was heard to have it. A switch learns nothing from that: the
+    /// frames come from this host. A router stays one: clients would drop their routes by it.
+    pub(crate) fn announce_for(&self, cidr: Cidr, owner: &Heard, source: ProbeSource) {
         let Some(mac) = source.mac else { return };
         let (protocol, frames) = match cidr.addr() {
-            IpAddr::V4(ip) => (ethernet::ARP, arp::announcement(ip, owner).to_vec()),
-            IpAddr::V6(ip) => (ethernet::IPV6, vec![ndp::announcement(ip, owner, false)]),
+            IpAddr::V4(ip) => (ethernet::ARP, arp::announcement(ip, owner.mac).to_vec()),
+            IpAddr::V6(ip) => {
+                (ethernet::IPV6, vec![ndp::announcement(ip, owner.mac, owner.router)])
+            }
         };
         for mut frame in frames {
             frame[ethernet::SOURCE].copy_from_slice(&mac);

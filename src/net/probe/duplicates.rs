@@ -43,8 +43,8 @@ pub(crate) struct Duplicates {
 struct Searches {
     looked_for: Vec<LookedFor>,
     questions: Bucket,
-    /// To be announced for the machine with that hardware address.
-    found: Vec<(Cidr, Mac, ProbeSource)>,
+    /// To be announced for the machine that was heard.
+    found: Vec<(Cidr, Heard, ProbeSource)>,
     announcements: Bucket,
 }
 
@@ -86,7 +86,7 @@ impl Duplicates {
     /// Takes note of what another host says.
     pub(crate) fn heard(&mut self, cidr: Cidr, heard: &Heard, source: Option<ProbeSource>) {
         if heard.kind == Kind::Claim {
-            let found = Some((heard.mac, source));
+            let found = Some((heard, source));
             // What was said before anything was asked may be what is wrong.
             self.searches.end(found, |it| it.cidr == cidr && it.asked > 0);
         }
@@ -99,8 +99,8 @@ impl Duplicates {
         while let Some(cidr) = self.searches.pop(Instant::now()) {
             source(cidr).map(|source| self.asker.ask(cidr, source, None));
         }
-        while let Some((cidr, mac, source)) = self.searches.pop_found(Instant::now()) {
-            self.asker.announce_for(cidr, mac, source);
+        while let Some((cidr, owner, source)) = self.searches.pop_found(Instant::now()) {
+            self.asker.announce_for(cidr, &owner, source);
         }
     }
 
@@ -135,7 +135,7 @@ impl Searches {
     }
 
     /// What to announce now, if the limit allows it.
-    fn pop_found(&mut self, now: Instant) -> Option<(Cidr, Mac, ProbeSource)> {
+    fn pop_found(&mut self, now: Instant) -> Option<(Cidr, Heard, ProbeSource)> {
         if self.found.is_empty() || self.announcements.take(FRAMES, now).is_err() {
             return None;
         }
@@ -150,15 +150,15 @@ impl Searches {
     /// Ends what is over; with the machine that was found, and from where it was asked.
     fn end(
         &mut self,
-        found: Option<(Mac, Option<ProbeSource>)>,
+        found: Option<(&Heard, Option<ProbeSource>)>,
         is_over: impl Fn(&LookedFor) -> bool,
     ) {
         while let Some(index) = self.looked_for.iter().position(&is_over) {
             let LookedFor { cidr, then, .. } = self.looked_for.swap_remove(index);
             match (then, found) {
-                (Then::Tell(tell), _) => tell(found.map(|(mac, _)| mac)),
-                (Then::Announce, Some((mac, Some(source)))) => {
-                    self.found.push((cidr, mac, source));
+                (Then::Tell(tell), _) => tell(found.map(|(heard, _)| heard.mac)),
+                (Then::Announce, Some((heard, Some(source)))) => {
+                    self.found.push((cidr, *heard, source));
                 }
                 (Then::Announce, _) => {}
             }
@@ -177,6 +177,7 @@ impl Searches {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::codec::arp;
 
     const MANY: u16 = 600;
 
@@ -216,10 +217,12 @@ mod tests {
         let start = Instant::now();
         let (mut searches, mut now) = (Searches::new(1000), start);
         let source = ProbeSource { index: 1, mac: Some([2; 6]) };
+        let [claim, _] = arp::announcement([10, 1, 0, 0].into(), [3; 6]);
+        let heard = Heard::from_frame(&claim).unwrap();
         for n in 0..40 {
             searches.begin(cidr(n), Then::Announce, now);
             searches.pop(now);
-            searches.end(Some(([3; 6], Some(source))), |it| it.cidr == cidr(n));
+            searches.end(Some((&heard, Some(source))), |it| it.cidr == cidr(n));
         }
         let mut left = Vec::new();
         loop {

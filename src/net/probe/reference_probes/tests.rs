@@ -20,7 +20,7 @@ fn router() -> IpAddr {
 }
 
 fn says(kind: Kind, ip: IpAddr, mac: Mac) -> Heard {
-    Heard { ip, kind, mac, source: mac }
+    Heard { ip, kind, mac, source: mac, router: false }
 }
 
 fn take(reference_probes: &mut ReferenceProbes, now: Instant) -> Vec<(Cidr, bool)> {
