@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use link::api::{Api, Options};
-use link::command::{Change, Command, NewVip, Refusal};
+use link::command::{self, Change, Command, NewVip, Refusal};
 use link::policy::LossPolicy;
 use link::vip::{Check, VipId};
 use link::wire;
@@ -348,9 +348,9 @@ fn without_a_supervisor_everything_is_unavailable() {
 #[test]
 fn an_answer_that_is_too_long_is_refused_and_costs_nothing() {
     let long = || wire::Ip { reason: "x".repeat(17_000_000), ..ip("10.0.0.1/32") };
-    let server = Server::start(None, move |command| match command {
-        Command::List => Some(Ok(link::command::Answer::List(vec![long()]))),
-        other => Some(Ok(oblige(&other))),
+    let server = Server::start(None, move |command| {
+        let is_list = command == Command::List;
+        Some(Ok(if is_list { command::Answer::List(vec![long()]) } else { oblige(&command) }))
     });
     let mut client = server.client();
     let answer = client.get("/ips");
