@@ -89,8 +89,8 @@ pub enum Left {
     Free,
     /// Somebody else has taken it: it stays as it is.
     Taken,
-    /// It says that the IP belongs to the group, which does not have it, and was written at this revision: the owner of the
-    /// group has it from now on, and where there is none it is free.
+    /// It says that the IP belongs to the group, which does not have it, and was written at this revision: in the hands of the
+    /// owner of the group the IP belongs to it again, and where there is none it is free.
     Stray(i64),
 }
 
@@ -189,7 +189,10 @@ impl Regroup {
     pub fn members(&self) -> Vec<Cidr> {
         let leaves = |cidr: &&Cidr| self.leaves.iter().any(|it| it.cidr == **cidr);
         let stay = self.before.members.iter().filter(|cidr| !leaves(cidr));
-        in_order(stay.chain(&self.joins).copied().collect())
+        let is_back =
+            |it: &&Leaver| matches!(it.lock, Left::Stray(_)) && self.right == Right::Owner;
+        let back = self.leaves.iter().filter(is_back).map(|it| &it.cidr);
+        in_order(stay.chain(&self.joins).chain(back).copied().collect())
     }
 
     fn value(&self) -> Option<Vec<u8>> {
@@ -244,10 +247,10 @@ impl Regroup {
         then.extend(self.joins.iter().map(|cidr| put(lock::key(*cidr), says.clone().into(), 0)));
         let owns = self.right == Right::Owner;
         then.extend(self.leaves.iter().filter_map(|it| match it.lock {
+            Left::Kept => Some(put(lock::key(it.cidr), host.into(), self.lease)),
+            Left::Stray(_) if owns => None,
+            Left::Free | Left::Stray(_) => Some(Op::Delete(lock::key(it.cidr))),
             Left::Taken => None,
-            Left::Stray(_) if !owns => Some(Op::Delete(lock::key(it.cidr))),
-            Left::Kept | Left::Stray(_) => Some(put(lock::key(it.cidr), host.into(), self.lease)),
-            Left::Free => Some(Op::Delete(lock::key(it.cidr))),
         }));
         Txn { when, then, otherwise: vec![Op::Get(key)] }
     }
@@ -333,18 +336,17 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_of_an_ip_that_a_group_does_not_have_is_taken_by_its_owner_or_freed_as_it_was_read()
-    {
+    fn an_ip_whose_lock_names_a_group_that_does_not_have_it_belongs_to_it_again_or_is_free() {
         let lock = "/link/default/10.0.0.2_32";
-        for (right, becomes) in
-            [(Right::Owner, put(lock, "h1", 7)), (Right::Orphan, Op::Delete(lock.to_owned()))]
-        {
+        let again = vec![put(KEY, r#"{"ips":["10.0.0.2/32"]}"#, 0)];
+        let free = vec![Op::Delete(KEY.to_owned()), Op::Delete(lock.to_owned())];
+        for (right, then) in [(Right::Owner, again), (Right::Orphan, free)] {
             let before = Group { members: Vec::new(), revision: 0 };
             let change = Regroup { before, ..regroup(right, &[], &[(2, Left::Stray(6))]) };
             let txn = change.txn("h1");
             assert_eq!(txn.when[0], Compare::ModRevision(KEY.to_owned(), 0));
             assert_eq!(txn.when.last(), Some(&Compare::ModRevision(lock.to_owned(), 6)));
-            assert_eq!(txn.then.last(), Some(&becomes));
+            assert_eq!(txn.then, then);
         }
     }
 

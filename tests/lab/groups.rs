@@ -177,7 +177,7 @@ fn without_etcd_a_group_is_one_from_the_local_copy_and_linkctl_tells_of_it() {
 }
 
 #[test]
-fn a_group_whose_key_somebody_has_deleted_or_garbled_is_founded_again() {
+fn a_group_whose_key_somebody_has_deleted_or_garbled_is_one_again() {
     const KEY: &str = "/link/config/.groups/gw";
     let mut lab = Lab::new(2);
     lab.start_all();
@@ -186,7 +186,7 @@ fn a_group_whose_key_somebody_has_deleted_or_garbled_is_founded_again() {
     group_all(&lab, &[VIP, VIP2]);
     let owner = await_together(&lab, &[VIP, VIP2]);
     let mut addresses = lab[owner].monitor_addresses();
-    let is_founded = |lab: &Lab| {
+    let is_one = |lab: &Lab| {
         let is_there = || lab.etcd.get(KEY).is_some_and(|it| it.value.contains(&VIP2.to_string()));
         eventually("the group has its IPs", is_there);
         await_together(lab, &[VIP, VIP2])
@@ -198,15 +198,15 @@ fn a_group_whose_key_somebody_has_deleted_or_garbled_is_founded_again() {
         } else {
             assert!(lab.etcd.delete(KEY));
         }
-        assert_eq!(is_founded(&lab), owner);
+        assert_eq!(is_one(&lab), owner);
     }
     let was_away = |change: &AddressChange| matches!(change, AddressChange::Removed(_));
-    assert!(!addresses.changes().iter().any(was_away), "its owner keeps what it has");
+    assert!(!addresses.changes().iter().any(was_away), "its owner goes on");
     // Nobody has the group when its key goes.
     lab.ids().into_iter().for_each(|id| lab[id].kill());
     let has_ended = || lab.etcd.get("/link/default/group:gw").is_none();
     eventually("the leases have ended", has_ended);
     assert!(lab.etcd.delete(KEY));
     lab.ids().into_iter().for_each(|id| lab[id].restart());
-    is_founded(&lab);
+    is_one(&lab);
 }

@@ -89,7 +89,7 @@ impl Core {
             if self.is_old(name, at) {
                 return self.groups_due([name.clone()]);
             }
-            // An owner goes on with what it has until etcd says that this is its own.
+            // An owner goes on with what it has until etcd says again that this belongs to the group.
             let owns = view.owner.as_ref().map(|owner| Lease::Held(owner.lease));
             if owns != Some(self.lease.told) || view.strays(name).is_empty() {
                 self.group_is(name, view.group.clone());
@@ -141,14 +141,12 @@ impl Core {
     }
 
     fn tell_regrouped(&mut self, regroup: &Regroup) {
-        let name = &regroup.name;
-        for cidr in &regroup.joins {
-            let what = format!("it belongs to group {name} now");
+        let members = regroup.members();
+        let cidrs = regroup.joins.iter().chain(regroup.leaves.iter().map(|leaver| &leaver.cidr));
+        for cidr in cidrs {
+            let now = if members.contains(cidr) { "now" } else { "no more" };
+            let what = format!("it belongs to group {} {now}", regroup.name);
             self.happened(Level::Info, Kind::Change.of(what).to(*cidr));
-        }
-        for leaver in &regroup.leaves {
-            let what = format!("it belongs to group {name} no more");
-            self.happened(Level::Info, Kind::Change.of(what).to(leaver.cidr));
         }
     }
 

@@ -10,7 +10,7 @@
 //! - An IP leaves a group in the hands of the owner, when that does not want it there any more.
 //! - What belongs to a group that nobody owns, and for which nobody is a candidate, is freed by whoever offers it.
 //! - So is an IP whose own lock names a group that does not have it: somebody has deleted or garbled the key of the group.
-//!   A host that owns the group keeps it.
+//!   In the hands of a host that owns the group it belongs to the group again.
 
 use crate::lock::Holder;
 use crate::store::{Group, GroupView, IpView, Leaver, Left, MOST_MEMBERS, Right};
@@ -59,6 +59,7 @@ impl Moment<'_> {
     pub(super) fn step(&self) -> Step {
         let mut leaves = self.view.strays(self.name);
         leaves.retain(|it| self.offered.contains(&it.cidr));
+        leaves.truncate(MOST_MEMBERS.saturating_sub(self.view.group.members.len()));
         let owner = self.view.owner.as_ref();
         let is_free = owner.is_none() && self.is_orphan && !self.view.is_offered;
         if !leaves.is_empty() && (self.is_mine(owner) || is_free) {
@@ -342,11 +343,12 @@ mod tests {
     }
 
     #[test]
-    fn what_says_that_it_belongs_to_a_group_that_does_not_have_it_is_kept_by_the_owner_or_freed() {
+    fn what_says_that_it_belongs_to_a_group_that_does_not_have_it_is_put_right_by_the_owner_or_freed()
+     {
         let story = |owner| Story::new(&[], owner, &[1]).single(1, ("group:gw", 0), &["h1", "h2"]);
         let stray = |right| leaves(right, &[(1, Left::Stray(5))]);
         assert_eq!(story(Some(("h1", LEASE))).step(), stray(Right::Owner));
-        assert_eq!(story(Some(("h2", 9))).step(), Step::None, "h2 keeps it");
+        assert_eq!(story(Some(("h2", 9))).step(), Step::None, "h2 puts it right");
         let mut nobodys = story(None);
         assert_eq!(nobodys.step(), Step::None, "the owner may be about to look");
         nobodys.is_orphan = true;
