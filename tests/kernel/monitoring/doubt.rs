@@ -111,7 +111,9 @@ fn hosts_that_miss_an_owner_hear_each_other() {
 fn nobody_is_silent_while_more_is_said_than_there_is_room_for() {
     run(|| {
         // So long that the room is taken by fewer frames than are read at once.
-        ["v0", "v1"].map(|name| ip(&format!("link set {name} mtu 65535")));
+        for name in ["v0", "v1"] {
+            ip(&format!("link set {name} mtu 65535"));
+        }
         let neighbour = Neighbour::start();
         let vip = monitor_present(&neighbour, "10.0.0.1/32", every(400, 3));
         let busy = Box::new(|report| {
