@@ -8,7 +8,7 @@ use super::batch::Batch;
 use super::fence::Fence;
 use super::start::{Start, is_of_etcd};
 use super::stop::Life;
-use super::table::{Stage, Vip};
+use super::table::{BEYOND_LIMIT, Stage, Vip};
 use super::{Core, Order, Origin, Timer, Token};
 use crate::command::{Answer, Change, Command, NewVip, Refusal};
 use crate::few::Few;
@@ -18,9 +18,6 @@ use crate::lock::Lease;
 use crate::sorted::map_of;
 use crate::store::Record;
 use crate::vip::{Check, Cidr, ElectionKey, Slot, Target, VipId};
-
-/// Why an IP is not served that is one too many.
-pub(super) const BEYOND_LIMIT: &str = "MAX_NUMBER_OF_ENDPOINTS is too small for it";
 
 /// Clients whose commands wait for something but a record.
 #[derive(Clone, Debug, Default)]

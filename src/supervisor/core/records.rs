@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::commands::BEYOND_LIMIT;
-use super::table::{RecordRequest, Stage, Vip};
+use super::table::{BEYOND_LIMIT, RecordRequest, Stage, Vip};
 use super::{Action, Core, Failure, Order, Timer, Token};
 use crate::command::{Answer, Change, Refusal};
 use crate::history::Kind;

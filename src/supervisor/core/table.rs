@@ -17,6 +17,9 @@ use crate::store::Record;
 use crate::vip::{Cidr, GroupName, Slot, VipId};
 use crate::wire;
 
+/// Why an IP is not served that is one too many.
+pub(super) const BEYOND_LIMIT: &str = "MAX_NUMBER_OF_ENDPOINTS is too small for it";
+
 /// The IPs of this host, by the numbers of their elections.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
