@@ -11,7 +11,7 @@ use super::membership::fits;
 use super::seats::Seat;
 use super::start::Start;
 use super::stop::Life;
-use super::table::{Stage, Vip};
+use super::table::{Service, Stage, Vip};
 use super::{Action, Core, Order, Origin, Serial, Subject};
 use crate::command::Refusal;
 use crate::election::Notice;
@@ -138,6 +138,7 @@ impl Core {
         self.detector.gone(slot);
         let Some(vip) = self.table.get_mut(slot) else { return };
         vip.election.serial = None;
+        vip.service = Service::Served;
         let failover = vip.failover.take();
         let why = "what belongs to its group has changed meanwhile: try again".to_owned();
         self.refuse(failover, &Refusal::Conflict(why));

@@ -77,7 +77,7 @@ impl Replay {
         followed.rest = bytes.split_off(end);
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let number = self.hosts.get(host).map_or(0, |followed| followed.lines) + 1;
-            let line = serde_json::from_slice(line).map_err(|error| {
+            let line = serde_json::from_slice(whole(line)).map_err(|error| {
                 format!("line {number} of {host}: {error}: {}", String::from_utf8_lossy(line))
             })?;
             self.take(host, &line)?;
@@ -136,4 +136,21 @@ impl Replay {
     pub(crate) fn has_elections(&self, host: &str) -> bool {
         self.hosts.get(host).is_some_and(|followed| !followed.elections.is_empty())
     }
+}
+
+/// What is whole of a line. A process that was killed amid a write has left the beginning of a step, of which it has done
+/// nothing; the next one begins behind it.
+fn whole(line: &[u8]) -> &[u8] {
+    let begin = br#"{"Begin":"#;
+    let at = line.windows(begin.len()).rposition(|bytes| bytes == begin);
+    at.and_then(|at| line.get(at..)).unwrap_or(line)
+}
+
+#[test]
+fn a_step_that_was_cut_off_is_none() {
+    let (begin, step) = (r#"{"Begin":{"election":[2,0]}}"#, r#"{"Step":{"election":[1,0]}}"#);
+    for line in [begin.to_owned(), format!("{}{begin}", &step[..19])] {
+        assert_eq!(whole(line.as_bytes()), begin.as_bytes());
+    }
+    assert_eq!(whole(step.as_bytes()), step.as_bytes());
 }
