@@ -315,18 +315,19 @@ fn what_an_election_tells_after_another_has_taken_its_place_is_not_heard() {
 }
 
 #[test]
-fn what_etcd_refuses_an_election_is_heard_also_when_etcd_was_lost_for_the_one_before() {
+fn what_etcd_refuses_an_election_is_heard_also_when_etcd_was_lost_for_those_before() {
     let mut story = Story::of_group(&[grouped(1), grouped(2)], &Group::default());
-    let first = story.slot(1);
+    let (first, second) = (story.slot(1), story.slot(2));
     story.reads(view(Group::default(), None, &[(1, "h1", LEASE), (2, "h1", LEASE)]));
     let regroup = story.regroup().unwrap();
-    story.notice(first, Notice::Refused("permission denied".to_owned()));
+    let refuses = |story: &mut Story, slot| story.notice(slot, Notice::Refused("no".to_owned()));
+    [first, second].into_iter().for_each(|slot| refuses(&mut story, slot));
     story.timer(Timer::Refused);
     story.expect_tell(first, Order::Lease(Lease::Lost));
+    story.expect_tell(second, Order::Lease(Lease::Lost));
     story.regrouped(regroup, group(&[1, 2], 101));
     story.done.clear();
-    // It was told that it has a lease.
-    story.notice(first, Notice::Refused("permission denied".to_owned()));
+    refuses(&mut story, first);
     story.expect_tell(first, Order::Lease(Lease::Lost));
 }
 
