@@ -184,7 +184,7 @@ impl Worker {
         answer
     }
 
-    /// Who asks for what is public was not asked who that is.
+    /// Where the request comes from. A request for what is public names no user: none has logged in for it.
     fn caller<'a>(&'a self, request: &'a tiny_http::Request, is_public: bool) -> Caller<'a> {
         let address = field(request, FORWARDED).and_then(forwarded_for).unwrap_or("the agent");
         let credentials = self.credentials.as_ref().filter(|_| !is_public);

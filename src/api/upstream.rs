@@ -207,7 +207,7 @@ impl Exchange {
         Exchange::new(None, HELLO.to_vec(), Instant::now() + OPENING)
     }
 
-    /// What who asked is told: the answer, or that there is none.
+    /// What the asker is told: the answer, or that there is none.
     fn end(&mut self, answer: Option<Reply>) -> Option<Served> {
         let (asker, is_answer) = (self.asker.take()?, answer.is_some());
         let reply = answer.unwrap_or_else(|| unanswered(&self.request));
